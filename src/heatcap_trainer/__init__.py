@@ -1,0 +1,1 @@
+"""Trains small transformers and records their attention logits."""
