@@ -1,0 +1,45 @@
+"""The run file: the one thing that trainer and analysis share.
+
+`RunWriter` writes it, `open_run` and `open_runs` read it, nothing else knows HDF5.  A run file
+is HDF5 and netCDF-4 at the same time; docs/file-format.md describes it for every language.
+"""
+
+from .layout import (
+    FORMAT,
+    FORMAT_VERSION,
+    LOGIT_DIMS,
+    STANDARD_METRICS,
+    RunFileError,
+    RunHeader,
+)
+from .reader import (
+    LogitReader,
+    Runs,
+    checksum,
+    find_runs,
+    open_run,
+    open_runs,
+    parameter_names,
+    read_header,
+)
+from .validate import validate_run
+from .writer import RunWriter
+
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "LOGIT_DIMS",
+    "STANDARD_METRICS",
+    "LogitReader",
+    "RunFileError",
+    "RunHeader",
+    "RunWriter",
+    "Runs",
+    "checksum",
+    "find_runs",
+    "open_run",
+    "open_runs",
+    "parameter_names",
+    "read_header",
+    "validate_run",
+]

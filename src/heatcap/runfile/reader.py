@@ -1,0 +1,324 @@
+"""Reading runs: one lazily, many by their headers, logits in bounded blocks.
+
+Files come from strangers, killed processes and half-finished copies.  Whatever is wrong with
+one is said in a single `RunFileError` that names the file and what was expected, before any
+memory is taken for its contents; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import h5py
+import numpy as np
+
+from . import layout
+from .journal import recover
+from .layout import RunFileError, RunHeader
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["LogitReader", "Runs", "checksum", "find_runs", "open_run", "open_runs", "read_header"]
+
+Path_ = str | os.PathLike[str]
+
+
+def open_run(path: Path_) -> xr.Dataset:
+    """A run as a lazy Dataset: ``logits`` (step, layer, head, probe, query, key), metrics, probe.
+
+    Values are read when they are used; close the Dataset, or use it in a ``with``, to release
+    the file.  A commit that a killed writer had sealed is finished first.
+
+    Raises
+    ------
+    RunFileError
+        If the file is missing, empty, truncated, not a run file, or of a newer version.
+    """
+    import xarray as xr
+
+    read_header(path)
+    return xr.open_dataset(path, engine="h5netcdf", decode_times=False, mask_and_scale=False)
+
+
+def read_header(path: Path_) -> RunHeader:
+    """All of a run but its arrays; raises RunFileError as `open_run` does."""
+    file = Path(path)
+    with _opened(file) as h5:
+        attributes = _checked_attributes(h5, file)
+        extents = _checked_extents(h5, file)
+        return RunHeader(
+            path=file,
+            run_id=str(attributes["run_id"]),
+            parameters=_parameters(attributes["parameters"], file),
+            size_name=str(attributes["size_name"]),
+            size=float(attributes["size"]),
+            seed=int(attributes["seed"]),
+            probe_population=int(attributes["probe_population"]),
+            stop_reason=str(attributes["stop_reason"]),
+            shape=tuple(extents[dim] for dim in layout.LOGIT_DIMS),
+            metric_rows=extents["metric_step"],
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Runs(Sequence["xr.Dataset"]):
+    """Runs of one sweep: headers at hand, arrays opened one by one.
+
+    ``runs[i]`` opens run i, ``runs.table`` holds the sweep parameters with dimension ``run``,
+    ``runs.problems`` the files that could not be used.
+    """
+
+    headers: tuple[RunHeader, ...]
+    problems: tuple[RunFileError, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(header.path for header in self.headers)
+
+    @property
+    def table(self) -> xr.Dataset:
+        """Dataset (run): sweep parameters as coordinates; size, checkpoints, stop_reason."""
+        import xarray as xr
+
+        table = xr.Dataset(coords={"run": [header.run_id for header in self.headers]})
+        for name in parameter_names(self.headers):
+            column = [header.parameters.get(name) for header in self.headers]
+            table = table.assign_coords({name: ("run", _column(column))})
+        for name in ("size_name", "size", "seed", "stop_reason", "complete", "checkpoints"):
+            if name not in table.coords:
+                values = np.array([getattr(header, name) for header in self.headers])
+                table[name] = ("run", values.astype(object) if values.dtype.kind == "U" else values)
+        return table
+
+    def select(self, **parameters: Any) -> Runs:
+        """The runs whose parameters have these values, e.g. ``runs.select(p=113, seed=0)``."""
+        return Runs(
+            tuple(
+                header
+                for header in self.headers
+                if all(header.parameters.get(name) == value for name, value in parameters.items())
+            ),
+            self.problems,
+        )
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    @overload
+    def __getitem__(self, index: int) -> xr.Dataset: ...
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | slice) -> xr.Dataset | Runs:
+        if isinstance(index, slice):
+            return Runs(self.headers[index], self.problems)
+        return open_run(self.headers[index].path)
+
+    def __repr__(self) -> str:
+        bad = f", {len(self.problems)} files with problems" if self.problems else ""
+        varied = {
+            name: len({header.parameters.get(name) for header in self.headers})
+            for name in parameter_names(self.headers)
+        }
+        axes = ", ".join(f"{count} {name}" for name, count in varied.items() if count > 1)
+        return f"<heatcap.Runs: {len(self)} runs{bad}; {axes or 'one setting'}>"
+
+
+def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
+    """The runs in a folder (searched in depth for ``*.h5``), in a file, or in several of both.
+
+    A file that cannot be used, or that holds a run already seen (the same ``run_id``), is
+    reported by a warning, kept in ``.problems``, and does not lose the others.
+
+    Raises
+    ------
+    RunFileError
+        If there is no run at all.
+    """
+    headers: dict[str, RunHeader] = {}
+    problems: list[RunFileError] = []
+    for path in find_runs(paths):
+        try:
+            header = read_header(path)
+            if (twin := headers.setdefault(header.run_id, header)) is not header:
+                raise RunFileError(f"{path}: has the run_id {header.run_id!r} of {twin.path} too")
+        except RunFileError as error:
+            problems.append(error)
+    if not headers:
+        told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
+        raise RunFileError(f"no run file to open in {_listed(paths)}: {told}")
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    return Runs(tuple(headers.values()), tuple(problems))
+
+
+def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
+    """The run files that `paths` names, folders searched in depth, each file once, sorted."""
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    found: dict[Path, None] = {}
+    for name in map(Path, names):
+        inside = sorted(name.rglob("*.h5")) if name.is_dir() else [name]
+        found.update(dict.fromkeys(path for path in inside if not path.name.startswith(".")))
+    return list(found)
+
+
+class LogitReader:
+    """Blocks of logits of one run, read into a buffer that is used again.
+
+        with LogitReader(path) as logits:
+            block = logits.read(checkpoint, layer, heads, probes, queries)
+
+    The block is a float32 array (head, probe, query, key), valid until the next `read`.
+    """
+
+    def __init__(self, path: Path_) -> None:
+        self.header = read_header(path)
+        self._h5 = h5py.File(path, "r")
+        self._logits: h5py.Dataset = self._h5["logits"]
+        self._buffer = np.empty(0, np.float32)
+
+    def read(
+        self, checkpoint: int, layer: int, heads: slice, probes: slice, queries: slice
+    ) -> np.ndarray:
+        keys = self.header.shape[-1]
+        shape = (*(part.stop - part.start for part in (heads, probes, queries)), keys)
+        if self._buffer.size < (count := int(np.prod(shape))):
+            self._buffer = np.empty(count, np.float32)
+        block = self._buffer[:count].reshape(shape)
+        self._logits.read_direct(block, np.s_[checkpoint, layer, heads, probes, queries])
+        return block
+
+    def __enter__(self) -> LogitReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._h5.close()
+
+
+def parameter_names(headers: Iterable[RunHeader]) -> list[str]:
+    """Names of the sweep parameters, in the order in which the files bring them."""
+    return list(dict.fromkeys(name for header in headers for name in header.parameters))
+
+
+def checksum(path: Path_) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[h5py.File]:
+    """The file as HDF5, after the last commit of a killed writer has been finished."""
+    if not file.is_file():
+        raise RunFileError(f"{file}: no such file, expected a run file (*.h5)")
+    try:
+        recover(file)
+    except PermissionError:
+        raise RunFileError(
+            f"{file}: a writer was killed during a commit; make the file and its .journal "
+            f"writable once, so that the commit can be finished"
+        ) from None
+    if file.stat().st_size == 0:
+        raise RunFileError(f"{file}: is empty, expected a run file")
+    if not h5py.is_hdf5(file):
+        raise RunFileError(f"{file}: is not HDF5, expected a run file")
+    try:
+        h5 = h5py.File(file, "r")
+    except OSError as error:
+        what = "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
+        raise RunFileError(f"{file}: {what}, expected a run file ({error})") from None
+    with h5:
+        yield h5
+
+
+def _checked_attributes(h5: h5py.File, file: Path) -> dict[str, Any]:
+    attributes = h5.attrs
+    found = attributes.get("format")
+    if found != layout.FORMAT:
+        raise RunFileError(
+            f"{file}: is HDF5 but not a run file: expected the attribute "
+            f"format = {layout.FORMAT!r}, got {found!r}"
+        )
+    version = attributes.get("format_version")
+    if not isinstance(version, np.integer) or version > layout.FORMAT_VERSION:
+        raise RunFileError(
+            f"{file}: has format_version {version}, this heatcap reads versions up to "
+            f"{layout.FORMAT_VERSION}; install a newer heatcap"
+        )
+    try:
+        return {name: attributes[name] for name in _ATTRIBUTES}
+    except KeyError as error:
+        raise RunFileError(f"{file}: a required attribute is missing: {error}") from None
+
+
+def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
+    """Length of each dimension, after every variable was seen to have its dimensions' shape."""
+    extents = {dim: _variable(h5, file, dim).shape[0] for dim in _DIMENSIONS}
+    for name, dims in _REQUIRED.items():
+        variable, expected = _variable(h5, file, name), tuple(extents[dim] for dim in dims)
+        if variable.shape != expected:
+            raise RunFileError(
+                f"{file}: the variable {name!r} has shape {variable.shape}, "
+                f"expected {expected} for the dimensions {dims}"
+            )
+        if name == "logits" and variable.dtype != np.float32:
+            raise RunFileError(f"{file}: logits must be float32, got {variable.dtype}")
+    return extents
+
+
+_ATTRIBUTES = (
+    "run_id",
+    "parameters",
+    "size_name",
+    "size",
+    "seed",
+    "probe_population",
+    "stop_reason",
+)
+_DIMENSIONS = (*layout.LOGIT_DIMS, "position", "metric_step")
+_REQUIRED = {
+    "logits": layout.LOGIT_DIMS,
+    "probe_input": ("probe", "position"),
+    "probe_trained": ("probe",),
+    "probe_mirror_trained": ("probe",),
+}
+
+
+def _variable(h5: h5py.File, file: Path, name: str) -> h5py.h5d.DatasetID:
+    try:
+        # The low level costs a fifth: this is what opening 500 files consists of.
+        return h5py.h5d.open(h5.id, name.encode())
+    except (KeyError, ValueError):
+        raise RunFileError(f"{file}: the variable {name!r} is missing") from None
+
+
+def _parameters(text: str, file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise RunFileError(f"{file}: the attribute 'parameters' must be a JSON object")
+    return value
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    """Parameters as an array that NetCDF can hold: numbers as floats or ints, the rest as text."""
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return np.array(values)
+    if all(value is None or isinstance(value, int | float) for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values])
+    return np.array(["" if value is None else str(value) for value in values], dtype=object)
+
+
+def _listed(paths: Path_ | Iterable[Path_]) -> str:
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return ", ".join(str(name) for name in names) or "an empty list"

@@ -1,0 +1,437 @@
+"""Writing a run: one checkpoint of logits and some rows of metrics at a time.
+
+    with RunWriter.create("run.h5", layers=1, heads=4, keys=3, queries=[2], ...) as run:
+        for step in range(steps):
+            run.log(step, train_loss=..., test_accuracy=...)
+            if step in checkpoints:
+                run.append(step, logits)      # (layer, head, probe, query, key)
+        run.finish("step limit")
+
+Each `append` is one atomic commit (see `journal`): logits, metrics and the step counter arrive
+in the file together, and a process killed at any instant leaves the last complete checkpoint.
+Only NumPy is needed, so any framework can write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+import heatcap
+
+from . import layout
+from .journal import JournaledFile, Locked, journal_path
+from .layout import RunFileError
+from .reader import read_header
+
+__all__ = ["RunWriter"]
+
+_CHUNK_BYTES = 1 << 20
+
+
+class RunWriter:
+    """Appends checkpoints and metrics to one run file; made by `create` or `resume`.
+
+    A context manager.  Leaving it closes the file and keeps the run open for `resume`; only
+    `finish` says that the run has ended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._journal = JournaledFile(path)
+        except Locked:
+            raise RunFileError(f"{path}: another process is writing this run") from None
+        try:
+            self._h5 = h5py.File(self._journal, "r+")
+        except BaseException:
+            self._journal.close()
+            raise
+        self._shape = self._h5["logits"].shape[1:]
+        self._pending: list[tuple[int, dict[str, float]]] = []
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        layers: int,
+        heads: int,
+        keys: int,
+        queries: Sequence[int],
+        probe_input: np.ndarray,
+        probe_trained: np.ndarray,
+        probe_mirror_trained: np.ndarray | None = None,
+        probe_population: int = 0,
+        metrics: Sequence[str] = layout.STANDARD_METRICS,
+        size_name: str,
+        size: float,
+        seed: int,
+        parameters: Mapping[str, Any],
+        config: Mapping[str, Any] | None = None,
+        d_k: int,
+        softmax_scale: float | None = None,
+        soft_cap: float = 0.0,
+        model_dtype: str = "float32",
+        versions: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Start a run file.
+
+        Parameters
+        ----------
+        path
+            Where the file goes; by convention ``NAME.h5``, and NAME is the run's identity.
+        layers, heads, keys
+            Extent of the logits; `keys` is the largest number of keys of any query.
+        queries
+            Positions in the context of the queries that are stored, e.g. ``[n - 1]`` for the
+            last one alone.
+        probe_input
+            (probe, position) integers, the fixed inputs on which logits are recorded.
+        probe_trained, probe_mirror_trained
+            (probe,) 1 or 0: was the input, was its mirror (b, a) trained on?  Leave the mirror
+            out where the task is not symmetric: it is stored as -1, "not applicable".
+        probe_population
+            Number of all inputs that the probe was drawn from uniformly; 0 means unbounded.
+        metrics
+            Names of the scalars that `log` takes.
+        size_name, size
+            What is called the size of this system, e.g. ``"p", 113``.
+        parameters
+            Flat mapping of what may differ between the runs of a sweep (numbers, text).
+        config
+            All of the configuration; anything that JSON can hold.
+        d_k, softmax_scale, soft_cap, model_dtype
+            Metadata.  The logits are the argument of the softmax: scale and cap are in them.
+        overwrite
+            Replace a file that exists; otherwise that is an error.
+
+        Raises
+        ------
+        RunFileError
+            If the file exists or an argument does not fit; the message names it.
+        """
+        target = Path(path)
+        if target.exists() and not overwrite:
+            raise RunFileError(f"{target}: exists already; pass overwrite=True or resume it")
+        probe = _checked_probe(target, probe_input, probe_trained, probe_mirror_trained)
+        if 0 < probe_population < len(probe["probe_input"]):
+            raise RunFileError(
+                f"{target}: probe_population is {probe_population}, "
+                f"smaller than the {len(probe['probe_input'])} probe inputs"
+            )
+        shape = (layers, heads, len(probe["probe_input"]), len(queries), keys)
+        if min(shape) < 1:
+            raise RunFileError(f"{target}: every extent must be at least 1, got {shape}")
+        attributes = {
+            "format": layout.FORMAT,
+            "format_version": layout.FORMAT_VERSION,
+            "Conventions": "CF-1.8",
+            "run_id": target.name.removesuffix(".h5"),
+            "size_name": size_name,
+            "size": float(size),
+            "seed": int(seed),
+            "probe_population": int(probe_population),
+            "d_k": int(d_k),
+            "softmax_scale": float(d_k**-0.5 if softmax_scale is None else softmax_scale),
+            "soft_cap": float(soft_cap),
+            "model_dtype": model_dtype,
+            "parameters": _to_json(target, "parameters", dict(parameters)),
+            "config": _to_json(target, "config", dict(config or {})),
+            "versions": _to_json(target, "versions", _versions() | dict(versions or {})),
+            "started": _now(),
+            "finished": "",
+            "stop_reason": "",
+        }
+        # Built under another name, so that `target` is never a file without its frame.
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with h5py.File(draft, "w") as h5:
+                _write_frame(h5, shape, queries, probe, metrics, attributes)
+            journal_path(target).unlink(missing_ok=True)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        return cls(target)
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], *, step: int | None = None) -> Self:
+        """Go on with a run; checkpoints and metrics after `step` are dropped (None: kept).
+
+        Raises
+        ------
+        RunFileError
+            If the file is not a run file, is being written, or has no checkpoint at `step`.
+        """
+        read_header(path)
+        run = cls(Path(path))
+        if step is not None:
+            steps = run._h5["step"][...]
+            if step not in steps:
+                run.close()
+                raise RunFileError(
+                    f"{path}: cannot resume after step {step}, no checkpoint was recorded there "
+                    f"(the last is {steps[-1] if steps.size else 'none'})"
+                )
+            run._cut(int(step))
+        run._h5.attrs["finished"] = run._h5.attrs["stop_reason"] = ""
+        run._commit()
+        return run
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last complete checkpoint; None before the first."""
+        return _last(self._h5["step"])
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Note one row of metrics; it reaches the file with the next commit.
+
+        A metric that is not given is NaN in this row.  Raises RunFileError for a name that was
+        not announced to `create` and for a step that does not grow.
+        """
+        if unknown := set(metrics) - set(self._h5["metric_step"].attrs["metrics"].split()):
+            raise RunFileError(f"{self.path}: unknown metric {sorted(unknown)[0]!r}")
+        last = self._pending[-1][0] if self._pending else _last(self._h5["metric_step"])
+        self._check_step("metrics", step, last)
+        self._pending.append((int(step), metrics))
+
+    def append(self, step: int, logits: np.ndarray) -> None:
+        """Add one checkpoint, (layer, head, probe, query, key), as one atomic commit.
+
+        Absent keys are -inf.  Raises RunFileError, and leaves the file as it was, for another
+        shape, a step that does not grow, NaN, +inf, a finite number too large to be a logit (a
+        mask in disguise), or a query without any visible key.
+        """
+        self._check_step("checkpoint", step, self.last_step)
+        values = self._checked_logits(step, logits)
+        _extend(self._h5["logits"], values[np.newaxis])
+        self._write_metrics()
+        _extend(self._h5["step"], np.array([step]))
+        self._commit()
+
+    def flush(self) -> None:
+        """Commit the metrics that were logged since the last checkpoint."""
+        self._write_metrics()
+        self._commit()
+
+    def finish(self, reason: str) -> None:
+        """Say that the run has ended, and by which rule."""
+        if not reason:
+            raise RunFileError(f"{self.path}: the reason of the end must not be empty")
+        self._h5.attrs["finished"] = _now()
+        self._h5.attrs["stop_reason"] = reason
+        self.flush()
+
+    def close(self) -> None:
+        """Commit what was logged, and release the file."""
+        if self._h5:
+            self.flush()
+            self._abandon()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _abandon(self) -> None:
+        self._h5.close()
+        self._journal.close()
+
+    def _commit(self) -> None:
+        self._h5.flush()
+        self._journal.commit()
+
+    def _cut(self, step: int) -> None:
+        """Drop all that came after `step`."""
+        checkpoints = int(np.searchsorted(self._h5["step"][...], step, side="right"))
+        rows = int(np.searchsorted(self._h5["metric_step"][...], step, side="right"))
+        for name in ("logits", "step"):
+            self._h5[name].resize(checkpoints, axis=0)
+        for name in ("metric_step", *self._h5["metric_step"].attrs["metrics"].split()):
+            self._h5[name].resize(rows, axis=0)
+
+    def _write_metrics(self) -> None:
+        if self._pending:
+            for name in self._h5["metric_step"].attrs["metrics"].split():
+                column = [float(row.get(name, np.nan)) for _, row in self._pending]
+                _extend(self._h5[name], np.array(column))
+            _extend(self._h5["metric_step"], np.array([step for step, _ in self._pending]))
+            self._pending.clear()
+
+    def _check_step(self, what: str, step: int, last: int | None) -> None:
+        if step < 0 or (last is not None and step <= last):
+            raise RunFileError(
+                f"{self.path}: {what} at step {step}, expected a step after "
+                f"{'-1' if last is None else last}"
+            )
+
+    def _checked_logits(self, step: int, logits: np.ndarray) -> np.ndarray:
+        where = f"{self.path}: logits at step {step}"
+        if np.shape(logits) != self._shape:
+            raise RunFileError(
+                f"{where}: expected shape {self._shape} (layer, head, probe, query, key), "
+                f"got {np.shape(logits)}"
+            )
+        values = np.asarray(logits, dtype=np.float32)
+        if problem := logit_problem(values):
+            raise RunFileError(f"{where}: {problem}")
+        return values
+
+
+def logit_problem(logits: np.ndarray) -> str:
+    """What is wrong with logits (…, key) as they stand in a run file; empty when nothing is."""
+    low, high = logits.min(axis=-1), logits.max(axis=-1)  # NaN goes through both
+    if np.isnan(high).any():
+        return f"{int(np.isnan(logits).sum())} values are NaN; an absent key is -inf"
+    if np.isposinf(high).any():
+        return "some values are +inf"
+    if np.isneginf(high).any():
+        return f"{int(np.isneginf(high).sum())} queries have no visible key"
+    finite_low = np.where(np.isneginf(low), high, low)
+    if np.isneginf(low).any():
+        finite_low = np.where(np.isneginf(logits), np.inf, logits).min(axis=-1)
+    extreme = max(float(high.max()), -float(finite_low.min()))
+    if extreme >= layout.LARGEST_LOGIT:
+        return (
+            f"a finite value of magnitude {extreme:.4g} is too large to be a logit "
+            f"(limit {layout.LARGEST_LOGIT:g}); a masked key must be -inf"
+        )
+    return ""
+
+
+def _checked_probe(
+    path: Path, inputs: np.ndarray, trained: np.ndarray, mirror: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    inputs = np.asarray(inputs)
+    if inputs.ndim != 2 or not np.issubdtype(inputs.dtype, np.integer):
+        raise RunFileError(
+            f"{path}: probe_input must be integers (probe, position), "
+            f"got {inputs.dtype} {inputs.shape}"
+        )
+    if mirror is None:
+        mirror = np.full(len(inputs), -1)
+    flags = {"probe_trained": np.asarray(trained), "probe_mirror_trained": np.asarray(mirror)}
+    for name, flag in flags.items():
+        if flag.shape != inputs.shape[:1] or not np.isin(flag, (-1, 0, 1)).all():
+            raise RunFileError(
+                f"{path}: {name} must hold {len(inputs)} values of 0, 1 (or -1), got {flag.shape}"
+            )
+    return {"probe_input": inputs, **flags}
+
+
+def _write_frame(
+    h5: h5py.File,
+    shape: tuple[int, ...],
+    queries: Sequence[int],
+    probe: Mapping[str, np.ndarray],
+    metrics: Sequence[str],
+    attributes: Mapping[str, Any],
+) -> None:
+    """All dimensions, variables and attributes, with no checkpoint yet."""
+    h5.attrs.update(attributes)
+    layers, heads, inputs, _, keys = shape
+    coordinates = {
+        "step": np.empty(0, np.int64),
+        "layer": np.arange(layers),
+        "head": np.arange(heads),
+        "probe": np.arange(inputs),
+        "query": np.asarray(queries),
+        "key": np.arange(keys),
+        "position": np.arange(probe["probe_input"].shape[1]),
+        "metric_step": np.empty(0, np.int64),
+    }
+    for number, (name, values) in enumerate(coordinates.items()):
+        growing = {"maxshape": (None,), "chunks": (1024,)} if values.size == 0 else {}
+        scale = h5.create_dataset(name, data=values.astype(np.int64), **growing)
+        scale.make_scale(name)
+        scale.attrs["_Netcdf4Dimid"] = np.int32(number)
+    h5["step"].attrs["units"] = h5["metric_step"].attrs["units"] = "optimiser steps"
+    h5["query"].attrs["long_name"] = "position of the query in the context"
+    h5["metric_step"].attrs["metrics"] = " ".join(metrics)
+
+    logits = _variable(h5, "logits", layout.LOGIT_DIMS, np.float32, chunks=_chunks(shape))
+    logits.attrs.update(units="logit", long_name="argument of the softmax; absent keys are -inf")
+    for name, values in probe.items():
+        dims = ("probe", "position")[: values.ndim]
+        _variable(h5, name, dims, np.int32 if values.ndim == 2 else np.int8)[...] = values
+    for name in metrics:
+        _variable(h5, name, ("metric_step",), np.float64, chunks=(1024,))
+
+
+def _variable(
+    h5: h5py.File,
+    name: str,
+    dims: Sequence[str],
+    dtype: type,
+    chunks: tuple[int, ...] | None = None,
+) -> h5py.Dataset:
+    if name in h5:
+        raise RunFileError(f"the name {name!r} is taken already; call the metric something else")
+    variable = h5.create_dataset(
+        name,
+        shape=[h5[dim].shape[0] for dim in dims],
+        maxshape=[h5[dim].maxshape[0] for dim in dims],
+        chunks=chunks,
+        dtype=dtype,
+    )
+    for axis, dim in enumerate(dims):
+        variable.dims[axis].attach_scale(h5[dim])
+    return variable
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One checkpoint of one layer, cut evenly (head, query, probe) to about a mebibyte."""
+    chunk = [1, 1, *shape[1:]]
+    for axis in (2, 4, 3):
+        rest = 4 * int(np.prod(chunk)) // chunk[axis]
+        fits = max(1, _CHUNK_BYTES // rest)
+        chunk[axis] = max(
+            n for n in range(1, chunk[axis] + 1) if chunk[axis] % n == 0 and n <= fits
+        )
+    return tuple(chunk)
+
+
+def _extend(variable: h5py.Dataset, values: np.ndarray) -> None:
+    variable.resize(variable.shape[0] + len(values), axis=0)
+    variable[-len(values) :] = values
+
+
+def _last(variable: h5py.Dataset) -> int | None:
+    return int(variable[-1]) if variable.shape[0] else None
+
+
+def _to_json(path: Path, name: str, value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RunFileError(f"{path}: {name} does not fit into JSON: {error}") from None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "heatcap": heatcap.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "h5py": h5py.__version__,
+        "hdf5": h5py.version.hdf5_version,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
