@@ -105,10 +105,10 @@ class JournaledFile(io.RawIOBase):
         got = os.preadv(self._file.fileno(), [view[:wanted]], start)
         view[got:wanted] = bytes(wanted - got)
         for number in _pages(start, start + wanted) if self._pages else ():
-            if page := self._pages.get(number):
-                low = max(start, number * PAGE)
-                high = min(start + wanted, number * PAGE + len(page))
-                view[low - start : high - start] = page[low - number * PAGE : high - number * PAGE]
+            page, base = self._pages.get(number, b""), number * PAGE
+            low, high = max(start, base), min(start + wanted, base + len(page))
+            if low < high:
+                view[low - start : high - start] = page[low - base : high - base]
         self._position += wanted
         return wanted
 
@@ -117,9 +117,9 @@ class JournaledFile(io.RawIOBase):
         start, stop = self._position, self._position + len(view)
         held = max(0, min(stop, self._committed) - start)
         for number in _pages(start, start + held):
-            page = self._page(number)
-            low, high = max(start, number * PAGE), min(start + held, number * PAGE + len(page))
-            page[low - number * PAGE : high - number * PAGE] = view[low - start : high - start]
+            page, base = self._page(number), number * PAGE
+            low, high = max(start, base), min(start + held, base + len(page))
+            page[low - base : high - base] = view[low - start : high - start]
         _pwrite(self._file.fileno(), view[held:], start + held)
         self._position = stop
         self._size = max(self._size, stop)

@@ -56,7 +56,7 @@ class RunWriter:
         except BaseException:
             self._journal.close()
             raise
-        self._shape = self._h5["logits"].shape[1:]
+        self.shape: tuple[int, ...] = self._h5["logits"].shape[1:]
         self._pending: list[tuple[int, dict[str, float]]] = []
 
     @classmethod
@@ -283,9 +283,9 @@ class RunWriter:
 
     def _checked_logits(self, step: int, logits: np.ndarray) -> np.ndarray:
         where = f"{self.path}: logits at step {step}"
-        if np.shape(logits) != self._shape:
+        if np.shape(logits) != self.shape:
             raise RunFileError(
-                f"{where}: expected shape {self._shape} (layer, head, probe, query, key), "
+                f"{where}: expected shape {self.shape} (layer, head, probe, query, key), "
                 f"got {np.shape(logits)}"
             )
         values = np.asarray(logits, dtype=np.float32)
