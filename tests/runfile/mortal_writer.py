@@ -19,7 +19,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conftest import logits_at
-
 from heatcap.runfile import RunWriter, open_run
 
 

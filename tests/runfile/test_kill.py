@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import create_run, logits_at
 
+from conftest import create_run, logits_at
 from heatcap.runfile import RunFileError, open_run, read_header, validate_run
 from heatcap.runfile import journal as journal_module
 from heatcap.runfile.journal import JournaledFile, journal_path, recover

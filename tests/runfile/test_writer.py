@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import create_run, logits_at, write_run
 
+from conftest import create_run, logits_at, write_run
 from heatcap.runfile import RunFileError, RunWriter, open_run, read_header, validate_run
 
 

@@ -21,6 +21,7 @@ from .reader import (
     open_runs,
     parameter_names,
     read_header,
+    text_or_numbers,
 )
 from .validate import validate_run
 from .writer import RunWriter
@@ -41,5 +42,6 @@ __all__ = [
     "open_runs",
     "parameter_names",
     "read_header",
+    "text_or_numbers",
     "validate_run",
 ]

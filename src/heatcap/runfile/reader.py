@@ -27,7 +27,16 @@ from .layout import RunFileError, RunHeader
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LogitReader", "Runs", "checksum", "find_runs", "open_run", "open_runs", "read_header"]
+__all__ = [
+    "LogitReader",
+    "Runs",
+    "checksum",
+    "find_runs",
+    "open_run",
+    "open_runs",
+    "read_header",
+    "text_or_numbers",
+]
 
 Path_ = str | os.PathLike[str]
 
@@ -92,7 +101,7 @@ class Runs(Sequence["xr.Dataset"]):
         table = xr.Dataset(coords={"run": [header.run_id for header in self.headers]})
         for name in parameter_names(self.headers):
             column = [header.parameters.get(name) for header in self.headers]
-            table = table.assign_coords({name: ("run", _column(column))})
+            table = table.assign_coords({name: ("run", text_or_numbers(column))})
         for name in ("size_name", "size", "seed", "stop_reason", "complete", "checkpoints"):
             if name not in table.coords:
                 values = np.array([getattr(header, name) for header in self.headers])
@@ -310,7 +319,7 @@ def _parameters(text: str, file: Path) -> dict[str, Any]:
     return value
 
 
-def _column(values: list[Any]) -> np.ndarray:
+def text_or_numbers(values: list[Any]) -> np.ndarray:
     """Parameters as an array that NetCDF can hold: numbers as floats or ints, the rest as text."""
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         return np.array(values)

@@ -1,0 +1,288 @@
+"""The command `heatcap`: file in, file out.
+
+Exit status 0: an answer; 1: bad input, said in one line; 2: bad usage.  Everything heavy is
+imported where it is used, so that ``heatcap --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Is that peak a phase transition, or a crossover?  Analysis of saved attention runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich costs 0.1 s at every --help
+    pretty_exceptions_enable=False,
+)
+figure_app = typer.Typer(help="Draw a figure from observables (PDF and PNG).", no_args_is_help=True)
+app.add_typer(figure_app, name="figure")
+
+RunPaths = Annotated[list[Path], typer.Argument(help="Run files, or folders that hold them.")]
+ObsPath = Annotated[Path, typer.Argument(help="Observables (OBS.nc) from `heatcap observe`.")]
+FigurePath = Annotated[Path, typer.Option("-o", "--output", help="FIG.pdf; a PNG comes with it.")]
+Smoothing = Annotated[
+    float, typer.Option(help="Width of the smoothing before peaks are sought, in ln step.")
+]
+
+
+class Per(StrEnum):
+    head = "head"
+    layer = "layer"
+
+
+class Time(StrEnum):
+    step = "step"
+    log = "log"
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from heatcap import __version__
+
+        typer.echo(f"heatcap {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(2)
+
+
+@app.command()
+def info(paths: RunPaths) -> None:
+    """List runs: size, sweep parameters, checkpoints, and how each one ended."""
+    from rich.table import Table
+
+    from heatcap.runfile import open_runs, parameter_names
+
+    with _plain_errors():
+        runs = open_runs(paths)
+    names = parameter_names(runs.headers)
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", *names, "layers", "heads", "probe", "keys", "checkpoints", "end"):
+        table.add_column(column, justify="left" if column in ("run", "end") else "right")
+    for header in runs.headers:
+        sizes = header.sizes
+        extents = (sizes["layer"], sizes["head"], sizes["probe"], sizes["key"], sizes["step"])
+        values = (header.parameters.get(name, "") for name in names)
+        end = header.stop_reason or "(not finished)"
+        table.add_row(header.run_id, *map(_short, values), *map(str, extents), end)
+    _print(table)
+    _fail_if(bool(runs.problems))
+
+
+@app.command()
+def validate(paths: RunPaths) -> None:
+    """Read run files to the last number and say what is wrong; exit status 1 if anything is."""
+    from heatcap.runfile import RunFileError, find_runs, validate_run
+
+    bad = 0
+    files = find_runs(paths)
+    if not files:
+        _stop(f"no file *.h5 in {', '.join(map(str, paths))}")
+    for path in files:
+        try:
+            problems = validate_run(path)
+        except RunFileError as error:
+            typer.echo(str(error), err=True)
+            bad += 1
+            continue
+        bad += bool(problems)
+        typer.echo(f"{path}: " + ("; ".join(problems) if problems else "ok"))
+    _fail_if(bad > 0)
+
+
+@app.command()
+def observe(
+    paths: RunPaths,
+    output: Annotated[Path, typer.Option("-o", "--output", help="OBS.nc to write.")],
+    temperature: Annotated[
+        str,
+        typer.Option(help="Temperatures of a scan, relative to the model's, e.g. 0.5,1,2."),
+    ] = "",
+    per: Annotated[Per, typer.Option(help="Keep the heads, or average over them.")] = Per.head,
+    time: Annotated[
+        Time, typer.Option(help="Unit of time in the geometry of the path: step or ln step.")
+    ] = Time.step,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", help="Processes; 0 for one per core.", min=0)
+    ] = 0,
+) -> None:
+    """Compute the observables of runs; runs that OUTPUT holds already are not computed again."""
+    from heatcap import observables
+    from heatcap.runfile import open_runs
+
+    with _plain_errors():
+        temperatures = _numbers("--temperature", temperature)
+        runs = open_runs(paths)
+        known = observables.load(output) if output.exists() else None
+        with _progress(len(runs), "observing") as progress:
+            table = observables.observe(
+                runs,
+                temperatures=temperatures,
+                per=per.value,
+                time=time.value,
+                jobs=jobs or (os.cpu_count() or 1),
+                known=known,
+                progress=progress,
+            )
+        table.attrs["command"] = _command()
+        observables.save(table, output)
+        typer.echo(f"{output}: {_extents(table)}")
+        for line in bound_notes(table):
+            typer.echo(line)
+        bad = len(runs) - table.sizes["run"] + len(runs.problems)
+    _fail_if(bad > 0)
+
+
+@app.command()
+def events(
+    obs: ObsPath,
+    output: Annotated[Path, typer.Option("-o", "--output", help="EVENTS.csv to write.")],
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Observable to search; repeat for several.")
+    ] = None,
+    smoothing: Smoothing = 0.1,
+) -> None:
+    """Find memorisation, onset of generalisation, peaks, spikes and leads."""
+    from heatcap.events import find_events
+    from heatcap.observables import load
+
+    with _plain_errors():
+        found = find_events(load(obs), *(observable or ()), smoothing=smoothing)
+        found.to_csv(output)
+        typer.echo(f"{output}: {len(found.table)} rows, {len(found.runs)} runs")
+        typer.echo(found.summary())
+
+
+@figure_app.command()
+def evolution(obs: ObsPath, output: FigurePath, smoothing: Smoothing = 0.1) -> None:
+    """Accuracies and heat capacities along training, with peaks, onsets and spikes."""
+    from heatcap.events import find_events
+    from heatcap.figures import evolution as draw
+    from heatcap.observables import load
+
+    with _plain_errors():
+        table = load(obs)
+        _save(draw(table, find_events(table, smoothing=smoothing)), output)
+
+
+@figure_app.command()
+def scan(obs: ObsPath, output: FigurePath) -> None:
+    """C(T): the quenched temperature scan at successive checkpoints."""
+    from heatcap.figures import scan as draw
+    from heatcap.observables import load
+
+    with _plain_errors():
+        _save(draw(load(obs)), output)
+
+
+def bound_notes(table: xr.Dataset) -> list[str]:
+    """A sentence where the heat capacity of the last query comes close to its bound."""
+    import numpy as np
+
+    if "heat_capacity" not in table:
+        return []
+    last = table.isel(query=-1)
+    highest = last["heat_capacity"].sel(inputs="all")
+    highest = highest.max([dim for dim in highest.dims if dim != "run"])
+    reached = (highest / last["heat_capacity_bound"]).values
+    keys = np.unique(last["mean_visible_keys"].values.round(6))
+    keys_said = f"{keys[0]:g}" if len(keys) == 1 else f"{keys[0]:g} to {keys[-1]:g}"
+    note = (
+        f"heat_capacity of the last query: at most {np.nanmax(reached):.0%} of the bound that "
+        f"{keys_said} visible keys set"
+    )
+    if len(keys) == 1 and table.sizes["run"] > 1:
+        note += "; the bound is the same for all runs, so a height that saturates is no finding"
+    return [note]
+
+
+def _save(figure: Figure, output: Path) -> None:
+    from heatcap.figures import save
+
+    for path in save(figure, output):
+        typer.echo(str(path))
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Bad input ends in one line and exit status 1, warnings in one line each."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        typer.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            _stop(str(error))
+
+
+def _stop(message: str) -> None:
+    typer.echo(f"heatcap: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def _fail_if(bad: bool) -> None:
+    if bad:
+        raise typer.Exit(1)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected numbers separated by commas, got {text!r}", param_hint=option
+        ) from None
+
+
+@contextlib.contextmanager
+def _progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+
+
+def _extents(table: xr.Dataset) -> str:
+    order = ("run", "checkpoint", "layer", "head", "query", "temperature")
+    return ", ".join(f"{table.sizes[dim]} {dim}" for dim in order if dim in table.sizes)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _command() -> str:
+    return " ".join(["heatcap", *sys.argv[1:]])

@@ -1,0 +1,355 @@
+"""Run files -> observables: one labelled Dataset for all runs of a sweep.
+
+Every run is one task, streamed in bounded memory (`_stream`); runs may differ in their
+checkpoints, so ``checkpoint`` and ``metric`` count them and ``step(run, checkpoint)`` and
+``metric_step(run, metric)`` say when.  What a run does not have is NaN.  Results carry the
+checksum of the file they come from, so that a known run is not computed again.
+
+``heat_capacity`` is the canonical one, dU/dT; the other heat capacities are fluctuations of the
+table of logits that go by that name (:func:`heatcap.ensemble.heat_capacities` has the equations).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+
+import heatcap
+from heatcap.runfile import (
+    STANDARD_METRICS,
+    LogitReader,
+    RunFileError,
+    RunHeader,
+    Runs,
+    checksum,
+    open_run,
+    open_runs,
+    read_header,
+    text_or_numbers,
+)
+
+if TYPE_CHECKING:
+    from heatcap._stream import Fields, Time
+
+__all__ = ["SCHEMA_VERSION", "load", "observe", "save"]
+
+SCHEMA_VERSION = 1
+
+_UNITS = {
+    "free_energy": "logit",
+    "energy": "logit",
+    "entropy": "nat",
+    "participation_ratio": "key",
+    "visible_keys": "key",
+    "mean_visible_keys": "key",
+    "fisher_information": "logit^2",
+    "third_cumulant": "1",
+    "fourth_cumulant": "1",
+    "max_probability": "1",
+}
+
+Paths = Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def observe(
+    runs: Paths,
+    *,
+    temperatures: Sequence[float] = (),
+    time: Time = "step",
+    per: Literal["head", "layer"] = "head",
+    jobs: int = 1,
+    known: xr.Dataset | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Observables of saved runs.
+
+    Parameters
+    ----------
+    runs
+        What `open_runs` returns or takes.
+    temperatures
+        Relative to the model's own (T = 1): a quenched scan, variables ``scan_*``.
+    time
+        What ``fisher_speed`` and ``fisher_action`` are measured in: "step" or "log" (ln step).
+    per
+        "layer" averages over the heads, "head" keeps them.
+    jobs
+        Processes; one run each.
+    known
+        Observables of an earlier call; runs with the same checksum are taken from there if the
+        options are the same.
+    progress
+        Called with (runs done, runs in all).
+
+    Returns
+    -------
+    Dataset (run, checkpoint, inputs, layer, head, query, metric, temperature)
+        ``inputs`` are all, trained and untrained inputs of the probe.  Energies in logits,
+        entropies and heat capacities in nats (k_B = 1).  ``heat_capacity_bound`` (run, query) is
+        what the number of visible keys allows at most; queries that see one key have C = S = 0
+        exactly, are flagged by ``single_key`` and enter no average.  A file that turns out to be
+        bad is left out with a warning; ``attrs["problems"]`` names it.
+
+    Raises
+    ------
+    RunFileError
+        If there is no run that can be observed.
+    ValueError
+        If an option is not one of the above, or a temperature is not positive.
+    """
+    options = _Options(tuple(float(t) for t in temperatures), time, per)
+    collection = runs if isinstance(runs, Runs) else open_runs(runs)
+    reusable = _reusable(known, options)
+    found: dict[int, xr.Dataset] = {}
+    problems = [str(problem) for problem in collection.problems]
+    tasks = [(header.path, options, reusable) for header in collection.headers]
+    for done, (number, outcome) in enumerate(_in_processes(tasks, jobs), start=1):
+        if isinstance(outcome, RunFileError):
+            problems.append(_report(outcome))
+        elif isinstance(outcome, str):
+            assert known is not None
+            found[number] = known.isel(run=list(known["checksum"].values).index(outcome))
+        else:
+            found[number] = outcome
+        if progress:
+            progress(done, len(tasks))
+    if not found:
+        raise RunFileError("no run could be observed: " + "; ".join(problems))
+    table = _stack([found[number] for number in sorted(found)])
+    table.attrs = _stamp(options, problems)
+    return table
+
+
+def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write observables as compressed NetCDF; the file appears when it is complete."""
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    packed = {"zlib": True, "complevel": 4, "shuffle": True}
+    encoding = {
+        name: packed
+        for name, variable in observables.variables.items()
+        if variable.dtype.kind in "fi" and variable.ndim
+    }
+    try:
+        observables.to_netcdf(draft, engine="h5netcdf", encoding=encoding)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Observables from a file that `save` wrote, in memory.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, not NetCDF, or holds something else.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file, expected observables (OBS.nc)")
+    try:
+        table = xr.load_dataset(path, engine="h5netcdf")
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read as NetCDF ({error})") from None
+    version = table.attrs.get("schema_version")
+    if table.attrs.get("format") == "heatcap-run" or version is None:
+        raise ValueError(
+            f"{path}: holds no observables; expected what `heatcap observe` writes"
+            + (", got a run file" if "format" in table.attrs else "")
+        )
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: has schema_version {version}, this heatcap reads versions up to "
+            f"{SCHEMA_VERSION}; install a newer heatcap"
+        )
+    return table
+
+
+@dataclass(frozen=True)
+class _Options:
+    temperatures: tuple[float, ...]
+    time: Time
+    per: Literal["head", "layer"]
+
+    def __post_init__(self) -> None:
+        if bad := [t for t in self.temperatures if not (t > 0 and np.isfinite(t))]:
+            raise ValueError(f"temperatures must be positive, got {bad[0]}")
+        if self.time not in ("step", "log"):
+            raise ValueError(f"time must be 'step' or 'log', got {self.time!r}")
+        if self.per not in ("head", "layer"):
+            raise ValueError(f"per must be 'head' or 'layer', got {self.per!r}")
+
+    def text(self) -> str:
+        return json.dumps([self.temperatures, self.time, self.per])
+
+
+_Outcome = xr.Dataset | str | RunFileError
+_Task = tuple[Path, _Options, frozenset[str]]
+
+
+def _in_processes(tasks: Sequence[_Task], jobs: int) -> Iterable[tuple[int, _Outcome]]:
+    if jobs <= 1 or len(tasks) <= 1:
+        for number, task in enumerate(tasks):
+            yield number, _observe_one(*task)
+        return
+    # spawn: HDF5 and numba hold locks and threads that a fork would copy half-way.
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_observe_one, *task): n for n, task in enumerate(tasks)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outcome:
+    """The observables of a run, or the checksum by which they are known already."""
+    try:
+        digest = checksum(path)
+        if digest in known:
+            return digest
+        return _observe_run(path, options).assign(checksum=digest)
+    except RunFileError as error:
+        return error
+    except (OSError, ValueError) as error:
+        return RunFileError(f"{path}: {error}")
+
+
+def _observe_run(path: Path, options: _Options) -> xr.Dataset:
+    from heatcap._stream import INPUTS, observe_logits
+
+    header = read_header(path)
+    if header.checkpoints == 0:
+        raise RunFileError(f"{path}: holds no checkpoint yet")
+    with open_run(path) as run, LogitReader(path) as reader:
+        steps, trained = run["step"].values, run["probe_trained"].values
+        fields = observe_logits(
+            reader, steps, trained, temperatures=options.temperatures, time=options.time
+        )
+        table = _label(fields, header, run)
+    table = table.assign_coords(inputs=list(INPUTS), temperature=list(options.temperatures))
+    if not options.temperatures:
+        table = table.drop_dims("temperature")
+    if options.per == "layer":
+        heads = [name for name in table.data_vars if "head" in table[name].dims]
+        table = table.assign({name: table[name].mean("head") for name in heads})
+        table = table.drop_vars("head", errors="ignore")
+    return table
+
+
+def _label(fields: Fields, header: RunHeader, run: xr.Dataset) -> xr.Dataset:
+    """Arrays with their names and units, the metrics and the parameters of the run."""
+    table = xr.Dataset(
+        {name: (dims, values, {"units": _units(name)}) for name, (dims, values) in fields.items()}
+    )
+    table["single_key"] = (table["mean_visible_keys"] == 1).astype(np.int8)
+    for name in run.data_vars:
+        if run[name].dims == ("metric_step",):
+            table[str(name)] = ("metric", run[name].values.astype(np.float64))
+    for name in STANDARD_METRICS:
+        if name not in table:
+            table[name] = ("metric", np.full(header.metric_rows, np.nan))
+    table = table.assign_coords(
+        run=header.run_id,
+        step=("checkpoint", run["step"].values.astype(np.float64)),
+        metric_step=("metric", run["metric_step"].values.astype(np.float64)),
+        layer=np.arange(header.shape[1]),
+        head=np.arange(header.shape[2]),
+        query_position=("query", run["query"].values.astype(np.float64)),
+        size_name=header.size_name,
+        size=header.size,
+        **{name: value for name, value in header.parameters.items()},
+    )
+    if "seed" not in table.coords:
+        table = table.assign_coords(seed=header.seed)
+    return table.assign(
+        stop_reason=header.stop_reason,
+        complete=np.int8(header.complete),
+        path=str(header.path),
+        probe_size=header.shape[3],
+        probe_population=header.probe_population,
+    )
+
+
+def _units(name: str) -> str:
+    plain = name.removeprefix("scan_")
+    if plain.startswith(("fisher_", "depth_")) and plain not in _UNITS:
+        return "logit" if "potential" in plain else "1"
+    return _UNITS.get(plain, "nat")
+
+
+def _stack(tables: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Runs side by side, the shorter ones padded with NaN (queries at the front: the last is last)."""
+    extents: dict[str, int] = {}
+    for table in tables:
+        for dim, extent in table.sizes.items():
+            extents[str(dim)] = max(extent, extents.get(str(dim), 0))
+    names = dict.fromkeys(str(name) for table in tables for name in table.variables)
+    indexes = {"layer", "head", "inputs", "temperature"}
+    coords: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
+    for name in names:
+        owners = [table for table in tables if name in table.variables]
+        if name in indexes:
+            coords[name] = max((t[name].values for t in owners), key=len)
+            continue
+        dims, attrs = owners[0][name].dims, owners[0][name].attrs
+        values = [_padded(t, name, dims, extents) for t in tables]
+        stacked = (("run", *dims), _join(values, dims), attrs)
+        (coords if name in owners[0].coords else variables)[name] = stacked
+    return xr.Dataset(variables, coords)
+
+
+def _padded(
+    table: xr.Dataset, name: str, dims: Sequence[Any], extents: dict[str, int]
+) -> np.ndarray | Any:
+    if not dims:
+        return table[name].values.item() if name in table.variables else None
+    shape = tuple(extents[dim] for dim in dims)
+    out = np.full(shape, np.nan)
+    if name in table.variables:
+        own = table[name].transpose(*dims).values
+        out[
+            tuple(
+                slice(full - n, full) if dim == "query" else slice(0, n)
+                for dim, full, n in zip(dims, shape, own.shape, strict=True)
+            )
+        ] = own
+    return out
+
+
+def _join(values: list[Any], dims: Sequence[Any]) -> np.ndarray:
+    return np.stack(values) if dims else text_or_numbers(values)
+
+
+def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
+    if known is None or known.attrs.get("options") != options.text():
+        return frozenset()
+    if known.attrs.get("schema_version") != SCHEMA_VERSION:
+        return frozenset()
+    return frozenset(str(digest) for digest in known["checksum"].values)
+
+
+def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "heatcap_version": heatcap.__version__,
+        "options": options.text(),
+        "problems": json.dumps(list(problems)),
+    }
+
+
+def _report(error: RunFileError) -> str:
+    import warnings
+
+    warnings.warn(f"left out: {error}", stacklevel=3)
+    return str(error)
