@@ -61,7 +61,7 @@ def observe_logits(
     temperatures: Sequence[float] = (),
     time: Time = "step",
 ) -> Fields:
-    """All observables of a run's logits; `steps` (checkpoint,) and `trained` (probe,) of the run."""
+    """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,)."""
     tables = _Tables(reader.header.shape, temperatures)
     path = _Path(reader.header.shape)
     population = reader.header.probe_population
@@ -292,11 +292,9 @@ def _depth(reader: LogitReader, potential: Floats) -> Fields:
                     before = logits
     by_layer = np.swapaxes(potential, 0, 1)
     mean = by_layer.mean(axis=2, keepdims=True)
-    found = _geometry(
-        *(sums / probes),
-        np.concatenate([by_layer, mean], axis=2),
-        np.arange(layers, dtype=np.float64),
-    )
+    step, square, chord = sums / probes
+    potentials = np.concatenate([by_layer, mean], axis=2)
+    found = _geometry(step, square, chord, potentials, np.arange(layers, dtype=np.float64))
     fields: Fields = {}
     for name, value in found.items():
         value = np.swapaxes(value, 0, 1)

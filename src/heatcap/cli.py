@@ -230,7 +230,7 @@ def _plain_errors() -> Iterator[None]:
         typer.echo(f"warning: {message}", err=True)
 
     with warnings.catch_warnings():
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         try:
             yield
         except (ValueError, OSError) as error:

@@ -267,7 +267,7 @@ def _label(fields: Fields, header: RunHeader, run: xr.Dataset) -> xr.Dataset:
         query_position=("query", run["query"].values.astype(np.float64)),
         size_name=header.size_name,
         size=header.size,
-        **{name: value for name, value in header.parameters.items()},
+        **dict(header.parameters),
     )
     if "seed" not in table.coords:
         table = table.assign_coords(seed=header.seed)
@@ -288,7 +288,7 @@ def _units(name: str) -> str:
 
 
 def _stack(tables: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Runs side by side, the shorter ones padded with NaN (queries at the front: the last is last)."""
+    """Runs side by side, the shorter ones padded with NaN (queries in front, to end together)."""
     extents: dict[str, int] = {}
     for table in tables:
         for dim, extent in table.sizes.items():

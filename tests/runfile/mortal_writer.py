@@ -18,8 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import logits_at
 from heatcap.runfile import RunWriter, open_run
+
+from conftest import logits_at
 
 
 def write_for_ever(path: str, promise: Callable[[int], None]) -> None:
@@ -56,7 +57,9 @@ def die_at_write(path: str, count: int) -> bool:
         def pwrite(*arguments: object) -> int:
             nonlocal left
             left -= 1
-            return os.kill(os.getpid(), signal.SIGKILL) if left < 0 else real(*arguments)  # type: ignore
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)  # type: ignore[arg-type]
 
         with RunWriter.resume(path) as run:
             os.pwrite = pwrite  # type: ignore[assignment]
