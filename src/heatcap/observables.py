@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -110,11 +111,11 @@ def observe(
     collection = runs if isinstance(runs, Runs) else open_runs(runs)
     reusable = _reusable(known, options)
     found: dict[int, xr.Dataset] = {}
-    problems = [str(problem) for problem in collection.problems]
+    left_out: list[str] = []
     tasks = [(header.path, options, reusable) for header in collection.headers]
     for done, (number, outcome) in enumerate(_in_processes(tasks, jobs), start=1):
         if isinstance(outcome, RunFileError):
-            problems.append(_report(outcome))
+            left_out.append(str(outcome))
         elif isinstance(outcome, str):
             assert known is not None
             found[number] = known.isel(run=list(known["checksum"].values).index(outcome))
@@ -123,7 +124,10 @@ def observe(
         if progress:
             progress(done, len(tasks))
     if not found:
-        raise RunFileError("no run could be observed: " + "; ".join(problems))
+        raise RunFileError("no run could be observed: " + "; ".join(left_out))
+    for problem in left_out:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    problems = [*map(str, collection.problems), *left_out]
     table = _stack([found[number] for number in sorted(found)])
     table.attrs = _stamp(options, problems)
     return table
@@ -347,9 +351,3 @@ def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
         "problems": json.dumps(list(problems)),
     }
 
-
-def _report(error: RunFileError) -> str:
-    import warnings
-
-    warnings.warn(f"left out: {error}", stacklevel=3)
-    return str(error)

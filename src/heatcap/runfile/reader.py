@@ -270,7 +270,12 @@ def _checked_attributes(h5: h5py.File, file: Path) -> dict[str, Any]:
 
 def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
     """Length of each dimension, after every variable was seen to have its dimensions' shape."""
-    extents = {dim: _variable(h5, file, dim).shape[0] for dim in _DIMENSIONS}
+    extents = {}
+    for dim in _DIMENSIONS:
+        shape = _variable(h5, file, dim).shape
+        if len(shape) != 1:
+            raise RunFileError(f"{file}: the variable {dim!r} must have 1 dimension, got {shape}")
+        extents[dim] = shape[0]
     for name, dims in _REQUIRED.items():
         variable, expected = _variable(h5, file, name), tuple(extents[dim] for dim in dims)
         if variable.shape != expected:

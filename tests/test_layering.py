@@ -1,0 +1,123 @@
+"""The arrows between the modules, and what importing may cost and do."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src"
+
+#: Who stands above whom; a module imports only from rooms above its own.
+ROOMS = [
+    "heatcap",
+    "heatcap.runfile",
+    "heatcap._kernels",
+    "heatcap.ensemble",
+    "heatcap._stream",
+    "heatcap.observables",
+    "heatcap.events",
+    "heatcap.figures",
+    "heatcap.cli",
+]
+
+
+def _modules(package: str) -> dict[str, Path]:
+    paths = sorted((SRC / package).rglob("*.py"))
+    assert paths
+    return {_name(path): path for path in paths}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(name: str, path: Path) -> set[str]:
+    """What a module imports when it runs; names for the type checker alone do not count."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in _run_time(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found.add(module)
+            found |= {
+                f"{module}.{alias.name}"
+                for alias in node.names
+                if (SRC / f"{module}.{alias.name}".replace(".", "/")).exists()
+                or (SRC / f"{module}.{alias.name}".replace(".", "/")).with_suffix(".py").exists()
+            }
+    return found
+
+
+def _run_time(node: ast.AST) -> list[ast.AST]:
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return []
+    return [node, *(inner for child in ast.iter_child_nodes(node) for inner in _run_time(child))]
+
+
+def _room(module: str) -> int:
+    rooms = [i for i, room in enumerate(ROOMS) if f"{module}.".startswith(f"{room}.")]
+    return rooms[-1]
+
+
+def test_every_module_has_a_room_of_its_own() -> None:
+    for name in _modules("heatcap"):
+        assert _room(name) > 0 or name == "heatcap", f"{name} stands in no room of the house"
+
+
+@pytest.mark.parametrize("name", sorted(set(_modules("heatcap")) - {"heatcap"}))
+def test_imports_point_upwards(name: str) -> None:
+    path = _modules("heatcap")[name]
+    for imported in _imports(name, path):
+        if imported.split(".")[0] == "heatcap":
+            assert _room(imported) <= _room(name), f"{name} imports {imported} from below"
+
+
+def test_the_analysis_knows_neither_torch_nor_the_trainer() -> None:
+    for name, path in _modules("heatcap").items():
+        roots = {imported.split(".")[0] for imported in _imports(name, path)}
+        assert not roots & {"torch", "heatcap_trainer", "safetensors"}, name
+
+
+def test_only_the_run_file_knows_hdf5() -> None:
+    for package in ("heatcap", "heatcap_trainer"):
+        for name, path in _modules(package).items():
+            if not name.startswith("heatcap.runfile"):
+                assert "h5py" not in _imports(name, path), name
+
+
+def test_the_trainer_knows_the_run_file_alone() -> None:
+    for name, path in _modules("heatcap_trainer").items():
+        own = {imp for imp in _imports(name, path) if imp.split(".")[0] == "heatcap"}
+        assert own <= {"heatcap.runfile"}, f"{name} imports {own}"
+
+
+def _loaded_by(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_is_cheap() -> None:
+    heavy = {"numpy", "xarray", "h5py", "matplotlib", "numba", "scipy", "pandas", "torch"}
+    assert not _loaded_by("import heatcap") & heavy
+    assert not _loaded_by("import heatcap.cli") & heavy
+    assert not _loaded_by("import heatcap.runfile") & (heavy - {"numpy", "h5py"})
+
+
+def test_public_names_exist_and_are_listed() -> None:
+    import heatcap
+
+    for name in heatcap.__all__:
+        assert getattr(heatcap, name).__doc__, name
+    assert set(heatcap.__all__) <= set(dir(heatcap))
+    with pytest.raises(AttributeError, match="no attribute 'observ'"):
+        heatcap.observ  # noqa: B018

@@ -1,0 +1,296 @@
+"""Run files -> observables: against a slow path that holds everything in memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from conftest import create_run, logits_at, write_run
+
+import heatcap
+from heatcap import _stream, observables
+from heatcap.ensemble import canonical, fisher_distance, heat_capacities
+from heatcap.runfile import RunFileError, RunWriter, open_run
+
+
+def in_memory(path: Path, beta: float = 1.0) -> xr.Dataset:
+    """The heat capacities of a run in one call, on all, trained and untrained inputs."""
+    with open_run(path) as run:
+        run = run.load()
+    trained = run.probe_trained.values
+    selection = xr.DataArray(
+        [np.ones(len(trained), bool), trained == 1, trained == 0],
+        dims=("inputs", "probe"),
+        coords={"inputs": ["all", "trained", "untrained"]},
+    )
+    population = int(run.attrs["probe_population"])
+    return heat_capacities(run.logits, beta=beta, selection=selection, population=population)
+
+
+def ragged_run(path: Path, checkpoints: int = 4) -> Path:
+    """Two layers, three queries of a causal row, a probe drawn from a larger population."""
+    rng = np.random.default_rng(5)
+    probe = rng.permutation(900)[:40, np.newaxis]
+    with create_run(
+        path,
+        layers=2,
+        heads=3,
+        keys=5,
+        queries=[0, 3, 4],
+        probe_input=probe,
+        probe_trained=np.arange(40) < 25,
+        probe_mirror_trained=None,
+        probe_population=900,
+    ) as run:
+        for step in range(checkpoints):
+            logits = rng.normal(scale=1 + step, size=run.shape).astype(np.float32)
+            for i, query in enumerate([0, 3, 4]):
+                logits[..., i, query + 1 :] = -np.inf
+            run.append(step**2, logits)
+            run.log(step**2, train_loss=1.0)
+        run.finish("step limit")
+    return path
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 22, 2000, 60, 1])
+def test_streamed_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(_stream, "BLOCK_BYTES", block_bytes)
+    path = ragged_run(tmp_path / "run.h5")
+    obs = heatcap.observe(path, temperatures=[0.5, 2.0]).isel(run=0)
+    whole = in_memory(path).rename(step="checkpoint").drop_vars("checkpoint")
+    for name in whole.data_vars:
+        expected = whole[name].transpose("checkpoint", "inputs", "layer", "head", "query")
+        np.testing.assert_allclose(obs[name], expected, rtol=1e-9, atol=1e-12, err_msg=str(name))
+    hot = in_memory(path, beta=0.5).sel(inputs="all")
+    for name in ("heat_capacity", "landscape_heat_capacity", "total_heat_capacity"):
+        np.testing.assert_allclose(
+            obs[f"scan_{name}"].sel(temperature=2.0), hot[name], rtol=1e-9, atol=1e-12
+        )
+
+
+def test_rows_are_averaged_over_the_probe(tmp_path: Path) -> None:
+    path = ragged_run(tmp_path / "run.h5")
+    obs = heatcap.observe(path).isel(run=0)
+    with open_run(path) as run:
+        rows = canonical(run.logits)
+        trained = run.probe_trained.values == 1
+    for name in ("free_energy", "entropy", "third_cumulant", "participation_ratio"):
+        for inputs, chosen in [("all", slice(None)), ("trained", trained), ("untrained", ~trained)]:
+            expected = rows[name].isel(probe=chosen).mean("probe")
+            np.testing.assert_allclose(obs[name].sel(inputs=inputs), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 22, 60])
+@pytest.mark.parametrize("time", ["step", "log"])
+def test_geometry_along_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int, time: str
+) -> None:
+    monkeypatch.setattr(_stream, "BLOCK_BYTES", block_bytes)
+    path = ragged_run(tmp_path / "run.h5")
+    obs = heatcap.observe(path, time=time).isel(run=0)
+    with open_run(path) as run:
+        logits = run.logits.load()
+    d = [fisher_distance(logits[i], logits[i + 1]) for i in range(3)]
+    mean = np.stack([x.mean("probe") for x in d])
+    square = np.stack([(x**2).mean("probe") for x in d])
+    np.testing.assert_allclose(obs.fisher_distance[1:], mean, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(obs.fisher_length[-1], mean.sum(0), rtol=1e-9, atol=1e-12)
+    chord = fisher_distance(logits[0], logits[3]).mean("probe")
+    np.testing.assert_allclose(obs.fisher_geodesic[-1], chord, rtol=1e-9, atol=1e-12)
+    steps = np.array([0.0, 1.0, 4.0, 9.0])
+    with np.errstate(divide="ignore"):
+        lapse = np.diff(steps if time == "step" else np.log(steps)).reshape(-1, 1, 1, 1)
+    known = np.isfinite(lapse).ravel()
+    lapse[~known] = np.nan
+    np.testing.assert_allclose(
+        obs.fisher_speed[1:][known], (mean / lapse)[known], rtol=1e-9, atol=1e-12
+    )
+    assert np.isnan(obs.fisher_speed[1:][~known]).all()
+    rows = canonical(logits)
+    potential = (rows.free_energy - rows.mean_energy).mean("probe").values
+    middle = (potential[1:] + potential[:-1]) / 2
+    action = ((square / lapse**2 / 2 - middle) * lapse)[known].sum(0)
+    np.testing.assert_allclose(obs.fisher_action[-1], action, rtol=1e-9, atol=1e-12)
+
+
+def test_no_path_is_shorter_than_the_geodesic(tmp_path: Path) -> None:
+    obs = heatcap.observe(ragged_run(tmp_path / "run.h5", checkpoints=6))
+    for prefix in ("fisher", "depth"):
+        length, geodesic = obs[f"{prefix}_length"], obs[f"{prefix}_geodesic"]
+        assert (length >= geodesic - 1e-12).all()
+    # and not because they are the same thing:
+    assert (obs.fisher_length > obs.fisher_geodesic + 1e-3).any()
+
+
+def test_geometry_along_depth(tmp_path: Path) -> None:
+    path = ragged_run(tmp_path / "run.h5")
+    obs = heatcap.observe(path).isel(run=0)
+    with open_run(path) as run:
+        logits = run.logits.load()
+    expected = fisher_distance(logits.isel(layer=0), logits.isel(layer=1)).mean("probe")
+    np.testing.assert_allclose(obs.depth_distance[:, 1], expected, rtol=1e-9, atol=1e-12)
+    assert np.isnan(obs.depth_distance[:, 0]).all()
+    p = np.exp(logits - np.log(np.exp(logits).sum("key")))
+    a, b = p.mean("head").isel(layer=0), p.mean("head").isel(layer=1)
+    averaged = 2 * np.arccos(np.minimum(np.sqrt(a * b).sum("key"), 1.0))
+    np.testing.assert_allclose(
+        obs.depth_distance_head_average[:, 1], averaged.mean("probe"), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_bound_and_single_keys(tmp_path: Path) -> None:
+    obs = heatcap.observe(ragged_run(tmp_path / "run.h5")).isel(run=0)
+    assert obs.mean_visible_keys.values.tolist() == [1, 4, 5]
+    np.testing.assert_allclose(obs.heat_capacity_bound, [0, 1.0235, 1.2464], atol=1e-4)
+    assert obs.single_key.values.tolist() == [1, 0, 0]
+    first = obs.isel(query=0)
+    assert (first.heat_capacity == 0).all()
+    assert (first.entropy == 0).all()
+    assert (obs.heat_capacity <= obs.heat_capacity_bound + 1e-12).all()
+
+
+def test_runs_of_different_length_and_width_stand_side_by_side(tmp_path: Path) -> None:
+    write_run(tmp_path / "long.h5", steps=7, parameters={"p": 5, "task": "addition"})
+    ragged_run(tmp_path / "wide.h5")
+    obs = heatcap.observe(tmp_path)
+    assert dict(obs.sizes) | {"inputs": 3} == {
+        **{"run": 2, "checkpoint": 7, "inputs": 3, "layer": 2, "head": 3, "query": 3, "metric": 7}
+    }
+    long = obs.sel(run="long")
+    assert np.isfinite(long.step).sum() == 7
+    assert np.isnan(obs.sel(run="wide").step[4:]).all()
+    # The last query is the last one in every run.
+    assert long.query_position.values.tolist()[-1] == 2
+    assert np.isnan(long.heat_capacity.isel(query=0)).all()
+    assert np.isfinite(long.heat_capacity.isel(query=-1, layer=0, head=0, inputs=0)).all()
+    assert obs.task.values.tolist() == ["addition", ""]
+    for run_id in ("long", "wide"):
+        alone = heatcap.observe(tmp_path / f"{run_id}.h5").isel(run=0)
+        there = obs.sel(run=run_id).isel(query=-1, layer=0, head=0)
+        np.testing.assert_array_equal(
+            there.total_heat_capacity[: alone.sizes["checkpoint"]],
+            alone.total_heat_capacity.isel(query=-1, layer=0, head=0),
+        )
+
+
+def test_per_layer_averages_over_heads(tmp_path: Path) -> None:
+    path = ragged_run(tmp_path / "run.h5")
+    by_head, by_layer = heatcap.observe(path), heatcap.observe(path, per="layer")
+    assert "head" not in by_layer.dims
+    np.testing.assert_allclose(by_layer.heat_capacity, by_head.heat_capacity.mean("head"))
+
+
+def test_saved_is_loaded(tmp_path: Path) -> None:
+    ragged_run(tmp_path / "run.h5")
+    obs = heatcap.observe(tmp_path, temperatures=[1.0])
+    heatcap.save(obs, tmp_path / "obs.nc")
+    xr.testing.assert_identical(heatcap.load(tmp_path / "obs.nc"), obs)
+
+
+def test_only_what_changed_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        write_run(tmp_path / f"s{seed}.h5", steps=3 + seed, seed=seed)
+    known = heatcap.observe(tmp_path)
+    with RunWriter.resume(tmp_path / "s1.h5") as run:
+        run.append(50, logits_at(50))
+    computed, real = [], observables._observe_run
+    monkeypatch.setattr(
+        observables, "_observe_run", lambda path, o: (computed.append(path.stem), real(path, o))[1]
+    )
+    again = heatcap.observe(tmp_path, known=known)
+    assert computed == ["s1"]
+    xr.testing.assert_equal(again, heatcap.observe(tmp_path))
+    computed.clear()
+    heatcap.observe(tmp_path, known=known, temperatures=[2.0])
+    assert computed == ["s0", "s1", "s2"]
+
+
+def test_processes_give_the_same(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / f"s{seed}.h5", seed=seed)
+    seen: list[tuple[int, int]] = []
+    several = heatcap.observe(tmp_path, jobs=2, progress=lambda *done: seen.append(done))
+    xr.testing.assert_identical(several, heatcap.observe(tmp_path))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run.h5")
+    with pytest.raises(ValueError, match=r"temperatures must be positive, got -1.0"):
+        heatcap.observe(path, temperatures=[1, -1])
+    with pytest.raises(ValueError, match="time must be 'step' or 'log', got 'epoch'"):
+        heatcap.observe(path, time="epoch")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="per must be 'head' or 'layer', got 'model'"):
+        heatcap.observe(path, per="model")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"run.h5: holds no observables.*got a run file"):
+        heatcap.load(path)
+    with pytest.raises(ValueError, match=r"none.nc: no such file"):
+        heatcap.load(tmp_path / "none.nc")
+    (tmp_path / "text.nc").write_text("x")
+    with pytest.raises(ValueError, match=r"text.nc: cannot be read as NetCDF"):
+        heatcap.load(tmp_path / "text.nc")
+
+
+def test_damage_inside_the_logits_loses_one_run_only(tmp_path: Path) -> None:
+    import h5py
+
+    write_run(tmp_path / "good.h5")
+    write_run(tmp_path / "bad.h5")
+    with h5py.File(tmp_path / "bad.h5", "r+") as h5:
+        h5["logits"][2, 0, 0, 0, 0, 0] = np.nan
+    with pytest.warns(UserWarning, match=r"left out: .*bad.h5: .*rows are NaN"):
+        obs = heatcap.observe(tmp_path)
+    assert obs.run.values.tolist() == ["good"]
+    with pytest.raises(RunFileError, match=r"no run could be observed: .*bad.h5"):
+        heatcap.observe(tmp_path / "bad.h5")
+
+
+GIBIBYTES = """
+import sys
+import heatcap
+obs = heatcap.observe(sys.argv[1])
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) / 1024, float(obs.heat_capacity[0, -1].max()))
+"""
+
+
+@pytest.mark.large
+def test_memory_stays_bounded_for_four_gibibytes(tmp_path: Path) -> None:
+    """A file of 4 GiB is observed in less than 512 MiB."""
+    checkpoints, heads, probes, keys = 32, 8, 1024, 4096
+    free = os.statvfs(tmp_path)
+    if free.f_bavail * free.f_frsize < 6 << 30:
+        pytest.skip("needs 6 GiB of free disk")
+    path = tmp_path / "large.h5"
+    rng = np.random.default_rng(0)
+    with create_run(
+        path,
+        heads=heads,
+        keys=keys,
+        queries=[keys - 1],
+        probe_input=np.arange(probes)[:, np.newaxis],
+        probe_trained=np.arange(probes) % 2,
+        probe_mirror_trained=None,
+        probe_population=0,
+    ) as run:
+        logits = rng.normal(size=(1, heads, probes, 1, keys)).astype(np.float32)
+        for step in range(checkpoints):
+            run.append(step, logits)
+    assert path.stat().st_size >= 4 << 30
+    done = subprocess.run(
+        [sys.executable, "-c", GIBIBYTES, str(path)], capture_output=True, text=True, check=False
+    )
+    path.unlink()
+    assert done.returncode == 0, done.stderr
+    peak, highest = map(float, done.stdout.split())
+    assert highest == pytest.approx(1.0, abs=0.02)  # independent Gaussian logits: C = Var E
+    assert peak < 512, f"{peak:.0f} MiB"
