@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import create_run, logits_at, write_run
 
 from heatcap.runfile import LogitReader, RunWriter, open_run, open_runs, validate_run
+
+from conftest import create_run, logits_at, write_run
 
 STEPS = [0, 1, 2, 3]
 
@@ -88,7 +89,7 @@ def with_xarray(path: Path) -> Content:
 
 def with_h5py(path: Path) -> Content:
     with h5py.File(path) as h5:
-        assert [dim.label or dim[0].name for dim in h5["logits"].dims][0] == "/step"
+        assert next(dim.label or dim[0].name for dim in h5["logits"].dims) == "/step"
         return h5["step"][...], h5["logits"][...], float(h5["probe_trained"][...].mean())
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import create_run, logits_at, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +24,8 @@ from heatcap.runfile import (
     read_header,
     validate_run,
 )
+
+from conftest import create_run, logits_at, write_run
 
 
 def test_open_run_is_lazy(run_path: Path) -> None:

@@ -1,0 +1,53 @@
+# Two commands from nothing but python3 and make:
+#   make demo    analyse the runs that ship in data/ (no torch needed), write out/
+#   make test    install everything, run the whole suite
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+DATA := data/grokking
+
+.PHONY: demo test lint types bench docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/analysis
+	@mkdir -p out
+	$(BIN)/heatcap observe $(DATA)/runs -o out/runs.nc --temperature $(TEMPERATURES)
+	$(BIN)/heatcap figure scan out/runs.nc -o out/scan.pdf
+	$(BIN)/heatcap figure evolution $(DATA)/observables.nc -o out/evolution.pdf
+	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv
+
+# Around the model's own temperature, T = 1, in even steps of ln T.
+TEMPERATURES := 0.1,0.14,0.2,0.28,0.4,0.57,0.8,1,1.13,1.6,2.3,3.2,4.5,6.4,9
+
+test: $(VENV)/everything
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest --cov --cov-report=term -n $(JOBS) $(TESTS)
+
+JOBS ?= 2
+
+lint: $(VENV)/everything
+	$(BIN)/ruff check src tests analysis benchmarks
+	$(BIN)/ruff format --check src tests analysis benchmarks
+
+types: $(VENV)/everything
+	$(BIN)/mypy
+
+bench: $(VENV)/everything
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/trainer.py
+
+# constraints.txt pins what a set-up installs, so that it can be repeated.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/analysis: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/everything: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e ".[train,dask,test]"
+	@touch $@ $(VENV)/analysis
+
+clean:
+	rm -rf out $(VENV) build .pytest_cache .mypy_cache .ruff_cache
