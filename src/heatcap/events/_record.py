@@ -1,0 +1,40 @@
+"""Records along training: which rows count, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Bools", "Floats", "positive", "record", "usable"]
+
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def usable(step: ArrayLike, values: ArrayLike) -> Bools:
+    step, values = np.asarray(step, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    ok: Bools = np.isfinite(step) & (step > 0) & np.isfinite(values)
+    return ok
+
+
+def record(step: ArrayLike, values: ArrayLike, name: str) -> tuple[Floats, Floats]:
+    """ln step and values of the usable rows."""
+    if np.ndim(step) != 1 or np.shape(step) != np.shape(values):
+        raise ValueError(
+            f"step and {name} must be 1-D and of one length,"
+            f" got {np.shape(step)} and {np.shape(values)}"
+        )
+    every = np.asarray(step, dtype=np.float64)
+    known = every[np.isfinite(every)]
+    if known.size and np.any(np.diff(known) <= 0):
+        at = int(np.argmax(np.diff(known) <= 0))
+        raise ValueError(f"step must increase, got {known[at]:g} followed by {known[at + 1]:g}")
+    ok = usable(step, values)
+    return np.log(every[ok]), np.asarray(values, dtype=np.float64)[ok]
+
+
+def positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")

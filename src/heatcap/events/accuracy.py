@@ -1,0 +1,120 @@
+"""Memorisation and onset of generalisation, read off accuracies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from heatcap.events._record import Floats, record, usable
+
+__all__ = ["Onset", "memorisation", "onset"]
+
+
+def memorisation(step: ArrayLike, train_accuracy: ArrayLike, *, level: float = 0.99) -> float:
+    """Step at which the train accuracy first reaches `level`, interpolated in log step.
+
+    Parameters
+    ----------
+    step, train_accuracy : array_like (row)
+        Steps in increasing order; rows that are NaN or at step 0 are skipped.
+    level : float
+        Accuracy that counts as memorised.
+
+    Returns
+    -------
+    float
+        NaN if the level is never reached; the first step if it is reached there already.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ or steps do not increase.
+    """
+    x, accuracy = record(step, train_accuracy, "train_accuracy")
+    reached = np.flatnonzero(accuracy >= level)
+    if not reached.size:
+        return float("nan")
+    return float(np.exp(_crossing(x, accuracy, int(reached[0]), level)))
+
+
+@dataclass(frozen=True)
+class Onset:
+    """Onset of generalisation of one run, or the statement that there is none by `last_step`.
+
+    `step` is NaN when `censored`; `message` then says why.  Accuracies are fractions of 1.
+    """
+
+    step: float
+    baseline: float
+    final: float
+    censored: bool
+    last_step: float
+    message: str = ""
+
+    @property
+    def midpoint(self) -> float:
+        """Accuracy whose last upward crossing is the onset."""
+        return (self.baseline + self.final) / 2
+
+
+def onset(
+    step: ArrayLike,
+    accuracy: ArrayLike,
+    memorisation_step: float,
+    *,
+    min_rise: float = 0.2,
+    min_final: float = 0.9,
+) -> Onset:
+    """Last upward crossing of the midpoint between baseline and final value, in log step.
+
+    Parameters
+    ----------
+    step, accuracy : array_like (row)
+        Test accuracy, mirror-free where the task is symmetric.
+    memorisation_step : float
+        Where the baseline is read off; NaN if the run never memorised.
+    min_rise, min_final : float
+        The onset exists only if final - baseline >= `min_rise` and final >= `min_final`.
+
+    Returns
+    -------
+    Onset
+        Censored, with the reason in `message`, where the onset does not exist.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ or steps do not increase.
+    """
+    rows = usable(step, accuracy)
+    x, accuracy = record(step, accuracy, "accuracy")
+    if not x.size:
+        return Onset(np.nan, np.nan, np.nan, True, np.nan, "no test accuracy in the record")
+    last, final = float(np.asarray(step)[rows][-1]), _final_value(x, accuracy)
+    if not np.isfinite(memorisation_step):
+        return Onset(np.nan, np.nan, final, True, last, f"not memorised by step {last:.0f}")
+    baseline = float(np.interp(np.log(memorisation_step), x, accuracy))
+    if final < min_final or final - baseline < min_rise:
+        why = f"not generalised by step {last:.0f}: accuracy {baseline:.3f} -> {final:.3f}"
+        return Onset(np.nan, baseline, final, True, last, why)
+    midpoint = (baseline + final) / 2
+    above = accuracy >= midpoint
+    up = np.flatnonzero(above[1:] & ~above[:-1]) + 1
+    if not up.size:  # possible only where the record starts above and the baseline is read later
+        return Onset(np.nan, baseline, final, True, last, "accuracy never crosses its midpoint")
+    at = float(np.exp(_crossing(x, accuracy, int(up[-1]), midpoint)))
+    return Onset(at, baseline, final, False, last)
+
+
+def _final_value(x: Floats, accuracy: Floats) -> float:
+    """Median over the last tenth of the record in log step."""
+    return float(np.median(accuracy[x >= x[-1] - 0.1 * (x[-1] - x[0])]))
+
+
+def _crossing(x: Floats, y: Floats, i: int, level: float) -> float:
+    """Where the segment that ends at row i, the first row at or above level, meets the level."""
+    if i == 0:
+        return float(x[0])
+    return float(x[i - 1] + (level - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1]))

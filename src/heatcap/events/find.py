@@ -1,0 +1,267 @@
+"""Events of every run, observable, layer and head in a file of observables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from heatcap.events._record import Floats, positive, usable
+from heatcap.events.accuracy import memorisation, onset
+from heatcap.events.curves import MIN_PROMINENCE, SMOOTHING, Grid, Peaks
+from heatcap.events.loss import near_spikes, spikes
+from heatcap.events.result import Events
+
+__all__ = ["DEFAULT_OBSERVABLES", "find_events"]
+
+
+DEFAULT_OBSERVABLES = (
+    "heat_capacity",
+    "landscape_heat_capacity",
+    "landscape_heat_capacity_fixed",
+    "total_heat_capacity",
+    "unweighted_heat_capacity",
+    "offset_heat_capacity",
+)
+
+SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
+ORDER = (
+    *("observable", "layer", "head", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
+    *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
+    *("reason", "edge_maximum", "peak_step_spacing", "onset_metric"),
+)
+OF_RUN = ("memorisation_step", "onset_step", "censored", "last_step", "onset_metric")
+OF_PEAK = tuple(name for name in ORDER if name not in OF_RUN)
+
+
+def find_events(
+    obs: xr.Dataset,
+    *observables: str,
+    smoothing: float = SMOOTHING,
+    min_prominence: float = MIN_PROMINENCE,
+    query: int = -1,
+    inputs: str = "all",
+) -> Events:
+    """Memorisation, onset, spikes, peaks and leads of every run.
+
+    Parameters
+    ----------
+    obs : Dataset (run, checkpoint, layer, head, query, ...)
+        Observables of all runs, padded with NaN; coordinates `step` (run, checkpoint) and
+        `metric_step` (run, metric).  Any of `layer`, `head`, `query`, `inputs` may be absent.
+    *observables : str
+        Names; those of the six heat capacities that `obs` has, if none is given.
+    smoothing : float
+        Standard deviation of the smoothing kernel in ln step.
+    min_prominence : float
+        Smallest prominence of a listed maximum, as a share of the smoothed curve's range.
+    query : int
+        Index of the query (not its position); the last by default.
+    inputs : str
+        "all", "trained" or "untrained" probe inputs.
+
+    Returns
+    -------
+    Events
+
+    Raises
+    ------
+    ValueError
+        If `obs` lacks an observable, a metric or a coordinate, or a run's steps do not increase.
+    """
+    positive(smoothing=smoothing, min_prominence=min_prominence)
+    names = _names(obs, observables)
+    layers, heads, curves = _curves(obs, names, query, inputs)
+    runs, spike_steps = _timelines(obs)
+    steps = obs["step"].transpose("run", "checkpoint").to_numpy().astype(np.float64)
+    _mark_shares(runs, steps, spike_steps)
+    rows: list[dict[str, Any]] = []
+    for r, run in enumerate(runs.to_dict("records")):
+        grids: dict[bytes, Grid] = {}
+        for name, values in curves.items():
+            for (i, j), _ in np.ndenumerate(values[r, 0]):
+                found = _of_curve(
+                    steps[r], values[r, :, i, j], spike_steps[r], grids, smoothing, min_prominence
+                )
+                place = {"observable": name, "layer": layers[i], "head": heads[j]}
+                rows.extend(place | event for event in _event_rows(run, found))
+    settings = {"smoothing": smoothing, "min_prominence": min_prominence, "query": query}
+    marked = dict(zip(runs["run"], spike_steps, strict=True))
+    return Events(_table(rows, runs), runs, marked, settings | {"inputs": inputs})
+
+
+def _of_curve(
+    step: Floats,
+    curve: Floats,
+    spike_steps: Floats,
+    grids: dict[bytes, Grid],
+    smoothing: float,
+    min_prominence: float,
+) -> Peaks:
+    """Peaks of one curve; the smoothers of a run are made once for all its curves."""
+    ok = usable(step, curve)
+    key = ok.tobytes()
+    if key not in grids:
+        grids[key] = Grid.of(step[ok], spike_steps, smoothing)
+    return grids[key].peaks(curve[ok], min_prominence)
+
+
+def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
+    common = {"run": run["run"], "edge_maximum": found.edge_maximum}
+    if not found.found:
+        yield common | {"status": "no interior peak", "reason": found.reason}
+    for k in range(found.step.size):
+        yield common | {
+            "rank": int(found.rank[k]),
+            "peak_step": found.step[k],
+            "peak_height": found.height[k],
+            "prominence": found.prominence[k],
+            "at_spike": bool(found.at_spike[k]),
+            "lead_steps": run["onset_step"] - found.step[k],
+            "status": "peak",
+            "reason": "",
+            "peak_step_spacing": found.spacing[k],
+        }
+
+
+def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all peaks beside what is known of their run, in the order of the CSV file."""
+    sweep = [str(c) for c in runs.columns[1 : runs.columns.get_loc("memorisation_step")]]
+    table = pd.DataFrame(rows, columns=["run", *OF_PEAK])
+    table = table.merge(runs[["run", *sweep, *OF_RUN]], on="run", how="left")
+    table = table[["run", *sweep, *ORDER]]
+    return table.astype({"rank": "Int64", "at_spike": "boolean", "censored": bool})
+
+
+def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
+    names = list(observables) or [name for name in DEFAULT_OBSERVABLES if name in obs]
+    missing = [name for name in names if name not in obs]
+    if missing or not names:
+        wanted = ", ".join(missing) or "any of " + ", ".join(DEFAULT_OBSERVABLES)
+        raise ValueError(f"observables lack {wanted}; they have {', '.join(map(str, obs))}")
+    for name in ("step", "metric_step", "train_accuracy", "test_accuracy"):
+        if name not in obs.variables:
+            raise ValueError(f"observables lack {name!r}, which events need")
+    return names
+
+
+def _curves(
+    obs: xr.Dataset, names: Sequence[str], query: int, inputs: str
+) -> tuple[list[Any], list[str], dict[str, Floats]]:
+    """Labels of layers and heads and, per observable, an array (run, checkpoint, layer, head).
+
+    The last head is the average over heads.
+    """
+    arrays = {name: _select(obs[name], query, inputs) for name in names}
+    one = next(iter(arrays.values()))
+    layers = (
+        one["layer"].to_numpy().tolist() if "layer" in one.coords else [*range(one.sizes["layer"])]
+    )
+    heads = one["head"].to_numpy().tolist() if "head" in one.coords else [*range(one.sizes["head"])]
+    if "head" not in obs[names[0]].dims:
+        return layers, ["mean"], {name: a.to_numpy() for name, a in arrays.items()}
+    with_mean = {
+        name: np.concatenate(
+            [a.to_numpy(), a.mean("head", skipna=True).to_numpy()[..., None]], axis=-1
+        )
+        for name, a in arrays.items()
+    }
+    return layers, [*map(str, heads), "mean"], with_mean
+
+
+def _select(values: xr.DataArray, query: int, inputs: str) -> xr.DataArray:
+    if "inputs" in values.dims:
+        known = values["inputs"].to_numpy().tolist()
+        if inputs not in known:
+            raise ValueError(f"inputs must be one of {known}, got {inputs!r}")
+        values = values.sel(inputs=inputs)
+    if "query" in values.dims:
+        n = values.sizes["query"]
+        if not -n <= query < n:
+            raise ValueError(f"query must be an index into {n} queries, got {query}")
+        values = values.isel(query=query)
+    for dim in ("layer", "head"):
+        values = values if dim in values.dims else values.expand_dims(dim)
+    return values.transpose("run", "checkpoint", "layer", "head").astype(np.float64)
+
+
+def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
+    """One row per run, and the steps of its spikes."""
+    names = ("metric_step", "train_accuracy", "test_accuracy", "mirror_free_accuracy", "train_loss")
+    blank = np.full(obs["metric_step"].shape, np.nan)
+    columns = {
+        n: obs[n].transpose("run", "metric").to_numpy() if n in obs.variables else blank
+        for n in names
+    }
+    ids = obs["run"].to_numpy() if "run" in obs.coords else np.arange(obs.sizes["run"])
+    rows, spike_steps = [], []
+    for r, run in enumerate(ids):
+        try:
+            row, found = _timeline({name: values[r] for name, values in columns.items()})
+        except ValueError as error:
+            raise ValueError(f"run {run}: {error}") from None
+        rows.append({"run": run} | _sweep(obs, r) | row)
+        spike_steps.append(found)
+    table = pd.DataFrame(rows)
+    if table["run"].duplicated().any():
+        twice = table["run"][table["run"].duplicated()].tolist()
+        raise ValueError(f"run ids must be unique, got {twice} more than once")
+    table["stop_reason"] = obs["stop_reason"].to_numpy() if "stop_reason" in obs else ""
+    table["group"] = _groups(table)
+    return table, spike_steps
+
+
+def _timeline(metrics: dict[str, NDArray[Any]]) -> tuple[dict[str, Any], Floats]:
+    step = metrics["metric_step"]
+    memorised = memorisation(step, metrics["train_accuracy"])
+    mirror_free = bool(usable(step, metrics["mirror_free_accuracy"]).any())
+    metric = "mirror_free_accuracy" if mirror_free else "test_accuracy"
+    start = onset(step, metrics[metric], memorised)
+    marked = spikes(step, metrics["train_loss"])
+    row = {
+        "memorisation_step": memorised,
+        "baseline": start.baseline,
+        "final_value": start.final,
+        "onset_step": start.step,
+        "censored": start.censored,
+        "last_step": start.last_step,
+        "onset_metric": metric,
+        "message": start.message,
+        "spikes": int(np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1)),
+    }
+    return row, np.asarray(step, dtype=np.float64)[marked]
+
+
+def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
+    """Coordinates of run r: the parameters of the sweep first, in a fixed order."""
+    present = [str(c) for c in obs.coords if obs[c].dims == ("run",) and c != "run"]
+    ordered = [c for c in SWEEP if c in present] + [c for c in present if c not in SWEEP]
+    return {c: obs[c].to_numpy()[r] for c in ordered}
+
+
+def _groups(runs: pd.DataFrame) -> pd.Series:
+    """The control that a run is, else "none".
+
+    Weight decay 0 is a control only beside runs that have some.
+    """
+    group = (
+        runs["control"].astype(str) if "control" in runs else pd.Series("none", index=runs.index)
+    )
+    group = group.mask(group.isin(["", "nan", "None"]), "none")
+    if "weight_decay" in runs and (runs["weight_decay"] > 0).any():
+        group = group.mask((group == "none") & (runs["weight_decay"] == 0), "weight_decay_0")
+    return group
+
+
+def _mark_shares(runs: pd.DataFrame, steps: Floats, spike_steps: Sequence[Floats]) -> None:
+    """Checkpoints of every run and the share of them near a spike: the base rate of coincidence."""
+    used = [s[np.isfinite(s) & (s > 0)] for s in steps]
+    runs["checkpoints"] = [s.size for s in used]
+    runs["spike_share"] = [
+        float(near_spikes(s, at).mean()) if s.size else np.nan
+        for s, at in zip(used, spike_steps, strict=True)
+    ]

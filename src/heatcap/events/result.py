@@ -1,0 +1,126 @@
+"""What :func:`heatcap.events.find_events` returns: tables, and their counts in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["Events"]
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Events of all runs.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per run, observable, layer, head (and "mean", the average over heads) and peak;
+        one row with an empty rank where there is no interior peak.  Rank 1 is the peak of
+        physics: the highest interior maximum outside marked spikes.  `lead_steps` is
+        onset - peak, empty when the run is censored.
+    runs : DataFrame
+        One row per run: memorisation, baseline, final value, onset, censored, spikes and their
+        share of the checkpoints, and `group`: "none", or the control that the run is.
+    spike_steps : dict
+        Steps of the marked rows of the loss, per run.
+    settings : dict
+        Smoothing width, smallest prominence, query and inputs.
+    """
+
+    table: pd.DataFrame
+    runs: pd.DataFrame
+    spike_steps: dict[Any, NDArray[np.float64]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def peak(self, observable: str, *, head: int | str = "mean") -> pd.DataFrame:
+        """The peak (rank 1) of every run that has one, for one observable and head."""
+        t = self.table
+        return t[(t["observable"] == observable) & (t["head"] == str(head)) & (t["rank"] == 1)]
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write `table`; empty cells where a value does not exist."""
+        self.table.to_csv(path, index=False, float_format="%.10g")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain Python values for JSON, None where a value does not exist."""
+        tables = {"runs": self.runs, "peaks": self.table, "counts": self.counts()}
+        return {
+            "schema_version": 1,
+            "settings": dict(self.settings),
+            **{name: _records(table) for name, table in tables.items()},
+        }
+
+    def counts(self) -> pd.DataFrame:
+        """How many runs, onsets and peaks, and which came first: per observable, layer and group.
+
+        Stands on the head average.  `compared` runs have both a peak and an onset; `median_lead`
+        is theirs, in steps.
+        """
+        t = self.table[self.table["head"] == "mean"]
+        t = t[(t["rank"] == 1) | t["rank"].isna()].merge(self.runs[["run", "group"]], on="run")
+        keys = ["observable", "layer", "group"]
+        rows = [
+            dict(zip(keys, key, strict=True)) | _count(part)
+            for key, part in t.groupby(keys, sort=False)
+        ]
+        return pd.DataFrame(rows, columns=[*keys, *_COUNTS])
+
+    def summary(self) -> str:
+        """The counts in words: nothing is claimed beyond them."""
+        counts, many = self.counts(), self.table["layer"].nunique() > 1
+        keys = ["observable", "layer"]
+        lines = [
+            "{}{}: {}".format(key[0], f", layer {key[1]}" if many else "", _sentence(part))
+            for key, part in counts.groupby(keys, sort=False)
+        ]
+        return "\n".join(lines)
+
+
+_COUNTS = ("runs", "censored", "with_peak", "compared", "peak_first", "median_lead")
+
+
+def _count(part: pd.DataFrame) -> dict[str, Any]:
+    lead = part["lead_steps"].dropna()
+    return {
+        "runs": part["run"].nunique(),
+        "censored": int(part["censored"].sum()),
+        "with_peak": int((part["rank"] == 1).sum()),
+        "compared": len(lead),
+        "peak_first": int((lead > 0).sum()),
+        "median_lead": float(lead.median()) if len(lead) else np.nan,
+    }
+
+
+def _sentence(part: pd.DataFrame) -> str:
+    main, controls = part[part["group"] == "none"], part[part["group"] != "none"]
+    said = [_main_words(row) for row in main.to_dict("records")]
+    said += [
+        f"control {row['group']}: peak in {row['with_peak']} of {row['runs']} runs,"
+        f" onset in {row['runs'] - row['censored']}"
+        for row in controls.to_dict("records")
+    ]
+    return "; ".join(said)
+
+
+def _main_words(row: dict[Any, Any]) -> str:
+    text = f"peak in {row['with_peak']} of {row['runs']} runs"
+    text += f", onset in {row['runs'] - row['censored']}"
+    text += f" ({row['censored']} censored)" if row["censored"] else ""
+    if not row["compared"]:
+        return f"{text}, no run with both"
+    share = f"{row['peak_first']} of {row['compared']}"
+    return f"{text}, peak first in {share}, median lead {row['median_lead']:+.0f} steps"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = table.astype(object).where(table.notna(), None)
+    return [
+        {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+        for row in plain.to_dict("records")
+    ]

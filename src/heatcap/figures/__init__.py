@@ -1,0 +1,14 @@
+"""Pictures of results, at the size of the printed page; no statistics are made here.
+
+Every verb takes results and returns a :class:`matplotlib.figure.Figure`; :func:`save` writes it as
+PDF and as PNG.  Nothing touches pyplot or leaves a trace in the settings of matplotlib.
+
+Colours are those of Okabe and Ito, told apart by every kind of colour vision, and lines that
+share a panel differ in style as well.
+"""
+
+from heatcap.figures.evolution import evolution
+from heatcap.figures.save import save
+from heatcap.figures.scan import scan
+
+__all__ = ["evolution", "save", "scan"]
