@@ -12,13 +12,10 @@ DATA := data/grokking
 
 demo: $(VENV)/analysis
 	@mkdir -p out
-	$(BIN)/heatcap observe $(DATA)/runs -o out/runs.nc --temperature $(TEMPERATURES)
+	$(BIN)/heatcap observe $(DATA)/runs -o out/runs.nc --temperature 0.1:10:41
 	$(BIN)/heatcap figure scan out/runs.nc -o out/scan.pdf
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc -o out/evolution.pdf
 	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv
-
-# Around the model's own temperature, T = 1, in even steps of ln T.
-TEMPERATURES := 0.1,0.14,0.2,0.28,0.4,0.57,0.8,1,1.13,1.6,2.3,3.2,4.5,6.4,9
 
 test: $(VENV)/everything
 	$(BIN)/coverage erase

@@ -22,6 +22,7 @@ ROOMS = [
     "heatcap.events",
     "heatcap.figures",
     "heatcap.cli",
+    "heatcap.__main__",
 ]
 
 

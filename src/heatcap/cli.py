@@ -115,7 +115,10 @@ def observe(
     output: Annotated[Path, typer.Option("-o", "--output", help="OBS.nc to write.")],
     temperature: Annotated[
         str,
-        typer.Option(help="Temperatures of a scan, relative to the model's, e.g. 0.5,1,2."),
+        typer.Option(
+            help="Temperatures of a scan, relative to the model's: 0.5,1,2 or, in even steps of "
+            "ln T, LOW:HIGH:COUNT."
+        ),
     ] = "",
     per: Annotated[Per, typer.Option(help="Keep the heads, or average over them.")] = Per.head,
     time: Annotated[
@@ -130,7 +133,7 @@ def observe(
     from heatcap.runfile import open_runs
 
     with _plain_errors():
-        temperatures = _numbers("--temperature", temperature)
+        temperatures = _temperatures(temperature)
         runs = open_runs(paths)
         known = observables.load(output) if output.exists() else None
         with _progress(len(runs), "observing") as progress:
@@ -230,6 +233,7 @@ def _plain_errors() -> Iterator[None]:
         typer.echo(f"warning: {message}", err=True)
 
     with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         try:
             yield
@@ -247,12 +251,20 @@ def _fail_if(bad: bool) -> None:
         raise typer.Exit(1)
 
 
-def _numbers(option: str, text: str) -> list[float]:
+def _temperatures(text: str) -> list[float]:
+    import numpy as np
+
     try:
+        if ":" in text:
+            low, high, count = text.split(":")
+            if not 0 < float(low) < float(high):
+                raise ValueError
+            return [float(t) for t in np.geomspace(float(low), float(high), int(count))]
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(
-            f"expected numbers separated by commas, got {text!r}", param_hint=option
+            f"expected numbers separated by commas or LOW:HIGH:COUNT, got {text!r}",
+            param_hint="--temperature",
         ) from None
 
 

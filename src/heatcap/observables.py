@@ -136,6 +136,7 @@ def observe(
 def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write observables as compressed NetCDF; the file appears when it is complete."""
     target = Path(path)
+    observables = observables.assign_attrs(schema_version=SCHEMA_VERSION)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     packed = {"zlib": True, "complevel": 4, "shuffle": True}
     encoding = {
