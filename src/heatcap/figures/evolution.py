@@ -199,11 +199,13 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     if pair:
         _lines(ax, [view.curve(str(beside), r) for r in runs], ENSEMBLE[str(beside)], DASHED, 0.7)
     peaks = view.events.peak(name, head=view.head)
-    ids = view.obs["run"].to_numpy()[runs]
-    peaks = peaks[peaks["run"].isin(ids) & (peaks["layer"] == _layer(view))]
+    peaks = peaks[peaks["layer"] == _layer(view)].set_index("run")["peak_step"]
+    ids = {r: view.obs["run"].to_numpy()[r] for r in runs}
+    at = [(peaks[run], view.curve(name, r)) for r, run in ids.items() if run in peaks.index]
+    # On the curve: the height in the table is that of the smoothed one, a little lower.
     ax.plot(
-        peaks["peak_step"], peaks["peak_height"], ls="", marker="v", mfc=colour, mec="black",
-        mew=0.5, gid="peak", zorder=5,
+        [step for step, _ in at], [np.interp(step, *drawn) for step, drawn in at], ls="",
+        marker="v", mfc=colour, mec="black", mew=0.5, gid="peak", zorder=5,
     )  # fmt: skip
 
 

@@ -1,0 +1,10 @@
+"""One thread for torch: the suite shares its cores, and single-threaded sums are repeatable."""
+
+from importlib.util import find_spec
+
+if find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)
+else:
+    collect_ignore_glob = ["test_*.py"]
