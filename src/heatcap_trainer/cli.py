@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -195,7 +196,7 @@ def _display(work: Sequence[Sequence[RunConfig]]) -> Iterator[_Show]:
         yield _Bars(ledger, progress)
 
 
-class _Show:
+class _Show(ABC):
     """Shows events as they come; the two ways to do it are below."""
 
     def __init__(self, ledger: _Ledger) -> None:
@@ -211,11 +212,13 @@ class _Show:
                 self.line(f"{name}: failed: {event.error}")
         self.update(event, names)
 
+    @abstractmethod
     def line(self, text: str) -> None:
-        raise NotImplementedError
+        """Say something for good."""
 
+    @abstractmethod
     def update(self, event: Event, names: Sequence[str]) -> None:
-        raise NotImplementedError
+        """Show how far the work is."""
 
 
 class _Plain(_Show):

@@ -1,8 +1,8 @@
 """What a run will cost: steps, bytes, seconds, before it is started.
 
 Seconds are floating-point operations of the matrix products at the rate of one core, and a fixed
-cost per step, fitted to the trainer's benchmark; they are an upper bound as far as the step limit
-is one.
+cost per step; the two constants give the measured 3 and 60 ms per step of docs/benchmarks.md
+(p = 19 and 113) to about a third.  They are an upper bound as far as the step limit is one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .schedule import steps
 __all__ = ["Cost", "estimate"]
 
 _FLOPS = 60e9  # float32, one core with AVX2 or AVX-512
-_STEP_SECONDS = 1.0e-3
+_STEP_SECONDS = 2.0e-3
 
 
 @dataclass(frozen=True)
