@@ -663,3 +663,10 @@ def test_distance_needs_the_same_keys():
 def test_ensemble_loads_without_numba():
     code = "import sys, heatcap.ensemble; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_read_only_rows_are_taken() -> None:
+    a, b = np.broadcast_to(np.float32([0.0, 1.0]), (4, 2)), np.zeros((4, 2), np.float32)
+    assert not a.flags.writeable
+    np.testing.assert_allclose(fisher_distance(a, b), fisher_distance(a.copy(), b))
+    np.testing.assert_allclose(row_observables(a), row_observables(a.copy()))

@@ -76,7 +76,7 @@ def with_open_runs(path: Path) -> Content:
 def with_blocks(path: Path) -> Content:
     with LogitReader(path) as reader, open_run(path) as run:
         whole = [slice(0, n) for n in reader.header.shape[2:5]]
-        logits = np.stack([reader.read(i, 0, *whole).copy()[None] for i in range(len(STEPS))])
+        logits = reader.read(slice(0, len(STEPS)), 0, *whole)[:, np.newaxis].copy()
         return run.step.values, logits, float(run.probe_trained.mean())
 
 

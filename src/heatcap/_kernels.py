@@ -906,13 +906,13 @@ def _check_rows(bad: int, total: int) -> None:
 
 
 def _as_logits(logits: ArrayLike, ndim: int) -> Logits:
-    """C-contiguous float32 or float64 (what is narrower becomes float32)."""
+    """C-contiguous, writeable float32 or float64 (what is narrower becomes float32)."""
     values = np.asarray(logits)
     if values.ndim != ndim or values.shape[-1] == 0:
         raise ValueError(f"logits must have {ndim} dimensions, the last not empty: {values.shape}")
-    if values.dtype in (np.float16, np.float32):
-        return np.ascontiguousarray(values, dtype=np.float32)
-    return np.ascontiguousarray(values, dtype=np.float64)
+    dtype = np.float32 if values.dtype in (np.float16, np.float32) else np.float64
+    # Read-only arrays are another type to numba: it would compile all kernels once more.
+    return cast(Logits, np.require(values, dtype, ("C_CONTIGUOUS", "WRITEABLE")))
 
 
 def _scratch(logits: Logits) -> tuple[Logits, Logits, Logits, Floats]:

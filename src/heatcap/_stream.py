@@ -1,9 +1,9 @@
 """One run file -> its observables as arrays, in bounded memory.
 
 The logits of a run may be larger than the memory; what is asked of them is averages over the
-probe.  So blocks of at most `BLOCK_BYTES` go through the kernels: for every layer, group of heads,
+probe.  So blocks of about `BLOCK_BYTES` go through the kernels: for every layer, group of heads,
 group of queries and part of the probe, all checkpoints one after the other.  Moments of the parts
-of a probe merge, and a path through the checkpoints needs two earlier blocks at hand, no more.
+of a probe merge, and a path through the checkpoints needs two earlier ones at hand, no more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from heatcap.runfile import LogitReader
 
 __all__ = ["BLOCK_BYTES", "INPUTS", "SCANNED", "Fields", "Time", "observe_logits"]
 
-BLOCK_BYTES = 4 << 20  # larger ones leave the cache between the reading and the computing
+BLOCK_BYTES = 1 << 19  # larger ones leave the cache between the reading and the computing
 
 INPUTS = ("all", "trained", "untrained")
 
@@ -65,7 +65,7 @@ def observe_logits(
     tables = _Tables(reader.header.shape, temperatures)
     path = _Path(reader.header.shape)
     population = reader.header.probe_population
-    for block in _blocks(reader.header.shape):
+    for block in _blocks(reader):
         subsets = _subsets(trained[block.probes], block.queries)
         _run_through(reader, block, subsets, tables, path)
         if block.probes.stop == reader.header.shape[3]:
@@ -87,18 +87,23 @@ class _Block:
     queries: slice
 
 
-def _blocks(shape: Sequence[int]) -> Iterator[_Block]:
-    """Blocks of bounded size that cover a run; the parts of a probe follow one another."""
-    _, layers, heads, probes, queries, keys = shape
-    row = 4 * keys
-    probe_step = max(1, min(probes, BLOCK_BYTES // row))
-    query_step = max(1, min(queries, BLOCK_BYTES // (row * probe_step)))
-    head_step = max(1, min(heads, BLOCK_BYTES // (row * probe_step * query_step)))
+def _blocks(reader: LogitReader) -> Iterator[_Block]:
+    """Blocks of whole chunks and bounded size; the parts of a probe follow one another."""
+    _, layers, heads, probes, queries, keys = reader.header.shape
+    head, probe, query = reader.chunk
+    probe_step = _multiple(probe, BLOCK_BYTES // (4 * keys * query * head), probes)
+    query_step = _multiple(query, BLOCK_BYTES // (4 * keys * probe_step * head), queries)
+    head_step = _multiple(head, BLOCK_BYTES // (4 * keys * probe_step * query_step), heads)
     for layer in range(layers):
-        for head in _ranges(heads, head_step):
-            for query in _ranges(queries, query_step):
-                for probe in _ranges(probes, probe_step):
-                    yield _Block(layer, head, probe, query)
+        for head_part in _ranges(heads, head_step):
+            for query_part in _ranges(queries, query_step):
+                for probe_part in _ranges(probes, probe_step):
+                    yield _Block(layer, head_part, probe_part, query_part)
+
+
+def _multiple(unit: int, count: int, most: int) -> int:
+    """The largest multiple of `unit` up to `count`, one unit at the least."""
+    return min(most, max(unit, count // unit * unit))
 
 
 def _ranges(extent: int, step: int) -> Iterator[slice]:
@@ -122,17 +127,15 @@ def _run_through(
     tables: _Tables,
     path: _Path,
 ) -> None:
-    """All checkpoints of one block."""
-    first: NDArray[np.float32] | None = None
-    before: NDArray[np.float32] | None = None
-    for checkpoint in range(reader.header.checkpoints):
-        logits = reader.read(checkpoint, block.layer, block.heads, block.probes, block.queries)
-        tables.add(checkpoint, logits, subsets)
-        if first is None or before is None:
-            first, before = logits.copy(), logits.copy()
-        else:
-            path.add(checkpoint, block, first, before, logits)
-            before[...] = logits
+    """All checkpoints of one block, as many at once as fit."""
+    heads, probes, queries = (
+        part.stop - part.start for part in (block.heads, block.probes, block.queries)
+    )
+    each = 4 * heads * probes * queries * reader.header.shape[-1]
+    for checkpoints in _ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // each)):
+        logits = reader.read(checkpoints, block.layer, block.heads, block.probes, block.queries)
+        tables.add(checkpoints, logits, subsets)
+        path.add(checkpoints, block, logits)
 
 
 class _Tables:
@@ -141,49 +144,53 @@ class _Tables:
     def __init__(self, shape: Sequence[int], temperatures: Sequence[float]) -> None:
         self._extent = (shape[0], shape[1], shape[2], shape[4])
         self._temperatures = np.array(temperatures, dtype=np.float64)
-        self._open: dict[tuple[int, int], TableMoments] = {}
+        self._open: dict[tuple[int, int, int], TableMoments] = {}
         self._values: dict[str, Floats] = {}
         self._scans: dict[str, Floats] = {}
         self.potential = np.full(self._extent, np.nan)
 
     def add(
-        self, checkpoint: int, logits: NDArray[np.float32], subsets: dict[str, Subsets]
+        self, checkpoints: slice, logits: NDArray[np.float32], subsets: dict[str, Subsets]
     ) -> None:
-        """Merge one part of the probe of one checkpoint."""
-        self._merge((checkpoint, -1), table_moments(logits, subsets["inputs"]))
+        """Merge one part of the probe of some checkpoints."""
+        stack = logits.reshape(-1, *logits.shape[2:])
+        self._merge(checkpoints, -1, table_moments(stack, subsets["inputs"]))
         for number, temperature in enumerate(self._temperatures):
-            moments = table_moments(logits, subsets["scan"], 1.0 / temperature)
-            self._merge((checkpoint, number), moments)
+            self._merge(checkpoints, number, table_moments(stack, subsets["scan"], 1 / temperature))
 
-    def _merge(self, place: tuple[int, int], moments: TableMoments) -> None:
+    def _merge(self, checkpoints: slice, number: int, moments: TableMoments) -> None:
+        place = (checkpoints.start, checkpoints.stop, number)
         known = self._open.get(place)
         self._open[place] = moments if known is None else known.merge(moments)
 
     def close(self, block: _Block, population: int) -> None:
         """The whole probe has been seen: moments become observables."""
-        for (checkpoint, number), moments in self._open.items():
+        for (start, stop, number), moments in self._open.items():
+            beta = 1.0 if number < 0 else 1.0 / self._temperatures[number]
+            found = table_heat_capacities(moments, beta, population)
+            place = (slice(start, stop), slice(None), block.layer, block.heads, block.queries)
             if number < 0:
-                found = table_heat_capacities(moments, 1.0, population)
-                for name, value in found.items():  # (head, inputs, query)
+                for name, value in found.items():  # (checkpoint * head, inputs, query)
                     own = self._array(self._values, name, len(INPUTS))
-                    own[checkpoint, :, block.layer, block.heads, block.queries] = np.swapaxes(
-                        value, 0, 1
+                    own[place] = np.swapaxes(
+                        value.reshape(stop - start, -1, *value.shape[1:]), 1, 2
                     )
-                at = (checkpoint, block.layer, block.heads, block.queries)
-                self.potential[at] = _fixed_free_energy(moments)
+                fixed = _fixed_free_energy(moments)
+                self.potential[place[0], block.layer, block.heads, block.queries] = fixed.reshape(
+                    stop - start, -1, fixed.shape[-1]
+                )
             else:
-                beta = 1.0 / self._temperatures[number]
-                found = table_heat_capacities(moments, beta, population)
                 for name in SCANNED:
                     own = self._array(self._scans, name, len(self._temperatures))
-                    own[checkpoint, number, block.layer, block.heads, block.queries] = found[name][
-                        :, 0
-                    ]
+                    value = found[name][:, 0].reshape(stop - start, -1, found[name].shape[-1])
+                    own[place[0], number, block.layer, block.heads, block.queries] = value
         self._open.clear()
 
     def _array(self, arrays: dict[str, Floats], name: str, extent: int) -> Floats:
         checkpoints, *rest = self._extent
-        return arrays.setdefault(name, np.full((checkpoints, extent, *rest), np.nan))
+        if name not in arrays:
+            arrays[name] = np.full((checkpoints, extent, *rest), np.nan)
+        return arrays[name]
 
     def fields(self) -> Fields:
         fields: Fields = {name: (_TABLE_DIMS, value) for name, value in self._values.items()}
@@ -207,20 +214,20 @@ class _Path:
         self._step, self._square, self._chord = np.zeros(
             (3, shape[0], shape[1], shape[2], shape[4])
         )
+        self._first = self._before = np.empty(0, np.float32)
 
-    def add(
-        self,
-        checkpoint: int,
-        block: _Block,
-        first: NDArray[np.float32],
-        before: NDArray[np.float32],
-        logits: NDArray[np.float32],
-    ) -> None:
-        at = (checkpoint, block.layer, block.heads, block.queries)
+    def add(self, checkpoints: slice, block: _Block, logits: NDArray[np.float32]) -> None:
+        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block."""
+        if checkpoints.start == 0:
+            self._first = self._before = logits[:1].copy()
+        before = np.concatenate([self._before, logits[:-1]])
+        first = np.repeat(self._first, len(logits), axis=0)
+        at = (checkpoints, block.layer, block.heads, block.queries)
         distance = _distances(before, logits)
-        self._step[at] += distance.sum(axis=1)
-        self._square[at] += (distance**2).sum(axis=1)
-        self._chord[at] += _distances(first, logits).sum(axis=1)
+        self._step[at] += distance.sum(axis=2)
+        self._square[at] += (distance**2).sum(axis=2)
+        self._chord[at] += _distances(first, logits).sum(axis=2)
+        self._before = logits[-1:].copy()
 
     def fields(self, prefix: str, potential: Floats, clock: Floats) -> Fields:
         step, square, chord = (
@@ -265,7 +272,7 @@ def _clock(steps: NDArray[np.int64], time: Time) -> Floats:
 
 
 def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Floats:
-    """Fisher distances of the rows of two blocks (head, probe, query, key)."""
+    """Fisher distances of the rows of two blocks (..., key)."""
     keys = a.shape[-1]
     return fisher_distance(a.reshape(-1, keys), b.reshape(-1, keys)).reshape(a.shape[:-1])
 
@@ -281,7 +288,8 @@ def _depth(reader: LogitReader, potential: Floats) -> Fields:
             first: NDArray[np.float32] | None = None
             before: NDArray[np.float32] | None = None
             for layer in range(layers):
-                logits = _with_average(reader.read(checkpoint, layer, whole[0], part, whole[1]))
+                one = slice(checkpoint, checkpoint + 1)
+                logits = _with_average(reader.read(one, layer, whole[0], part, whole[1])[0])
                 if first is None or before is None:
                     first = before = logits
                 else:
@@ -319,7 +327,7 @@ def _visible_keys(reader: LogitReader) -> Fields:
     count = max(1, min(probes, BLOCK_BYTES // (4 * queries * keys)))
     visible, bound = np.zeros((2, queries))
     for part in _ranges(probes, count):
-        logits = reader.read(0, 0, slice(0, 1), part, slice(0, queries))[0]
+        logits = reader.read(slice(0, 1), 0, slice(0, 1), part, slice(0, queries))[0, 0]
         n = np.isfinite(logits).sum(axis=-1)
         visible += n.sum(axis=0)
         bound += heat_capacity_bound(n).sum(axis=0)

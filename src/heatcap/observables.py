@@ -351,4 +351,3 @@ def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
         "options": options.text(),
         "problems": json.dumps(list(problems)),
     }
-

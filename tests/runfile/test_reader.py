@@ -37,11 +37,54 @@ def test_open_run_is_lazy(run_path: Path) -> None:
 
 def test_blocks_are_slices_of_the_logits(run_path: Path) -> None:
     with LogitReader(run_path) as logits:
-        block = logits.read(3, 0, slice(1, 2), slice(5, 17), slice(0, 1))
-        np.testing.assert_array_equal(block, logits_at(3)[0, 1:2, 5:17])
-        again = logits.read(1, 0, slice(0, 2), slice(0, 3), slice(0, 1))
-        np.testing.assert_array_equal(again, logits_at(1)[0, :, :3])
+        block = logits.read(slice(3, 4), 0, slice(1, 2), slice(5, 17), slice(0, 1))
+        np.testing.assert_array_equal(block[0], logits_at(3)[0, 1:2, 5:17])
+        again = logits.read(slice(1, 3), 0, slice(0, 2), slice(0, 3), slice(0, 1))
+        np.testing.assert_array_equal(again[0], logits_at(1)[0, :, :3])
+        np.testing.assert_array_equal(again[1], logits_at(2)[0, :, :3])
         assert np.shares_memory(block, again)
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize(
+    "chunks", [None, (1, 1, 2, 5, 2, 3), (1, 1, 1, 10, 4, 3), (2, 1, 2, 20, 4, 3)]
+)
+def test_blocks_of_every_storage(
+    tmp_path: Path, chunks: tuple[int, ...] | None, compression: str | None
+) -> None:
+    """Whole chunks are read past HDF5, everything else through it; the values are the same."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(4, 2, 2, 20, 4, 3)).astype(np.float32)
+    path = tmp_path / "run.h5"
+    write_run(path, steps=0, layers=2, queries=[0, 1, 2, 3], probe_input=np.arange(20)[:, None],
+              probe_trained=np.zeros(20), probe_mirror_trained=None)  # fmt: skip
+    with h5py.File(path, "r+") as h5:
+        del h5["logits"]
+        layout = {"chunks": chunks, "compression": compression} if chunks else {}
+        h5.create_dataset("logits", data=values, **layout)
+        h5["step"].resize(4, axis=0)
+        h5["step"][...] = np.arange(4)
+    with LogitReader(path) as logits:
+        for _ in range(60):
+            parts = [_part(rng, extent) for extent in (4, 2, 20, 4)]
+            layer = int(rng.integers(2))
+            expected = values[parts[0], layer, parts[1], parts[2], parts[3]]
+            np.testing.assert_array_equal(logits.read(parts[0], layer, *parts[1:]), expected)
+
+
+def _part(rng: np.random.Generator, extent: int) -> slice:
+    """A range; whole, aligned and crooked ones alike."""
+    step = int(rng.choice([1, 5, extent]))
+    start, stop = sorted(rng.choice(extent // min(step, extent) + 1, 2, replace=False))
+    return slice(int(start) * min(step, extent), int(stop) * min(step, extent))
+
+
+def test_a_block_that_ends_with_the_file(run_path: Path) -> None:
+    """A file cut behind the reader's back is an error, not a block of leftovers."""
+    with LogitReader(run_path) as logits:
+        run_path.write_bytes(run_path.read_bytes()[:3000])
+        with pytest.raises(RunFileError, match=r"run.h5: ends within its logits, it is truncated"):
+            logits.read(slice(0, 5), 0, slice(0, 2), slice(0, 25), slice(0, 1))
 
 
 def _empty(path: Path) -> None:

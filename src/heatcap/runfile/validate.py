@@ -29,7 +29,9 @@ def validate_run(path: str | os.PathLike[str]) -> list[str]:
         for checkpoint, step in enumerate(steps):
             for layer in range(header.shape[1]):
                 for head in range(header.shape[2]):
-                    block = logits.read(checkpoint, layer, slice(head, head + 1), *whole[1:])
+                    block = logits.read(
+                        slice(checkpoint, checkpoint + 1), layer, slice(head, head + 1), *whole[1:]
+                    )
                     if problem := logit_problem(block):
                         problems.append(f"step {step}, layer {layer}, head {head}: {problem}")
     return problems
