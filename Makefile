@@ -15,6 +15,7 @@ demo: $(VENV)/analysis
 	$(BIN)/heatcap observe $(DATA)/runs -o out/runs.nc --temperature 0.1:10:41
 	$(BIN)/heatcap figure scan out/runs.nc -o out/scan.pdf
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc -o out/evolution.pdf
+	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group random_labels -o out/random_labels.pdf
 	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv
 
 test: $(VENV)/everything

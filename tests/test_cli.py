@@ -38,7 +38,10 @@ def test_wrong_usage_is_two() -> None:
     assert run("nonsense")[0] == 2
     status, _, said = run("observe", "x", "-o", "y", "--temperature", "1,two")
     assert status == 2
-    assert "expected numbers separated by commas or LOW:HIGH:COUNT, got '1,two'" in said
+    assert "expected numbers separated by commas, got '1,two'" in said
+    status, _, said = run("observe", "x", "-o", "y", "--temperature", "2:1:3")
+    assert status == 2
+    assert "expected LOW:HIGH:COUNT with 0 < LOW < HIGH, got '2:1:3'" in said
 
 
 def test_info_lists_what_is_there(tmp_path: Path) -> None:
@@ -117,6 +120,11 @@ def test_events_and_figures(tmp_path: Path) -> None:
     assert status == 0
     assert (tmp_path / "evo.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "evo.png").read_bytes().startswith(b"\x89PNG")
+    figure = ("figure", "evolution", tmp_path / "obs.nc", "-o", tmp_path / "control.png")
+    status, text, _ = run(*figure, "--group", "random_labels", "--sizes", "43")
+    assert (status, (tmp_path / "control.pdf").exists()) == (0, True)
+    status, _, said = run(*figure, "--sizes", "44")
+    assert (status, "sizes must be among" in said) == (1, True)
     status, _, said = run("events", tmp_path / "obs.nc", "-o", "x.csv", "--observable", "entropie")
     assert status == 1
     assert "observables lack entropie" in said

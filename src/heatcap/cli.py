@@ -40,6 +40,12 @@ Smoothing = Annotated[
     float, typer.Option(help="Width of the smoothing before peaks are sought, in ln step.")
 ]
 
+Sizes = Annotated[str, typer.Option(help="Sizes to draw, e.g. 19,43,113; all by default.")]
+Group = Annotated[
+    str,
+    typer.Option(help='"none" for the runs proper, or a control: random_labels, weight_decay_0.'),
+]
+
 
 class Per(StrEnum):
     head = "head"
@@ -176,7 +182,13 @@ def events(
 
 
 @figure_app.command()
-def evolution(obs: ObsPath, output: FigurePath, smoothing: Smoothing = 0.1) -> None:
+def evolution(
+    obs: ObsPath,
+    output: FigurePath,
+    smoothing: Smoothing = 0.1,
+    sizes: Sizes = "",
+    group: Group = "none",
+) -> None:
     """Accuracies and heat capacities along training, with peaks, onsets and spikes."""
     from heatcap.events import find_events
     from heatcap.figures import evolution as draw
@@ -184,17 +196,19 @@ def evolution(obs: ObsPath, output: FigurePath, smoothing: Smoothing = 0.1) -> N
 
     with _plain_errors():
         table = load(obs)
-        _save(draw(table, find_events(table, smoothing=smoothing)), output)
+        found = find_events(table, smoothing=smoothing)
+        _save(draw(table, found, sizes=_numbers("--sizes", sizes) or None, group=group), output)
 
 
 @figure_app.command()
-def scan(obs: ObsPath, output: FigurePath) -> None:
+def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "none") -> None:
     """C(T): the quenched temperature scan at successive checkpoints."""
     from heatcap.figures import scan as draw
     from heatcap.observables import load
 
     with _plain_errors():
-        _save(draw(load(obs)), output)
+        table = load(obs)
+        _save(draw(table, sizes=_numbers("--sizes", sizes) or None, group=group), output)
 
 
 def bound_notes(table: xr.Dataset) -> list[str]:
@@ -260,11 +274,20 @@ def _temperatures(text: str) -> list[float]:
             if not 0 < float(low) < float(high):
                 raise ValueError
             return [float(t) for t in np.geomspace(float(low), float(high), int(count))]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected LOW:HIGH:COUNT with 0 < LOW < HIGH, got {text!r}",
+            param_hint="--temperature",
+        ) from None
+    return _numbers("--temperature", text)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise typer.BadParameter(
-            f"expected numbers separated by commas or LOW:HIGH:COUNT, got {text!r}",
-            param_hint="--temperature",
+            f"expected numbers separated by commas, got {text!r}", param_hint=option
         ) from None
 
 
@@ -275,7 +298,8 @@ def _progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done, _: bar.update(task, completed=done)
 

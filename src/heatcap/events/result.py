@@ -72,14 +72,19 @@ class Events:
         return pd.DataFrame(rows, columns=[*keys, *_COUNTS])
 
     def summary(self) -> str:
-        """The counts in words: nothing is claimed beyond them."""
+        """The counts as a table of text: nothing is claimed beyond them.
+
+        One line per observable (and layer); runs with a peak, with an onset, with the peak first
+        among those that have both, their median lead, and the same counts for each control.
+        """
         counts, many = self.counts(), self.table["layer"].nunique() > 1
-        keys = ["observable", "layer"]
-        lines = [
-            "{}{}: {}".format(key[0], f", layer {key[1]}" if many else "", _sentence(part))
-            for key, part in counts.groupby(keys, sort=False)
-        ]
-        return "\n".join(lines)
+        controls = [group for group in counts["group"].unique() if group != "none"]
+        lines = [["observable", "peak", "onset", "peak first", "median lead", *controls]]
+        for (name, layer), part in counts.groupby(["observable", "layer"], sort=False):
+            groups = {row["group"]: row for row in part.to_dict("records")}
+            line = [f"{name}, layer {layer}" if many else str(name), *_main_cells(groups)]
+            lines.append(line + [_control_cell(groups.get(group)) for group in controls])
+        return _aligned(lines)
 
 
 _COUNTS = ("runs", "censored", "with_peak", "compared", "peak_first", "median_lead")
@@ -97,25 +102,32 @@ def _count(part: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _sentence(part: pd.DataFrame) -> str:
-    main, controls = part[part["group"] == "none"], part[part["group"] != "none"]
-    said = [_main_words(row) for row in main.to_dict("records")]
-    said += [
-        f"control {row['group']}: peak in {row['with_peak']} of {row['runs']} runs,"
-        f" onset in {row['runs'] - row['censored']}"
-        for row in controls.to_dict("records")
+def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
+    row = groups.get("none")
+    if row is None:
+        return ["-"] * 4
+    lead = f"{row['median_lead']:+.0f} steps" if row["compared"] else "-"
+    return [
+        f"{row['with_peak']}/{row['runs']}",
+        f"{row['runs'] - row['censored']}/{row['runs']}",
+        f"{row['peak_first']}/{row['compared']}",
+        lead,
     ]
-    return "; ".join(said)
 
 
-def _main_words(row: dict[Any, Any]) -> str:
-    text = f"peak in {row['with_peak']} of {row['runs']} runs"
-    text += f", onset in {row['runs'] - row['censored']}"
-    text += f" ({row['censored']} censored)" if row["censored"] else ""
-    if not row["compared"]:
-        return f"{text}, no run with both"
-    share = f"{row['peak_first']} of {row['compared']}"
-    return f"{text}, peak first in {share}, median lead {row['median_lead']:+.0f} steps"
+def _control_cell(row: dict[Any, Any] | None) -> str:
+    if row is None:
+        return "-"
+    onsets = row["runs"] - row["censored"]
+    return f"peak {row['with_peak']}/{row['runs']}, onset {onsets}/{row['runs']}"
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
