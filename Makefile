@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DATA := data/grokking
 
-.PHONY: demo test lint types bench docs clean
+.PHONY: demo test lint types bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/analysis
@@ -25,8 +25,8 @@ test: $(VENV)/everything
 JOBS ?= 2
 
 lint: $(VENV)/everything
-	$(BIN)/ruff check src tests analysis benchmarks
-	$(BIN)/ruff format --check src tests analysis benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 
 types: $(VENV)/everything
 	$(BIN)/mypy

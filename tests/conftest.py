@@ -1,52 +1,17 @@
-"""Run files for tests, small enough to be made on the spot."""
+"""What all tests share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from hypothesis import settings
 
-from heatcap.runfile import RunWriter
+from runs import write_run
 
-SHAPE = {"layers": 1, "heads": 2, "keys": 3, "queries": [2]}
-
-
-def create_run(path: Path, **changes: Any) -> RunWriter:
-    """A writer for addition modulo 5 with the whole population as its probe."""
-    p = 5
-    pairs = np.stack(np.meshgrid(np.arange(p), np.arange(p), indexing="ij"), -1).reshape(-1, 2)
-    probe = np.column_stack([pairs, np.full(len(pairs), p)])
-    arguments: dict[str, Any] = {
-        **SHAPE,
-        "probe_input": probe,
-        "probe_trained": np.arange(p * p) % 2,
-        "probe_mirror_trained": np.arange(p * p) % 3 == 0,
-        "probe_population": p * p,
-        "size_name": "p",
-        "size": p,
-        "seed": 0,
-        "parameters": {"p": p, "seed": 0, "fraction": 0.5, "weight_decay": 1.0},
-        "d_k": 32,
-    }
-    return RunWriter.create(path, **(arguments | changes))
-
-
-def logits_at(step: int, shape: tuple[int, ...] = (1, 2, 25, 1, 3)) -> np.ndarray:
-    """Reproducible logits of one checkpoint."""
-    return np.random.default_rng(step).normal(size=shape).astype(np.float32)
-
-
-def write_run(path: Path, steps: int = 5, reason: str = "step limit", **changes: Any) -> Path:
-    with create_run(path, **changes) as run:
-        shape = run.shape
-        for step in range(steps):
-            run.log(step, train_loss=1.0 / (step + 1), test_accuracy=step / steps)
-            run.append(step, logits_at(step, shape))
-        if reason:
-            run.finish(reason)
-    return path
+# The first example of a kernel compiles it; a deadline would measure that.
+settings.register_profile("heatcap", deadline=None)
+settings.load_profile("heatcap")
 
 
 @pytest.fixture

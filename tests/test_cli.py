@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import heatcap
 from heatcap.cli import app, bound_notes
 
-from conftest import write_run
+from runs import write_run
 from synthetic import observables
 
 

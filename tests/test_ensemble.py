@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heatcap.ensemble import (
@@ -19,10 +19,6 @@ from heatcap.ensemble import (
 )
 
 import oracles
-
-# The first example that reaches a kernel compiles it.
-settings.register_profile("kernels", deadline=None)
-settings.load_profile("kernels")
 
 PARTS = {
     "heat_capacity",

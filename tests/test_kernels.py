@@ -26,10 +26,6 @@ from heatcap.ensemble import heat_capacity_bound
 
 import oracles
 
-# The first example that reaches a kernel compiles it.
-settings.register_profile("kernels", deadline=None)
-settings.load_profile("kernels")
-
 BETAS = st.floats(0.05, 20.0)
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 31, 64, 128, 129, 300)
 

@@ -16,7 +16,7 @@ from heatcap import _stream, observables
 from heatcap.ensemble import canonical, fisher_distance, heat_capacities
 from heatcap.runfile import RunFileError, RunWriter, open_run
 
-from conftest import create_run, logits_at, write_run
+from runs import create_run, logits_at, write_run
 
 
 def in_memory(path: Path, beta: float = 1.0) -> xr.Dataset:

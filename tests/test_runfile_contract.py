@@ -15,7 +15,7 @@ import xarray as xr
 
 from heatcap.runfile import LogitReader, RunWriter, open_run, open_runs, validate_run
 
-from conftest import create_run, logits_at, write_run
+from runs import create_run, logits_at, write_run
 
 STEPS = [0, 1, 2, 3]
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from heatcap.runfile import RunWriter, open_run
 
-from conftest import logits_at
+from runs import logits_at
 
 
 def write_for_ever(path: str, promise: Callable[[int], None]) -> None:

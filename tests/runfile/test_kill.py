@@ -16,7 +16,7 @@ from heatcap.runfile import RunFileError, open_run, read_header, validate_run
 from heatcap.runfile import journal as journal_module
 from heatcap.runfile.journal import JournaledFile, journal_path, recover
 
-from conftest import create_run, logits_at
+from runs import create_run, logits_at
 
 MORTAL_WRITER = Path(__file__).with_name("mortal_writer.py")
 

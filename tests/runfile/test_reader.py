@@ -25,7 +25,7 @@ from heatcap.runfile import (
     validate_run,
 )
 
-from conftest import create_run, logits_at, write_run
+from runs import create_run, logits_at, write_run
 
 
 def test_open_run_is_lazy(run_path: Path) -> None:

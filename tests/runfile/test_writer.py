@@ -10,7 +10,7 @@ import pytest
 
 from heatcap.runfile import RunFileError, RunWriter, open_run, read_header, validate_run
 
-from conftest import create_run, logits_at, write_run
+from runs import create_run, logits_at, write_run
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

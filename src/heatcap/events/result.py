@@ -59,8 +59,11 @@ class Events:
     def counts(self) -> pd.DataFrame:
         """How many runs, onsets and peaks, and which came first: per observable, layer and group.
 
-        Stands on the head average.  `compared` runs have both a peak and an onset; `median_lead`
-        is theirs, in steps.
+        Stands on the head average.  A curve that is highest at an end of its record counts under
+        `highest_at_end` and not as a peak: what its highest interior maximum is depends on where
+        the record stops.  `compared` runs have a peak and an onset: `peak_first`, `onset_first`, or
+        `unresolved` where the checkpoints beside the peak are further apart than the two;
+        `median_lead` is theirs, in steps.
         """
         t = self.table[self.table["head"] == "mean"]
         t = t[(t["rank"] == 1) | t["rank"].isna()].merge(self.runs[["run", "group"]], on="run")
@@ -74,44 +77,61 @@ class Events:
     def summary(self) -> str:
         """The counts as a table of text: nothing is claimed beyond them.
 
-        One line per observable (and layer); runs with a peak, with an onset, with the peak first
-        among those that have both, their median lead, and the same counts for each control.
+        One line per observable (and layer) on runs with a peak, with an onset, and on which came
+        first among those that have both; then peaks and onsets of each control.
         """
         counts, many = self.counts(), self.table["layer"].nunique() > 1
         controls = [group for group in counts["group"].unique() if group != "none"]
-        lines = [["observable", "peak", "onset", "peak first", "median lead", *controls]]
+        lines = [["observable", *_HEADER, *controls]]
         for (name, layer), part in counts.groupby(["observable", "layer"], sort=False):
             groups = {row["group"]: row for row in part.to_dict("records")}
             line = [f"{name}, layer {layer}" if many else str(name), *_main_cells(groups)]
             lines.append(line + [_control_cell(groups.get(group)) for group in controls])
-        return _aligned(lines)
+        note = (
+            "peak, onset: of all runs; highest at an end of the record is no peak; head average, "
+        )
+        note += "smoothing {smoothing:g} in ln step, ".format(**self.settings)
+        note += "prominence at least {min_prominence:.0%} of the range".format(**self.settings)
+        return f"{_aligned(lines)}\n{note}"
 
 
-_COUNTS = ("runs", "censored", "with_peak", "compared", "peak_first", "median_lead")
+_COUNTS = (
+    *("runs", "censored", "with_peak", "highest_at_end", "compared"),
+    *("peak_first", "unresolved", "onset_first", "median_lead"),
+)
+_HEADER = (
+    *("peak", "highest at end", "onset"),
+    *("peak first", "unresolved", "onset first", "median lead"),
+)
 
 
 def _count(part: pd.DataFrame) -> dict[str, Any]:
-    lead = part["lead_steps"].dropna()
+    at_end = part["edge_maximum"].astype(bool)
+    both = part[(part["rank"] == 1) & ~at_end & part["lead_steps"].notna()]
+    lead, spacing = both["lead_steps"], both["peak_step_spacing"]
     return {
         "runs": part["run"].nunique(),
         "censored": int(part["censored"].sum()),
-        "with_peak": int((part["rank"] == 1).sum()),
-        "compared": len(lead),
-        "peak_first": int((lead > 0).sum()),
-        "median_lead": float(lead.median()) if len(lead) else np.nan,
+        "with_peak": int(((part["rank"] == 1) & ~at_end).sum()),
+        "highest_at_end": int(at_end.sum()),
+        "compared": len(both),
+        "peak_first": int((lead > spacing).sum()),
+        "unresolved": int((lead.abs() <= spacing).sum()),
+        "onset_first": int((lead < -spacing).sum()),
+        "median_lead": float(lead.median()) if len(both) else np.nan,
     }
 
 
 def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
     row = groups.get("none")
     if row is None:
-        return ["-"] * 4
-    lead = f"{row['median_lead']:+.0f} steps" if row["compared"] else "-"
+        return ["-"] * len(_HEADER)
+    n, lead = row["runs"], row["median_lead"]
     return [
-        f"{row['with_peak']}/{row['runs']}",
-        f"{row['runs'] - row['censored']}/{row['runs']}",
-        f"{row['peak_first']}/{row['compared']}",
-        lead,
+        *(f"{row[name]}/{n}" for name in ("with_peak", "highest_at_end")),
+        f"{n - row['censored']}/{n}",
+        *(f"{row[name]}/{row['compared']}" for name in ("peak_first", "unresolved", "onset_first")),
+        f"{lead:+.0f} steps" if row["compared"] else "-",
     ]
 
 
