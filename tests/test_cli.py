@@ -41,7 +41,7 @@ def test_wrong_usage_is_two() -> None:
     assert "expected numbers separated by commas, got '1,two'" in said
     status, _, said = run("observe", "x", "-o", "y", "--temperature", "2:1:3")
     assert status == 2
-    assert "expected LOW:HIGH:COUNT with 0 < LOW < HIGH, got '2:1:3'" in said
+    assert "expected LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT > 1, got '2:1:3'" in said
 
 
 def test_info_lists_what_is_there(tmp_path: Path) -> None:

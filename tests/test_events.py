@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -24,8 +23,9 @@ from heatcap.events import (
     smooth,
     spikes,
 )
+from heatcap.events.curves import Grid
 
-from synthetic import HEADS, Plan, bump, checkpoint_steps, observables, rise, sweep
+from synthetic import HEADS, Plan, bump, checkpoint_steps, observables, rise
 
 STEP = np.concatenate([[0.0], np.unique(np.rint(np.geomspace(1, 5000, 300)))])
 X = np.log(np.maximum(STEP, 0.5))
@@ -643,11 +643,12 @@ def test_runs_without_a_peak_count_and_single_heads_do_not(obs):
 def test_the_summary_counts_and_claims_nothing_else(events):
     text = events.summary()
     header, *lines = (re.split(r"\s{2,}", line) for line in text.splitlines())
-    assert header[1:] == ["peak", "onset", "peak first", "median lead", *header[5:]]
+    assert header[1:6] == ["peak", "highest at end", "onset", "peak first", "unresolved"]
     cells = dict(
         zip(header, next(t for t in lines if t[0] == "landscape_heat_capacity"), strict=False)
     )
     assert (cells["peak"], cells["onset"], cells["peak first"]) == ("4/4", "3/4", "2/3")
+    assert "prominence at least 2% of the range" in text
     assert cells["random_labels"] == "peak 1/1, onset 0/1"
     assert cells["weight_decay_0"].startswith("peak 1/1")
     for word in ("precede", "cause", "predict", "significant", "transition"):
@@ -674,9 +675,32 @@ def test_checkpoints_start_after_step_zero(obs):
     pd.testing.assert_frame_equal(first, find_events(obs, "heat_capacity").table)
 
 
-def test_a_sweep_takes_a_moment():
-    many = observables(sweep(seeds=4), scan=False)
-    start = time.perf_counter()
-    found = find_events(many)
-    assert time.perf_counter() - start < 5  # 0.2 s when the machine is idle
-    assert len(found.runs) == 46
+def test_the_smoothers_of_a_run_are_made_once(monkeypatch, obs):
+    """Building the smoother is what costs: one for each run, not one for each curve."""
+    made, real = [], Grid.of.__func__
+    monkeypatch.setattr(Grid, "of", classmethod(lambda cls, *a: made.append(1) or real(cls, *a)))
+    found = find_events(obs)
+    assert len(made) == len(found.runs)
+
+
+def test_highest_at_an_end_is_counted_apart(obs):
+    """A curve that only rises, with noise on it, has bumps but no peak in the summary."""
+    rising, rng = obs.isel(run=[0, 1]).copy(deep=True), np.random.default_rng(4)
+    height = np.log1p(rising["step"]) / 10
+    noise = xr.DataArray(rng.normal(scale=0.02, size=height.shape), dims=height.dims)
+    rising["heat_capacity"] = (height + noise).broadcast_like(rising["heat_capacity"])
+    found = find_events(rising, "heat_capacity", smoothing=0.03)
+    (row,) = found.counts().to_dict("records")
+    assert (row["with_peak"], row["highest_at_end"], row["compared"]) == (0, 2, 0)
+
+
+def test_a_lead_within_the_spacing_is_unresolved(obs):
+    """Onset and peak closer than the checkpoints around the peak: neither came first."""
+    (before,) = (
+        find_events(obs.isel(run=[0]), "landscape_heat_capacity").counts().to_dict("records")
+    )
+    assert before["peak_first"] + before["onset_first"] == before["compared"] == 1
+    found = find_events(obs.isel(run=[0]), "landscape_heat_capacity")
+    wide = replace(found, table=found.table.assign(peak_step_spacing=1e6))
+    (row,) = wide.counts().to_dict("records")
+    assert (row["peak_first"], row["unresolved"], row["onset_first"]) == (0, 1, 0)

@@ -17,6 +17,7 @@ ROOMS = [
     "heatcap.runfile",
     "heatcap._kernels",
     "heatcap.ensemble",
+    "heatcap._geometry",
     "heatcap._stream",
     "heatcap.observables",
     "heatcap.events",

@@ -138,12 +138,43 @@ def test_geometry_along_depth(tmp_path: Path) -> None:
     expected = fisher_distance(logits.isel(layer=0), logits.isel(layer=1)).mean("probe")
     np.testing.assert_allclose(obs.depth_distance[:, 1], expected, rtol=1e-9, atol=1e-12)
     assert np.isnan(obs.depth_distance[:, 0]).all()
-    p = np.exp(logits - np.log(np.exp(logits).sum("key")))
-    a, b = p.mean("head").isel(layer=0), p.mean("head").isel(layer=1)
-    averaged = 2 * np.arccos(np.minimum(np.sqrt(a * b).sum("key"), 1.0))
+    rows = logits.astype(float)
+    p = np.exp(rows - np.log(np.exp(rows).sum("key"))).mean("head")
+    a, b = p.isel(layer=0, query=[1, 2]), p.isel(layer=1, query=[1, 2])
+    averaged = 2 * np.arccos(np.sqrt(a * b).sum("key"))
     np.testing.assert_allclose(
-        obs.depth_distance_head_average[:, 1], averaged.mean("probe"), rtol=1e-4, atol=1e-3
+        obs.depth_distance_head_average[:, 1, 1:], averaged.mean("probe"), rtol=1e-9
     )
+    # E = -ln p of the averaged distribution: F = 0, mean E over the visible keys.
+    potential = np.log(p.where(p > 0)).mean("key").mean("probe")
+    np.testing.assert_allclose(
+        obs.depth_potential_head_average, potential.transpose("step", "layer", "query"), rtol=1e-9
+    )
+    own = canonical(logits)
+    np.testing.assert_allclose(
+        obs.depth_potential,
+        (own.free_energy - own.mean_energy)
+        .mean("probe")
+        .transpose("step", "layer", "head", "query"),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+def test_a_key_that_all_heads_froze_out_is_not_absent(tmp_path: Path) -> None:
+    """Logits 1000 apart underflow as probabilities; the path through the layers still exists."""
+    probe = np.arange(4)[:, np.newaxis]
+    arguments = {"layers": 2, "probe_input": probe, "probe_trained": np.zeros(4)}
+    with create_run(
+        tmp_path / "run.h5", **arguments, probe_mirror_trained=None, probe_population=0
+    ) as run:
+        logits = np.zeros(run.shape, np.float32)
+        logits[0, ..., 0] = 1000.0
+        run.append(0, logits)
+    obs = heatcap.observe(tmp_path / "run.h5").isel(run=0, checkpoint=0, query=0)
+    expected = 2 * np.arccos(np.sqrt(1 / 3))  # one key against three alike
+    assert obs.depth_distance_head_average[1] == pytest.approx(expected, rel=1e-9)
+    assert obs.depth_potential_head_average[0] == pytest.approx(-2000 / 3, rel=1e-6)
 
 
 def test_bound_and_single_keys(tmp_path: Path) -> None:
@@ -186,6 +217,10 @@ def test_per_layer_averages_over_heads(tmp_path: Path) -> None:
     by_head, by_layer = heatcap.observe(path), heatcap.observe(path, per="layer")
     assert "head" not in by_layer.dims
     np.testing.assert_allclose(by_layer.heat_capacity, by_head.heat_capacity.mean("head"))
+    assert "heat_capacity_error" in by_head
+    assert "heat_capacity_error" not in by_layer  # heads share the probe: errors do not average
+    ratio = by_layer.fisher_length / by_layer.fisher_geodesic
+    np.testing.assert_allclose(by_layer.fisher_detour[:, 1:, :, 1:], ratio[:, 1:, :, 1:])
 
 
 def test_saved_is_loaded(tmp_path: Path) -> None:
@@ -213,6 +248,18 @@ def test_only_what_changed_is_computed_again(
     computed.clear()
     heatcap.observe(tmp_path, known=known, temperatures=[2.0])
     assert computed == ["s0", "s1", "s2"]
+
+
+def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
+    """One run taken from a wider, longer collection is as if it had been computed alone."""
+    write_run(tmp_path / "short.h5", steps=2, parameters={"p": 5, "seed": 1})
+    ragged_run(tmp_path / "wide.h5")  # has a fraction and a weight decay
+    known = heatcap.observe(tmp_path)
+    again = heatcap.observe(tmp_path / "short.h5", known=known)
+    xr.testing.assert_equal(again, heatcap.observe(tmp_path / "short.h5"))
+    older = known.assign_attrs(heatcap_version="0.0.1")
+    assert observables._reusable(older, observables._Options((), "step", "head")) == frozenset()
+    assert observables._reusable(known, observables._Options((), "step", "head"))
 
 
 def test_processes_give_the_same(tmp_path: Path) -> None:

@@ -9,24 +9,22 @@ of a probe merge, and a path through the checkpoints needs two earlier ones at h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heatcap._geometry import Block, Fields, Floats, Time, TrainingPath, along_depth, clock, ranges
 from heatcap._kernels import (
     ROW_COLUMNS,
     Subsets,
     TableMoments,
-    fisher_distance,
     table_heat_capacities,
     table_moments,
 )
 from heatcap.ensemble import heat_capacity_bound
 from heatcap.runfile import LogitReader
 
-__all__ = ["BLOCK_BYTES", "INPUTS", "SCANNED", "Fields", "Time", "observe_logits"]
+__all__ = ["BLOCK_BYTES", "INPUTS", "SCANNED", "observe_logits"]
 
 BLOCK_BYTES = 1 << 19  # larger ones leave the cache between the reading and the computing
 
@@ -43,13 +41,7 @@ SCANNED = (
     "total_heat_capacity",
 )
 
-Time = Literal["step", "log"]
-Floats = NDArray[np.float64]
-Fields = dict[str, tuple[tuple[str, ...], Floats]]
-"""Name -> (dimensions, values)."""
-
 _TABLE_DIMS = ("checkpoint", "inputs", "layer", "head", "query")
-_PATH_DIMS = ("checkpoint", "layer", "head", "query")
 _SCAN_DIMS = ("checkpoint", "temperature", "layer", "head", "query")
 
 
@@ -63,7 +55,7 @@ def observe_logits(
 ) -> Fields:
     """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,)."""
     tables = _Tables(reader.header.shape, temperatures)
-    path = _Path(reader.header.shape)
+    path = TrainingPath(reader.header.shape)
     population = reader.header.probe_population
     for block in _blocks(reader):
         subsets = _subsets(trained[block.probes], block.queries)
@@ -71,23 +63,13 @@ def observe_logits(
         if block.probes.stop == reader.header.shape[3]:
             tables.close(block, population)
     fields = tables.fields()
-    fields |= path.fields("fisher", tables.potential, _clock(steps, time))
+    fields |= path.fields("fisher", tables.potential, clock(steps, time))
     if reader.header.shape[1] > 1:
-        fields |= _depth(reader, tables.potential)
+        fields |= along_depth(reader, tables.potential, BLOCK_BYTES)
     return fields | _visible_keys(reader)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """What is looked at together: a layer, and ranges of heads, probe inputs and queries."""
-
-    layer: int
-    heads: slice
-    probes: slice
-    queries: slice
-
-
-def _blocks(reader: LogitReader) -> Iterator[_Block]:
+def _blocks(reader: LogitReader) -> Iterator[Block]:
     """Blocks of whole chunks and bounded size; the parts of a probe follow one another."""
     _, layers, heads, probes, queries, keys = reader.header.shape
     head, probe, query = reader.chunk
@@ -95,20 +77,15 @@ def _blocks(reader: LogitReader) -> Iterator[_Block]:
     query_step = _multiple(query, BLOCK_BYTES // (4 * keys * probe_step * head), queries)
     head_step = _multiple(head, BLOCK_BYTES // (4 * keys * probe_step * query_step), heads)
     for layer in range(layers):
-        for head_part in _ranges(heads, head_step):
-            for query_part in _ranges(queries, query_step):
-                for probe_part in _ranges(probes, probe_step):
-                    yield _Block(layer, head_part, probe_part, query_part)
+        for head_part in ranges(heads, head_step):
+            for query_part in ranges(queries, query_step):
+                for probe_part in ranges(probes, probe_step):
+                    yield Block(layer, head_part, probe_part, query_part)
 
 
 def _multiple(unit: int, count: int, most: int) -> int:
     """The largest multiple of `unit` up to `count`, one unit at the least."""
     return min(most, max(unit, count // unit * unit))
-
-
-def _ranges(extent: int, step: int) -> Iterator[slice]:
-    for start in range(0, extent, step):
-        yield slice(start, min(start + step, extent))
 
 
 def _subsets(trained: NDArray[np.int8], queries: slice) -> dict[str, Subsets]:
@@ -122,17 +99,17 @@ def _subsets(trained: NDArray[np.int8], queries: slice) -> dict[str, Subsets]:
 
 def _run_through(
     reader: LogitReader,
-    block: _Block,
+    block: Block,
     subsets: dict[str, Subsets],
     tables: _Tables,
-    path: _Path,
+    path: TrainingPath,
 ) -> None:
     """All checkpoints of one block, as many at once as fit."""
     heads, probes, queries = (
         part.stop - part.start for part in (block.heads, block.probes, block.queries)
     )
     each = 4 * heads * probes * queries * reader.header.shape[-1]
-    for checkpoints in _ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // each)):
+    for checkpoints in ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // each)):
         logits = reader.read(checkpoints, block.layer, block.heads, block.probes, block.queries)
         tables.add(checkpoints, logits, subsets)
         path.add(checkpoints, block, logits)
@@ -163,7 +140,7 @@ class _Tables:
         known = self._open.get(place)
         self._open[place] = moments if known is None else known.merge(moments)
 
-    def close(self, block: _Block, population: int) -> None:
+    def close(self, block: Block, population: int) -> None:
         """The whole probe has been seen: moments become observables."""
         for (start, stop, number), moments in self._open.items():
             beta = 1.0 if number < 0 else 1.0 / self._temperatures[number]
@@ -206,127 +183,12 @@ def _fixed_free_energy(moments: TableMoments) -> Floats:
     return found
 
 
-class _Path:
-    """Sums over the probe of the distances from point to point, and from the first point."""
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        self._probes = shape[3]
-        self._step, self._square, self._chord = np.zeros(
-            (3, shape[0], shape[1], shape[2], shape[4])
-        )
-        self._first = self._before = np.empty(0, np.float32)
-
-    def add(self, checkpoints: slice, block: _Block, logits: NDArray[np.float32]) -> None:
-        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block."""
-        if checkpoints.start == 0:
-            self._first = self._before = logits[:1].copy()
-        before = np.concatenate([self._before, logits[:-1]])
-        first = np.repeat(self._first, len(logits), axis=0)
-        at = (checkpoints, block.layer, block.heads, block.queries)
-        distance = _distances(before, logits)
-        self._step[at] += distance.sum(axis=2)
-        self._square[at] += (distance**2).sum(axis=2)
-        self._chord[at] += _distances(first, logits).sum(axis=2)
-        self._before = logits[-1:].copy()
-
-    def fields(self, prefix: str, potential: Floats, clock: Floats) -> Fields:
-        step, square, chord = (
-            sums / self._probes for sums in (self._step, self._square, self._chord)
-        )
-        found = _geometry(step, square, chord, potential, clock)
-        return {f"{prefix}_{name}": (_PATH_DIMS, value) for name, value in found.items()}
-
-
-def _geometry(
-    step: Floats, square: Floats, chord: Floats, potential: Floats, clock: Floats
-) -> dict[str, Floats]:
-    """Length, speed and action of a path whose time runs along the first axis.
-
-    `step` <d> and `square` <d^2> from the point before, `chord` <d> from the first point.  The
-    action adds (v^2/2 - F) dt with F as the mean of both ends of an interval.
-    """
-    lapse = np.diff(clock, prepend=np.nan).reshape(-1, *(1,) * (step.ndim - 1))
-    distance = step.copy()
-    distance[0] = np.nan
-    length = np.cumsum(step, axis=0)
-    kinetic = square / lapse**2 / 2
-    middle = (potential + np.roll(potential, 1, axis=0)) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "distance": distance,
-            "length": length,
-            "geodesic": chord,
-            "detour": np.where(chord > 0, length / chord, np.nan),
-            "speed": distance / lapse,
-            "kinetic": kinetic,
-            "potential": potential,
-            "action": np.nancumsum((kinetic - middle) * lapse, axis=0),
-        }
-
-
-def _clock(steps: NDArray[np.int64], time: Time) -> Floats:
-    """The time that speeds refer to; step 0 has no logarithm, so its interval has no speed."""
-    if time == "step":
-        return steps.astype(np.float64)
-    return np.log(np.where(steps > 0, steps, np.nan))
-
-
-def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Floats:
-    """Fisher distances of the rows of two blocks (..., key)."""
-    keys = a.shape[-1]
-    return fisher_distance(a.reshape(-1, keys), b.reshape(-1, keys)).reshape(a.shape[:-1])
-
-
-def _depth(reader: LogitReader, potential: Floats) -> Fields:
-    """Geometry along the layers: head by head, and of the distribution averaged over heads."""
-    checkpoints, layers, heads, probes, queries, keys = reader.header.shape
-    count = max(1, min(probes, BLOCK_BYTES // (4 * heads * queries * keys)))
-    whole = (slice(0, heads), slice(0, queries))
-    sums = np.zeros((3, layers, checkpoints, heads + 1, queries))
-    for part in _ranges(probes, count):
-        for checkpoint in range(checkpoints):
-            first: NDArray[np.float32] | None = None
-            before: NDArray[np.float32] | None = None
-            for layer in range(layers):
-                one = slice(checkpoint, checkpoint + 1)
-                logits = _with_average(reader.read(one, layer, whole[0], part, whole[1])[0])
-                if first is None or before is None:
-                    first = before = logits
-                else:
-                    distance = _distances(before, logits)
-                    sums[0, layer, checkpoint] += distance.sum(axis=1)
-                    sums[1, layer, checkpoint] += (distance**2).sum(axis=1)
-                    sums[2, layer, checkpoint] += _distances(first, logits).sum(axis=1)
-                    before = logits
-    by_layer = np.swapaxes(potential, 0, 1)
-    mean = by_layer.mean(axis=2, keepdims=True)
-    step, square, chord = sums / probes
-    potentials = np.concatenate([by_layer, mean], axis=2)
-    found = _geometry(step, square, chord, potentials, np.arange(layers, dtype=np.float64))
-    fields: Fields = {}
-    for name, value in found.items():
-        value = np.swapaxes(value, 0, 1)
-        fields[f"depth_{name}"] = (_PATH_DIMS, value[:, :, :-1])
-        fields[f"depth_{name}_head_average"] = (("checkpoint", "layer", "query"), value[:, :, -1])
-    return fields
-
-
-def _with_average(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (head, ...) and, as one head more, the logarithm of the average probability."""
-    top = logits.max(axis=-1, keepdims=True)
-    weight = np.exp(logits - top, dtype=np.float64)
-    mean = (weight / weight.sum(axis=-1, keepdims=True)).mean(axis=0)
-    with np.errstate(divide="ignore"):
-        log = np.log(mean)
-    return np.concatenate([logits, log[np.newaxis]]).astype(np.float32)
-
-
 def _visible_keys(reader: LogitReader) -> Fields:
     """Mean number of visible keys of each query, and the mean of the bound that it sets on C."""
     _, _, _, probes, queries, keys = reader.header.shape
     count = max(1, min(probes, BLOCK_BYTES // (4 * queries * keys)))
     visible, bound = np.zeros((2, queries))
-    for part in _ranges(probes, count):
+    for part in ranges(probes, count):
         logits = reader.read(slice(0, 1), 0, slice(0, 1), part, slice(0, queries))[0, 0]
         n = np.isfinite(logits).sum(axis=-1)
         visible += n.sum(axis=0)

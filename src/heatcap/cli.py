@@ -148,7 +148,7 @@ def observe(
                 temperatures=temperatures,
                 per=per.value,
                 time=time.value,
-                jobs=jobs or (os.cpu_count() or 1),
+                jobs=jobs or _cores(),
                 known=known,
                 progress=progress,
             )
@@ -273,10 +273,12 @@ def _temperatures(text: str) -> list[float]:
             low, high, count = text.split(":")
             if not 0 < float(low) < float(high):
                 raise ValueError
+            if int(count) < 2:
+                raise ValueError
             return [float(t) for t in np.geomspace(float(low), float(high), int(count))]
     except ValueError:
         raise typer.BadParameter(
-            f"expected LOW:HIGH:COUNT with 0 < LOW < HIGH, got {text!r}",
+            f"expected LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT > 1, got {text!r}",
             param_hint="--temperature",
         ) from None
     return _numbers("--temperature", text)
@@ -314,6 +316,11 @@ def _print(table: Any) -> None:
 def _extents(table: xr.Dataset) -> str:
     order = ("run", "checkpoint", "layer", "head", "query", "temperature")
     return ", ".join(f"{table.sizes[dim]} {dim}" for dim in order if dim in table.sizes)
+
+
+def _cores() -> int:
+    """Cores that this process may use, in a container too."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _short(value: Any) -> str:

@@ -16,6 +16,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,7 +40,7 @@ from heatcap.runfile import (
 )
 
 if TYPE_CHECKING:
-    from heatcap._stream import Fields, Time
+    from heatcap._geometry import Fields, Time
 
 __all__ = ["SCHEMA_VERSION", "load", "observe", "save"]
 
@@ -118,7 +119,7 @@ def observe(
             left_out.append(str(outcome))
         elif isinstance(outcome, str):
             assert known is not None
-            found[number] = known.isel(run=list(known["checksum"].values).index(outcome))
+            found[number] = _unpadded(known, outcome)
         else:
             found[number] = outcome
         if progress:
@@ -212,6 +213,10 @@ def _in_processes(tasks: Sequence[_Task], jobs: int) -> Iterable[tuple[int, _Out
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise RunFileError(
+                "a worker process died, perhaps for lack of memory; try fewer --jobs"
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -225,17 +230,18 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
         return _observe_run(path, options).assign(checksum=digest)
     except RunFileError as error:
         return error
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         return RunFileError(f"{path}: {error}")
 
 
 def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     from heatcap._stream import INPUTS, observe_logits
 
-    header = read_header(path)
-    if header.checkpoints == 0:
+    if read_header(path).checkpoints == 0:
         raise RunFileError(f"{path}: holds no checkpoint yet")
-    with open_run(path) as run, LogitReader(path) as reader:
+    with LogitReader(path) as reader, open_run(path) as run:
+        header = reader.header
+        run = run.isel(step=slice(0, header.checkpoints))  # it may have grown in between
         steps, trained = run["step"].values, run["probe_trained"].values
         fields = observe_logits(
             reader, steps, trained, temperatures=options.temperatures, time=options.time
@@ -244,11 +250,20 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     table = table.assign_coords(inputs=list(INPUTS), temperature=list(options.temperatures))
     if not options.temperatures:
         table = table.drop_dims("temperature")
-    if options.per == "layer":
-        heads = [name for name in table.data_vars if "head" in table[name].dims]
-        table = table.assign({name: table[name].mean("head") for name in heads})
-        table = table.drop_vars("head", errors="ignore")
-    return table
+    return _head_average(table) if options.per == "layer" else table
+
+
+def _head_average(table: xr.Dataset) -> xr.Dataset:
+    """Averages over heads; errors of heads that share a probe do not average, so they go."""
+    by_head = [str(name) for name in table.data_vars if "head" in table[name].dims]
+    errors = [name for name in by_head if name.endswith("_error")]
+    kept = [name for name in by_head if name not in errors]
+    table = table.assign({name: table[name].mean("head", skipna=False) for name in kept})
+    for path in ("fisher", "depth"):
+        if f"{path}_detour" in table:
+            ratio = table[f"{path}_length"] / table[f"{path}_geodesic"]
+            table[f"{path}_detour"] = ratio.where(table[f"{path}_geodesic"] > 0)
+    return table.drop_vars([*errors, "head"])
 
 
 def _label(fields: Fields, header: RunHeader, run: xr.Dataset) -> xr.Dataset:
@@ -336,10 +351,34 @@ def _join(values: list[Any], dims: Sequence[Any]) -> np.ndarray:
     return np.stack(values) if dims else text_or_numbers(values)
 
 
+def _unpadded(known: xr.Dataset, digest: str) -> xr.Dataset:
+    """One run of earlier observables, without what other runs made longer or wider."""
+    table = known.isel(run=list(known["checksum"].values).index(digest))
+    own = table["visible_keys"].isel(inputs=0)
+    parts = {
+        "checkpoint": np.isfinite(table["step"].values),
+        "metric": np.isfinite(table["metric_step"].values),
+        "query": np.isfinite(table["query_position"].values),
+    }
+    for dim in ("layer", "head"):
+        if dim in own.dims:
+            parts[dim] = own.notnull().any([d for d in own.dims if d != dim]).values
+    table = table.isel({dim: np.flatnonzero(kept) for dim, kept in parts.items()})
+    foreign = [str(name) for name in table.coords if _is_missing(table[name])]
+    if table.sizes["layer"] == 1:
+        foreign += [str(name) for name in table.data_vars if str(name).startswith("depth_")]
+    return table.drop_vars(foreign)
+
+
+def _is_missing(value: xr.DataArray) -> bool:
+    """Whether a scalar is what `_stack` puts where a run lacks a parameter."""
+    return value.ndim == 0 and (value.item() == "" or value.item() != value.item())
+
+
 def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
-    if known is None or known.attrs.get("options") != options.text():
-        return frozenset()
-    if known.attrs.get("schema_version") != SCHEMA_VERSION:
+    wanted = _stamp(options, ())
+    stamps = ("options", "schema_version", "heatcap_version")
+    if known is None or any(known.attrs.get(name) != wanted[name] for name in stamps):
         return frozenset()
     return frozenset(str(digest) for digest in known["checksum"].values)
 
