@@ -24,6 +24,9 @@ test: $(VENV)/everything
 
 JOBS ?= 2
 
+# Where torch's CPU builds are, if pip would otherwise bring one for CUDA (README says when).
+TORCH_INDEX ?=
+
 lint: $(VENV)/everything
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
@@ -44,7 +47,7 @@ $(VENV)/analysis: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/everything: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -c constraints.txt -e ".[train,dask,test]"
+	$(PIP) -c constraints.txt $(addprefix --extra-index-url ,$(TORCH_INDEX)) -e ".[train,dask,test]"
 	@touch $@ $(VENV)/analysis
 
 clean:
