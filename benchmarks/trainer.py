@@ -52,6 +52,14 @@ def measure(step: Callable[[], None], seconds: float) -> tuple[float, float]:
     return min(stretches), statistics.median(stretches)
 
 
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown processor"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fraction", type=float, default=0.3)
@@ -59,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     _keep_memory()
     torch.set_num_threads(1)
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread, ")
+    print(f"{cpu_name()}, torch {torch.__version__}, one thread, ")
     print(f"fraction {arguments.fraction}, ms per step\n")
     print("| p | before | float64 loss | median | float32 loss |")
     print("|---|---|---|---|---|")

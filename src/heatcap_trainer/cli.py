@@ -7,6 +7,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -65,6 +66,8 @@ def run(
     if dry_run:
         _list(configs, jobs or _cores())
         return
+    if any(find_spec(name) is None for name in ("torch", "safetensors")):
+        _fail("heatcap-train needs the extra: pip install 'heatcap[train]'")
     chosen = _device(device)
     waiting = _waiting(configs, out, resume)
     if waiting:
@@ -74,12 +77,17 @@ def run(
 
 def _train(configs: list[RunConfig], out: Path, device: str, jobs: int, resume: bool) -> None:
     """Train and show; exits with 1 if a run failed and with 130 on Ctrl-C."""
+    from heatcap.runfile import RunFileError
+
     from .cost import estimate
     from .pool import work_through
     from .train import batches
 
     out.mkdir(parents=True, exist_ok=True)
-    work = batches(configs, out, together=device == "cuda")
+    try:
+        work = batches(configs, out, together=device == "cuda")
+    except RunFileError as error:
+        _fail(str(error))
     work.sort(
         key=lambda batch: -estimate(batch[0]).seconds
     )  # a long run last would keep one core busy
@@ -100,10 +108,10 @@ def _train(configs: list[RunConfig], out: Path, device: str, jobs: int, resume: 
 
 
 def _waiting(configs: Sequence[RunConfig], out: Path, resume: bool) -> list[RunConfig]:
-    """Runs still to be trained."""
+    """Runs still to be trained; what exists of the others was made with their configuration."""
     from heatcap.runfile import RunFileError
 
-    from .train import Paths
+    from .train import Paths, check_same_config
 
     there = [c for c in configs if Paths(out, c.name).run.exists()]
     if there and not resume:
@@ -113,6 +121,8 @@ def _waiting(configs: Sequence[RunConfig], out: Path, resume: bool) -> list[RunC
             + "; pass --resume or choose another folder"
         )
     try:
+        for c in there:
+            check_same_config(c, Paths(out, c.name).run)
         return [c for c in configs if not Paths(out, c.name).finished]
     except RunFileError as error:
         _fail(str(error))

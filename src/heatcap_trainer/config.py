@@ -21,14 +21,16 @@ The file has one table per section of `RunConfig` and any number of ``[[sweep]]`
 
 In a sweep a key stands for the one section that has it (``weight_decay`` is
 ``optimiser.weight_decay``; ``task`` is ``task.name``); a list or a range
-``{ start, stop, step }`` (stop excluded) is an axis, anything else holds for the whole block.  An
-error names the dotted key, what was expected and what came.
+``{ start, stop, step }`` (stop excluded) is an axis, anything else holds for the whole block; an
+axis of ``betas`` is a list of lists.  An error names the dotted key, what was expected and what
+came.
 """
 
 from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -112,6 +114,14 @@ class TaskConfig:
     def population(self) -> int:
         """Number of possible inputs; for recall the size of the data set."""
         return self.p**2 if self.modular else self.samples
+
+    @property
+    def contexts(self) -> int:
+        """Number of distinct inputs; recall draws its data set from them."""
+        if self.modular:
+            return self.p**2
+        keys, values = math.perm(self.alphabet, self.pairs), int(self.values**self.pairs)
+        return keys * values * self.pairs
 
     @property
     def answers(self) -> int:
@@ -209,6 +219,12 @@ class RunConfig:
                 f"task.alphabet: expected at least task.pairs = {task.pairs} keys, "
                 f"got {task.alphabet}"
             )
+        if not task.modular and task.contexts < 10 * task.samples:
+            raise ConfigError(
+                f"task.samples: expected at most a tenth of the {task.contexts} distinct contexts "
+                f"of {task.pairs} of {task.alphabet} keys with {task.values} values, "
+                f"got {task.samples}; others would stand on both sides of the split"
+            )
         if not task.modular and task.split != "ordered":
             raise ConfigError("task.split: 'unordered' is for two operands, task.name is 'recall'")
         if not 1 <= round(task.fraction * task.population) < task.population:
@@ -286,8 +302,9 @@ def parse(table: Mapping[str, Any]) -> list[RunConfig]:
 def _expand(base: RunConfig, sweep: Mapping[str, Any], where: str) -> Iterator[RunConfig]:
     """Every combination of the axes of a sweep."""
     axes = [
-        [(_resolve(key, where), v) for v in _values(where + key, value)]
+        [(known, v) for v in _values(where + key, value, _hint(*known))]
         for key, value in sweep.items()
+        for known in [_resolve(key, where)]
     ]
     for point in itertools.product(*axes):
         tables: dict[str, Any] = {}
@@ -311,7 +328,7 @@ def _overlay(base: RunConfig, tables: Mapping[str, Any], where: str) -> RunConfi
         raise ConfigError(f"{where}{error}") from error
 
 
-def _values(where: str, value: Any) -> list[Any]:
+def _values(where: str, value: Any, hint: Any) -> list[Any]:
     """Points of an axis: a list as it stands, a range { start, stop, step }, or the value alone."""
     if isinstance(value, Mapping):
         if not {"start", "stop"} <= value.keys() <= {"start", "stop", "step"}:
@@ -323,7 +340,22 @@ def _values(where: str, value: Any) -> list[Any]:
         value = list(range(value["start"], value["stop"], value.get("step", 1)))
     if value == []:
         raise ConfigError(f"{where}: expected at least one value, got none")
-    return value if isinstance(value, list) else [value]
+    values = value if isinstance(value, list) else [value]
+    if _kind(hint) is tuple and not all(isinstance(v, list) for v in values):
+        raise ConfigError(
+            f"{where}: expected a list of lists, one for each point, such as [[0.9, 0.98]], "
+            f"got {value!r}"
+        )
+    return values
+
+
+def _hint(section: str, key: str) -> Any:
+    """Type of a field of a section, or of the run itself."""
+    return get_type_hints(get_type_hints(RunConfig)[section] if section else RunConfig)[key]
+
+
+def _kind(hint: Any) -> Any:
+    return getattr(hint, "__origin__", hint)
 
 
 def _resolve(key: str, where: str) -> tuple[str, str]:
@@ -367,16 +399,26 @@ def _values_of(cls: type[Any], table: Any, where: str) -> dict[str, Any]:
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
     """The value as the type of its field; an integer serves as a float, a list as a tuple."""
-    kind = getattr(hint, "__origin__", hint)
+    kind = _kind(hint)
     assert not isinstance(kind, UnionType)
-    if kind is float and type(value) is int:
-        return float(value)
+    if kind is float and type(value) in (int, float):
+        return _finite(value, where)
     if kind is tuple and isinstance(value, list):
         return tuple(_typed(v, float, where) for v in value)
     if type(value) is not kind:
         words = {float: "a number", int: "an integer", bool: "true or false", str: "a string"}
         raise ConfigError(f"{where}: expected {words.get(kind, 'a list')}, got {value!r}")
     return value
+
+
+def _finite(value: float, where: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise ConfigError(f"{where}: expected a finite number, got {number}")
+    return number
 
 
 def _checked(value: Any, known: Any, where: str) -> Any:

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -83,7 +84,9 @@ class _Worker:
 
     def give(self, batch: int, batches: Sequence[list[RunConfig]]) -> None:
         self._batch = batch
-        self.connection.send((batch, batches[batch]))
+        # A worker may die between two batches; `hear` then meets the end of the pipe and says so.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send((batch, batches[batch]))
 
     def hear(self) -> Event:
         try:

@@ -2,7 +2,12 @@
 
     with Recorder("run.h5", model, probe, d_k=16, size_name="p", size=97) as recorder:
         for step, batch in enumerate(loader):
-            recorder.record(step, train_loss=train_on(batch))
+            loss = loss_on(batch)
+            recorder.record(step, train_loss=loss.item())  # before the update
+            update(loss)
+
+Step t means weights that have seen t updates, so a step is recorded before its update: logits and
+metrics then belong to the same weights, and step 0 is the untrained model.
 
 `capture_logits` runs the model once on the probe and keeps the argument of every softmax that is
 an attention: it watches ``aten._softmax`` and ``aten._safe_softmax`` below the Python API, where
@@ -35,8 +40,11 @@ from heatcap.runfile import STANDARD_METRICS, RunWriter
 __all__ = ["ABSENT_BELOW", "Recorder", "capture_logits", "evaluating"]
 
 #: Additive masks are finite in much code, from finfo.min of float16 (-65504) downwards, and a
-#: score comes on top; no logit gets near half of that.
+#: score comes on top; no logit gets near half of that.  Older masks of -1e4 lie above it.
 ABSENT_BELOW = -32752.0
+
+#: A key this far below another of its row is a mask, not a score: e^-5000 is zero in any float.
+_MASK_GAP = 5000.0
 
 _SOFTMAXES = (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.default)
 
@@ -56,7 +64,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def capture_logits(
-    model: nn.Module, probe: Any, *, accept: Callable[[str, Tensor], bool] | None = None
+    model: nn.Module,
+    probe: Any,
+    *,
+    accept: Callable[[str, Tensor], bool] | None = None,
+    absent_below: float = ABSENT_BELOW,
 ) -> np.ndarray:
     """Attention logits of a model on a probe, (layer, head, probe, query, key) float32.
 
@@ -70,6 +82,10 @@ def capture_logits(
     accept : callable (module name, softmax argument) -> bool, optional
         Picks the attentions among the candidates, softmax arguments of shape (probe, head, query,
         key) or (probe * head, query, key); needed only where something else has such a shape.
+    absent_below : float
+        A key whose logit is at most this is masked.  The default knows masks of half precision's
+        least number and below; older GPT-2 and BERT code masks with -1e4 and needs
+        ``absent_below=-5000``.
 
     Returns
     -------
@@ -80,7 +96,8 @@ def capture_logits(
     Raises
     ------
     ValueError
-        If no attention was seen, or layers differ in shape.
+        If no attention was seen, layers differ in shape, or a finite logit lies more than 5000
+        below its row's largest, as a mask does that `absent_below` has missed.
     """
     watch = _Watch(_probe_size(probe), accept)
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -90,7 +107,7 @@ def capture_logits(
             _call(model, probe)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    return _stacked(watch.seen)
+    return _masked(_stacked(watch.seen), absent_below).cpu().numpy()
 
 
 class Recorder:
@@ -100,16 +117,16 @@ class Recorder:
     ----------
     path : path
         The run file; one that exists is an error unless `overwrite`.
-    model, probe, accept
+    model, probe, accept, absent_below
         As for `capture_logits`.
     steps : collection of int, optional
         Steps at which logits are recorded, when `record` is called there; all calls if left out.
     capture : callable () -> (layer, head, probe, query, key), optional
-        A model's own way to its logits, in place of `capture_logits`.
+        A model's own way to its logits, in place of `capture_logits`; masked keys are -inf.
     probe_input : array (probe, position) of int, optional
         What the file says about the inputs; taken from `probe` if that is one tensor of tokens.
     probe_trained : array (probe,), optional
-        Which probe inputs are trained on; none by default.
+        Which probe inputs are trained on: 1, 0, or -1 for unknown; all unknown by default.
     seed, parameters : optional
         Identity of the run within a sweep.
     **header
@@ -128,6 +145,7 @@ class Recorder:
         *,
         steps: Collection[int] | None = None,
         accept: Callable[[str, Tensor], bool] | None = None,
+        absent_below: float = ABSENT_BELOW,
         capture: Callable[[], Any] | None = None,
         probe_input: np.ndarray | None = None,
         probe_trained: np.ndarray | None = None,
@@ -138,9 +156,11 @@ class Recorder:
         self.path, self.model, self.probe = Path(path), model, probe
         self.steps = None if steps is None else frozenset(steps)
         self.writer: RunWriter | None = None
-        self._capture = capture or (lambda: capture_logits(model, probe, accept=accept))
+        self._capture = capture or (
+            lambda: capture_logits(model, probe, accept=accept, absent_below=absent_below)
+        )
         inputs = _tokens(probe) if probe_input is None else np.asarray(probe_input)
-        trained = np.zeros(len(inputs), np.int8) if probe_trained is None else probe_trained
+        trained = np.full(len(inputs), -1, np.int8) if probe_trained is None else probe_trained
         self._header = header | {
             "probe_input": inputs,
             "probe_trained": trained,
@@ -151,6 +171,7 @@ class Recorder:
     def record(self, step: int, **metrics: float) -> None:
         """Note the metrics of a step and, if it is one of `steps`, the attention logits there.
 
+        `step` counts the updates that the weights have seen: call it before the update of `step`.
         The first call announces the metrics; later ones may not bring new names.
         """
         due = self.steps is None or step in self.steps
@@ -236,7 +257,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.seen.append(logits.detach().reshape(self._probes, heads, *shape[-2:]))
 
 
-def _stacked(seen: list[Tensor]) -> np.ndarray:
+def _stacked(seen: list[Tensor]) -> Tensor:
+    """Logits (layer, head, probe, query, key) float32."""
     shapes = {tuple(s.shape) for s in seen}
     if not seen:
         raise ValueError(
@@ -248,8 +270,21 @@ def _stacked(seen: list[Tensor]) -> np.ndarray:
             "expected one shape (probe, head, query, key) in all layers, "
             f"got {sorted(shapes)}; pick layers of one shape with accept="
         )
-    logits = torch.stack([s.float() for s in seen]).transpose(1, 2)  # (layer, head, probe, i, j)
-    return logits.masked_fill(logits <= ABSENT_BELOW, -torch.inf).cpu().numpy()
+    return torch.stack([s.float() for s in seen]).transpose(1, 2)
+
+
+def _masked(logits: Tensor, absent_below: float) -> Tensor:
+    """Logits with -inf at masked keys; an error where a mask seems to be left."""
+    absent = logits <= absent_below
+    top = logits.amax(-1, keepdim=True)
+    left = logits[~absent & (top - logits > _MASK_GAP)]
+    if left.numel():
+        raise ValueError(
+            f"{left.numel()} logits lie more than {_MASK_GAP:g} below the largest of their row, "
+            f"the highest at {left.max():g}: this looks like an additive mask; pass absent_below, "
+            f"a number between it and the scores (-5000 for a mask of -1e4), got {absent_below:g}"
+        )
+    return logits.masked_fill(absent, -torch.inf)
 
 
 def _call(model: nn.Module, probe: Any) -> None:

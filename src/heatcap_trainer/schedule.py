@@ -1,12 +1,17 @@
 """When a run is recorded, and when it has gone on long enough.
 
 A run ends by rule: at `after_onset` times its onset of generalisation, or at the step limit.  The
-onset is the one that the analysis will find in the file, computed on the record so far: the last
-upward crossing of the midpoint between the baseline (accuracy at memorisation, where training
-accuracy first reaches 0.99) and the final value (median accuracy over the last tenth of the
-record in log step), interpolated in log step.  It exists only if the final value is at least
-`accuracy` (never below 0.9) and 0.2 above the baseline.  The accuracy is the mirror-free one
-where the task is symmetric, plain test accuracy elsewhere.
+onset is computed on the record so far: the last upward crossing of the midpoint between the
+baseline (accuracy at memorisation, where training accuracy first reaches 0.99) and the final value
+(median accuracy over the last tenth of the record in log step), interpolated in log step.  It
+exists only if the final value is at least `accuracy` (never below 0.9) and 0.2 above the baseline.
+The accuracy is the mirror-free one where the task is symmetric, plain test accuracy elsewhere.
+
+It is a rule for stopping, close to `heatcap.events.onset` but not the same.  That one asks for a
+final value of 0.9, where `accuracy` is 0.95 by default, and reads the baseline off between two
+records, where this takes the first record at or after memorisation.  In data/grokking the two
+agree within 10 % where both exist; a run that ends between 0.9 and 0.95, such as p = 19, seed 2,
+has an onset for the analysis and none here, and goes on to its step limit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 Modular arithmetic has the p^2 contexts (a, b, "=") with answer a + b, a - b or a b mod p.
 Associative recall has a data set of contexts k1 v1 ... kn vn q, whose answer is the value that
 stood beside the key q; its number of visible keys, not a modulus, is the size.  The data set and
-the probe belong to the task and its size: they are the same for every seed of a run.  The seed
+the probe belong to the task and its size: they are the same for every seed of a run.  All inputs
+are distinct, so that none stands on both sides of the split; a task whose draw has repetitions is
+refused.  The seed
 draws the split and, under the control ``random_labels``, the answers, which are then independent
 of the inputs: they can be memorised, and nothing generalises.
 
@@ -98,7 +100,13 @@ def _recall(task: TaskConfig) -> tuple[np.ndarray, np.ndarray]:
         pairs = task.alphabet + key * task.values + value
     else:
         pairs = np.stack([key, task.alphabet + value], axis=2).reshape(task.samples, -1)
-    return np.concatenate([pairs, query], axis=1), answer[:, 0]
+    tokens = np.concatenate([pairs, query], axis=1)
+    if repeated := len(tokens) - len(np.unique(tokens, axis=0)):
+        raise ConfigError(
+            f"task.samples: {repeated} of {task.samples} contexts are drawn more than once and "
+            "would stand on both sides of the split; take fewer, or more keys or values"
+        )
+    return tokens, answer[:, 0]
 
 
 def _vocabulary(task: TaskConfig) -> int:

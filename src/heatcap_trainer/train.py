@@ -25,6 +25,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -43,7 +44,7 @@ from .config import OptimiserConfig, RunConfig
 from .model import Contexts, Transformer
 from .recorder import evaluating
 
-__all__ = ["Ensemble", "Paths", "batches", "train"]
+__all__ = ["Ensemble", "Paths", "batches", "check_same_config", "train"]
 
 Report = Callable[[int], None]
 
@@ -76,8 +77,20 @@ class Paths:
         """Step of the saved state; None if there is none."""
         if not (self.run.exists() and self.state.exists()):
             return None
-        with safetensors.safe_open(self.state, framework="pt") as file:
+        with _opened_state(self.state) as file:
             return int(file.metadata()["step"])
+
+
+@contextmanager
+def _opened_state(path: Path) -> Iterator[Any]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunFileError(
+            f"{path}: not a readable state of the trainer ({error}); "
+            "remove it to start this run again from step 0"
+        ) from error
 
 
 def batches(configs: Sequence[RunConfig], folder: Path, *, together: bool) -> list[list[RunConfig]]:
@@ -108,7 +121,7 @@ def train(
     device : str
         "cpu" or "cuda".
     resume : bool
-        Go on from the saved state where there is one.
+        Go on from the saved state where there is one; where there is none, start again.
     report : callable (step) -> None, optional
         Called at metric steps.
 
@@ -127,9 +140,10 @@ def train(
     try:
         loop.start(resume)
         loop.go(report or (lambda _: None))
-    finally:
-        for run in runs:
-            run.close()
+    except BaseException as error:  # a run that ends has closed its file itself
+        for failure in _close(runs):
+            error.add_note(f"then a file could not be closed: {failure}")
+        raise
     return {run.config.name: run.reason for run in runs}
 
 
@@ -267,6 +281,17 @@ class _Run:
             self.writer = None
 
 
+def _close(runs: Sequence[_Run]) -> list[Exception]:
+    """Close all files, also after one that cannot be closed; what went wrong."""
+    failures: list[Exception] = []
+    for run in runs:
+        try:
+            run.close()
+        except Exception as error:
+            failures.append(error)
+    return failures
+
+
 class _Loop:
     """The training loop over runs that train at once."""
 
@@ -306,6 +331,9 @@ class _Loop:
         """Open the files; take up the saved state if there is one."""
         done = {run.paths.state_step for run in self.runs} if resume else {None}
         (step,) = done  # `batches` puts runs at one step together
+        for run in self.runs:
+            if resume and run.paths.run.exists():
+                check_same_config(run.config, run.paths.run)
         for s, run in enumerate(self.runs):
             if not resume and run.paths.run.exists():
                 raise RunFileError(
@@ -315,7 +343,6 @@ class _Loop:
                 run.paths.state.unlink(missing_ok=True)
                 run.create(self.config.model.heads, self.probe)
             else:
-                _check_same_config(run)
                 run.writer = RunWriter.resume(run.paths.run, step=step)
                 self._load_state(s)
         self.step, self.resumed = step or 0, step
@@ -418,7 +445,7 @@ class _Loop:
 
     def _load_state(self, s: int) -> None:
         run = self.runs[s]
-        with safetensors.safe_open(run.paths.state, framework="pt") as file, torch.no_grad():
+        with _opened_state(run.paths.state) as file, torch.no_grad():
             for name, tensor in self._kept():
                 self.models.of_model(tensor, s).copy_(file.get_tensor(name))
             run.history = [(int(a), b, c) for a, b, c in file.get_tensor("history").tolist()]
@@ -459,10 +486,11 @@ def _share(right: Tensor) -> Tensor:
     return right.double().mean(-1)
 
 
-def _check_same_config(run: _Run) -> None:
-    with open_run(run.paths.run) as file:
+def check_same_config(config: RunConfig, path: Path) -> None:
+    """Raises RunFileError with the keys in which a run file was made with another configuration."""
+    with open_run(path) as file:
         before = json.loads(file.attrs["config"])
-    now = json.loads(json.dumps(run.config.to_dict()))
+    now = json.loads(json.dumps(config.to_dict()))
     changed = [
         f"{section}.{key}" if key else section
         for section, value in now.items()
@@ -472,7 +500,7 @@ def _check_same_config(run: _Run) -> None:
     ]
     if changed:
         raise RunFileError(
-            f"{run.paths.run}: was made with another {', '.join(changed)}; "
+            f"{path}: was made with another {', '.join(changed)}; "
             "resume with the same configuration or choose another folder"
         )
 

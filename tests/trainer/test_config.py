@@ -2,9 +2,10 @@
 
 import pytest
 
-pytest.importorskip("torch")
-
 from heatcap_trainer.config import ConfigError, ModelConfig, RunConfig, load, parse
+
+INF, NAN = float("inf"), float("nan")
+FEW = {"name": "recall", "pairs": 2, "alphabet": 3, "values": 2}  # 48 distinct contexts
 
 
 def names(table):
@@ -46,6 +47,15 @@ def test_a_run_off_the_defaults_says_so_in_its_name_and_parameters():
     assert run.parameters["weight_decay"] == 0.0
 
 
+def test_an_axis_of_betas_is_a_list_of_lists():
+    runs = parse({"sweep": [{"betas": [[0.9, 0.98], [0.9, 0.99]]}]})
+    assert [run.optimiser.betas for run in runs] == [(0.9, 0.98), (0.9, 0.99)]
+
+
+def test_recall_with_a_tenth_of_its_contexts_is_accepted():
+    assert parse({"task": FEW | {"samples": 4}})[0].task.contexts == 48
+
+
 def test_names_depend_on_the_run_alone():
     one = parse({"sweep": [{"p": 19, "d_model": 64}]})[0]
     many = parse({"sweep": [{"p": [17, 19], "d_model": [32, 64]}]})
@@ -76,7 +86,22 @@ def test_recall_has_its_keys_as_size():
         ({"optimiser": {"betas": [0.9]}}, r"optimiser\.betas: expected two numbers"),
         ({"optimiser": {"betas": 0.9}}, r"optimiser\.betas: expected a list, got 0\.9"),
         ({"task": 3}, r"task: expected a table, got 3"),
+        ({"stop": {"after_onset": INF}}, r"stop\.after_onset: expected a finite number, got inf"),
+        ({"optimiser": {"weight_decay": NAN}}, r"optimiser\.weight_decay: .* finite .* got nan"),
+        ({"optimiser": {"weight_decay": 10**400}}, r"optimiser\.weight_decay: .* got inf"),
+        ({"optimiser": {"betas": [0.9, NAN]}}, r"optimiser\.betas: .* finite number, got nan"),
+        (
+            {"sweep": [{"weight_decay": [1.0, INF]}]},
+            r"sweep 1: optimiser\.weight_decay: .* got inf",
+        ),
+        (
+            {"sweep": [{"betas": [0.9, 0.98]}]},
+            r"sweep 1: betas: expected a list of lists.*0\.98\]$",
+        ),
+        ({"sweep": [{"betas": {"start": 0, "stop": 1}}]}, r"sweep 1: betas: .* list of lists"),
         ({"task": {"name": "recall", "pairs": 9, "alphabet": 8}}, r"task\.alphabet: expected at l"),
+        ({"task": FEW}, r"task\.samples: expected at most a tenth of the 48 distinct .* got 4096"),
+        ({"task": FEW | {"samples": 5}}, r"task\.samples: .* got 5"),
         ({"task": {"p": 2, "fraction": 0.1}}, r"task\.fraction: .* leaves none"),
         ({"sweep": {"p": 19}}, r"sweep: expected \[\[sweep\]\] blocks"),
         ({"sweep": [{"q": 19}]}, r"sweep 1: q: unknown key"),

@@ -1,5 +1,8 @@
 """The recorder on loops that are not ours: it sees the logits and leaves no trace."""
 
+import re
+import textwrap
+
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from heatcap.runfile import open_run
+from heatcap_trainer import recorder as module
 from heatcap_trainer.config import ModelConfig, TaskConfig
 from heatcap_trainer.model import Contexts, Transformer
 from heatcap_trainer.recorder import Recorder, capture_logits, evaluating
@@ -237,3 +241,73 @@ def test_probes_with_several_arguments():
         assert capture_logits(Keyword(), probe).shape == (1, 1, 3, 2, 2)
     with pytest.raises(ValueError, match="probe: expected a tensor"):
         capture_logits(Keyword(), 3)
+
+
+class Masked(nn.Module):
+    """Causal attention that adds a number to the scores of masked keys."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, scores):
+        return (scores + self.mask * torch.ones(N, N).triu(1)).softmax(-1)
+
+
+@pytest.mark.parametrize("mask", [-1e4, -3e4])
+def test_a_mask_that_is_too_small_is_an_error_that_names_the_option(mask):
+    scores = torch.randn(B, HEADS, N, N)
+    with pytest.raises(ValueError, match=r"looks like an additive mask; pass absent_below"):
+        capture_logits(Masked(mask), scores)
+    logits = capture_logits(Masked(mask), scores, absent_below=-5000)
+    expected = scores.masked_fill(torch.ones(N, N).triu(1).bool(), -torch.inf)
+    np.testing.assert_array_equal(logits[0], expected.transpose(0, 1).numpy())
+
+
+def test_large_scores_are_not_a_mask():
+    scores = torch.zeros(B, HEADS, N, N)
+    scores[..., 0] = 4999.0
+    assert np.isfinite(capture_logits(Masked(0.0), scores)).all()
+
+
+def test_the_recorder_passes_the_level_of_masks_on(tmp_path):
+    header = {"d_k": 4, "size_name": "n", "size": N}
+    scores, path = torch.randn(B, HEADS, N, N), tmp_path / "r.h5"
+    with Recorder(path, Masked(-1e4), scores, absent_below=-5000, **header) as recorder:
+        recorder.record(0)
+    with open_run(path) as run:
+        assert np.isneginf(run.logits.values[..., 0, 1:]).all()
+
+
+def test_what_is_not_said_about_the_probe_is_unknown(tmp_path):
+    model, probe = foreign("plain")
+    with Recorder(tmp_path / "r.h5", model, probe, d_k=4, size_name="n", size=N) as recorder:
+        recorder.record(0)
+    with open_run(tmp_path / "r.h5") as run:
+        assert set(run.probe_trained.values) == {-1}
+
+
+def test_the_example_records_step_t_after_t_updates(tmp_path, monkeypatch):
+    """The lines at the top of the module, run as they stand: logits and loss are of one model."""
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"^    with Recorder.*?(?=^\S)", module.__doc__, re.M | re.S)
+    model, probe = foreign("plain")
+    model.eval()  # batch statistics change with the forward pass, weights with the update
+    optimiser, expected, losses = torch.optim.SGD(model.parameters(), lr=0.1), [], []
+
+    def loss_on(tokens):
+        expected.append(capture_logits(model, probe))
+        losses.append(F.cross_entropy(model(tokens), tokens[:, 0]))
+        return losses[-1]
+
+    def update(loss):
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    names = {"Recorder": Recorder, "model": model, "probe": probe, "loader": [probe] * 4}
+    exec(textwrap.dedent(example), names | {"loss_on": loss_on, "update": update})
+    with open_run(tmp_path / "run.h5") as run:
+        assert list(run.step.values) == [0, 1, 2, 3]
+        np.testing.assert_allclose(run.logits.values, np.stack(expected), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(run.train_loss.values, [x.item() for x in losses], rtol=1e-6)

@@ -1,10 +1,12 @@
 """When a run is recorded, and when it stops."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import xarray as xr
 
-pytest.importorskip("torch")
-
+from heatcap import events
 from heatcap_trainer.config import StopConfig
 from heatcap_trainer.schedule import onset, should_stop, steps
 
@@ -72,3 +74,33 @@ def test_the_rule_stops_at_the_limit():
     assert should_stop(never, StopConfig(max_steps=3000)) == "max_steps"
     assert should_stop(never, StopConfig(max_steps=3001)) == ""
     assert should_stop([(0, 0.0, 0.0)], StopConfig(max_steps=10)) == ""
+
+
+@pytest.fixture(scope="module")
+def grokking():
+    """Onsets of the shipped runs, {run: (of the analysis, of this rule)}; NaN: none."""
+    path = Path(__file__).parents[2] / "data" / "grokking" / "observables.nc"
+    with xr.open_dataset(path) as runs:
+        return {str(name): both_onsets(runs.sel(run=name)) for name in runs["run"].values}
+
+
+def both_onsets(run):
+    columns = [run[n].values for n in ("metric_step", "train_accuracy", "mirror_free_accuracy")]
+    step, train, accuracy = (c[np.isfinite(columns[0])] for c in columns)
+    found = events.onset(step, accuracy, events.memorisation(step, train))
+    ours = onset(step, train, accuracy, final=StopConfig().accuracy)
+    return found.step, np.nan if ours is None else ours
+
+
+def test_the_rule_is_close_to_the_onset_of_the_analysis(grokking):
+    analysis, rule = np.array(list(grokking.values())).T
+    both = np.isfinite(analysis) & np.isfinite(rule)
+    assert both.sum() >= 25
+    np.testing.assert_allclose(rule[both], analysis[both], rtol=0.1)
+    assert not (np.isfinite(rule) & ~np.isfinite(analysis)).any()
+
+
+def test_the_rule_is_stricter_than_the_analysis(grokking):
+    analysis, rule = grokking["addition_p19_f0.7_wd1_seed2"]
+    assert np.isfinite(analysis)
+    assert np.isnan(rule)

@@ -1,9 +1,9 @@
 """Inputs, answers, splits and controls."""
 
+import zlib
+
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
 
 from heatcap_trainer.config import ConfigError, TaskConfig
 from heatcap_trainer.tasks import build, probe
@@ -88,6 +88,22 @@ def test_recall_asks_for_the_value_beside_the_key(joined):
             keys, values = context[::2], context[1::2] - 9
         assert len(set(keys)) == 5
         assert values[list(keys).index(query)] == answer
+
+
+def test_no_recall_context_stands_on_both_sides_of_the_split():
+    """48 contexts: 40 draws repeat some; the default task has so many that none repeats."""
+    few = TaskConfig(name="recall", pairs=2, alphabet=3, values=2, samples=40)
+    with pytest.raises(ConfigError, match=r"task\.samples: \d+ of 40 contexts are drawn more than"):
+        build(few, 0)
+    tokens = build(TaskConfig(name="recall"), 0).tokens
+    assert len(np.unique(tokens, axis=0)) == len(tokens)
+
+
+def test_the_draw_of_the_recall_task_is_what_it_was():
+    """Numbers of the first version: runs of earlier configurations must come out again."""
+    data = build(TaskConfig(name="recall"), 0)
+    assert zlib.crc32(data.tokens.tobytes()) == 3829210880
+    assert zlib.crc32(data.answers.tobytes()) == 1999868258
 
 
 def test_the_probe_belongs_to_the_task_and_its_size():

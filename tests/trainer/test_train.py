@@ -2,9 +2,9 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -291,11 +291,17 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
             cwd=os.path.dirname(__file__),
             stdout=subprocess.PIPE,
         )
-        for _ in range(reports):
-            assert process.stdout.readline()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        # Ends a child that hangs, so that readline meets the end of its output.
+        alarm = threading.Timer(120, process.kill)
+        alarm.start()
+        try:
+            for _ in range(reports):
+                assert process.stdout.readline()
+        finally:
+            alarm.cancel()
+            process.kill()
+            process.wait(timeout=30)
+            process.stdout.close()
     assert not read_header(path.run).complete
     assert path.state_step is not None
     train([LONG], tmp_path / "parts", resume=True)
@@ -318,6 +324,56 @@ def test_resuming_another_configuration_names_what_changed(tmp_path):
     changed = replace(SMALL, stop=StopConfig(max_steps=70))
     with pytest.raises(RunFileError, match=r"made with another stop\.max_steps"):
         train([changed], tmp_path, resume=True)
+
+
+def test_resuming_another_configuration_without_a_state_keeps_the_file(tmp_path):
+    """A finished run, and an unfinished one whose state was never saved."""
+    train([SMALL], tmp_path)
+    path = Paths(tmp_path, SMALL.name)
+    before = path.run.read_bytes()
+    changed = replace(SMALL, stop=StopConfig(max_steps=70))
+    with pytest.raises(RunFileError, match=r"seed0\.h5: was made with another stop\.max_steps"):
+        train([changed], tmp_path, resume=True)
+    assert path.run.read_bytes() == before
+
+
+def test_a_corrupt_state_is_named(tmp_path):
+    def die(step):
+        if step > 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train([SMALL], tmp_path, report=die)
+    path = Paths(tmp_path, SMALL.name)
+    path.state.write_bytes(path.state.read_bytes()[:100])
+    message = r"state/\S+\.safetensors: not a readable state of the trainer .* remove it"
+    with pytest.raises(RunFileError, match=message):
+        batches([SMALL], tmp_path, together=False)
+    with pytest.raises(RunFileError, match=message):
+        train([SMALL], tmp_path, resume=True)
+    path.state.unlink()
+    assert train([SMALL], tmp_path, resume=True) == {SMALL.name: "max_steps"}
+
+
+def test_a_file_that_cannot_be_closed_hides_no_error_and_keeps_no_other_open(tmp_path, monkeypatch):
+    from heatcap_trainer.train import _Run
+
+    closed, close = [], _Run.close
+
+    def failing(run):
+        closed.append(run.config.seed)
+        close(run)
+        if run.config.seed == 0:
+            raise OSError("disk full")
+
+    def report(_):
+        monkeypatch.setattr(_Run, "close", failing)
+        raise Killed
+
+    with pytest.raises(Killed) as caught:
+        train([SMALL, replace(SMALL, seed=1)], tmp_path, report=report)
+    assert closed == [0, 1]
+    assert "disk full" in caught.value.__notes__[0]
 
 
 def test_batches_join_what_differs_in_the_seed_alone(tmp_path):

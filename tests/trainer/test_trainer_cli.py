@@ -1,10 +1,12 @@
 """The command: what it lists, trains, resumes and reports."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -75,6 +77,33 @@ def test_the_command_trains_all_and_resume_skips_them(config, tmp_path):
     assert "all 3 runs are finished" in resumed.output
 
 
+def test_resume_refuses_what_was_made_with_another_configuration(config, tmp_path):
+    out = tmp_path / "out"
+    assert invoke(config, "-o", out, "--device", "cpu", "--jobs", 1).exit_code == 0
+    config.write_text(CONFIG.replace("checkpoint_every = 20", "checkpoint_every = 10"))
+    result = invoke(config, "-o", out, "--device", "cpu", "--resume")
+    assert result.exit_code == 1
+    assert "seed0.h5: was made with another record.checkpoint_every" in result.output
+
+
+def test_a_corrupt_state_is_an_error_that_names_the_file(config, tmp_path):
+    from heatcap_trainer.config import load
+    from heatcap_trainer.train import Paths, train
+
+    def die(step):
+        if step > 20:
+            raise KeyError("die")
+
+    first = load(config)[0]
+    with pytest.raises(KeyError):
+        train([first], tmp_path, report=die)
+    state = Paths(tmp_path, first.name).state
+    state.write_bytes(b"")
+    result = invoke(config, "-o", tmp_path, "--device", "cpu", "--jobs", 1, "--resume")
+    assert result.exit_code == 1
+    assert f"error: {state}: not a readable state" in result.output
+
+
 def test_errors_are_one_line_and_exit_status_one(config, tmp_path):
     config.write_text("[task]\nprime = 7\n")
     result = invoke(config, "-o", tmp_path / "out")
@@ -101,14 +130,32 @@ def test_a_process_that_dies_does_not_lose_the_others(tmp_path):
         work_through([[c] for c in configs], tmp_path, jobs=1, device="cpu", resume=False),
         {},
     )
-    for event in events:
-        if event.kind == "step" and event.batch == 0:
-            os.kill(event.process, signal.SIGKILL)
-        elif event.kind != "step":
-            ends[event.batch] = event
+    with closing(events):
+        for event in events:
+            if event.kind == "step" and event.batch == 0:
+                os.kill(event.process, signal.SIGKILL)
+            elif event.kind != "step":
+                ends[event.batch] = event
     assert ends[0].kind == "failed"
     assert "status -9" in ends[0].error
     assert ends[1].kind == "done", ends[1].error
+
+
+def test_a_process_that_dies_between_two_batches_loses_the_second_alone(tmp_path):
+    configs = parse({"task": {"p": 5}, "stop": {"max_steps": 3}, "sweep": [{"seed": [0, 1, 2]}]})
+    before, ends = multiprocessing.active_children(), {}
+    events = work_through([[c] for c in configs], tmp_path, jobs=1, device="cpu", resume=False)
+    with closing(events):
+        for event in events:
+            if event.kind == "step":
+                continue
+            ends[event.batch] = event
+            if event.batch == 0:
+                (worker,) = set(multiprocessing.active_children()) - set(before)
+                worker.kill()
+                worker.join(30)
+    assert [ends[i].kind for i in range(3)] == ["done", "failed", "done"]
+    assert "status -9" in ends[1].error
 
 
 def test_ctrl_c_ends_cleanly_and_resume_goes_on(config, tmp_path):
@@ -119,10 +166,17 @@ def test_ctrl_c_ends_cleanly_and_resume_goes_on(config, tmp_path):
         [*command, "run", config, "-o", out, "--device", "cpu", "--jobs", "1"],
         stderr=subprocess.PIPE,
     )
-    while not list(out.glob("state/*.safetensors")) and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        end = time.monotonic() + 120
+        while not list(out.glob("state/*.safetensors")) and process.poll() is None:
+            assert time.monotonic() < end, "no state was saved"
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()  # its workers end at their next report
+        process.wait(timeout=30)
+        process.stderr.close()
     assert process.returncode == 130
     assert b"--resume" in said
     assert b"Traceback" not in said
