@@ -121,7 +121,8 @@ def train(
     device : str
         "cpu" or "cuda".
     resume : bool
-        Go on from the saved state where there is one; where there is none, start again.
+        Leave finished runs as they are; go on from the saved state where there is one; where
+        there is none, start again.
     report : callable (step) -> None, optional
         Called at metric steps.
 
@@ -135,7 +136,15 @@ def train(
     RunFileError
         If a file exists and `resume` is not given, or belongs to another configuration.
     """
-    runs = [_Run(config, Paths(folder, config.name)) for config in configs]
+    ended: dict[str, str] = {}
+    if resume:
+        for config in configs:
+            if (path := Paths(folder, config.name)).finished:
+                check_same_config(config, path.run)
+                ended[config.name] = read_header(path.run).stop_reason
+    runs = [_Run(c, Paths(folder, c.name)) for c in configs if c.name not in ended]
+    if not runs:
+        return ended
     loop = _Loop(runs, torch.device(device))
     try:
         loop.start(resume)
@@ -144,7 +153,7 @@ def train(
         for failure in _close(runs):
             error.add_note(f"then a file could not be closed: {failure}")
         raise
-    return {run.config.name: run.reason for run in runs}
+    return ended | {run.config.name: run.reason for run in runs}
 
 
 class Ensemble:

@@ -314,6 +314,13 @@ def test_an_existing_file_is_not_overwritten(tmp_path):
         train([SMALL], tmp_path)
 
 
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    train([SMALL], tmp_path)
+    before = Paths(tmp_path, SMALL.name).run.read_bytes()
+    assert train([SMALL], tmp_path, resume=True) == {SMALL.name: "max_steps"}
+    assert Paths(tmp_path, SMALL.name).run.read_bytes() == before
+
+
 def test_resuming_another_configuration_names_what_changed(tmp_path):
     def die(step):
         if step > 20:
