@@ -241,12 +241,12 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
         raise RunFileError(f"{path}: holds no checkpoint yet")
     with LogitReader(path) as reader, open_run(path) as run:
         header = reader.header
-        run = run.isel(step=slice(0, header.checkpoints))  # it may have grown in between
-        steps, trained = run["step"].values, run["probe_trained"].values
+        steps, trained = reader.steps, run["probe_trained"].values
         fields = observe_logits(
             reader, steps, trained, temperatures=options.temperatures, time=options.time
         )
-        table = _label(fields, header, run)
+        # The file may have grown since the reader opened it.
+        table = _label(fields, header, run.isel(step=slice(0, header.checkpoints)))
     table = table.assign_coords(inputs=list(INPUTS), temperature=list(options.temperatures))
     if not options.temperatures:
         table = table.drop_dims("temperature")

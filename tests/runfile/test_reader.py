@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +29,13 @@ from heatcap.runfile import (
     read_header,
     validate_run,
 )
+from heatcap.runfile import reader as reader_module
+from heatcap.runfile import validate as validate_module
+from heatcap.runfile.journal import journal_path
 
 from runs import create_run, logits_at, write_run
+
+MORTAL_WRITER = Path(__file__).with_name("mortal_writer.py")
 
 
 def test_open_run_is_lazy(run_path: Path) -> None:
@@ -148,6 +158,36 @@ def _parameters_are_a_list(path: Path) -> None:
         h5.attrs["parameters"] = "[1, 2]"
 
 
+def _array_for_format(path: Path) -> None:
+    with h5py.File(path, "r+") as h5:
+        h5.attrs["format"] = np.arange(3)
+
+
+def _text_for_seed(path: Path) -> None:
+    with h5py.File(path, "r+") as h5:
+        h5.attrs["seed"] = "zero"
+
+
+def _text_for_size(path: Path) -> None:
+    with h5py.File(path, "r+") as h5:
+        h5.attrs["size"] = "large"
+
+
+def _nested_parameter(path: Path) -> None:
+    with h5py.File(path, "r+") as h5:
+        h5.attrs["parameters"] = '{"p": {"q": 1}}'
+
+
+def _reserved_parameter(path: Path) -> None:
+    with h5py.File(path, "r+") as h5:
+        h5.attrs["parameters"] = '{"head": 1}'
+
+
+def _short_metric(path: Path) -> None:
+    with h5py.File(path, "r+") as h5:
+        h5["test_loss"].resize(2, axis=0)
+
+
 BAD: list[tuple[Callable[[Path], None], str]] = [
     (_empty, "is empty, expected a run file"),
     (_text, "is not HDF5, expected a run file"),
@@ -161,6 +201,12 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (_half_precision, "logits must be float32, got float16"),
     (_step_lost, r"'logits' has shape \(5, 1, 2, 25, 1, 3\), expected \(3, 1, 2, 25, 1, 3\)"),
     (_parameters_are_a_list, "'parameters' must be a JSON object"),
+    (_array_for_format, "expected the attribute format = 'heatcap-run', got array"),
+    (_text_for_seed, "the attribute 'seed' must be an integer, got 'zero'"),
+    (_text_for_size, "the attribute 'size' must be a number, got 'large'"),
+    (_nested_parameter, "the parameter 'p' must be a number, text or true/false, got dict"),
+    (_reserved_parameter, "the parameter name 'head' is reserved"),
+    (_short_metric, r"'test_loss' has shape \(2,\), expected \(5,\)"),
 ]
 
 
@@ -292,3 +338,162 @@ def test_a_run_of_no_checkpoint_opens(tmp_path: Path) -> None:
         assert run.sizes["step"] == 0
     with pytest.raises(RunFileError, match=r"run.h5: holds no checkpoint yet"):
         heatcap.observe(tmp_path)
+
+
+def test_validate_lists_the_first_problems_and_counts_the_others(run_path: Path) -> None:
+    with h5py.File(run_path, "r+") as h5:
+        h5["logits"].resize(30, axis=0)  # what is added reads as zero
+        h5["logits"][:, 0, :, 3, 0, 0] = np.nan
+        h5["step"].resize(30, axis=0)
+        h5["step"][...] = np.arange(30)
+    problems = validate_run(run_path)
+    assert len(problems) == 21
+    assert problems[-1] == "and 40 more"
+
+
+def test_validate_points_out_what_looks_like_a_mask(run_path: Path) -> None:
+    masked, logit = logits_at(5), logits_at(6)
+    masked[0, 1, 7, 0, 2] = -1e4
+    logit[0, 1, 7, 0, 2] = -4000.0
+    with heatcap.RunWriter.resume(run_path) as run:
+        run.append(5, masked)  # the writer cannot tell it from a logit
+        run.append(6, logit)
+    (problem,) = validate_run(run_path)
+    assert problem.startswith("step 5, layer 0, head 1: 1 queries have a finite logit 1e+04 below")
+    assert "an absent key is -inf" in problem
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 1, 1, 10, 4, 3), (1, 1, 2, 7, 3, 3)])
+def test_validate_reads_all_once_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: tuple[int, ...] | None
+) -> None:
+    path = tmp_path / "run.h5"
+    write_run(path, steps=2, queries=[0, 1, 2, 3])
+    with h5py.File(path, "r+") as h5:
+        values = h5["logits"][...]
+        values[1, 0, 1, 24, 3, 0] = np.nan
+        del h5["logits"]
+        h5.create_dataset("logits", data=values, chunks=chunks)
+    monkeypatch.setattr(validate_module, "_BLOCK_BYTES", 500)
+    seen = np.zeros((2, 1, 2, 25, 4), int)
+    real = LogitReader.read
+
+    def read(self: LogitReader, *block: slice) -> np.ndarray:
+        seen[block] += 1
+        values = real(self, *block)
+        assert values.nbytes <= max(500, 4 * 3 * int(np.prod(self.chunk)))
+        return values
+
+    monkeypatch.setattr(LogitReader, "read", read)
+    (problem,) = validate_run(path)
+    assert (seen == 1).all()
+    assert problem.startswith("step 1, layer 0, head 1, probe ")
+
+
+def test_a_chunk_of_storage_without_chunks_is_a_row(run_path: Path) -> None:
+    with h5py.File(run_path, "r+") as h5:
+        values = h5["logits"][...]
+        del h5["logits"]
+        h5["logits"] = values
+    with LogitReader(run_path) as logits:
+        assert logits.chunk == (1, 1, 1)
+
+
+def test_one_file_under_two_spellings_counts_once(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_path.parent)
+    assert len(heatcap.runfile.find_runs([run_path, "run.h5", "."])) == 1
+    assert len(open_runs(["run.h5", run_path])) == 1
+
+
+def test_attributes_as_netcdf_writes_them(run_path: Path) -> None:
+    """Scalars as arrays of one, text as bytes."""
+    expected = read_header(run_path)
+    with h5py.File(run_path, "r+") as h5:
+        for name in ("format_version", "seed", "size", "probe_population"):
+            h5.attrs[name] = np.array([h5.attrs[name]])
+        h5.attrs["format"] = np.bytes_(h5.attrs["format"])
+    assert read_header(run_path) == expected
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOLCK])
+def test_a_journal_that_cannot_be_locked(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """An idle journal does not keep from reading, a sealed one is reported."""
+
+    def lock(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    journal_path(run_path).write_bytes(b"")
+    monkeypatch.setattr("heatcap.runfile.journal._lock", lock)
+    assert read_header(run_path).checkpoints == 5
+    monkeypatch.setattr("heatcap.runfile.journal._is_sealed", lambda _: True)
+    with pytest.raises(RunFileError, match=r"run.h5: a writer was killed during a commit"):
+        read_header(run_path)
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError, TypeError, ValueError])
+def test_whatever_hdf5_raises_names_the_file(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("from below")
+
+    monkeypatch.setattr(reader_module, "_checked_extents", fail)
+    with pytest.raises(RunFileError, match=r"run.h5: cannot be read.*from below"):
+        read_header(run_path)
+
+
+def test_reading_works_where_there_is_no_fcntl(run_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "from heatcap.runfile import LogitReader\n"
+        "with LogitReader(sys.argv[1]) as logits: print(logits.header.checkpoints)"
+    )
+    journal_path(run_path).write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(run_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "5\n", done.stderr
+
+
+def test_readers_beside_a_fast_writer(tmp_path: Path) -> None:
+    """Header, steps and the last logits belong together, while commits follow without a pause."""
+    path = tmp_path / "run.h5"
+    with create_run(path) as run:
+        run.append(0, logits_at(0))
+    program = f"import sys; sys.argv[0] = {str(MORTAL_WRITER)!r}\n" + (
+        f"sys.path.insert(0, {str(MORTAL_WRITER.parent)!r})\n"
+        "from mortal_writer import write_for_ever\n"
+        "write_for_ever(sys.argv[1], lambda step: print(step, flush=True))"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert writer.stdout is not None
+        writer.stdout.readline()  # it is writing now
+        good = sum(_reads_the_last(path) for _ in range(50))
+        assert writer.poll() is None
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+    assert good >= 45
+    assert read_header(path).checkpoints > 2
+
+
+def _reads_the_last(path: Path) -> bool:
+    try:
+        least = read_header(path).checkpoints
+        with LogitReader(path) as logits:
+            count = logits.header.checkpoints
+            last = slice(count - 1, count)
+            block = logits.read(last, 0, slice(0, 2), slice(0, 25), slice(0, 1))
+    except RunFileError:
+        return False
+    assert count >= least
+    assert logits.steps.tolist() == list(range(count))
+    np.testing.assert_array_equal(block[0], logits_at(count - 1)[0])
+    return True

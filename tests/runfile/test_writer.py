@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from heatcap.runfile import RunFileError, RunWriter, open_run, read_header, validate_run
+from heatcap.runfile import (
+    LogitReader,
+    RunFileError,
+    RunWriter,
+    open_run,
+    read_header,
+    validate_run,
+)
+from heatcap.runfile import journal as journal_module
+from heatcap.runfile import writer as writer_module
+from heatcap.runfile.journal import journal_path
 
 from runs import create_run, logits_at, write_run
 
@@ -135,6 +151,12 @@ def test_an_existing_file_is_not_overwritten_unasked(run_path: Path) -> None:
         ({"config": {"rate": np.float32(1)}}, "config does not fit into JSON"),
         ({"parameters": {"wd": float("nan")}}, "parameters does not fit into JSON"),
         ({"metrics": ["logits"]}, "the name 'logits' is taken already"),
+        ({"metrics": ["a b"]}, "the metric 'a b' must be an identifier"),
+        ({"metrics": ["a/b"]}, "the metric 'a/b' must be an identifier"),
+        ({"parameters": {"layer": 1}}, "the parameter name 'layer' is reserved"),
+        ({"parameters": {"a b": 1}}, "the parameter 'a b' must be an identifier"),
+        ({"parameters": {"a": [1]}}, "the parameter 'a' must be a number, text .* got list"),
+        ({"parameters": {"a": None}}, "the parameter 'a' must be a number, text .* got NoneType"),
     ],
 )
 def test_wrong_arguments_leave_no_file(
@@ -165,3 +187,154 @@ def test_chunks_divide_every_extent(tmp_path: Path) -> None:
             for extent, chunk in zip(h5["logits"].shape[1:], chunks[1:], strict=True)
         )
         assert (h5["probe_mirror_trained"][...] == -1).all()
+
+
+def test_chunks_of_a_prime_extent_are_not_single_inputs(tmp_path: Path) -> None:
+    """12,007 inputs have no divisor; the last chunk is cut by the edge, and reads the same."""
+    count, keys = 12_007, 64
+    path = tmp_path / "prime.h5"
+    shape = (1, 1, count, 1, keys)
+    with create_run(
+        path,
+        heads=1,
+        keys=keys,
+        probe_input=np.arange(count)[:, None],
+        probe_trained=np.zeros(count),
+        probe_mirror_trained=None,
+        probe_population=0,
+    ) as run:
+        for step in range(2):
+            run.append(step, logits_at(step, shape))
+    with LogitReader(path) as logits:
+        chunk = logits.chunk[1]
+        assert chunk == 4003  # three parts, nearly even
+        for start, stop in [(0, chunk), (2 * chunk, count), (0, count), (chunk, count), (5, 4009)]:
+            block = logits.read(slice(0, 2), 0, slice(0, 1), slice(start, stop), slice(0, 1))
+            for step in range(2):
+                expected = logits_at(step, shape)[0, :, start:stop]
+                np.testing.assert_array_equal(block[step], expected)
+    assert validate_run(path) == []
+
+
+@pytest.mark.parametrize(
+    ("extent", "fits", "part"), [(12, 5, 4), (12, 100, 12), (13, 5, 5), (113, 50, 38), (7, 1, 1)]
+)
+def test_parts(extent: int, fits: int, part: int) -> None:
+    assert writer_module._part(extent, fits) == part
+
+
+def _interrupt_after(calls: int, error: BaseException, real: Callable[..., object]) -> object:
+    left = calls
+
+    def call(*arguments: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise error
+        return real(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("calls", range(11))
+def test_an_interrupted_append_keeps_what_was_there(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Between logits, each column of metrics, and the step."""
+    with pytest.raises(KeyboardInterrupt), RunWriter.resume(run_path) as run:  # noqa: PT012
+        run.log(5, train_loss=0.0)
+        broken = _interrupt_after(calls, KeyboardInterrupt(), writer_module._extend)
+        monkeypatch.setattr(writer_module, "_extend", broken)
+        run.append(5, logits_at(5))
+        run.flush()
+        raise KeyboardInterrupt  # the last case: after all of it
+    monkeypatch.undo()
+    check_resumable(run_path, complete=calls == 10)
+
+
+@pytest.mark.parametrize("calls", range(6))
+def test_a_full_disk_keeps_what_was_there(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Any write of a commit fails: before the seal nothing has happened, after it all has."""
+    run = RunWriter.resume(run_path)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "pwrite", _interrupt_after(calls, full, os.pwrite))
+    with pytest.raises(OSError, match="No space left"):
+        run.append(5, logits_at(5))
+    with pytest.raises(RunFileError, match=r"was interrupted during a commit.*RunWriter.resume"):
+        run.append(6, logits_at(6))
+    with pytest.raises(RunFileError, match="was interrupted"):
+        run.log(6, train_loss=0.0)
+    run.close()
+    monkeypatch.undo()
+    check_resumable(run_path, complete=read_header(run_path).checkpoints == 6)
+
+
+def check_resumable(path: Path, *, complete: bool) -> None:
+    steps = [0, 1, 2, 3, 4, 5][: 6 if complete else 5]
+    assert validate_run(path) == []
+    with RunWriter.resume(path) as run:
+        assert run.last_step == steps[-1]
+        run.log(7, train_loss=0.5)
+        run.append(7, logits_at(7))
+    with open_run(path) as seen:
+        assert seen.step.values.tolist() == [*steps, 7]
+        for step in seen.step.values:
+            np.testing.assert_array_equal(seen.logits.sel(step=step), logits_at(step))
+    assert validate_run(path) == []
+    assert not journal_path(path).exists()
+
+
+def test_a_closed_writer_says_so(run_path: Path) -> None:
+    run = RunWriter.resume(run_path)
+    run.close()
+    run.close()
+    for use in (lambda: run.append(9, logits_at(9)), run.flush, lambda: run.finish("end")):
+        with pytest.raises(RunFileError, match="this writer is closed"):
+            use()
+
+
+def test_a_file_that_is_being_written_is_not_replaced(run_path: Path) -> None:
+    with RunWriter.resume(run_path) as run:
+        run.append(5, logits_at(5))
+        with pytest.raises(RunFileError, match="another process is writing this run"):
+            create_run(run_path, overwrite=True)
+        assert journal_path(run_path).exists()
+        with pytest.raises(RunFileError, match="another process is writing this run"):
+            RunWriter.resume(run_path)
+        run.append(6, logits_at(6))
+    assert read_header(run_path).checkpoints == 7
+    assert [path.name for path in run_path.parent.iterdir()] == ["run.h5"]
+
+
+def test_an_old_journal_does_not_get_into_a_new_file(run_path: Path) -> None:
+    content = bytes(8192)
+    with journal_path(run_path).open("wb", buffering=0) as journal:
+        journal_module._seal(journal, {0: bytearray(content[:4096])}, 8192)
+    create_run(run_path, overwrite=True).close()
+    assert read_header(run_path).checkpoints == 0
+    assert validate_run(run_path) == []
+
+
+def test_a_lock_counts_only_under_the_name_of_the_journal(run_path: Path) -> None:
+    """Who waited for a journal that its holder then removed has locked nothing."""
+    name = journal_path(run_path)
+    old = name.open("wb")
+    fcntl.flock(old, fcntl.LOCK_EX)
+
+    def let_go() -> None:
+        time.sleep(0.1)
+        name.unlink()
+        old.close()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    with RunWriter.resume(run_path) as run:  # a reader's short lock is waited for
+        thread.join()
+        assert os.path.samestat(os.fstat(run._journal._journal.fileno()), name.stat())
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    create_run(tmp_path / "a" / "b" / "run.h5").close()
+    assert read_header(tmp_path / "a" / "b" / "run.h5").run_id == "run"

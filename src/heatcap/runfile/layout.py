@@ -16,9 +16,11 @@ __all__ = [
     "FORMAT_VERSION",
     "LARGEST_LOGIT",
     "LOGIT_DIMS",
+    "RESERVED",
     "STANDARD_METRICS",
     "RunFileError",
     "RunHeader",
+    "parameter_problem",
 ]
 
 FORMAT = "heatcap-run"
@@ -36,8 +38,20 @@ STANDARD_METRICS = (
     "logit_scale",
 )
 
-#: Beyond it a finite number is a mask in disguise (the smallest in use is float16's -65504).
+#: Beyond it a finite number is a mask in disguise: float16's largest, which much code masks with.
+#: Smaller masks (-1e4) are in use too, but a logit may get there; `validate_run` points them out.
 LARGEST_LOGIT = 65504.0
+
+#: Names that observables give to dimensions, coordinates and variables; no parameter may be
+#: called so, for parameters become coordinates beside them.
+RESERVED = frozenset(
+    {
+        *("run", "checkpoint", "step", "metric", "metric_step", "layer", "head", "query"),
+        *("query_position", "inputs", "temperature", "size", "size_name", "stop_reason"),
+        *("complete", "path", "probe", "key", "position", "checksum"),
+        *("probe_size", "probe_population"),
+    }
+)
 
 
 class RunFileError(ValueError):
@@ -71,3 +85,18 @@ class RunHeader:
     @property
     def sizes(self) -> dict[str, int]:
         return dict(zip(LOGIT_DIMS, self.shape, strict=True))
+
+
+def parameter_problem(parameters: Mapping[Any, Any]) -> str:
+    """What is wrong with the sweep parameters of a run; empty when nothing is."""
+    for name, value in parameters.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            return f"the parameter {name!r} must be an identifier (letters, digits, _)"
+        if name in RESERVED:
+            return f"the parameter name {name!r} is reserved, expected another one"
+        if not isinstance(value, bool | int | float | str):
+            return (
+                f"the parameter {name!r} must be a number, text or true/false, "
+                f"got {type(value).__name__}"
+            )
+    return ""

@@ -13,7 +13,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from . import layout
-from .journal import recover
+from .journal import recover, steady
 from .layout import RunFileError, RunHeader
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ __all__ = [
     "Runs",
     "checksum",
     "find_runs",
+    "metric_names",
     "open_run",
     "open_runs",
     "read_header",
     "text_or_numbers",
+    "undisturbed",
 ]
 
 Path_ = str | os.PathLike[str]
@@ -46,7 +48,8 @@ def open_run(path: Path_) -> xr.Dataset:
     """A run as a lazy Dataset: ``logits`` (step, layer, head, probe, query, key), metrics, probe.
 
     Values are read when they are used; close the Dataset, or use it in a ``with``, to release
-    the file.  A commit that a killed writer had sealed is finished first.
+    the file.  A commit that a killed writer had sealed is finished first.  While a writer is at
+    work, a Dataset that was opened before its last commit may be stale: open it anew.
 
     Raises
     ------
@@ -55,28 +58,18 @@ def open_run(path: Path_) -> xr.Dataset:
     """
     import xarray as xr
 
-    read_header(path)
-    return xr.open_dataset(path, engine="h5netcdf", decode_times=False, mask_and_scale=False)
+    file = Path(path)
+    with undisturbed(file):
+        with _opened(file) as h5:
+            _header(h5, file)
+        return xr.open_dataset(file, engine="h5netcdf", decode_times=False, mask_and_scale=False)
 
 
 def read_header(path: Path_) -> RunHeader:
     """All of a run but its arrays; raises RunFileError as `open_run` does."""
     file = Path(path)
-    with _opened(file) as h5:
-        attributes = _checked_attributes(h5, file)
-        extents = _checked_extents(h5, file)
-        return RunHeader(
-            path=file,
-            run_id=str(attributes["run_id"]),
-            parameters=_parameters(attributes["parameters"], file),
-            size_name=str(attributes["size_name"]),
-            size=float(attributes["size"]),
-            seed=int(attributes["seed"]),
-            probe_population=int(attributes["probe_population"]),
-            stop_reason=str(attributes["stop_reason"]),
-            shape=tuple(extents[dim] for dim in layout.LOGIT_DIMS),
-            metric_rows=extents["metric_step"],
-        )
+    with undisturbed(file), _opened(file) as h5:
+        return _header(h5, file)
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,11 +166,12 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
     """The run files that `paths` names, folders searched in depth, each file once, sorted."""
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for name in map(Path, names):
-        inside = sorted(name.rglob("*.h5")) if name.is_dir() else [name]
-        found.update(dict.fromkeys(path for path in inside if not path.name.startswith(".")))
-    return list(found)
+        for path in sorted(name.rglob("*.h5")) if name.is_dir() else [name]:
+            if not path.name.startswith("."):
+                found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 class LogitReader:
@@ -192,17 +186,21 @@ class LogitReader:
     """
 
     def __init__(self, path: Path_) -> None:
-        self.header = read_header(path)
-        self._h5 = h5py.File(path, "r")
-        self._logits: h5py.Dataset = self._h5["logits"]
-        self._raw = open(path, "rb", buffering=0)  # noqa: SIM115 (closed in __exit__)
-        self._offsets = _chunk_offsets(self._logits)
+        file = Path(path)
+        # All that commits may change is taken at one moment; logits that are there stay.
+        with undisturbed(file), ExitStack() as stack:
+            self._h5 = stack.enter_context(_opened(file))
+            self.header = _header(self._h5, file)
+            self.steps: np.ndarray = self._h5["step"][...]
+            self._logits: h5py.Dataset = self._h5["logits"]
+            self._offsets = _chunk_offsets(self._logits)
+            self._close = stack.pop_all().close
         self._buffer = np.empty(0, np.float32)
 
     @property
     def chunk(self) -> tuple[int, int, int]:
-        """Extent of a chunk in heads, probe inputs and queries."""
-        heads, probes, queries = (self._logits.chunks or self.header.shape)[2:5]
+        """Extent of a chunk in heads, probe inputs and queries; one row where there are none."""
+        heads, probes, queries = (self._logits.chunks or (1,) * 6)[2:5]
         return heads, probes, queries
 
     def read(
@@ -218,7 +216,10 @@ class LogitReader:
         return block
 
     def _read_chunks(self, block: np.ndarray, layer: int, ranges: tuple[slice, ...]) -> bool:
-        """Fill the block from whole chunks; False where it is not made up of such."""
+        """Fill the block from whole chunks; False where it is not made up of such.
+
+        A chunk that reaches over the edge of the array is not one: it is larger in the file.
+        """
         extents = (1, *self.chunk)
         if any(
             part.start % extent or (part.stop - part.start) % extent
@@ -240,7 +241,7 @@ class LogitReader:
             if offset is None or not target.flags.c_contiguous:
                 return False
             whole = target.reshape(-1).data.cast("B")
-            if os.preadv(self._raw.fileno(), [whole], offset) != len(whole):
+            if os.preadv(self._h5.id.get_vfd_handle(), [whole], offset) != len(whole):
                 raise RunFileError(f"{self.header.path}: ends within its logits, it is truncated")
         return True
 
@@ -248,8 +249,7 @@ class LogitReader:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._raw.close()
-        self._h5.close()
+        self._close()
 
 
 def _chunk_offsets(logits: h5py.Dataset) -> dict[tuple[int, ...], int]:
@@ -280,8 +280,11 @@ def checksum(path: Path_) -> str:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[h5py.File]:
-    """The file as HDF5, after the last commit of a killed writer has been finished."""
+def undisturbed(file: Path) -> Iterator[None]:
+    """While no commit changes the file; whatever goes wrong in it is a RunFileError.
+
+    The last commit of a killed writer is finished first.
+    """
     if not file.is_file():
         raise RunFileError(f"{file}: no such file, expected a run file (*.h5)")
     try:
@@ -291,6 +294,19 @@ def _opened(file: Path) -> Iterator[h5py.File]:
             f"{file}: a writer was killed during a commit; make the file and its .journal "
             f"writable once, so that the commit can be finished"
         ) from None
+    try:
+        with steady(file):
+            yield
+    except RunFileError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise RunFileError(f"{file}: cannot be read, expected a run file ({told})") from error
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[h5py.File]:
+    """The file as HDF5."""
     if file.stat().st_size == 0:
         raise RunFileError(f"{file}: is empty, expected a run file")
     if not h5py.is_hdf5(file):
@@ -304,24 +320,79 @@ def _opened(file: Path) -> Iterator[h5py.File]:
         yield h5
 
 
-def _checked_attributes(h5: h5py.File, file: Path) -> dict[str, Any]:
-    attributes = h5.attrs
-    found = attributes.get("format")
-    if found != layout.FORMAT:
+def _header(h5: h5py.File, file: Path) -> RunHeader:
+    _check_format(h5, file)
+    extents = _checked_extents(h5, file)
+    return RunHeader(
+        path=file,
+        run_id=_text(h5, file, "run_id"),
+        parameters=_parameters(_text(h5, file, "parameters"), file),
+        size_name=_text(h5, file, "size_name"),
+        size=_number(h5, file, "size"),
+        seed=_integer(h5, file, "seed"),
+        probe_population=_integer(h5, file, "probe_population"),
+        stop_reason=_text(h5, file, "stop_reason"),
+        shape=tuple(extents[dim] for dim in layout.LOGIT_DIMS),
+        metric_rows=extents["metric_step"],
+    )
+
+
+def _check_format(h5: h5py.File, file: Path) -> None:
+    found = _attribute(h5, file, "format", None)
+    if not isinstance(found, str) or found != layout.FORMAT:
         raise RunFileError(
             f"{file}: is HDF5 but not a run file: expected the attribute "
             f"format = {layout.FORMAT!r}, got {found!r}"
         )
-    version = attributes.get("format_version")
-    if not isinstance(version, np.integer) or version > layout.FORMAT_VERSION:
+    version = _attribute(h5, file, "format_version", None)
+    if not isinstance(version, int) or version > layout.FORMAT_VERSION:
         raise RunFileError(
-            f"{file}: has format_version {version}, this heatcap reads versions up to "
+            f"{file}: has format_version {version!r}, this heatcap reads versions up to "
             f"{layout.FORMAT_VERSION}; install a newer heatcap"
         )
+
+
+def _attribute(h5: h5py.File, file: Path, name: str, *default: Any) -> Any:
+    """An attribute as a Python value; netCDF writers store a scalar as an array of one."""
     try:
-        return {name: attributes[name] for name in _ATTRIBUTES}
-    except KeyError as error:
-        raise RunFileError(f"{file}: a required attribute is missing: {error}") from None
+        value = h5.attrs[name]
+    except KeyError:
+        if default:
+            return default[0]
+        raise RunFileError(f"{file}: a required attribute is missing: {name!r}") from None
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise RunFileError(f"{file}: the attribute {name!r} cannot be read: {error}") from error
+    if isinstance(value, np.ndarray | np.generic) and value.size == 1:
+        value = value.reshape(-1)[0]
+        value = value.item() if isinstance(value, np.generic) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _text(h5: h5py.File, file: Path, name: str) -> str:
+    return str(_typed(h5, file, name, "text", str))
+
+
+def _number(h5: h5py.File, file: Path, name: str) -> float:
+    return float(_typed(h5, file, name, "a number", int, float))
+
+
+def _integer(h5: h5py.File, file: Path, name: str) -> int:
+    return int(_typed(h5, file, name, "an integer", int))
+
+
+def _typed(h5: h5py.File, file: Path, name: str, words: str, *types: type) -> Any:
+    value = _attribute(h5, file, name)
+    if not isinstance(value, types):
+        raise RunFileError(f"{file}: the attribute {name!r} must be {words}, got {value!r}")
+    return value
+
+
+def metric_names(h5: h5py.File) -> tuple[str, ...]:
+    """The columns of metrics: those that the writer announced, or else the standard ones."""
+    announced = h5["metric_step"].attrs.get("metrics")
+    if isinstance(announced, str):
+        return tuple(announced.split())
+    return tuple(name for name in layout.STANDARD_METRICS if name in h5)
 
 
 def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
@@ -332,7 +403,8 @@ def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
         if len(shape) != 1:
             raise RunFileError(f"{file}: the variable {dim!r} must have 1 dimension, got {shape}")
         extents[dim] = shape[0]
-    for name, dims in _REQUIRED.items():
+    columns = dict.fromkeys(metric_names(h5), ("metric_step",))
+    for name, dims in (_REQUIRED | columns).items():
         variable, expected = _variable(h5, file, name), tuple(extents[dim] for dim in dims)
         if variable.shape != expected:
             raise RunFileError(
@@ -344,17 +416,8 @@ def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
     return extents
 
 
-_ATTRIBUTES = (
-    "run_id",
-    "parameters",
-    "size_name",
-    "size",
-    "seed",
-    "probe_population",
-    "stop_reason",
-)
 _DIMENSIONS = (*layout.LOGIT_DIMS, "position", "metric_step")
-_REQUIRED = {
+_REQUIRED: dict[str, tuple[str, ...]] = {
     "logits": layout.LOGIT_DIMS,
     "probe_input": ("probe", "position"),
     "probe_trained": ("probe",),
@@ -377,6 +440,8 @@ def _parameters(text: str, file: Path) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise RunFileError(f"{file}: the attribute 'parameters' must be a JSON object")
+    if problem := layout.parameter_problem(value):
+        raise RunFileError(f"{file}: {problem}")
     return value
 
 

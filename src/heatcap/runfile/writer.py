@@ -17,7 +17,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +30,9 @@ import numpy as np
 import heatcap
 
 from . import layout
-from .journal import JournaledFile, Locked, journal_path
+from .journal import JournaledFile, Locked
 from .layout import RunFileError
-from .reader import read_header
+from .reader import metric_names, read_header
 
 __all__ = ["RunWriter"]
 
@@ -42,17 +43,17 @@ class RunWriter:
     """Appends checkpoints and metrics to one run file; made by `create` or `resume`.
 
     A context manager.  Leaving it closes the file and keeps the run open for `resume`; only
-    `finish` says that the run has ended.
+    `finish` says that the run has ended.  A writer that is interrupted while it changes the file
+    (KeyboardInterrupt, a full disk) gives it up as it was after the last commit.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, draft: Path | None = None, overwrite: bool = False) -> None:
         self.path = path
-        try:
-            self._journal = JournaledFile(path)
-        except Locked:
-            raise RunFileError(f"{path}: another process is writing this run") from None
+        self._over = ""  # why the writer cannot be used any more
+        self._journal = _journaled(path, draft, overwrite)
         try:
             self._h5 = h5py.File(self._journal, "r+")
+            self._metrics = metric_names(self._h5)
         except BaseException:
             self._journal.close()
             raise
@@ -91,6 +92,7 @@ class RunWriter:
         ----------
         path
             Where the file goes; by convention ``NAME.h5``, and NAME is the run's identity.
+            Folders that are missing are made.
         layers, heads, keys
             Extent of the logits; `keys` is the largest number of keys of any query.
         queries
@@ -104,11 +106,13 @@ class RunWriter:
         probe_population
             Number of all inputs that the probe was drawn from uniformly; 0 means unbounded.
         metrics
-            Names of the scalars that `log` takes.
+            Names of the scalars that `log` takes; identifiers.
         size_name, size
             What is called the size of this system, e.g. ``"p", 113``.
         parameters
-            Flat mapping of what may differ between the runs of a sweep (numbers, text).
+            Flat mapping of what may differ between the runs of a sweep: numbers, text or
+            bools, under names that are identifiers and not taken by the observables
+            (``layout.RESERVED``).
         config
             All of the configuration; anything that JSON can hold.
         d_k, softmax_scale, soft_cap, model_dtype
@@ -124,6 +128,7 @@ class RunWriter:
         target = Path(path)
         if target.exists() and not overwrite:
             raise RunFileError(f"{target}: exists already; pass overwrite=True or resume it")
+        _check_names(target, parameters, metrics)
         probe = _checked_probe(target, probe_input, probe_trained, probe_mirror_trained)
         if 0 < probe_population < len(probe["probe_input"]):
             raise RunFileError(
@@ -153,16 +158,15 @@ class RunWriter:
             "finished": "",
             "stop_reason": "",
         }
+        target.parent.mkdir(parents=True, exist_ok=True)
         # Built under another name, so that `target` is never a file without its frame.
         draft = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             with h5py.File(draft, "w") as h5:
                 _write_frame(h5, shape, queries, probe, metrics, attributes)
-            journal_path(target).unlink(missing_ok=True)
-            draft.replace(target)
+            return cls(target, draft=draft, overwrite=overwrite)
         finally:
             draft.unlink(missing_ok=True)
-        return cls(target)
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], *, step: int | None = None) -> Self:
@@ -175,22 +179,22 @@ class RunWriter:
         """
         read_header(path)
         run = cls(Path(path))
-        if step is not None:
-            steps = run._h5["step"][...]
-            if step not in steps:
-                run.close()
-                raise RunFileError(
-                    f"{path}: cannot resume after step {step}, no checkpoint was recorded there "
-                    f"(the last is {steps[-1] if steps.size else 'none'})"
-                )
-            run._cut(int(step))
-        run._h5.attrs["finished"] = run._h5.attrs["stop_reason"] = ""
-        run._commit()
+        try:
+            if step is not None:
+                run._check_recorded(step)
+            with run._commit():
+                if step is not None:
+                    run._cut(int(step))
+                run._h5.attrs["finished"] = run._h5.attrs["stop_reason"] = ""
+        except BaseException:
+            run._release("could not be resumed")
+            raise
         return run
 
     @property
     def last_step(self) -> int | None:
         """Step of the last complete checkpoint; None before the first."""
+        self._check_usable()
         return _last(self._h5["step"])
 
     def log(self, step: int, **metrics: float) -> None:
@@ -199,11 +203,13 @@ class RunWriter:
         A metric that is not given is NaN in this row.  Raises RunFileError for a name that was
         not announced to `create` and for a step that does not grow.
         """
-        if unknown := set(metrics) - set(self._h5["metric_step"].attrs["metrics"].split()):
+        self._check_usable()
+        if unknown := set(metrics) - set(self._metrics):
             raise RunFileError(f"{self.path}: unknown metric {sorted(unknown)[0]!r}")
         last = self._pending[-1][0] if self._pending else _last(self._h5["metric_step"])
         self._check_step("metrics", step, last)
-        self._pending.append((int(step), metrics))
+        row = {name: float(value) for name, value in metrics.items()}
+        self._pending.append((int(step), row))
 
     def append(self, step: int, logits: np.ndarray) -> None:
         """Add one checkpoint, (layer, head, probe, query, key), as one atomic commit.
@@ -214,29 +220,34 @@ class RunWriter:
         """
         self._check_step("checkpoint", step, self.last_step)
         values = self._checked_logits(step, logits)
-        _extend(self._h5["logits"], values[np.newaxis])
-        self._write_metrics()
-        _extend(self._h5["step"], np.array([step]))
-        self._commit()
+        with self._commit():
+            _extend(self._h5["logits"], values[np.newaxis])
+            self._write_metrics()
+            _extend(self._h5["step"], np.array([step]))
 
     def flush(self) -> None:
         """Commit the metrics that were logged since the last checkpoint."""
-        self._write_metrics()
-        self._commit()
+        self._check_usable()
+        with self._commit():
+            self._write_metrics()
 
     def finish(self, reason: str) -> None:
         """Say that the run has ended, and by which rule."""
         if not reason:
             raise RunFileError(f"{self.path}: the reason of the end must not be empty")
-        self._h5.attrs["finished"] = _now()
-        self._h5.attrs["stop_reason"] = reason
-        self.flush()
+        self._check_usable()
+        with self._commit():
+            self._h5.attrs["finished"] = _now()
+            self._h5.attrs["stop_reason"] = reason
+            self._write_metrics()
 
     def close(self) -> None:
-        """Commit what was logged, and release the file."""
-        if self._h5:
-            self.flush()
-            self._abandon()
+        """Commit what was logged, and release the file; nothing is left to do the second time."""
+        if not self._over:
+            try:
+                self.flush()
+            finally:
+                self._release("is closed")
 
     def __enter__(self) -> Self:
         return self
@@ -249,13 +260,40 @@ class RunWriter:
     ) -> None:
         self.close()
 
-    def _abandon(self) -> None:
-        self._h5.close()
-        self._journal.close()
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        """Changes of the file that arrive all together, or, when interrupted, not at all."""
+        try:
+            yield
+            self._h5.flush()
+            self._journal.commit()
+        except BaseException:
+            # HDF5 holds half of a change now, which must never be committed.
+            self._release("was interrupted during a commit and left the file as it was before")
+            raise
 
-    def _commit(self) -> None:
-        self._h5.flush()
-        self._journal.commit()
+    def _release(self, why: str) -> None:
+        """Let go of the file without another commit."""
+        self._over = self._over or why
+        self._journal.forget()
+        try:
+            self._h5.close()
+        finally:
+            self._journal.close()
+
+    def _check_usable(self) -> None:
+        if self._over:
+            raise RunFileError(
+                f"{self.path}: this writer {self._over}; go on with RunWriter.resume"
+            )
+
+    def _check_recorded(self, step: int) -> None:
+        steps = self._h5["step"][...]
+        if step not in steps:
+            raise RunFileError(
+                f"{self.path}: cannot resume after step {step}, no checkpoint was recorded there "
+                f"(the last is {steps[-1] if steps.size else 'none'})"
+            )
 
     def _cut(self, step: int) -> None:
         """Drop all that came after `step`."""
@@ -263,13 +301,13 @@ class RunWriter:
         rows = int(np.searchsorted(self._h5["metric_step"][...], step, side="right"))
         for name in ("logits", "step"):
             self._h5[name].resize(checkpoints, axis=0)
-        for name in ("metric_step", *self._h5["metric_step"].attrs["metrics"].split()):
+        for name in ("metric_step", *self._metrics):
             self._h5[name].resize(rows, axis=0)
 
     def _write_metrics(self) -> None:
         if self._pending:
-            for name in self._h5["metric_step"].attrs["metrics"].split():
-                column = [float(row.get(name, np.nan)) for _, row in self._pending]
+            for name in self._metrics:
+                column = [row.get(name, np.nan) for _, row in self._pending]
                 _extend(self._h5[name], np.array(column))
             _extend(self._h5["metric_step"], np.array([step for step, _ in self._pending]))
             self._pending.clear()
@@ -313,6 +351,27 @@ def logit_problem(logits: np.ndarray) -> str:
             f"(limit {layout.LARGEST_LOGIT:g}); a masked key must be -inf"
         )
     return ""
+
+
+def _journaled(path: Path, draft: Path | None, overwrite: bool) -> JournaledFile:
+    try:
+        return JournaledFile(path, draft=draft, overwrite=overwrite)
+    except Locked:
+        raise RunFileError(f"{path}: another process is writing this run") from None
+    except FileExistsError:
+        raise RunFileError(f"{path}: exists already, it was made just now") from None
+    except ImportError:
+        raise RunFileError(f"{path}: writing a run needs flock, this system has none") from None
+
+
+def _check_names(path: Path, parameters: Mapping[str, Any], metrics: Sequence[str]) -> None:
+    if problem := layout.parameter_problem(parameters):
+        raise RunFileError(f"{path}: {problem}")
+    for name in metrics:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise RunFileError(
+                f"{path}: the metric {name!r} must be an identifier (letters, digits, _)"
+            )
 
 
 def _checked_probe(
@@ -396,15 +455,23 @@ def _variable(
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One checkpoint of one layer, cut evenly (head, query, probe) to about a mebibyte."""
+    """One checkpoint of one layer, cut about evenly (head, query, probe) to about a mebibyte."""
     chunk = [1, 1, *shape[1:]]
     for axis in (2, 4, 3):
         rest = 4 * int(np.prod(chunk)) // chunk[axis]
         fits = max(1, _CHUNK_BYTES // rest)
-        chunk[axis] = max(
-            n for n in range(1, chunk[axis] + 1) if chunk[axis] % n == 0 and n <= fits
-        )
+        chunk[axis] = _part(chunk[axis], fits)
     return tuple(chunk)
+
+
+def _part(extent: int, fits: int) -> int:
+    """Size of parts of at most `fits`: a divisor, or nearly even parts where none is near."""
+    fits = min(fits, extent)
+    divisor = max(n for n in range(1, fits + 1) if extent % n == 0)
+    if 2 * divisor >= fits:
+        return divisor
+    parts = -(-extent // fits)
+    return -(-extent // parts)
 
 
 def _extend(variable: h5py.Dataset, values: np.ndarray) -> None:
