@@ -16,6 +16,7 @@ demo: $(VENV)/analysis
 	$(BIN)/heatcap figure scan out/runs.nc -o out/scan.pdf
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc -o out/evolution.pdf
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group random_labels -o out/random_labels.pdf
+	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group weight_decay_0 -o out/weight_decay_0.pdf
 	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv
 
 test: $(VENV)/everything

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import heatcap
 from heatcap.cli import app, bound_notes
 
-from runs import write_run
+from runs import create_run, logits_at, write_run
 from synthetic import observables
 
 
@@ -81,7 +81,7 @@ def test_observe_and_again(tmp_path: Path) -> None:
     arguments = ("observe", tmp_path / "a.h5", "-o", out, "-j", 1, "--temperature", "0.5:2:3")
     status, text, _ = run(*arguments)
     assert status == 0
-    assert "1 run, 5 checkpoint, 1 layer, 2 head, 1 query, 3 temperature" in text
+    assert "1 run, 5 checkpoints, 1 layer, 2 heads, 1 query, 3 temperatures" in text
     assert "of the bound that 3 visible keys set" in text
     first = heatcap.load(out)
     np.testing.assert_allclose(first.temperature, [0.5, 1, 2])
@@ -145,3 +145,15 @@ def test_the_installed_command_answers() -> None:
     )
     assert done.returncode == 0
     assert "observe" in done.stdout
+
+
+def test_a_run_without_metrics_is_drawn_and_not_called_censored(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run.h5") as writer:
+        for step in range(8):
+            writer.append(step, logits_at(step))
+    assert run("observe", tmp_path / "run.h5", "-o", tmp_path / "obs.nc")[0] == 0
+    assert run("events", tmp_path / "obs.nc", "-o", tmp_path / "events.csv")[0] == 0
+    table = pd.read_csv(tmp_path / "events.csv")
+    assert not table.censored.any()
+    assert set(table.message) == {"no test accuracy in the record"}
+    assert run("figure", "evolution", tmp_path / "obs.nc", "-o", tmp_path / "evo.pdf")[0] == 0

@@ -134,7 +134,10 @@ def test_a_run_that_never_memorised_is_censored_and_says_so():
     assert found.censored
     assert found.message == "not memorised by step 5000"
     assert onset([], [], 3.0).message == "no test accuracy in the record"
-    assert onset([1, 2], [np.nan, np.nan], 3.0).censored
+    blank = onset([1, 2], [np.nan, np.nan], 3.0)
+    assert not blank.censored  # nothing was observed
+    assert np.isnan(blank.step)
+    assert blank.message == "no test accuracy in the record"
 
 
 @given(scale=st.floats(0.01, 1000), at=st.floats(150, 2500))
@@ -539,7 +542,8 @@ def test_short_runs_and_blank_runs_are_kept_with_a_reason(obs):
     assert first["rank"].isna().all()
     assert len(first) == HEADS + 1
     assert (second["status"] == "peak").all()
-    assert second["censored"].all()
+    assert second["onset_step"].isna().all()
+    assert (second["message"] == "no test accuracy in the record").all()
     assert found.runs["message"][1] == "no test accuracy in the record"
 
 

@@ -177,7 +177,8 @@ def events(
     with _plain_errors():
         found = find_events(load(obs), *(observable or ()), smoothing=smoothing)
         found.to_csv(output)
-        typer.echo(f"{output}: {len(found.table)} rows, {len(found.runs)} runs")
+        sizes = ((len(found.table), "row"), (len(found.runs), "run"))
+        typer.echo(f"{output}: " + ", ".join(f"{n} {_plural(word, n)}" for n, word in sizes))
         typer.echo(found.summary())
 
 
@@ -315,7 +316,12 @@ def _print(table: Any) -> None:
 
 def _extents(table: xr.Dataset) -> str:
     order = ("run", "checkpoint", "layer", "head", "query", "temperature")
-    return ", ".join(f"{table.sizes[dim]} {dim}" for dim in order if dim in table.sizes)
+    counted = [(table.sizes[dim], dim) for dim in order if dim in table.sizes]
+    return ", ".join(f"{n} {_plural(dim, n)}" for n, dim in counted)
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else "queries" if word == "query" else f"{word}s"
 
 
 def _cores() -> int:

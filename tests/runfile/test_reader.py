@@ -497,3 +497,11 @@ def _reads_the_last(path: Path) -> bool:
     assert logits.steps.tolist() == list(range(count))
     np.testing.assert_array_equal(block[0], logits_at(count - 1)[0])
     return True
+
+
+def test_validate_wants_checkpoints_and_fractions(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run.h5") as run:
+        run.log(0, train_accuracy=55.0)
+    problems = "; ".join(validate_run(tmp_path / "run.h5"))
+    assert "holds no checkpoint" in problems
+    assert "train_accuracy holds 55, expected fractions between 0 and 1" in problems

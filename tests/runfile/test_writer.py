@@ -147,6 +147,7 @@ def test_an_existing_file_is_not_overwritten_unasked(run_path: Path) -> None:
         ({"probe_trained": np.zeros(24)}, "probe_trained must hold 25 values of 0, 1"),
         ({"probe_trained": np.full(25, 2)}, "probe_trained must hold 25 values of 0, 1"),
         ({"probe_population": 24}, "smaller than the 25 probe inputs"),
+        ({"probe_input": np.zeros((25, 3), int)}, "probe_input holds an input twice"),
         ({"heads": 0}, "every extent must be at least 1"),
         ({"config": {"rate": np.float32(1)}}, "config does not fit into JSON"),
         ({"parameters": {"wd": float("nan")}}, "parameters does not fit into JSON"),
@@ -314,7 +315,7 @@ def test_an_old_journal_does_not_get_into_a_new_file(run_path: Path) -> None:
         journal_module._seal(journal, {0: bytearray(content[:4096])}, 8192)
     create_run(run_path, overwrite=True).close()
     assert read_header(run_path).checkpoints == 0
-    assert validate_run(run_path) == []
+    assert validate_run(run_path) == ["holds no checkpoint"]
 
 
 def test_a_lock_counts_only_under_the_name_of_the_journal(run_path: Path) -> None:

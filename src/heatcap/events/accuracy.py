@@ -43,7 +43,8 @@ def memorisation(step: ArrayLike, train_accuracy: ArrayLike, *, level: float = 0
 class Onset:
     """Onset of generalisation of one run, or the statement that there is none by `last_step`.
 
-    `step` is NaN when `censored`; `message` then says why.  Accuracies are fractions of 1.
+    `step` is NaN when `censored`; `message` then says why.  A record without any test accuracy is
+    not censored: nothing was observed.  Accuracies are fractions of 1.
     """
 
     step: float
@@ -91,7 +92,7 @@ def onset(
     rows = usable(step, accuracy)
     x, accuracy = record(step, accuracy, "accuracy")
     if not x.size:
-        return Onset(np.nan, np.nan, np.nan, True, np.nan, "no test accuracy in the record")
+        return Onset(np.nan, np.nan, np.nan, False, np.nan, "no test accuracy in the record")
     last, final = float(np.asarray(step)[rows][-1]), _final_value(x, accuracy)
     if not np.isfinite(memorisation_step):
         return Onset(np.nan, np.nan, final, True, last, f"not memorised by step {last:.0f}")

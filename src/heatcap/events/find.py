@@ -32,9 +32,9 @@ SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
 ORDER = (
     *("observable", "layer", "head", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
     *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
-    *("reason", "edge_maximum", "peak_step_spacing", "onset_metric"),
+    *("reason", "edge_maximum", "peak_step_spacing", "onset_metric", "message"),
 )
-OF_RUN = ("memorisation_step", "onset_step", "censored", "last_step", "onset_metric")
+OF_RUN = ("memorisation_step", "onset_step", "censored", "last_step", "onset_metric", "message")
 OF_PEAK = tuple(name for name in ORDER if name not in OF_RUN)
 
 
@@ -122,7 +122,7 @@ def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
             "prominence": found.prominence[k],
             "at_spike": bool(found.at_spike[k]),
             "lead_steps": run["onset_step"] - found.step[k],
-            "status": "peak",
+            "status": "interior maximum" if found.edge_maximum else "peak",
             "reason": "",
             "peak_step_spacing": found.spacing[k],
         }

@@ -21,9 +21,10 @@ class Events:
     ----------
     table : DataFrame
         One row per run, observable, layer, head (and "mean", the average over heads) and peak;
-        one row with an empty rank where there is no interior peak.  Rank 1 is the peak of
-        physics: the highest interior maximum outside marked spikes.  `lead_steps` is
-        onset - peak, empty when the run is censored.
+        one row with an empty rank where there is no interior peak.  Rank 1 is the highest interior
+        maximum outside marked spikes; `status` is "peak" unless the curve is higher at an end of
+        its record ("interior maximum").  `lead_steps` is onset - peak, empty when the run is
+        censored.
     runs : DataFrame
         One row per run: memorisation, baseline, final value, onset, censored, spikes and their
         share of the checkpoints, and `group`: "none", or the control that the run is.
@@ -87,17 +88,20 @@ class Events:
             groups = {row["group"]: row for row in part.to_dict("records")}
             line = [f"{name}, layer {layer}" if many else str(name), *_main_cells(groups)]
             lines.append(line + [_control_cell(groups.get(group)) for group in controls])
-        note = (
-            "peak, onset: of all runs; highest at an end of the record is no peak; head average, "
-        )
-        note += "smoothing {smoothing:g} in ln step, ".format(**self.settings)
-        note += "prominence at least {min_prominence:.0%} of the range".format(**self.settings)
-        return f"{_aligned(lines)}\n{note}"
+        return f"{_aligned(lines)}\n{_NOTE.format(**self.settings)}"
+
+    def __repr__(self) -> str:
+        return f"<heatcap.Events: {len(self.runs)} runs, {len(self.table)} rows; see .summary()>"
 
 
 _COUNTS = (
-    *("runs", "censored", "with_peak", "highest_at_end", "compared"),
+    *("runs", "censored", "with_onset", "with_peak", "highest_at_end", "compared"),
     *("peak_first", "unresolved", "onset_first", "median_lead"),
+)
+_NOTE = (
+    "Of all runs; the highest maximum of each, on the head average; a curve that is highest at an "
+    "end of its record has no peak.\nLead = onset - peak, positive when the peak came first.  "
+    "Smoothing {smoothing:g} in ln step, prominence at least {min_prominence:.0%} of the range."
 )
 _HEADER = (
     *("peak", "highest at end", "onset"),
@@ -112,6 +116,7 @@ def _count(part: pd.DataFrame) -> dict[str, Any]:
     return {
         "runs": part["run"].nunique(),
         "censored": int(part["censored"].sum()),
+        "with_onset": int(part["onset_step"].notna().sum()),
         "with_peak": int(((part["rank"] == 1) & ~at_end).sum()),
         "highest_at_end": int(at_end.sum()),
         "compared": len(both),
@@ -129,7 +134,7 @@ def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
     n, lead = row["runs"], row["median_lead"]
     return [
         *(f"{row[name]}/{n}" for name in ("with_peak", "highest_at_end")),
-        f"{n - row['censored']}/{n}",
+        f"{row['with_onset']}/{n}",
         *(f"{row[name]}/{row['compared']}" for name in ("peak_first", "unresolved", "onset_first")),
         f"{lead:+.0f} steps" if row["compared"] else "-",
     ]
@@ -138,8 +143,7 @@ def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
 def _control_cell(row: dict[Any, Any] | None) -> str:
     if row is None:
         return "-"
-    onsets = row["runs"] - row["censored"]
-    return f"peak {row['with_peak']}/{row['runs']}, onset {onsets}/{row['runs']}"
+    return f"peak {row['with_peak']}/{row['runs']}, onset {row['with_onset']}/{row['runs']}"
 
 
 def _aligned(lines: list[list[str]]) -> str:

@@ -149,7 +149,8 @@ def evolution(
             for k, column in enumerate(axes.T):
                 if k < len(block):
                     _column(column, view, block[k], groups[block[k]], limits)
-                    _dress(column, view, k == 0, (first_step, 1.1 * limits["last_step"]))
+                    first = min(first_step, limits["last_step"] / 2)
+                    _dress(column, view, k == 0, (first, 1.1 * limits["last_step"]))
                 else:
                     for ax in column:
                         ax.set_axis_off()
@@ -199,14 +200,17 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     if pair:
         _lines(ax, [view.curve(str(beside), r) for r in runs], ENSEMBLE[str(beside)], DASHED, 0.7)
     peaks = view.events.peak(name, head=view.head)
-    peaks = peaks[peaks["layer"] == _layer(view)].set_index("run")["peak_step"]
+    peaks = peaks[peaks["layer"] == _layer(view)].set_index("run")
     ids = {r: view.obs["run"].to_numpy()[r] for r in runs}
-    at = [(peaks[run], view.curve(name, r)) for r, run in ids.items() if run in peaks.index]
-    # On the curve: the height in the table is that of the smoothed one, a little lower.
-    ax.plot(
-        [step for step, _ in at], [np.interp(step, *drawn) for step, drawn in at], ls="",
-        marker="v", mfc=colour, mec="black", mew=0.5, gid="peak", zorder=5,
-    )  # fmt: skip
+    for gid, at_end, fill in (("peak", False, colour), ("lower maximum", True, "white")):
+        steps = peaks["peak_step"][peaks["edge_maximum"] == at_end]
+        at = [(steps[run], view.curve(name, r)) for r, run in ids.items() if run in steps.index]
+        # On the curve: the height in the table is that of the smoothed one, a little lower.
+        ax.plot(
+            [step for step, _ in at], [np.interp(step, *drawn) for step, drawn in at], ls="",
+            marker="v", mfc=fill, mec="black" if fill == colour else colour, mew=0.6, gid=gid,
+            zorder=5,
+        )  # fmt: skip
 
 
 def _layer(view: _View) -> Any:
@@ -246,7 +250,8 @@ def _limits(view: _View, runs: list[int]) -> dict[str, float]:
     top = {name: max((_top(view, name, r) for r in runs), default=0.0) for name in view.observables}
     limits = {name: 1.12 * value or 1.0 for name, value in top.items()}
     limits["bound"] = view.bound(runs)
-    limits["last_step"] = float(np.nanmax(view.obs["metric_step"].isel(run=runs).to_numpy()))
+    recorded = [view.obs[name].isel(run=runs).to_numpy() for name in ("metric_step", "step")]
+    limits["last_step"] = float(np.nanmax(np.concatenate([r.ravel() for r in recorded] + [[1.0]])))
     if top.get("heat_capacity", 0.0) >= BOUND_IN_REACH * limits["bound"]:
         limits["heat_capacity"] = max(limits["heat_capacity"], 1.08 * limits["bound"])
     return limits
@@ -286,6 +291,10 @@ def _legend(figure: Figure, view: _View, limits: dict[str, float], runs: list[in
         "onset": {"color": EVENT["onset"], "lw": 0.8, "ls": ONSET},
         "peak": peak,
     }
+    ids = view.obs["run"].to_numpy()[runs]
+    marked = pd.concat([view.events.peak(name, head=view.head) for name in view.observables])
+    if marked[marked["run"].isin(ids)]["edge_maximum"].any():
+        styles["highest maximum; curve higher at an end"] = peak | {"mfc": "white"}
     if any(row["spikes"] for row in rows):
         styles["loss spike"] = {"color": EVENT["spike"], "ls": "", "marker": "|"}
     for name in view.observables:

@@ -35,6 +35,9 @@ def validate_run(path: str | os.PathLike[str]) -> list[str]:
         with undisturbed(Path(path)), h5py.File(path, "r") as h5:
             problems += _step_problems("metric_step", h5["metric_step"][...])
             problems += _probe_problems(h5)
+            problems += _accuracy_problems(h5)
+        if not logits.steps.size:
+            problems.append("holds no checkpoint")
         found = itertools.chain(problems, _all_logit_problems(logits))
         listed = list(itertools.islice(found, LISTED))
         more = sum(1 for _ in found)
@@ -91,6 +94,19 @@ def _step_problems(name: str, steps: np.ndarray) -> list[str]:
     return []
 
 
+def _accuracy_problems(h5: h5py.File) -> list[str]:
+    """Accuracies in per cent would pass every threshold of the events."""
+    names = [
+        name for name in h5 if name.endswith("accuracy") and isinstance(h5[name], h5py.Dataset)
+    ]
+    found = {name: h5[name][...] for name in names}
+    return [
+        f"{name} holds {values[bad][0]:g}, expected fractions between 0 and 1"
+        for name, values in found.items()
+        if values.dtype.kind == "f" and (bad := (values < 0) | (values > 1)).any()
+    ]
+
+
 def _probe_problems(h5: h5py.File) -> list[str]:
     inputs = h5["probe_input"][...]
     problems = [
@@ -99,5 +115,7 @@ def _probe_problems(h5: h5py.File) -> list[str]:
         if not np.isin(h5[name][...], (-1, 0, 1)).all()
     ]
     if len(np.unique(inputs, axis=0)) < len(inputs) and h5.attrs["probe_population"]:
-        problems.append("probe_input holds an input twice, but says it is a sample without return")
+        problems.append(
+            "probe_input holds an input twice, but says it is a sample without replacement"
+        )
     return problems

@@ -130,6 +130,12 @@ class RunWriter:
             raise RunFileError(f"{target}: exists already; pass overwrite=True or resume it")
         _check_names(target, parameters, metrics)
         probe = _checked_probe(target, probe_input, probe_trained, probe_mirror_trained)
+        inputs = probe["probe_input"]
+        if probe_population and len(np.unique(inputs, axis=0)) < len(inputs):
+            raise RunFileError(
+                f"{target}: probe_input holds an input twice; it is a sample of probe_population = "
+                f"{probe_population} inputs without replacement (pass 0 for an unbounded one)"
+            )
         if 0 < probe_population < len(probe["probe_input"]):
             raise RunFileError(
                 f"{target}: probe_population is {probe_population}, "
@@ -205,7 +211,10 @@ class RunWriter:
         """
         self._check_usable()
         if unknown := set(metrics) - set(self._metrics):
-            raise RunFileError(f"{self.path}: unknown metric {sorted(unknown)[0]!r}")
+            raise RunFileError(
+                f"{self.path}: unknown metric {sorted(unknown)[0]!r}; announce it to create() with "
+                f"metrics=..., which now has {', '.join(self._metrics)}"
+            )
         last = self._pending[-1][0] if self._pending else _last(self._h5["metric_step"])
         self._check_step("metrics", step, last)
         row = {name: float(value) for name, value in metrics.items()}
