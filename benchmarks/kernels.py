@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from heatcap._kernels import Subsets, TableMoments, table_heat_capacities, table_moments
+from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
 
 KEYS = (3, 16, 64)
 MARK = {3: 4.3, 16: 4.4, 64: 3.2}  # numba kernels that were tried before, row moments alone

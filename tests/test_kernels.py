@@ -12,16 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from heatcap._kernels import (
-    FLUCTUATING,
-    ROW_COLUMNS,
-    Subsets,
-    TableMoments,
-    fisher_distance,
-    row_observables,
-    table_heat_capacities,
-    table_moments,
-)
+from heatcap._kernels import FLUCTUATING, ROW_COLUMNS, fisher_distance, row_observables
+from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
 from heatcap.ensemble import heat_capacity_bound
 
 import oracles

@@ -15,7 +15,9 @@ SRC = Path(__file__).parents[1] / "src"
 ROOMS = [
     "heatcap",
     "heatcap.runfile",
+    "heatcap._vector",
     "heatcap._kernels",
+    "heatcap._moments",
     "heatcap.ensemble",
     "heatcap._geometry",
     "heatcap._stream",

@@ -14,13 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap._geometry import Block, Fields, Floats, Time, TrainingPath, along_depth, clock, ranges
-from heatcap._kernels import (
-    ROW_COLUMNS,
-    Subsets,
-    TableMoments,
-    table_heat_capacities,
-    table_moments,
-)
+from heatcap._kernels import ROW_COLUMNS
+from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
 from heatcap.ensemble import heat_capacity_bound
 from heatcap.runfile import LogitReader
 

@@ -132,7 +132,7 @@ def heat_capacities(
         ``unweighted_heat_capacity``        beta^2 Var_(x,j)(E), all visible pairs alike
         ``offset_heat_capacity``            beta^2 Var_j(<E>_x), its part between keys
         and ``*_error``, standard errors from the sampling of the probe
-        (:func:`heatcap._kernels.table_heat_capacities`).  An empty subset gives NaN.
+        (:func:`heatcap._moments.table_heat_capacities`).  An empty subset gives NaN.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def _heat_capacities(
     logits: NDArray[Any], beta: ArrayLike, *, subsets: NDArray[np.bool_], population: int
 ) -> tuple[NDArray[np.float64], ...]:
     """Kernel over the last two axes; the subsets come out as the last axis."""
-    from heatcap._kernels import Subsets, table_heat_capacities, table_moments
+    from heatcap._moments import Subsets, table_heat_capacities, table_moments
 
     groups = Subsets.of(subsets)
 
