@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 
@@ -658,3 +659,56 @@ def test_read_only_rows_are_taken() -> None:
     assert not a.flags.writeable
     np.testing.assert_allclose(fisher_distance(a, b), fisher_distance(a.copy(), b))
     np.testing.assert_allclose(row_observables(a), row_observables(a.copy()))
+
+
+USER_OF_KERNELS = """
+import sys
+import numpy as np
+from heatcap._kernels import fisher_distance, row_observables
+from heatcap._moments import Subsets, table_moments
+
+def rows():
+    return row_observables(logits).sum()
+def tables():
+    return sum(a.sum() for a in table_moments(logits[None], every)._arrays())
+def distances():
+    return fisher_distance(logits, logits[::-1].copy()).sum()
+
+logits = np.random.default_rng(0).normal(size=(70, 5)).astype(np.float32)
+every = Subsets.of(np.ones((1, 70), bool))
+logits[:, 3:] = -np.inf
+ways = [rows, tables, distances]
+turn = int(sys.argv[1])
+found = {way.__name__: way() for way in ways[turn:] + ways[:turn]}
+print(*(f"{found[way.__name__]:.12g}" for way in ways))
+"""
+
+
+def test_processes_that_compile_at_once_leave_a_right_cache(tmp_path):
+    """Three processes on a cold cache, each in another order, and one that loads what they left."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def start(turn):
+        command = [sys.executable, "-c", USER_OF_KERNELS, str(turn)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    said = [process.communicate()[0] for process in [start(turn) for turn in (0, 1, 2)]]
+    said += [start(turn).communicate()[0] for turn in (0, 1)]
+    assert len(set(said)) == 1
+    assert len(said[0].split()) == 3
+
+
+def test_each_type_of_logits_is_compiled_once():
+    """Every way to the kernels meets the signatures that were compiled under the lock."""
+    from heatcap import _kernels
+
+    for dtype in (np.float32, np.float64):
+        logits = np.random.default_rng(1).normal(size=(2, 6, 3, 4)).astype(dtype)
+        for selection in (np.ones((1, 6), bool), np.eye(6, dtype=bool)[:2], np.zeros((1, 6), bool)):
+            moments = table_moments(logits, Subsets.of(selection, 3))
+            table_heat_capacities(moments.merge(moments))
+        row_observables(logits.reshape(-1, 4)[::2], out=None)
+        fisher_distance(logits[0, 0], np.asfortranarray(logits[0, 1]))
+    for kernel in (_kernels.table_kernel, _kernels._distance_kernel):
+        assert len(kernel.signatures) == 2
+    assert len(_kernels.absorb.signatures) <= 2  # from Python, and from within a kernel

@@ -15,8 +15,11 @@ more than a factor n + 1.  No second pass is needed even for frozen rows and log
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -49,6 +52,7 @@ __all__ = [
     "as_logits",
     "check_beta",
     "check_rows",
+    "compile_once",
     "fisher_distance",
     "row_observables",
     "scratch_for",
@@ -625,6 +629,7 @@ def row_observables(logits: Logits, beta: float = 1.0, out: Floats | None = None
     check_beta(beta)
     if out is None:
         out = np.empty((COLUMNS, len(rows)))
+    compile_once(rows.dtype)
     order = np.arange(len(rows))
     none, scratch = np.empty(0), scratch_for(rows)
     bad = _rows(rows, order, 0, len(rows), float(beta), out, none, none.reshape(0, 4), scratch)
@@ -654,6 +659,7 @@ def fisher_distance(
         a, b = a.astype(np.float64), b.astype(np.float64)
     if out is None:
         out = np.empty(len(a))
+    compile_once(a.dtype)
     bad, unlike = _distance_kernel(a, b, float(beta), out, (_tile(a), _tile(a)))
     check_rows(bad, 2 * len(a))
     if unlike:
@@ -662,6 +668,46 @@ def fisher_distance(
             "they have no distance on a common simplex"
         )
     return out
+
+
+@functools.cache
+def compile_once(dtype: np.dtype[Any]) -> None:
+    """Compile the kernels for logits of a type, or load them from numba's cache, once a process.
+
+    One process at a time: numba numbers the files of its cache function by function, so that two
+    processes that compile at once can give one number to two kernels, and a third process then
+    loads the wrong one.  (Seen: rows with absent keys came out as NaN.)
+    """
+    with _cache_lock():
+        rows = np.zeros((1, 1), dtype)
+        order, none, out = np.zeros(1, np.int64), np.empty(0), np.empty((COLUMNS, 1))
+        _rows(rows, order, 0, 1, 1.0, out, none, none.reshape(0, 4), scratch_for(rows))
+        moments = (
+            np.zeros((1, 1, 1, COLUMNS, 2)),
+            np.zeros((1, 1, 1, len(FLUCTUATING), 5)),
+            np.zeros((1, 1, 1, 1, 3)),
+        )
+        starts, every = np.array([0, 1]), np.ones((1, 1), bool)
+        table_kernel(rows[np.newaxis], order, starts, every, 1.0, moments, scratch_for(rows))
+        absorb(np.ones((1, 5)), np.ones((1, 5)))
+        _distance_kernel(rows, rows, 1.0, np.empty(1), (_tile(rows), _tile(rows)))
+
+
+@contextmanager
+def _cache_lock() -> Iterator[None]:
+    """Held while this process may write to numba's cache; nothing where that cannot be locked."""
+    folder = cast(Any, table_kernel).stats.cache_path
+    try:
+        import fcntl
+
+        os.makedirs(folder, exist_ok=True)
+        lock = open(os.path.join(folder, "heatcap.lock"), "w")  # noqa: SIM115 (closed below)
+    except (ImportError, OSError):  # not POSIX, or a folder that nobody writes to
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def check_beta(beta: ArrayLike) -> None:

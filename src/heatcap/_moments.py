@@ -23,6 +23,7 @@ from heatcap._kernels import (
     as_logits,
     check_beta,
     check_rows,
+    compile_once,
     scratch_for,
     table_kernel,
 )
@@ -102,6 +103,7 @@ def _merged(a: Floats, b: Floats) -> Floats:
         raise ValueError(
             f"moments of the same tables must have the same shape: {a.shape}, {b.shape}"
         )
+    compile_once(np.dtype(np.float32))
     out = a.copy()
     absorb(out.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
     return out
@@ -138,6 +140,7 @@ def table_moments(logits: Logits, subsets: Subsets, beta: float = 1.0) -> TableM
     keys = np.zeros((*shape, tables.shape[2], 3))
     order, starts, membership = subsets.order, subsets.starts, subsets.membership
     moments, scratch = (means, spread, keys), scratch_for(tables)
+    compile_once(tables.dtype)
     bad = table_kernel(tables, order, starts, membership, float(beta), moments, scratch)
     check_rows(bad, len(tables) * len(order))
     return TableMoments(*moments)
