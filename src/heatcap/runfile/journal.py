@@ -65,7 +65,11 @@ class JournaledFile(io.RawIOBase):
         self._path = path
         self._forgetful = False
         self._error: BaseException | None = None
-        self._journal = _lock(journal_path(path), create=True)
+        try:
+            self._journal = _lock(journal_path(path), create=True)
+        except BaseException:
+            super().close()  # the finaliser closes what is open, and there is nothing to close
+            raise
         try:
             if draft is None:
                 _replay(self._journal, path)
@@ -74,6 +78,7 @@ class JournaledFile(io.RawIOBase):
             self._file = path.open("r+b", buffering=0)
         except BaseException:
             self._release()
+            super().close()
             raise
         self._committed = self._size = os.fstat(self._file.fileno()).st_size
         self._pages: dict[int, bytearray] = {}
