@@ -31,6 +31,8 @@ from scipy.special import logsumexp
 
 from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
 
+from machine import cpu_name
+
 KEYS = (3, 16, 64)
 MARK = {3: 4.3, 16: 4.4, 64: 3.2}  # numba kernels that were tried before, row moments alone
 HEADS, PROBE = 4, 1024
@@ -164,14 +166,6 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
         result = {name: statistics.median(t) / dset.size * 1e9 for name, t in times.items()}
         result["scipy"] = min(slow) / sample.size * 1e9
     return result
-
-
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown processor"
 
 
 def main() -> None:

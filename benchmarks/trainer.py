@@ -12,7 +12,6 @@ short stretches, because other processes only ever add to it; the median stands 
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
 import time
@@ -25,6 +24,8 @@ import torch
 from heatcap_trainer.config import ModelConfig, OptimiserConfig, RunConfig, TaskConfig
 from heatcap_trainer.pool import _keep_memory
 from heatcap_trainer.train import Paths, _Loop, _Run
+
+from machine import cpu_name
 
 #: ms per step at fraction 0.3 of the trial that came before this trainer, on 2 shared cores.
 BEFORE = {19: 2.9, 43: 10.0, 113: 63.0}
@@ -50,14 +51,6 @@ def measure(step: Callable[[], None], seconds: float) -> tuple[float, float]:
             step()
         stretches.append((time.process_time() - start) / count * 1e3)
     return min(stretches), statistics.median(stretches)
-
-
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown processor"
 
 
 def main() -> None:

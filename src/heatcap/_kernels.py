@@ -19,7 +19,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -697,16 +697,14 @@ def compile_once(dtype: np.dtype[Any]) -> None:
 def _cache_lock() -> Iterator[None]:
     """Held while this process may write to numba's cache; nothing where that cannot be locked."""
     folder = cast(Any, table_kernel).stats.cache_path
-    try:
-        import fcntl
+    with ExitStack() as held:
+        # Not POSIX, a folder that nobody writes to, or a file system without locks: go on.
+        with suppress(ImportError, OSError):
+            import fcntl
 
-        os.makedirs(folder, exist_ok=True)
-        lock = open(os.path.join(folder, "heatcap.lock"), "w")  # noqa: SIM115 (closed below)
-    except (ImportError, OSError):  # not POSIX, or a folder that nobody writes to
-        yield
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+            os.makedirs(folder, exist_ok=True)
+            lock = held.enter_context(open(os.path.join(folder, "heatcap.lock"), "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
