@@ -287,8 +287,7 @@ def test_a_planted_peak_is_found_within_the_spacing(grid, at):
     found = peaks(step, 2 * bump(np.log(np.maximum(step, 0.5)), at, 0.5))
     assert found.rank.tolist() == [1]
     assert abs(found.step[0] - at) <= found.spacing[0] + 0.03 * at  # a third of the smoothing
-    assert found.step[0] in step
-    assert found.height[0] == pytest.approx(2 / np.sqrt(1 + 0.2**2), rel=0.02)
+    assert found.height[0] == pytest.approx(2, rel=0.025)  # three points
     assert found.found
     assert not found.edge_maximum
     assert not found.at_spike.any()
@@ -306,7 +305,8 @@ def test_peaks_are_ranked_by_height_with_their_prominence():
 def test_rank_goes_by_height_and_not_by_prominence():
     x = np.arange(11.0)
     found = peaks(np.exp(x), np.interp(x, [0, 2, 6, 8, 10], [9, 10, 0, 6, 0]), smoothing=1e-3)
-    assert found.height == pytest.approx([10, 6])
+    # Isolated checkpoints: the parabola through the highest three of each, 9.5, 10, 7.5 and 3, 6, 3.
+    assert found.height == pytest.approx([10 + 1 / 6, 6])
     assert found.prominence == pytest.approx([1, 6])
 
 
@@ -314,7 +314,7 @@ def test_prominence_is_measured_from_the_higher_saddle():
     x = np.arange(9.0)
     curve = np.interp(x, [0, 2, 4, 6, 8], [0.0, 5.0, 3.0, 4.0, 1.0])
     found = peaks(np.exp(x), curve, smoothing=1e-3)
-    assert found.step == pytest.approx(np.exp([2.0, 6.0]))
+    assert found.step == pytest.approx(np.exp([2 + 3 / 14, 6 - 1 / 4]))
     assert found.prominence == pytest.approx([4, 1])  # the record's end at 1 is the higher side
 
 
@@ -558,7 +558,7 @@ def test_dimensions_may_be_missing(obs, events):
 
 
 def test_options_reach_the_peaks(obs):
-    fine = find_events(obs, "heat_capacity", smoothing=0.01, min_prominence=1e-4)
+    fine = find_events(obs, "heat_capacity", smoothing=0.01, min_significance=0)
     assert len(fine.table) > len(find_events(obs, "heat_capacity").table)
     assert fine.settings["smoothing"] == 0.01
     half = obs.copy(deep=True)

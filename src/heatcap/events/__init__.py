@@ -24,15 +24,18 @@ from heatcap.events.accuracy import Onset, memorisation, onset
 from heatcap.events.curves import Peaks, peaks, smooth
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
+from heatcap.events.mirror import MirrorLeak, mirror_leak
 from heatcap.events.result import Events
 
 __all__ = [
     "DEFAULT_OBSERVABLES",
     "Events",
+    "MirrorLeak",
     "Onset",
     "Peaks",
     "find_events",
     "memorisation",
+    "mirror_leak",
     "near_spikes",
     "onset",
     "peaks",

@@ -1,22 +1,23 @@
-"""Peaks of a curve: smoothed at a stated width in ln step, ranked, spikes set apart."""
+"""Peaks of a curve: smoothed at a stated width in ln step, told from scatter, fitted, ranked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import find_peaks
+from scipy.signal import find_peaks, peak_prominences
 
 from heatcap.events._record import Bools, Floats, positive, record, usable
+from heatcap.events._smoother import Smoother, pseudo_residuals
 from heatcap.events.loss import near_spikes
 
-__all__ = ["MIN_PROMINENCE", "SMOOTHING", "Grid", "Peaks", "peaks", "smooth"]
+__all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "peaks", "smooth"]
 
 
 SMOOTHING = 0.1  # standard deviation of the kernel, in ln step
 MIN_PROMINENCE = 0.02  # of the range of the smoothed curve
+MIN_SIGNIFICANCE = 4.5  # standard errors: at most 4 % of structureless curves pass
 MIN_CHECKPOINTS = 5
 
 
@@ -40,19 +41,11 @@ def smooth(step: ArrayLike, curve: ArrayLike, *, width: float = SMOOTHING) -> Fl
     positive(width=width)
     x, values = record(step, curve, "curve")
     out = np.full(np.shape(step), np.nan)
-    out[usable(step, curve)] = _hat(x, width) @ values
+    if x.size:
+        smoother = Smoother.of(x, width)
+        smoothed = smoother.smooth(smoother.mean(values))
+        out[usable(step, curve)] = np.interp(x, smoother.x, smoothed)
     return out
-
-
-def _hat(x: Floats, width: float) -> Floats:
-    """Matrix of the local-linear smoother: smoothed = hat @ curve."""
-    d = x[None, :] - x[:, None]
-    w = np.exp(-0.5 * (d / width) ** 2)
-    s0, s1, s2 = (np.sum(w * d**k, axis=1, keepdims=True) for k in range(3))
-    det = s0 * s2 - s1**2
-    isolated = det <= np.finfo(float).tiny  # all neighbours underflow: the row stands alone
-    hat: Floats = np.where(isolated, w / s0, w * (s2 - d * s1) / np.where(isolated, 1.0, det))
-    return hat
 
 
 @dataclass(frozen=True)
@@ -65,9 +58,16 @@ class Peaks:
     Attributes
     ----------
     step, height : ndarray
-        Checkpoint of the maximum and the smoothed curve there.
+        Vertex of a parabola in ln step through the checkpoints around the maximum; the height with
+        the bias of a noisy, smoothed maximum removed.  At a spike: the checkpoint and its value.
     prominence : ndarray
-        Height above the higher of the two saddles that separate it from higher ground or an end.
+        Height of the smoothed curve above the higher of the two saddles that separate it from
+        higher ground or an end.
+    significance : ndarray
+        Prominence over its standard error from the scatter between neighbouring checkpoints; NaN
+        where there are too few to tell.
+    bias : ndarray
+        What was subtracted from the height of the fit.
     rank : ndarray of int
     at_spike : ndarray of bool
     spacing : ndarray
@@ -76,16 +76,23 @@ class Peaks:
         An end of the record is higher than every interior maximum outside spikes.
     reason : str
         Why there is no peak; empty where there is one.
+    raw_maxima, raw_at_spike : int
+        Maxima of the curve before smoothing that stand out from the scatter, and how many of them
+        coincide with a spike.
     """
 
     step: Floats
     height: Floats
     prominence: Floats
+    significance: Floats
+    bias: Floats
     rank: NDArray[np.int64]
     at_spike: Bools
     spacing: Floats
     edge_maximum: bool
     reason: str = ""
+    raw_maxima: int = 0
+    raw_at_spike: int = 0
 
     @property
     def found(self) -> bool:
@@ -100,13 +107,17 @@ def peaks(
     *,
     smoothing: float = SMOOTHING,
     min_prominence: float = MIN_PROMINENCE,
+    min_significance: float = MIN_SIGNIFICANCE,
 ) -> Peaks:
-    """Interior maxima of a curve smoothed at a stated width, with rank and prominence.
+    """Interior maxima of a curve smoothed at a stated width, fitted, with rank and prominence.
 
     Checkpoints near a marked spike (:func:`near_spikes`) are left out before the curve is smoothed,
-    so that a spike can neither be a peak nor move one.  Maxima that exist only with them are
-    listed as `at_spike`.  Smoothing lowers a peak: one of standard deviation w in ln step by the
-    factor 1 / sqrt(1 + (smoothing / w)^2).
+    so that a spike can neither be a peak nor move one.  The maxima there are listed as `at_spike`.
+
+    A maximum is fitted with a parabola in ln step, under a Gaussian weight half as wide again as
+    the smoothing.  The maximum of a noisy curve lies above the truth, that of a smoothed one below:
+    both biases are measured on copies of the smoothed curve with scatter like the measured one, and
+    removed from the height.  No error is given: the error of a peak comes from other runs.
 
     Parameters
     ----------
@@ -117,12 +128,14 @@ def peaks(
         Standard deviation of the kernel in ln step.
     min_prominence : float
         Smallest prominence of a maximum that is listed, as a share of the smoothed curve's range.
+    min_significance : float
+        Smallest prominence in units of its standard error.
 
     Returns
     -------
     Peaks
         With `reason` where there is no interior peak: too few checkpoints, a maximum at an end, a
-        flat curve.
+        flat curve, nothing that stands out from the scatter.
 
     Raises
     ------
@@ -133,98 +146,126 @@ def peaks(
     record(step, curve, "curve")
     ok = usable(step, curve)
     grid = Grid.of(np.asarray(step, dtype=np.float64)[ok], np.asarray(spike_steps), smoothing)
-    return grid.peaks(np.asarray(curve, dtype=np.float64)[ok], min_prominence)
+    limits = Limits(min_prominence, min_significance)
+    return grid.peaks(np.asarray(curve, dtype=np.float64)[ok], limits)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a maximum must reach to be listed."""
+
+    prominence: float = MIN_PROMINENCE
+    significance: float = MIN_SIGNIFICANCE
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What all curves of one run share: its checkpoints, marked spikes and smoothers."""
+    """What all curves of one run share: its checkpoints, marked spikes and smoother."""
 
     step: Floats
-    x: Floats
-    clean: NDArray[np.intp]  # checkpoints away from spikes
-    smoothing: float
-    hat_clean: Floats
-    hat_all: Floats | None  # None where no checkpoint is near a spike
+    marked: Bools
+    smoother: Smoother | None  # None where too few checkpoints are away from spikes
 
     @classmethod
-    def of(cls, step: Floats, spike_steps: NDArray[Any], smoothing: float) -> Grid:
-        x, marked = np.log(step), near_spikes(step, spike_steps)
-        clean = np.flatnonzero(~marked)
-        hat_all = _hat(x, smoothing) if marked.any() else None
-        return cls(step, x, clean, smoothing, _hat(x[clean], smoothing), hat_all)
+    def of(cls, step: Floats, spike_steps: ArrayLike, smoothing: float) -> Grid:
+        marked = near_spikes(step, spike_steps)
+        clean = np.log(step[~marked])
+        enough = clean.size >= MIN_CHECKPOINTS
+        return cls(step, marked, Smoother.of(clean, smoothing) if enough else None)
 
-    def peaks(self, curve: Floats, min_prominence: float) -> Peaks:
-        if self.clean.size < MIN_CHECKPOINTS:
-            return self._none(curve, min_prominence)
-        smoothed = self.hat_clean @ curve[self.clean]
-        index, prominence = _maxima(smoothed, min_prominence)
-        highest = smoothed[index].max() if index.size else -np.inf
-        edge = bool(max(smoothed[0], smoothed[-1]) >= highest)
-        reason = "" if index.size else _why_none(smoothed)
-        outside = (self.clean[index], smoothed[index], prominence)
-        return self._ranked(
-            outside, self._at_spikes(curve, outside[0], min_prominence), edge, reason
-        )
-
-    def _none(self, curve: Floats, min_prominence: float) -> Peaks:
-        n, near = self.clean.size, self.step.size - self.clean.size
-        empty = (self.clean[:0], np.empty(0), np.empty(0))
-        reason = (
-            f"{n} checkpoints after step 0 and away from spikes, at least {MIN_CHECKPOINTS} needed"
-        )
-        reason += f" ({near} are near a spike)" if near else ""
-        return self._ranked(empty, self._at_spikes(curve, empty[0], min_prominence), False, reason)
-
-    def _at_spikes(
-        self, curve: Floats, outside: NDArray[np.intp], min_prominence: float
-    ) -> tuple[NDArray[np.intp], Floats, Floats]:
-        """Maxima of the whole curve that are near a spike and are none of those outside."""
-        if self.hat_all is None or self.step.size < MIN_CHECKPOINTS:
-            return self.clean[:0], np.empty(0), np.empty(0)
-        smoothed = self.hat_all @ curve
-        index, prominence = _maxima(smoothed, min_prominence)
-        marked = np.setdiff1d(np.arange(self.x.size), self.clean)
-        keep = self._close(index, marked, self.smoothing)
-        keep &= ~self._close(index, outside, 2 * self.smoothing)
-        return index[keep], smoothed[index[keep]], prominence[keep]
-
-    def _close(self, a: NDArray[np.intp], b: NDArray[np.intp], distance: float) -> Bools:
-        """Which of checkpoints a have one of b within a distance in ln step or next to them."""
-        apart = np.abs(self.x[a][:, None] - self.x[b][None, :]) > distance
-        return np.asarray(~(apart & (np.abs(a[:, None] - b[None, :]) > 1)).all(axis=1), dtype=bool)
-
-    def _ranked(
-        self,
-        outside: tuple[NDArray[np.intp], Floats, Floats],
-        at_spike: tuple[NDArray[np.intp], Floats, Floats],
-        edge: bool,
-        reason: str,
-    ) -> Peaks:
-        first, second = np.argsort(-outside[1]), np.argsort(-at_spike[1])
-        index, height, prominence = (
-            np.concatenate([a[first], b[second]]) for a, b in zip(outside, at_spike, strict=True)
-        )
-        gap = np.diff(self.step)
+    def peaks(self, curve: Floats, limits: Limits) -> Peaks:
+        raw = self._raw_maxima(curve, limits)
+        outside, edge, reason = self._outside_spikes(curve[~self.marked], limits)
+        hidden = self._hidden(raw, outside["step"])
+        at_spike = self._at_spikes(curve, raw[self.marked[raw] & ~hidden])
+        n, m = outside["step"].size, at_spike["step"].size
+        step = np.concatenate([outside["step"], at_spike["step"]])
         return Peaks(
-            step=self.step[index],
-            height=height,
-            prominence=prominence,
-            rank=np.concatenate(
-                [np.arange(first.size) + 1, np.arange(second.size) + max(first.size, 1) + 1]
-            ),
-            at_spike=np.arange(index.size) >= first.size,
-            spacing=np.maximum(gap[index - 1], gap[index]) if index.size else np.empty(0),
+            step=step,
+            **{k: np.concatenate([outside[k], at_spike[k]]) for k in outside if k != "step"},
+            rank=np.concatenate([np.arange(n) + 1, np.arange(m) + max(n, 1) + 1]),
+            at_spike=np.arange(n + m) >= n,
+            spacing=self._spacing(step),
             edge_maximum=edge,
             reason=reason,
+            raw_maxima=raw.size,
+            raw_at_spike=int(self.marked[raw].sum()),
         )
 
+    def _outside_spikes(self, curve: Floats, limits: Limits) -> tuple[dict[str, Floats], bool, str]:
+        """Fitted maxima by height, whether an end is higher, and why there is none."""
+        if self.smoother is None:
+            return _columns([]), False, self._too_few()
+        values = self.smoother.mean(curve)
+        smoothed, scatter = self.smoother.smooth(values), self.smoother.scatter(values)
+        index, prominence = _maxima(smoothed, limits.prominence)
+        error = self.smoother.error_of_prominence(scatter, smoothed, index)
+        rows: list[tuple[float, ...]] = []
+        for i, height_above, its_error in zip(index, prominence, error, strict=True):
+            if not height_above < limits.significance * its_error:  # NaN: cannot be told, kept
+                x, height = self.smoother.fit(values, i)
+                bias = self.smoother.bias(smoothed, scatter, i) if its_error > 0 else 0.0
+                significance = height_above / its_error if its_error else np.inf
+                rows.append((np.exp(x), height - bias, height_above, significance, bias))
+        found = _columns(rows)
+        highest = found["height"].max(initial=-np.inf)
+        edge = bool(max(smoothed[0], smoothed[-1]) >= highest)
+        return found, edge, "" if rows else _why_none(smoothed, index.size)
 
-def _maxima(smoothed: Floats, min_prominence: float) -> tuple[NDArray[np.intp], Floats]:
+    def _hidden(self, index: NDArray[np.intp], peaks: Floats) -> Bools:
+        """Which checkpoints belong to a peak that stands without them: it is listed once."""
+        if self.smoother is None or not peaks.size:
+            return np.zeros(index.size, dtype=bool)
+        apart = np.abs(np.log(self.step[index])[:, None] - np.log(peaks))
+        return np.asarray((apart <= 2 * self.smoother.width).any(axis=1))
+
+    def _at_spikes(self, curve: Floats, index: NDArray[np.intp]) -> dict[str, Floats]:
+        """Maxima at marked checkpoints as they stand: a spike is not smoothed and not fitted."""
+        prominence = peak_prominences(curve, index)[0]
+        return _columns(
+            [
+                (self.step[i], curve[i], above, np.nan, 0.0)
+                for i, above in zip(index, prominence, strict=True)
+            ]
+        )
+
+    def _raw_maxima(self, curve: Floats, limits: Limits) -> NDArray[np.intp]:
+        """Maxima before smoothing that rise above the typical scatter by 5 standard errors."""
+        if curve.size < MIN_CHECKPOINTS:
+            return np.empty(0, dtype=np.intp)
+        scatter = 1.4826 * np.median(np.abs(pseudo_residuals(np.log(self.step), curve)))
+        index, prominence = _maxima(curve, limits.prominence)
+        real: NDArray[np.intp] = index[prominence >= 5 * np.sqrt(2) * scatter]
+        return real
+
+    def _too_few(self) -> str:
+        near = int(self.marked.sum())
+        reason = f"{self.step.size - near} checkpoints after step 0 and away from spikes,"
+        reason += f" at least {MIN_CHECKPOINTS} needed"
+        return reason + (f" ({near} are near a spike)" if near else "")
+
+    def _spacing(self, at: Floats) -> Floats:
+        """The larger of the gaps beside the checkpoint next to a position, in steps."""
+        if not at.size:
+            return np.empty(0)
+        gap = np.diff(self.step)
+        nearest = np.abs(np.log(self.step) - np.log(at)[:, None]).argmin(axis=1)
+        nearest = nearest.clip(1, self.step.size - 2)
+        return np.asarray(np.maximum(gap[nearest - 1], gap[nearest]))
+
+
+def _columns(rows: list[tuple[float, ...]]) -> dict[str, Floats]:
+    """Rows of step, height, prominence, significance and bias as columns, highest first."""
+    table = np.array(sorted(rows, key=lambda row: -row[1]), dtype=np.float64).reshape(-1, 5)
+    names = ("step", "height", "prominence", "significance", "bias")
+    return dict(zip(names, table.T, strict=True))
+
+
+def _maxima(curve: Floats, min_prominence: float) -> tuple[NDArray[np.intp], Floats]:
     """Interior local maxima and their prominences; none in a curve that is flat to rounding."""
-    if _flat(smoothed):
+    if _flat(curve):
         return np.empty(0, dtype=np.intp), np.empty(0)
-    index, found = find_peaks(smoothed, prominence=min_prominence * np.ptp(smoothed))
+    index, found = find_peaks(curve, prominence=min_prominence * np.ptp(curve))
     return index.astype(np.intp), np.asarray(found["prominences"], dtype=np.float64)
 
 
@@ -232,8 +273,10 @@ def _flat(smoothed: Floats) -> bool:
     return bool(np.ptp(smoothed) <= 1e-9 * np.abs(smoothed).max())
 
 
-def _why_none(smoothed: Floats) -> str:
+def _why_none(smoothed: Floats, maxima: int) -> str:
     if _flat(smoothed):
         return "the curve is flat"
+    if maxima:
+        return f"no maximum stands out from the scatter between checkpoints ({maxima} do not)"
     end = "first" if smoothed[0] >= smoothed[-1] else "last"
     return f"no interior maximum: the curve is highest at its {end} checkpoint"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from heatcap.events._record import Floats, positive, usable
 from heatcap.events.accuracy import memorisation, onset
-from heatcap.events.curves import MIN_PROMINENCE, SMOOTHING, Grid, Peaks
+from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
 from heatcap.events.loss import near_spikes, spikes
+from heatcap.events.mirror import mirror_leak
 from heatcap.events.result import Events
 
 __all__ = ["DEFAULT_OBSERVABLES", "find_events"]
@@ -32,7 +33,8 @@ SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
 ORDER = (
     *("observable", "layer", "head", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
     *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
-    *("reason", "edge_maximum", "peak_step_spacing", "onset_metric", "message"),
+    *("place", "reason", "edge_maximum", "peak_step_spacing", "significance", "height_bias"),
+    *("onset_metric", "message"),
 )
 OF_RUN = ("memorisation_step", "onset_step", "censored", "last_step", "onset_metric", "message")
 OF_PEAK = tuple(name for name in ORDER if name not in OF_RUN)
@@ -43,6 +45,7 @@ def find_events(
     *observables: str,
     smoothing: float = SMOOTHING,
     min_prominence: float = MIN_PROMINENCE,
+    min_significance: float = MIN_SIGNIFICANCE,
     query: int = -1,
     inputs: str = "all",
 ) -> Events:
@@ -59,6 +62,9 @@ def find_events(
         Standard deviation of the smoothing kernel in ln step.
     min_prominence : float
         Smallest prominence of a listed maximum, as a share of the smoothed curve's range.
+    min_significance : float
+        Smallest prominence of a listed maximum in units of its standard error, as the scatter
+        between neighbouring checkpoints has it.
     query : int
         Index of the query (not its position); the last by default.
     inputs : str
@@ -79,19 +85,27 @@ def find_events(
     runs, spike_steps = _timelines(obs)
     steps = obs["step"].transpose("run", "checkpoint").to_numpy().astype(np.float64)
     _mark_shares(runs, steps, spike_steps)
+    limits = Limits(min_prominence, min_significance)
     rows: list[dict[str, Any]] = []
+    of_curves: list[dict[str, Any]] = []
     for r, run in enumerate(runs.to_dict("records")):
         grids: dict[bytes, Grid] = {}
         for name, values in curves.items():
             for (i, j), _ in np.ndenumerate(values[r, 0]):
-                found = _of_curve(
-                    steps[r], values[r, :, i, j], spike_steps[r], grids, smoothing, min_prominence
-                )
+                curve = values[r, :, i, j]
+                found = _of_curve(steps[r], curve, spike_steps[r], grids, smoothing, limits)
                 place = {"observable": name, "layer": layers[i], "head": heads[j]}
                 rows.extend(place | event for event in _event_rows(run, found))
-    settings = {"smoothing": smoothing, "min_prominence": min_prominence, "query": query}
+                of_curves.append({"run": run["run"]} | place | _curve_row(found))
+    settings = {
+        "smoothing": smoothing,
+        "min_prominence": min_prominence,
+        "min_significance": min_significance,
+        "query": query,
+        "inputs": inputs,
+    }
     marked = dict(zip(runs["run"], spike_steps, strict=True))
-    return Events(_table(rows, runs), runs, marked, settings | {"inputs": inputs})
+    return Events(_table(rows, runs), runs, pd.DataFrame(of_curves), marked, settings)
 
 
 def _of_curve(
@@ -100,14 +114,14 @@ def _of_curve(
     spike_steps: Floats,
     grids: dict[bytes, Grid],
     smoothing: float,
-    min_prominence: float,
+    limits: Limits,
 ) -> Peaks:
     """Peaks of one curve; the smoothers of a run are made once for all its curves."""
     ok = usable(step, curve)
     key = ok.tobytes()
     if key not in grids:
         grids[key] = Grid.of(step[ok], spike_steps, smoothing)
-    return grids[key].peaks(curve[ok], min_prominence)
+    return grids[key].peaks(curve[ok], limits)
 
 
 def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
@@ -123,9 +137,30 @@ def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
             "at_spike": bool(found.at_spike[k]),
             "lead_steps": run["onset_step"] - found.step[k],
             "status": "interior maximum" if found.edge_maximum else "peak",
+            "place": _place(found.step[k], run["memorisation_step"], run["onset_step"]),
             "reason": "",
             "peak_step_spacing": found.spacing[k],
+            "significance": found.significance[k],
+            "height_bias": found.bias[k],
         }
+
+
+def _place(step: float, memorisation: float, onset: float) -> str:
+    """Where a step lies in the life of a run."""
+    if step <= memorisation or np.isnan(memorisation):
+        return "before memorisation"
+    if np.isnan(onset):
+        return "after memorisation"
+    return "before onset" if step <= onset else "after onset"
+
+
+def _curve_row(found: Peaks) -> dict[str, Any]:
+    return {
+        "maxima": found.raw_maxima,
+        "maxima_at_spike": found.raw_at_spike,
+        "edge_maximum": found.edge_maximum,
+        "reason": found.reason,
+    }
 
 
 def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
@@ -201,7 +236,8 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
     rows, spike_steps = [], []
     for r, run in enumerate(ids):
         try:
-            row, found = _timeline({name: values[r] for name, values in columns.items()})
+            of_run = {name: values[r] for name, values in columns.items()}
+            row, found = _timeline(of_run, _sweep(obs, r))
         except ValueError as error:
             raise ValueError(f"run {run}: {error}") from None
         rows.append({"run": run} | _sweep(obs, r) | row)
@@ -215,12 +251,22 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
     return table, spike_steps
 
 
-def _timeline(metrics: dict[str, NDArray[Any]]) -> tuple[dict[str, Any], Floats]:
+def _timeline(
+    metrics: dict[str, NDArray[Any]], sweep: dict[str, Any]
+) -> tuple[dict[str, Any], Floats]:
     step = metrics["metric_step"]
     memorised = memorisation(step, metrics["train_accuracy"])
     mirror_free = bool(usable(step, metrics["mirror_free_accuracy"]).any())
     metric = "mirror_free_accuracy" if mirror_free else "test_accuracy"
     start = onset(step, metrics[metric], memorised)
+    leak = mirror_leak(
+        step,
+        metrics["test_accuracy"],
+        metrics["mirror_free_accuracy"],
+        memorised,
+        start.step,
+        fraction=float(sweep.get("fraction", np.nan)),
+    )
     marked = spikes(step, metrics["train_loss"])
     row = {
         "memorisation_step": memorised,
@@ -231,6 +277,9 @@ def _timeline(metrics: dict[str, NDArray[Any]]) -> tuple[dict[str, Any], Floats]
         "last_step": start.last_step,
         "onset_metric": metric,
         "message": start.message,
+        "plateau": leak.plateau,
+        "mirror_leak": leak.found,
+        "mirror_message": leak.message,
         "spikes": int(np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1)),
     }
     return row, np.asarray(step, dtype=np.float64)[marked]

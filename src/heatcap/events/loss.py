@@ -9,12 +9,15 @@ from heatcap.events._record import Bools, Floats, positive, record, usable
 
 __all__ = ["near_spikes", "spikes"]
 
+FOOT = 2.0  # times the running median: where a spike begins and ends
+
 
 def spikes(
     step: ArrayLike, train_loss: ArrayLike, *, factor: float = 5.0, width: float = 0.2
 ) -> Bools:
     """Rows at which the training loss exceeds `factor` times its running median.
 
+    A spike goes on, before and after, for as long as the loss stays above twice its running median.
     The running median is taken over at most 31 rows spread evenly over a window of `width` in ln
     step (never fewer than 3 rows on a side) with *equally many rows before and after*: a loss that
     only falls is its own running median, at any speed and on any grid, and is never marked.  The
@@ -40,8 +43,16 @@ def spikes(
     positive(factor=factor, width=width)
     x, loss = record(step, train_loss, "train_loss")
     marked = np.zeros(np.shape(step), dtype=bool)
-    marked[usable(step, train_loss)] = loss > factor * _running_median(x, loss, width)
+    excess = loss / factor, loss / min(factor, FOOT)
+    median = _running_median(x, loss, width)
+    marked[usable(step, train_loss)] = _around(excess[0] > median, excess[1] > median)
     return marked
+
+
+def _around(top: Bools, foot: Bools) -> Bools:
+    """Rows of the foot that hang together with a row of the top."""
+    piece = np.cumsum(np.diff(foot, prepend=False))  # odd numbers number the pieces of the foot
+    return np.asarray(foot & np.isin(piece, piece[top]))
 
 
 def _running_median(x: Floats, y: Floats, width: float, side: int = 3, points: int = 31) -> Floats:

@@ -28,6 +28,9 @@ class Events:
     runs : DataFrame
         One row per run: memorisation, baseline, final value, onset, censored, spikes and their
         share of the checkpoints, and `group`: "none", or the control that the run is.
+    curves : DataFrame
+        One row per curve: how many maxima stand out before smoothing (`maxima`), how many of them
+        coincide with a spike, whether an end is higher, and why there is no peak.
     spike_steps : dict
         Steps of the marked rows of the loss, per run.
     settings : dict
@@ -36,6 +39,7 @@ class Events:
 
     table: pd.DataFrame
     runs: pd.DataFrame
+    curves: pd.DataFrame
     spike_steps: dict[Any, NDArray[np.float64]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
