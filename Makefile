@@ -17,7 +17,8 @@ demo: $(VENV)/analysis
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc -o out/evolution.pdf
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group random_labels -o out/random_labels.pdf
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group weight_decay_0 -o out/weight_decay_0.pdf
-	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv
+	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv --json out/audit.json
+	$(BIN)/heatcap figure leads $(DATA)/observables.nc -o out/leads.pdf
 
 test: $(VENV)/everything
 	$(BIN)/coverage erase

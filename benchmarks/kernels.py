@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """(read + observe) / read on one thread: run file to heat capacities, data in the page cache.
 
     python benchmarks/kernels.py [--megabytes 200] [--rounds 7]

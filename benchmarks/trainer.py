@@ -7,8 +7,6 @@ show what that costs, in float32.  Time is processor time of the one thread, the
 short stretches, because other processes only ever add to it; the median stands beside it.
 """
 
-# ruff: noqa: T201
-
 from __future__ import annotations
 
 import argparse

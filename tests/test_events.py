@@ -305,7 +305,7 @@ def test_peaks_are_ranked_by_height_with_their_prominence():
 def test_rank_goes_by_height_and_not_by_prominence():
     x = np.arange(11.0)
     found = peaks(np.exp(x), np.interp(x, [0, 2, 6, 8, 10], [9, 10, 0, 6, 0]), smoothing=1e-3)
-    # Isolated checkpoints: the parabola through the highest three of each, 9.5, 10, 7.5 and 3, 6, 3.
+    # Isolated checkpoints: parabolas through 9.5, 10, 7.5 and through 3, 6, 3.
     assert found.height == pytest.approx([10 + 1 / 6, 6])
     assert found.prominence == pytest.approx([1, 6])
 

@@ -15,42 +15,61 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from heatcap.audit import Audit, audit_leads
     from heatcap.ensemble import canonical, heat_capacities, heat_capacity_bound
-    from heatcap.events import Events, find_events
+    from heatcap.events import Events, find_events, peaks_by_size
     from heatcap.observables import load, observe, save
+    from heatcap.resampling import Estimate, bootstrap, gamma_method, jackknife
     from heatcap.runfile import RunFileError, Runs, RunWriter, open_run, open_runs
+    from heatcap.scalars import read_scalars
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Audit": "audit",
+    "Estimate": "resampling",
     "Events": "events",
     "RunFileError": "runfile",
     "RunWriter": "runfile",
     "Runs": "runfile",
+    "audit_leads": "audit",
+    "bootstrap": "resampling",
     "canonical": "ensemble",
     "find_events": "events",
+    "gamma_method": "resampling",
     "heat_capacities": "ensemble",
     "heat_capacity_bound": "ensemble",
+    "jackknife": "resampling",
     "load": "observables",
     "observe": "observables",
     "open_run": "runfile",
     "open_runs": "runfile",
+    "peaks_by_size": "events",
+    "read_scalars": "scalars",
     "save": "observables",
 }
 
 __all__ = [
+    "Audit",
+    "Estimate",
     "Events",
     "RunFileError",
     "RunWriter",
     "Runs",
+    "audit_leads",
+    "bootstrap",
     "canonical",
     "find_events",
+    "gamma_method",
     "heat_capacities",
     "heat_capacity_bound",
+    "jackknife",
     "load",
     "observe",
     "open_run",
     "open_runs",
+    "peaks_by_size",
+    "read_scalars",
     "save",
 ]
 

@@ -34,6 +34,17 @@ figure_app = typer.Typer(help="Draw a figure from observables (PDF and PNG).", n
 app.add_typer(figure_app, name="figure")
 
 RunPaths = Annotated[list[Path], typer.Argument(help="Run files, or folders that hold them.")]
+RecordPaths = Annotated[
+    list[Path],
+    typer.Argument(help="OBS.nc from `heatcap observe`, or tables of scalars (CSV, Parquet)."),
+]
+ColumnsOption = Annotated[
+    str,
+    typer.Option(
+        help="What the columns of tables mean: step=epoch,train_loss=loss,train_accuracy=acc,"
+        "test_accuracy=val_acc,observable=cv (meaning=column; observable may be repeated)."
+    ),
+]
 ObsPath = Annotated[Path, typer.Argument(help="Observables (OBS.nc) from `heatcap observe`.")]
 FigurePath = Annotated[Path, typer.Option("-o", "--output", help="FIG.pdf; a PNG comes with it.")]
 Smoothing = Annotated[
@@ -163,23 +174,33 @@ def observe(
 
 @app.command()
 def events(
-    obs: ObsPath,
+    records: RecordPaths,
     output: Annotated[Path, typer.Option("-o", "--output", help="EVENTS.csv to write.")],
     observable: Annotated[
         list[str] | None, typer.Option(help="Observable to search; repeat for several.")
     ] = None,
     smoothing: Smoothing = 0.1,
+    columns: ColumnsOption = "",
+    json: Annotated[
+        Path | None, typer.Option("--json", help="AUDIT.json: hold the leads against their nulls.")
+    ] = None,
 ) -> None:
-    """Find memorisation, onset of generalisation, peaks, spikes and leads."""
+    """Find memorisation, onset of generalisation, peaks, spikes and leads; audit the leads."""
+    from heatcap.audit import audit_leads
     from heatcap.events import find_events
-    from heatcap.observables import load
 
     with _plain_errors():
-        found = find_events(load(obs), *(observable or ()), smoothing=smoothing)
+        obs, problems = _records(records, columns)
+        found = find_events(obs, *(observable or ()), smoothing=smoothing)
         found.to_csv(output)
         sizes = ((len(found.table), "row"), (len(found.runs), "run"))
         typer.echo(f"{output}: " + ", ".join(f"{n} {_plural(word, n)}" for n, word in sizes))
         typer.echo(found.summary())
+        if json is not None:
+            audit = audit_leads(obs, found)
+            _write_json(json, audit.to_dict() | {"problems": problems}, records)
+            typer.echo(f"\n{json}\n{audit.summary()}")
+    _fail_if(obs.attrs.get("left_out", 0) > 0)
 
 
 @figure_app.command()
@@ -202,6 +223,28 @@ def evolution(
 
 
 @figure_app.command()
+def leads(
+    records: RecordPaths,
+    output: FigurePath,
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Observable to draw; repeat for several.")
+    ] = None,
+    smoothing: Smoothing = 0.1,
+    columns: ColumnsOption = "",
+) -> None:
+    """Leads per size with the nulls beside them, and a sentence of conclusion."""
+    from heatcap.audit import audit_leads
+    from heatcap.events import find_events
+    from heatcap.figures import leads as draw
+
+    with _plain_errors():
+        obs, _ = _records(records, columns)
+        found = find_events(obs, smoothing=smoothing)
+        _save(draw(audit_leads(obs, found), found, observables=observable), output)
+    _fail_if(obs.attrs.get("left_out", 0) > 0)
+
+
+@figure_app.command()
 def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "none") -> None:
     """C(T): the quenched temperature scan at successive checkpoints."""
     from heatcap.figures import scan as draw
@@ -210,6 +253,56 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
     with _plain_errors():
         table = load(obs)
         _save(draw(table, sizes=_numbers("--sizes", sizes) or None, group=group), output)
+
+
+def _records(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
+    """Observables, or tables of scalars brought into their form, and what was wrong with some."""
+    from heatcap.observables import load
+    from heatcap.scalars import is_table, parse_columns, read_scalars
+
+    tables = [path for path in paths if is_table(path)]
+    if not tables and len(paths) == 1:
+        if columns:
+            raise typer.BadParameter(
+                f"is for tables (CSV, Parquet), got {paths[0]}", param_hint="--columns"
+            )
+        return load(paths[0]), []
+    if len(tables) < len(paths):
+        other = next(path for path in paths if path not in tables)
+        raise typer.BadParameter(f"expected one OBS.nc or tables (CSV, Parquet), got {other} too")
+    if not columns:
+        raise typer.BadParameter(
+            "tables need it, for example step=epoch,train_accuracy=acc,test_accuracy=val_acc,"
+            "observable=cv",
+            param_hint="--columns",
+        )
+    try:
+        meaning = parse_columns(columns)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--columns") from None
+    problems: list[str] = []
+    return read_scalars(tables, meaning, problems=problems), problems
+
+
+def _write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
+    """JSON with the command, the versions and the checksums of what was read; whole or not."""
+    import json
+    import platform
+    from importlib.metadata import version
+
+    from heatcap import __version__
+    from heatcap.runfile import checksum
+
+    names = ("numpy", "scipy", "pandas", "xarray", "statsmodels")
+    content = content | {
+        "command": _command(),
+        "versions": {"heatcap": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in names},
+        "inputs": {str(p): checksum(p) for p in inputs if p.is_file()},
+    }
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    part.replace(path)
 
 
 def bound_notes(table: xr.Dataset) -> list[str]:

@@ -21,24 +21,32 @@ Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of
 """
 
 from heatcap.events.accuracy import Onset, memorisation, onset
-from heatcap.events.curves import Peaks, peaks, smooth
+from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
+from heatcap.events.estimates import PeaksBySize, peaks_by_size
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import MirrorLeak, mirror_leak
 from heatcap.events.result import Events
+from heatcap.events.survival import OnsetSurvival, onset_survival, sizes_of
 
 __all__ = [
     "DEFAULT_OBSERVABLES",
+    "SMOOTHING",
     "Events",
     "MirrorLeak",
     "Onset",
+    "OnsetSurvival",
     "Peaks",
+    "PeaksBySize",
     "find_events",
     "memorisation",
     "mirror_leak",
     "near_spikes",
     "onset",
+    "onset_survival",
     "peaks",
+    "peaks_by_size",
+    "sizes_of",
     "smooth",
     "spikes",
 ]

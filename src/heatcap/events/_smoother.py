@@ -82,6 +82,14 @@ class Smoother:
         variance = self.hat**2 @ scatter**2
         return np.sqrt(variance[peaks] + variance[saddle])
 
+    def rises_to_its_end(self, smoothed: Floats, scatter: Floats, significance: float) -> bool:
+        """Whether the record ends at its highest, and by more than scatter."""
+        lowest = int(smoothed.argmin())
+        variance = self.hat[[lowest, -1]] ** 2 @ scatter**2
+        rise = smoothed[-1] - smoothed[lowest]
+        real = not rise < significance * np.sqrt(variance.sum())  # NaN: cannot be told
+        return bool(smoothed[-1] >= smoothed.max() and real)
+
     def fit(self, values: Floats, peak: int) -> tuple[float, float]:
         """ln step and height of the vertex of the local parabola at a maximum."""
         at = np.array([peak])

@@ -74,6 +74,8 @@ class Peaks:
         The larger gap to a neighbouring checkpoint, in steps: the position is no sharper.
     edge_maximum : bool
         An end of the record is higher than every interior maximum outside spikes.
+    rising : bool
+        The record ends at its highest, by more than scatter: a peak may be yet to come.
     reason : str
         Why there is no peak; empty where there is one.
     raw_maxima, raw_at_spike : int
@@ -90,6 +92,7 @@ class Peaks:
     at_spike: Bools
     spacing: Floats
     edge_maximum: bool
+    rising: bool = False
     reason: str = ""
     raw_maxima: int = 0
     raw_at_spike: int = 0
@@ -175,7 +178,7 @@ class Grid:
 
     def peaks(self, curve: Floats, limits: Limits) -> Peaks:
         raw = self._raw_maxima(curve, limits)
-        outside, edge, reason = self._outside_spikes(curve[~self.marked], limits)
+        outside, ends, reason = self._outside_spikes(curve[~self.marked], limits)
         hidden = self._hidden(raw, outside["step"])
         at_spike = self._at_spikes(curve, raw[self.marked[raw] & ~hidden])
         n, m = outside["step"].size, at_spike["step"].size
@@ -186,16 +189,19 @@ class Grid:
             rank=np.concatenate([np.arange(n) + 1, np.arange(m) + max(n, 1) + 1]),
             at_spike=np.arange(n + m) >= n,
             spacing=self._spacing(step),
-            edge_maximum=edge,
+            edge_maximum=ends[0],
+            rising=ends[1],
             reason=reason,
             raw_maxima=raw.size,
             raw_at_spike=int(self.marked[raw].sum()),
         )
 
-    def _outside_spikes(self, curve: Floats, limits: Limits) -> tuple[dict[str, Floats], bool, str]:
+    def _outside_spikes(
+        self, curve: Floats, limits: Limits
+    ) -> tuple[dict[str, Floats], tuple[bool, bool], str]:
         """Fitted maxima by height, whether an end is higher, and why there is none."""
         if self.smoother is None:
-            return _columns([]), False, self._too_few()
+            return _columns([]), (False, False), self._too_few()
         values = self.smoother.mean(curve)
         smoothed, scatter = self.smoother.smooth(values), self.smoother.scatter(values)
         index, prominence = _maxima(smoothed, limits.prominence)
@@ -209,8 +215,10 @@ class Grid:
                 rows.append((np.exp(x), height - bias, height_above, significance, bias))
         found = _columns(rows)
         highest = found["height"].max(initial=-np.inf)
-        edge = bool(max(smoothed[0], smoothed[-1]) >= highest)
-        return found, edge, "" if rows else _why_none(smoothed, index.size)
+        rising = not _flat(smoothed) and bool(smoothed[-1] >= highest)
+        rising &= self.smoother.rises_to_its_end(smoothed, scatter, limits.significance)
+        ends = bool(max(smoothed[0], smoothed[-1]) >= highest), rising
+        return found, ends, "" if rows else _why_none(smoothed, index.size)
 
     def _hidden(self, index: NDArray[np.intp], peaks: Floats) -> Bools:
         """Which checkpoints belong to a peak that stands without them: it is listed once."""

@@ -57,7 +57,8 @@ def find_events(
         Observables of all runs, padded with NaN; coordinates `step` (run, checkpoint) and
         `metric_step` (run, metric).  Any of `layer`, `head`, `query`, `inputs` may be absent.
     *observables : str
-        Names; those of the six heat capacities that `obs` has, if none is given.
+        Names; if none is given, those of the six heat capacities that `obs` has, or, without
+        any, every variable (run, checkpoint).
     smoothing : float
         Standard deviation of the smoothing kernel in ln step.
     min_prominence : float
@@ -159,6 +160,7 @@ def _curve_row(found: Peaks) -> dict[str, Any]:
         "maxima": found.raw_maxima,
         "maxima_at_spike": found.raw_at_spike,
         "edge_maximum": found.edge_maximum,
+        "rising": found.rising,
         "reason": found.reason,
     }
 
@@ -174,6 +176,7 @@ def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
 
 def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     names = list(observables) or [name for name in DEFAULT_OBSERVABLES if name in obs]
+    names = names or [str(n) for n in obs.data_vars if set(obs[n].dims) == {"run", "checkpoint"}]
     missing = [name for name in names if name not in obs]
     if missing or not names:
         wanted = ", ".join(missing) or "any of " + ", ".join(DEFAULT_OBSERVABLES)

@@ -30,7 +30,8 @@ class Events:
         share of the checkpoints, and `group`: "none", or the control that the run is.
     curves : DataFrame
         One row per curve: how many maxima stand out before smoothing (`maxima`), how many of them
-        coincide with a spike, whether an end is higher, and why there is no peak.
+        coincide with a spike, whether an end is higher (`edge_maximum`), whether the record ends
+        while the curve is `rising` to its highest, and why there is no peak.
     spike_steps : dict
         Steps of the marked rows of the loss, per run.
     settings : dict

@@ -8,7 +8,8 @@ share a panel differ in style as well.
 """
 
 from heatcap.figures.evolution import evolution
+from heatcap.figures.leads import leads
 from heatcap.figures.save import save
 from heatcap.figures.scan import scan
 
-__all__ = ["evolution", "save", "scan"]
+__all__ = ["evolution", "leads", "save", "scan"]

@@ -1,0 +1,366 @@
+"""How often the audit finds a lead where there is none, and where there is one.
+
+    python benchmarks/false_alarms_and_power.py [--replicates 1000]
+
+prints the tables of docs/verification.md.  Times of events are planted without curves, so that
+thousands of experiments can be judged; the last table goes through curves and peak finding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from heatcap.audit import clock, lead_table, max_statistic, precedes, records_of
+from heatcap.audit.conclusion import order_of
+from heatcap.events import find_events, peaks
+
+Floats = NDArray[np.float64]
+
+START, END = 1.0, 3000.0  # first and last step of every planted record
+
+
+@dataclass(frozen=True)
+class Times:
+    """When the events of some runs take place, in steps, and the sizes of the runs."""
+
+    peak: Floats
+    onset: Floats
+    memorisation: Floats
+    size: Floats
+
+
+def lognormal(rng: np.random.Generator, middle: float, spread: float, n: int) -> Floats:
+    return middle * np.exp(spread * rng.normal(size=n))
+
+
+def same_distribution(rng: np.random.Generator, n: int = 10) -> Times:
+    """Peak and onset drawn apart from one distribution."""
+    size = np.zeros(n)
+    return Times(
+        lognormal(rng, 900, 0.4, n), lognormal(rng, 900, 0.4, n), lognormal(rng, 100, 0.2, n), size
+    )
+
+
+def random_step(rng: np.random.Generator, n: int = 10) -> Times:
+    """A peak anywhere in the record, evenly in steps; onsets in its last part."""
+    peak = rng.uniform(2, END - 1, n)
+    return Times(peak, lognormal(rng, 2200, 0.1, n), lognormal(rng, 100, 0.2, n), np.zeros(n))
+
+
+def random_ln_step(rng: np.random.Generator, n: int = 10) -> Times:
+    """A peak anywhere in the record, evenly in ln step: nearly always before the onset."""
+    peak = np.exp(rng.uniform(np.log(2), np.log(END - 1), n))
+    return Times(peak, lognormal(rng, 900, 0.3, n), lognormal(rng, 100, 0.2, n), np.zeros(n))
+
+
+def memorisation_clock(rng: np.random.Generator, n: int = 10) -> Times:
+    """A peak tied to memorisation; the onset comes later and goes its own way."""
+    memorisation = lognormal(rng, 100, 0.3, n)
+    peak = 1.4 * memorisation * np.exp(0.1 * rng.normal(size=n))
+    return Times(peak, lognormal(rng, 900, 0.3, n), memorisation, np.zeros(n))
+
+
+def own_clock(rng: np.random.Generator, n: int = 10) -> Times:
+    """A peak at a step of its own, such as a schedule sets it; the onset always later."""
+    return Times(
+        lognormal(rng, 300, 0.15, n),
+        lognormal(rng, 1000, 0.3, n),
+        lognormal(rng, 100, 0.3, n),
+        np.zeros(n),
+    )
+
+
+def sizes_go_their_own_way(rng: np.random.Generator, n: int = 3) -> Times:
+    """Ten sizes with three runs each: peak and onset depend on the size, apart from each other."""
+    levels = np.repeat(rng.normal(size=(3, 10)), n, axis=1)
+    size = np.repeat(np.arange(10.0), n)
+    peak, onset, memorisation = np.exp(0.4 * levels + 0.1 * rng.normal(size=levels.shape))
+    return Times(900 * peak, 900 * onset, 100 * memorisation, size)
+
+
+def planted_lead(
+    rng: np.random.Generator, n: int = 10, errors: float = 2.0, spread: float = 0.25
+) -> Times:
+    """ln(onset / peak) is Gaussian, its mean `errors` standard deviations above 0."""
+    onset = lognormal(rng, 900, 0.3, n)
+    lead = spread * (errors + rng.normal(size=n))
+    return Times(onset * np.exp(-lead), onset, lognormal(rng, 100, 0.2, n), np.zeros(n))
+
+
+def planted_sweep(rng: np.random.Generator, n: int = 3) -> Times:
+    """A lead of two standard deviations at ten sizes whose onsets differ, three runs each."""
+    size = np.repeat(np.arange(10.0), n)
+    onset = 400 * np.exp(0.1 * size + 0.3 * rng.normal(size=size.size))
+    lead = 0.25 * (2 + rng.normal(size=size.size))
+    memorisation = lognormal(rng, 100, 0.2, size.size)
+    return Times(onset * np.exp(-lead), onset, memorisation, size)
+
+
+UNRELATED = (
+    same_distribution,
+    random_step,
+    random_ln_step,
+    memorisation_clock,
+    own_clock,
+    sizes_go_their_own_way,
+)
+RELATED = (planted_lead, planted_sweep)
+
+
+def table_of(times: Times, spacing: float = 0.01) -> pd.DataFrame:
+    """The table of leads that the audit works on."""
+    lead = times.onset - times.peak
+    table = pd.DataFrame(
+        {
+            "run": np.arange(times.peak.size),
+            "size": times.size,
+            "peak_step": times.peak,
+            "onset_step": times.onset,
+            "memorisation_step": times.memorisation,
+            "spacing": spacing * times.peak,
+            "lead": lead,
+            "log_lead": np.log(times.onset / times.peak),
+        }
+    )
+    close = np.abs(lead) <= table["spacing"]
+    table["order"] = np.select([close, lead > 0], ["unresolved", "first"], "later")
+    return table
+
+
+@dataclass(frozen=True)
+class Verdict:
+    order: str
+    follows: str
+    pairing_p: float
+
+
+def judge(times: Times, rng: np.random.Generator, permutations: int = 199) -> Verdict:
+    """What the audit says of planted times, one observable looked at."""
+    table = table_of(times)
+    records = dict.fromkeys(table["run"], (START, END))
+    p = precedes(table, records, rng=rng)
+    pairing = max_statistic(
+        np.log(times.peak)[None, :],
+        np.log(times.onset),
+        times.size,
+        rng=rng,
+        permutations=permutations,
+    )
+    return Verdict(order_of(p, p.sign_p), clock(table).follows, float(pairing[0]))
+
+
+def verdicts(
+    scenario: Callable[[np.random.Generator], Times], replicates: int, seed: int = 0
+) -> list[Verdict]:
+    rng = np.random.default_rng(seed)
+    return [judge(scenario(rng), rng) for _ in range(replicates)]
+
+
+def rates(found: list[Verdict]) -> dict[str, float]:
+    """Shares of the experiments in which each claim is made."""
+    return {
+        "first": float(np.mean([v.order == "first" for v in found])),
+        "later": float(np.mean([v.order == "later" for v in found])),
+        "onset": float(np.mean([v.follows in ("onset", "both") for v in found])),
+        "memorisation": float(np.mean([v.follows == "memorisation" for v in found])),
+        "first and onset": float(
+            np.mean([v.order == "first" and v.follows == "onset" for v in found])
+        ),
+        "pairing": float(np.mean([v.pairing_p < 0.05 for v in found])),
+    }
+
+
+def planted_curves(
+    rng: np.random.Generator, lead: float, spread: float, runs: int = 10, noise: float = 0.05
+) -> xr.Dataset:
+    """Curves with a peak a planted ln lead before the onset; a lead of NaN: at a random ln step."""
+    step = np.unique(np.rint(np.geomspace(START, END, 140)))
+    metric_step = np.unique(np.rint(np.r_[np.geomspace(1, 200, 80), np.linspace(200, END, 300)]))
+    x, m = np.log(step), np.log(metric_step)
+    curves, train, test = [], [], []
+    for _ in range(runs):
+        onset = np.log(900) + 0.25 * rng.normal()
+        peak = (
+            onset - lead + spread * rng.normal()
+            if np.isfinite(lead)
+            else rng.uniform(5, np.log(END))
+        )
+        curves.append(np.exp(-0.5 * ((x - peak) / 0.35) ** 2) + noise * rng.normal(size=x.size))
+        train.append(np.clip(0.99 + 0.6 * (m - np.log(100) - 0.2 * rng.normal()), 0.01, 1))
+        test.append(0.01 + 0.98 / (1 + np.exp(-(m - onset) / 0.1)))
+    return xr.Dataset(
+        {
+            "planted": (("run", "checkpoint"), np.array(curves)),
+            "train_accuracy": (("run", "metric"), np.array(train)),
+            "test_accuracy": (("run", "metric"), np.array(test)),
+        },
+        {
+            "run": np.arange(runs),
+            "step": (("run", "checkpoint"), np.tile(step, (runs, 1))),
+            "metric_step": (("run", "metric"), np.tile(metric_step, (runs, 1))),
+        },
+    )
+
+
+def judged_curves(obs: xr.Dataset, rng: np.random.Generator) -> str:
+    """The order that is claimed after peaks and onsets have been found in curves."""
+    table = lead_table(find_events(obs), "planted", 0)
+    p = precedes(table, records_of(obs), rng=rng)
+    return order_of(p, p.sign_p)
+
+
+def order_table(replicates: int) -> str:
+    lines = [
+        "| planted | runs | claimed: peak first | peak later | time follows the onset "
+        "| follows memorisation | both first and onset | pairing p < .05 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for scenario in (*UNRELATED, *RELATED):
+        said(scenario.__name__)
+        shares = rates(verdicts(scenario, replicates))
+        n = scenario(np.random.default_rng(0)).peak.size
+        name = scenario.__name__.replace("_", " ")
+        cells = " | ".join(f"{share:.3f}" for share in shares.values())
+        lines.append(f"| {name} | {n} | {cells} |")
+    return "\n".join(lines)
+
+
+def power_table(replicates: int) -> str:
+    lines = ["| lead / standard deviation | 6 runs | 10 runs | 20 runs |", "|---|---|---|---|"]
+    for errors in (0.5, 1.0, 1.5, 2.0, 3.0):
+        said(f"power at {errors}")
+        rng = np.random.default_rng(1)
+        cells = []
+        for n in (6, 10, 20):
+            found = [
+                judge(planted_lead(rng, n, errors), rng, permutations=1).order == "first"
+                for _ in range(replicates)
+            ]
+            cells.append(f"{np.mean(found):.3f}")
+        lines.append(f"| {errors:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def curve_table(replicates: int) -> str:
+    lines = [
+        "| curves with 5 % scatter, 10 runs | claimed: peak first | later |",
+        "|---|---|---|",
+    ]
+    cases = {
+        "lead of 2 standard deviations (ln lead 0.5 ± 0.25)": (0.5, 0.25),
+        "peak at a random ln step": (np.nan, 0.0),
+        "no lead (ln lead 0 ± 0.25)": (0.0, 0.25),
+    }
+    for name, (lead, spread) in cases.items():
+        said(name)
+        rng = np.random.default_rng(2)
+        found = [judged_curves(planted_curves(rng, lead, spread), rng) for _ in range(replicates)]
+        first, later = (np.mean([order == word for order in found]) for word in ("first", "later"))
+        lines.append(f"| {name} | {first:.3f} | {later:.3f} |")
+    return "\n".join(lines)
+
+
+def scatter_table(replicates: int) -> str:
+    """Peaks in curves without any: the significance that a maximum needs."""
+    lines = ["| structureless curve | 113 checkpoints | 200, linear | 33 |", "|---|---|---|---|"]
+    grids = (
+        np.unique(np.rint(np.geomspace(1, 3000, 150))),
+        np.arange(10, 2010, 10.0),
+        np.unique(np.rint(np.geomspace(1, 3000, 36))),
+    )
+    shapes: dict[str, Callable[[Floats], Floats]] = {
+        "flat": lambda x: 0 * x,
+        "rising": lambda x: 20 * x / x[-1],
+        "step": lambda x: 20 / (1 + np.exp(-(x - 6) / 0.5)),
+    }
+    for name, shape in shapes.items():
+        said(f"scatter: {name}")
+        rng = np.random.default_rng(3)
+        cells = []
+        for step in grids:
+            x = np.log(step)
+            found = [
+                peaks(step, shape(x) + rng.normal(size=x.size)).found for _ in range(replicates)
+            ]
+            cells.append(f"{np.mean(found):.3f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def height_table(replicates: int) -> str:
+    """Mean height of planted peaks of height 1, in per cent off."""
+    lines = [
+        "| scatter | width in ln step | highest value | highest smoothed | with the bias removed |",
+        "|---|---|---|---|---|",
+    ]
+    step = np.unique(np.rint(np.geomspace(1, 5000, 140)))
+    x = np.log(step)
+    for noise in (0.02, 0.05, 0.1):
+        for width in (0.3, 0.5):
+            said(f"heights: {noise}, {width}")
+            rng = np.random.default_rng(4)
+            rows = list(_heights(rng, x, step, noise, width, replicates))
+            raw, smoothed, corrected = 100 * (np.mean(rows, axis=0) - 1)
+            error = 100 * np.std(rows, axis=0)[2] / np.sqrt(len(rows))
+            lines.append(
+                f"| {noise:.0%} | {width:g} | {raw:+.1f} % | {smoothed:+.1f} % "
+                f"| {corrected:+.1f} ± {error:.1f} % |"
+            )
+    return "\n".join(lines)
+
+
+def _heights(
+    rng: np.random.Generator, x: Floats, step: Floats, noise: float, width: float, replicates: int
+) -> Iterator[tuple[float, float, float]]:
+    from heatcap.events import smooth
+
+    truth = np.exp(-0.5 * ((x - 6) / width) ** 2)
+    for _ in range(replicates):
+        curve = truth + noise * rng.normal(size=x.size)
+        found = peaks(step, curve)
+        if found.found:
+            yield curve.max(), smooth(step, curve).max(), found.height[0]
+
+
+TABLES: dict[str, Callable[[int], str]] = {
+    "False alarms and power of the order and of the clock": order_table,
+    "Power of the order": power_table,
+    "Through curves and peak finding": curve_table,
+    "Peaks in scatter": scatter_table,
+    "Heights": height_table,
+}
+SHARE = {  # of the replicates, where curves are made
+    "Through curves and peak finding": 0.2,
+    "Peaks in scatter": 0.3,
+    "Heights": 0.2,
+}
+
+
+def said(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def tables(replicates: int) -> Iterator[tuple[str, str]]:
+    """Titles and tables in Markdown."""
+    for title, make in TABLES.items():
+        n = max(20, int(replicates * SHARE.get(title, 1.0)))
+        yield f"{title} ({n} experiments each)", make(n)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--replicates", type=int, default=1000)
+    for title, text in tables(parser.parse_args().replicates):
+        print(f"### {title}\n\n{text}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The audit of a lead: is the peak before the onset more than what comes first for free?
+
+A lead is onset - peak.  Six definitions of a heat capacity, times heads and layers, have maxima
+somewhere; this package asks of each what a referee would ask:
+
+* do peaks come first more often than the sign test, Wilcoxon's test and a random phase allow;
+* which clock does the peak follow, the onset or memorisation;
+* is it there in controls, where nothing generalises;
+* is its height set by the bound, a constant offset of keys, the variance of random energies;
+* do its maxima sit at spikes of the loss;
+* does it survive the number of curves that were looked at.
+
+:func:`audit_leads` asks all of it; the parts are usable alone.
+"""
+
+from heatcap.audit.audit_leads import audit_leads
+from heatcap.audit.clock import Clock, Slope, clock
+from heatcap.audit.controls import Control, controls
+from heatcap.audit.elsewhere import holm, max_statistic
+from heatcap.audit.heights import Bound, Share, bound, offset_share, random_energy_ratio
+from heatcap.audit.leads import (
+    Leads,
+    Precedes,
+    leads,
+    median_with_interval,
+    phase_null,
+    precedes,
+    records_of,
+)
+from heatcap.audit.random_energy import random_energy_heat_capacity
+from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
+from heatcap.audit.spikes import SpikeShare, spike_share
+from heatcap.audit.table import lead_table
+
+__all__ = [
+    "Audit",
+    "Bound",
+    "Clock",
+    "Control",
+    "LeadAudit",
+    "Leads",
+    "LookElsewhere",
+    "Precedes",
+    "Share",
+    "Slope",
+    "SpikeShare",
+    "audit_leads",
+    "bound",
+    "clock",
+    "controls",
+    "holm",
+    "lead_table",
+    "leads",
+    "max_statistic",
+    "median_with_interval",
+    "offset_share",
+    "phase_null",
+    "precedes",
+    "random_energy_heat_capacity",
+    "random_energy_ratio",
+    "records_of",
+    "spike_share",
+]

@@ -1,0 +1,231 @@
+"""Which clock a peak follows: does it move with the onset, or with memorisation?"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+__all__ = ["Clock", "Slope", "clock"]
+
+Floats = NDArray[np.float64]
+
+MIN_RUNS = 6
+FOLLOWS = 0.5  # a slope below it, with 95 % confidence, is not following
+
+
+@dataclass(frozen=True)
+class Slope:
+    """d ln t_peak / d ln t_event, with its standard error and 95 % interval."""
+
+    value: float
+    error: float
+    ci95: tuple[float, float]
+
+    @property
+    def answer(self) -> str:
+        """ "yes" if positive, "no" if below one half, each with 95 % confidence; else "open"."""
+        if self.ci95[0] > 0 and self.ci95[1] >= FOLLOWS:
+            return "yes"
+        return "no" if self.ci95[1] < FOLLOWS else "open"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What the time of the peak follows.
+
+    Attributes
+    ----------
+    follows : {"onset", "memorisation", "both", "neither", "undetermined"}
+    slopes : dict
+        Of ln t_peak on ln t_onset and ln t_memorisation, together; absent where one does not vary.
+    within : dict
+        The same with the mean of every size taken out: what seeds, fractions and weight decays
+        say, without the differences between the sizes.
+    partial : dict
+        Partial correlation of ln t_peak with each time, the other one held fixed: `r` and `p`,
+        over all runs and `within` sizes.
+    method : str
+        "mixed model, random effect per size" or "least squares".
+    message : str
+        What was missing, or where the sizes and the runs within them disagree.
+    """
+
+    follows: str
+    runs: int = 0
+    slopes: dict[str, Slope] = field(default_factory=dict)
+    within: dict[str, Slope] = field(default_factory=dict)
+    partial: dict[str, dict[str, float]] = field(default_factory=dict)
+    method: str = ""
+    message: str = ""
+
+
+def clock(table: pd.DataFrame) -> Clock:
+    """Regression of ln t_peak on ln t_onset and ln t_memorisation over runs that have all three.
+
+        ln t_peak = a_size + b_onset ln t_onset + b_mem ln t_mem + noise
+
+    with a random effect a_size where three sizes or more are there, one of them with several runs.
+    A peak that is tied to the onset has b_onset = 1, b_mem = 0.  A slope counts as followed if its
+    95 % interval lies above 0 and reaches 1/2, as not followed if it lies below 1/2.  Censored
+    runs have no onset and are not in it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`lead_table`.
+
+    Returns
+    -------
+    Clock
+        "undetermined" where fewer than 6 runs have all three times, or neither slope is decided.
+    """
+    times = table[["peak_step", "onset_step", "memorisation_step"]].to_numpy(dtype=np.float64)
+    known = np.isfinite(times).all(axis=1)
+    n = int(known.sum())
+    if n < MIN_RUNS:
+        return Clock("undetermined", n, message=f"{n} runs with all three times, {MIN_RUNS} needed")
+    y, *x = np.log(times[known]).T
+    sizes = table["size"].to_numpy()[known]
+    predictors = {
+        name: column - column.mean()
+        for name, column in zip(("onset", "memorisation"), x, strict=True)
+        if np.ptp(column) > 1e-9
+    }
+    slopes, method = _regression(y, predictors, sizes)
+    within = _within(y, predictors, sizes)
+    partial = _partial(y, predictors) | {
+        f"{name} within": value
+        for name, value in _partial(
+            _centred(y, sizes), {k: _centred(v, sizes) for k, v in predictors.items()}
+        ).items()
+    }
+    return Clock(
+        _follows(slopes), n, slopes, within, partial, method, _message(predictors, slopes, within)
+    )
+
+
+def _follows(slopes: dict[str, Slope]) -> str:
+    answers = {name: slope.answer for name, slope in slopes.items()}
+    yes = [name for name, answer in answers.items() if answer == "yes"]
+    if len(yes) == 2:
+        return "both"
+    if yes:
+        return yes[0]
+    return "neither" if len(answers) == 2 and set(answers.values()) == {"no"} else "undetermined"
+
+
+def _message(
+    predictors: dict[str, Floats], slopes: dict[str, Slope], within: dict[str, Slope]
+) -> str:
+    said = [
+        f"the time of {name} is the same in all runs"
+        for name in ("onset", "memorisation")
+        if name not in predictors
+    ]
+    for name in within.keys() & slopes.keys():
+        apart = slopes[name].value - within[name].value
+        if abs(apart) > 2 * np.hypot(slopes[name].error, within[name].error):
+            said.append(
+                f"the slope on {name} is {within[name].value:.2f} within sizes and "
+                f"{slopes[name].value:.2f} with the differences between them"
+            )
+    return "; ".join(sorted(said))
+
+
+def _regression(
+    y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]
+) -> tuple[dict[str, Slope], str]:
+    groups = np.unique(sizes).size
+    spare = y.size - groups - len(predictors)
+    if groups >= 3 and spare >= 2:
+        fitted = _mixed(y, predictors, sizes)
+        if fitted is not None:
+            return _slopes(predictors, *fitted, spare), "mixed model, random effect per size"
+    fitted = _least_squares(y, predictors)
+    return _slopes(predictors, *fitted, y.size - len(predictors) - 1), "least squares"
+
+
+def _mixed(
+    y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]
+) -> tuple[Floats, Floats] | None:
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    design = np.column_stack([np.ones(y.size), *predictors.values()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a variance of the sizes at 0 is an answer here
+        try:
+            fit = MixedLM(y, design, groups=sizes).fit(reml=True)
+            values = np.array(fit.fe_params, dtype=np.float64)[1:]
+            errors = np.array(fit.bse_fe, dtype=np.float64)[1:]
+        except (np.linalg.LinAlgError, ValueError):
+            return None
+    if not fit.converged or not np.isfinite(errors).all():
+        return None
+    return values, errors
+
+
+def _least_squares(y: Floats, predictors: dict[str, Floats]) -> tuple[Floats, Floats]:
+    design = np.column_stack([np.ones(y.size), *predictors.values()])
+    values, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    spare = y.size - rank
+    if rank < design.shape[1] or spare < 1:
+        nan = np.full(len(predictors), np.nan)
+        return nan, nan
+    variance = np.sum((y - design @ values) ** 2) / spare * np.linalg.inv(design.T @ design)
+    return np.asarray(values[1:]), np.asarray(np.sqrt(np.diag(variance))[1:])
+
+
+def _within(y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]) -> dict[str, Slope]:
+    """Least squares with a free level for every size."""
+    moving = {k: _centred(v, sizes) for k, v in predictors.items()}
+    moving = {k: v for k, v in moving.items() if np.ptp(v) > 1e-9}
+    spare = y.size - np.unique(sizes).size - len(moving)
+    if not moving or spare < 1 or np.unique(sizes).size == 1:
+        return {}
+    values, errors = _least_squares(_centred(y, sizes), moving)
+    errors = errors * np.sqrt((y.size - len(moving)) / spare)  # the levels cost degrees of freedom
+    return _slopes(moving, values, errors, spare)
+
+
+def _slopes(
+    predictors: dict[str, Floats], values: Floats, errors: Floats, spare: int
+) -> dict[str, Slope]:
+    # Student's t on what is left after a level for every size: the mixed model's own normal
+    # intervals are too short for few sizes.
+    t = float(stats.t.ppf(0.975, max(spare, 1)))
+    return {
+        name: Slope(float(b), float(e), (float(b - t * e), float(b + t * e)))
+        for name, b, e in zip(predictors, values, errors, strict=True)
+    }
+
+
+def _partial(y: Floats, predictors: dict[str, Floats]) -> dict[str, dict[str, float]]:
+    out = {}
+    for name, x in predictors.items():
+        others = [v for k, v in predictors.items() if k != name]
+        a, b = _residual(y, others), _residual(x, others)
+        norm = np.linalg.norm(a) * np.linalg.norm(b)
+        spare = y.size - 2 - len(others)
+        if norm <= 1e-12 or spare < 1:
+            continue
+        r = float(np.clip(a @ b / norm, -1, 1))
+        t = r * np.sqrt(spare / max(1 - r**2, 1e-300))
+        out[name] = {"r": r, "p": float(2 * stats.t.sf(abs(t), spare))}
+    return out
+
+
+def _residual(y: Floats, others: list[Floats]) -> Floats:
+    design = np.column_stack([np.ones(y.size), *others])
+    return np.asarray(y - design @ np.linalg.lstsq(design, y, rcond=None)[0])
+
+
+def _centred(x: Floats, sizes: NDArray[Any]) -> Floats:
+    _, group = np.unique(sizes, return_inverse=True)
+    means = np.bincount(group, weights=x) / np.bincount(group)
+    return np.asarray(x - means[group])

@@ -1,0 +1,193 @@
+"""One sentence per observable, in words that claim no more than the tests do."""
+
+from __future__ import annotations
+
+import math
+
+from heatcap.audit.leads import Precedes
+from heatcap.audit.result import LeadAudit
+
+__all__ = ["against", "conclude", "order_of"]
+
+LEVEL = 0.05
+FEWEST = 6  # runs: below it no sign test can reach 5 %
+
+
+def order_of(p: Precedes, holm_p: float) -> str:
+    """Answer "first" or "later" where every test of the order agrees at 5 %, else "undecided"."""
+    tests = [p.sign_p, p.wilcoxon_p, holm_p]
+    if not math.isnan(p.by_size_p):
+        tests.append(p.by_size_p)
+    if p.share > 0.5:
+        tests.append(p.phase_null_p)
+    if not all(q < LEVEL for q in tests):  # NaN: not tested, so not shown
+        return "undecided"
+    return "first" if p.share > 0.5 else "later"
+
+
+def conclude(name: str, audit: LeadAudit) -> str:
+    """The conclusion of one observable."""
+    counted = _counted(audit)
+    if audit.order == "first":
+        return f"{name}: {counted}{_as_precursor(audit)}"
+    if audit.order == "later":
+        return f"{name}: {counted}: after the onset, so it is no precursor of it.{_notes(audit)}"
+    return f"{name}: {counted}: {_why_undecided(audit)}.{_notes(audit)}"
+
+
+def _counted(audit: LeadAudit) -> str:
+    leads, p = audit.pooled, audit.precedes
+    if not leads.with_peak:
+        at_end = f"; {leads.highest_at_end} are highest at the end" if leads.highest_at_end else ""
+        return f"no peak in {leads.runs} {_runs(leads.runs)}{at_end}"
+    if not leads.compared:
+        return f"a peak in {leads.with_peak} of {leads.runs} runs, none of them with an onset"
+    side, k = ("before", leads.first) if p.share > 0.5 else ("after", leads.later)
+    text = f"peak {side} the onset in {k} of {leads.compared} runs"
+    if leads.unresolved:
+        text += f" ({leads.unresolved} too close to tell)"
+    return text + f", median lead {_interval(leads.median, leads.ci95)} steps"
+
+
+def _why_undecided(audit: LeadAudit) -> str:
+    leads, p = audit.pooled, audit.precedes
+    if not leads.compared:
+        return "nothing to compare"
+    if p.runs < FEWEST:
+        return f"undecided, {p.runs} runs are too few for a test of the order"
+    if not p.sign_p < LEVEL or not p.wilcoxon_p < LEVEL:
+        which = "sign test" if not p.sign_p < LEVEL else "Wilcoxon's test"
+        value = p.sign_p if not p.sign_p < LEVEL else p.wilcoxon_p
+        return f"undecided, no order is shown ({which} p = {_p(value)})"
+    if p.share > 0.5 and not p.phase_null_p < LEVEL:
+        time = "steps" if not p.phase_null["steps"]["p"] < LEVEL else "log_steps"
+        free = p.phase_null[time]["expected_share"]
+        return (
+            f"undecided, for free: a peak at a random {'step' if time == 'steps' else 'ln step'} "
+            f"would come first in {free:.0%} of the runs (p = {_p(p.phase_null_p)})"
+        )
+    if p.by_size_p >= LEVEL:
+        return f"undecided, the sizes do not agree (sign test over sizes p = {_p(p.by_size_p)})"
+    looked = audit.look_elsewhere
+    return (
+        f"undecided, p = {_p(looked.holm_p)} after correction for {looked.observables} observables"
+    )
+
+
+def _as_precursor(audit: LeadAudit) -> str:
+    """What stands for and against calling a peak that comes first a precursor."""
+    p = audit.precedes
+    free = p.phase_null["steps"]["expected_share"]
+    said = f" (sign test p = {_p(p.sign_p)}; at a random step it would be {free:.0%} of the runs)"
+    but, open_ = against(audit), _open(audit)
+    if but:
+        return f"{said}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
+    if open_:
+        return f"{said}, yet {_joined(open_)}: a precursor is not shown.{_notes(audit)}"
+    which = ", ".join(f"{c.name.replace('_', ' ')}: {c.verdict}" for c in audit.controls)
+    return (
+        f"{said}; its time follows the onset, and the controls ({which}) do not contradict: "
+        f"consistent with a precursor of generalisation.{_notes(audit)}"
+    )
+
+
+def against(audit: LeadAudit) -> list[str]:
+    """What speaks against calling the peak a precursor of the onset, in words."""
+    out: list[str] = []
+    if not audit.pooled.with_peak:
+        return [_at_spikes(audit)] if audit.spikes.explain else out
+    follows = audit.clock.follows
+    if follows in ("memorisation", "neither"):
+        out.append(
+            "its time follows memorisation and not the onset"
+            if follows == "memorisation"
+            else "its time follows neither the onset nor memorisation"
+        )
+    if audit.offset.tested and audit.offset.median > 0.5:
+        out.append(f"{audit.offset.median:.0%} of its height is a constant offset of keys")
+    if audit.spikes.explain:
+        out.append(_at_spikes(audit))
+    present = [c for c in audit.controls if c.verdict == "present"]
+    out += [
+        f"it is there in {c.with_peak} of {c.runs} runs with {c.name.replace('_', ' ')} as well"
+        for c in present
+    ]
+    return out
+
+
+def _open(audit: LeadAudit) -> list[str]:
+    out = []
+    if audit.clock.follows == "undetermined":
+        out.append("whether its time follows the onset is undetermined")
+    if audit.clock.follows == "both":
+        out.append("its time follows memorisation as well as the onset")
+    if audit.control_verdict == "not tested":
+        out.append("no control was tested")
+    out += [
+        f"with {c.name.replace('_', ' ')} the curve still rises at the end of {c.rising} of "
+        f"{c.runs} records"
+        for c in audit.controls
+        if c.verdict == "open"
+    ]
+    return out
+
+
+def _notes(audit: LeadAudit) -> str:
+    """What a reader has to know in any case."""
+    p, leads, notes = audit.precedes, audit.pooled, []
+    if p.between_sizes_p < LEVEL:
+        notes.append(f"The order depends on the size (p = {_p(p.between_sizes_p)}){_which(audit)}")
+    but = against(audit) if audit.order == "undecided" else []
+    if but:
+        notes.append(f"Against a precursor: {_joined(but)}")
+    early = audit.other_maxima.get("before memorisation", 0)
+    if audit.order != "first" and early > leads.runs / 2:
+        notes.append(f"A lower maximum lies before memorisation in {early} of {leads.runs} runs")
+    if leads.highest_at_end:
+        notes.append(
+            f"{leads.highest_at_end} of {leads.runs} curves are highest at an end of their record"
+        )
+    if leads.censored:
+        notes.append(f"{leads.censored} of {leads.runs} runs had not generalised")
+    if audit.bound.tested and audit.bound.within_reach:
+        notes.append(f"Height up to {audit.bound.reached:.0%} of its bound {audit.bound.bound:.3g}")
+    return "".join(f" {note}." for note in notes)
+
+
+def _which(audit: LeadAudit) -> str:
+    """Sizes at which every decided run has one order."""
+    parts = []
+    for word in ("first", "later"):
+        other = "later" if word == "first" else "first"
+        sizes = [f"{c.size:g}" for c in audit.by_size if getattr(c, word) and not getattr(c, other)]
+        if sizes:
+            parts.append(f"{word} in all runs at {', '.join(sizes)}")
+    return f": {'; '.join(parts)}" if parts else ""
+
+
+def _at_spikes(audit: LeadAudit) -> str:
+    s = audit.spikes
+    return (
+        f"{s.at_spike} of {s.maxima} maxima coincide with spikes of the loss "
+        f"(base rate {s.base_rate:.1%})"
+    )
+
+
+def _interval(value: float, ci95: tuple[float, float]) -> str:
+    if not math.isfinite(value):
+        return "beyond the record"
+    if not all(map(math.isfinite, ci95)):
+        return f"{value:+.0f}"
+    return f"{value:+.0f} [{ci95[0]:+.0f}, {ci95[1]:+.0f}]"
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
+
+
+def _runs(n: int) -> str:
+    return "run" if n == 1 else "runs"
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

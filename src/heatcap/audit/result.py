@@ -1,0 +1,177 @@
+"""What :func:`heatcap.audit.audit_leads` returns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from heatcap.audit.clock import Clock
+from heatcap.audit.controls import Control
+from heatcap.audit.heights import Bound, Share
+from heatcap.audit.leads import Leads, Precedes
+from heatcap.audit.spikes import SpikeShare
+from heatcap.events import OnsetSurvival, PeaksBySize
+
+__all__ = ["Audit", "LeadAudit", "LookElsewhere"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LookElsewhere:
+    """One curve among all that were looked at.
+
+    `holm_p` corrects the sign test for the other observables and layers, `max_statistic_p` tests
+    the pairing of peaks and onsets against the best of all `curves` (observables, layers, heads).
+    `heads`: one row per head, with Holm's correction over all heads of all observables.
+    """
+
+    observables: int
+    curves: int
+    holm_p: float
+    max_statistic_p: float
+    heads: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LeadAudit:
+    """All that was asked of the lead of one observable in one layer.
+
+    `order` is "first" or "later" where the sign test (after Holm's correction), Wilcoxon's test
+    and, for "first", the phase null agree at 5 %; "undecided" otherwise.  `against` lists what
+    speaks against calling such a peak a precursor: clock, offset, spikes, controls.
+    `other_maxima` counts the runs that have a lower maximum as well, by where it lies.
+    `conclusion` says it in words that claim no more.
+    """
+
+    observable: str
+    layer: Any
+    pooled: Leads
+    by_size: list[Leads]
+    precedes: Precedes
+    clock: Clock
+    spikes: SpikeShare
+    controls: list[Control]
+    bound: Bound
+    offset: Share
+    random_energy: Share
+    look_elsewhere: LookElsewhere
+    peaks: PeaksBySize
+    other_maxima: dict[str, int] = field(default_factory=dict)
+    order: str = "undecided"
+    against: list[str] = field(default_factory=list)
+    conclusion: str = ""
+
+    @property
+    def precursor(self) -> bool:
+        """Whether everything that was asked of a precursor of generalisation was tested and holds.
+
+        It comes first, its time follows the onset, nothing speaks against it, and in controls it is
+        absent, lower or later.
+        """
+        follows = self.clock.follows == "onset" and not self.against
+        cleared = self.control_verdict in ("absent", "lower", "later")
+        return self.order == "first" and follows and cleared
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, None where a number does not exist."""
+        pooled, given = self.pooled, plain(self)
+        lead = {"value": pooled.median, "ci95": pooled.ci95, "runs": pooled.compared}
+        precedes = given.pop("precedes") | {
+            name: getattr(pooled, name) for name in ("first", "unresolved", "later")
+        }
+        out = {
+            "layer": self.layer,
+            "runs": pooled.runs,
+            "censored": pooled.censored,
+            "with_peak": pooled.with_peak,
+            "highest_at_end": pooled.highest_at_end,
+            "median_lead": lead | {"censored": pooled.censored, "median_log": pooled.median_log},
+            "leads_by_size": given.pop("by_size"),
+            "precedes": precedes,
+        }
+        for name in ("observable", "pooled", "peaks"):
+            given.pop(name)
+        groups = given.pop("controls")
+        out |= given
+        out["controls"] = {"verdict": self.control_verdict, "groups": groups}
+        out["peaks_by_size"] = self.peaks.to_dict()
+        return dict(plain(out))
+
+    @property
+    def control_verdict(self) -> str:
+        """The worst of the controls: "present" before "open" before the rest."""
+        verdicts = [control.verdict for control in self.controls]
+        order = ("present", "open", "later", "lower", "absent", "not tested")
+        return next((v for v in order if v in verdicts), "not tested")
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The audit of all observables.
+
+    Attributes
+    ----------
+    leads : dict
+        :class:`LeadAudit` by name: that of the observable, with the layer where there are several.
+    runs : DataFrame
+        Those of the events.
+    onsets : OnsetSurvival
+        Onset times with censoring, per size.
+    not_tested : list of str
+        What the record lacks.
+    """
+
+    leads: Mapping[str, LeadAudit]
+    runs: pd.DataFrame
+    onsets: OnsetSurvival
+    not_tested: list[str]
+    settings: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON (the content of AUDIT.json)."""
+        groups = self.runs["group"].value_counts().to_dict()
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "settings": plain(self.settings),
+            "runs": {
+                "total": len(self.runs),
+                "groups": {str(k): int(v) for k, v in groups.items()},
+                "mirror_leak": int((self.runs["mirror_leak"] == True).sum()),  # noqa: E712
+            },
+            "onsets": self.onsets.to_dict(),
+            "not_tested": list(self.not_tested),
+            "observables": {name: lead.to_dict() for name, lead in self.leads.items()},
+        }
+
+    def summary(self) -> str:
+        """One sentence of conclusion per observable, then what was not tested."""
+        lines = [lead.conclusion for lead in self.leads.values()]
+        if self.not_tested:
+            lines.append("Not tested: " + "; ".join(self.not_tested) + ".")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<heatcap.Audit: {len(self.leads)} observables; see .summary()>"
+
+
+def plain(value: Any) -> Any:
+    """Python's own types, None for what is not finite."""
+    if is_dataclass(value) and not isinstance(value, type):
+        if hasattr(value, "to_dict") and not isinstance(value, LeadAudit):
+            return value.to_dict()
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

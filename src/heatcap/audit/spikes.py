@@ -1,0 +1,67 @@
+"""Do the maxima sit at spikes of the training loss?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from heatcap.events import Events
+
+__all__ = ["SpikeShare", "spike_share"]
+
+
+@dataclass(frozen=True)
+class SpikeShare:
+    """Share of the maxima, before smoothing, that coincide with a spike, and the base rate of it.
+
+    `base_rate` is the share of checkpoints near a spike; `p` the chance of as many coincidences at
+    that rate.  `highest_at_spike` of the runs have their highest maximum there, `highest_first` of
+    these before the onset (NaN onsets left out): what a train of spikes gives for free.
+    """
+
+    share: float
+    base_rate: float
+    p: float
+    maxima: int
+    at_spike: int
+    highest_at_spike: int
+    highest_first: int
+
+    @property
+    def explain(self) -> bool:
+        """Whether spikes explain most of the maxima, beyond the base rate."""
+        return self.share >= 0.5 and self.p < 0.01
+
+
+def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
+    """Count maxima of the head average over the runs proper."""
+    runs = events.runs[events.runs["group"] == "none"]
+    curves = events.curves
+    chosen = curves[
+        (curves["observable"] == observable)
+        & (curves["layer"] == layer)
+        & (curves["head"] == "mean")
+        & curves["run"].isin(runs["run"])
+    ]
+    maxima, at_spike = int(chosen["maxima"].sum()), int(chosen["maxima_at_spike"].sum())
+    checkpoints = runs["checkpoints"].to_numpy(dtype=np.float64)
+    near = (runs["spike_share"].fillna(0) * checkpoints).sum()
+    base = float(near / checkpoints.sum()) if checkpoints.sum() else float("nan")
+    p = float("nan")
+    if maxima and np.isfinite(base):
+        p = float(stats.binomtest(at_spike, maxima, min(base, 1.0), alternative="greater").pvalue)
+    highest, first = _highest(events, observable, layer, set(runs["run"]))
+    share = at_spike / maxima if maxima else float("nan")
+    return SpikeShare(share, base, p, maxima, at_spike, highest, first)
+
+
+def _highest(events: Events, observable: str, layer: Any, runs: set[Any]) -> tuple[int, int]:
+    t = events.table
+    t = t[(t["observable"] == observable) & (t["layer"] == layer) & (t["head"] == "mean")]
+    t = t[t["run"].isin(runs) & t["rank"].notna()]
+    top = t.sort_values("peak_height", ascending=False).groupby("run", sort=False).head(1)
+    top = top[top["at_spike"].fillna(False).astype(bool)]
+    return len(top), int((top["lead_steps"] > 0).sum())

@@ -1,0 +1,180 @@
+"""Heights and positions of peaks per size, with errors over runs and their covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from heatcap.events.result import Events
+from heatcap.events.survival import sizes_of
+from heatcap.resampling import Estimate, bootstrap
+
+__all__ = ["PeaksBySize", "peaks_by_size"]
+
+
+@dataclass(frozen=True, eq=False)
+class PeaksBySize:
+    """Mean peak of the runs of every size.
+
+    Attributes
+    ----------
+    runs, with_peak : DataArray (size)
+        How many runs there are, and how many of them have a peak: the estimates stand on these.
+    height : Estimate (size[, head])
+    log_step : Estimate (size[, head])
+        ln of the position.  Its error is never smaller than the spacing of the checkpoints.
+    message : str
+        Where an error cannot be had.
+    """
+
+    runs: xr.DataArray
+    with_peak: xr.DataArray
+    height: Estimate | None
+    log_step: Estimate | None
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, None where there is none."""
+        return {
+            "size": self.runs["size"].to_numpy().tolist(),
+            "runs": self.runs.to_numpy().tolist(),
+            "with_peak": self.with_peak.to_numpy().tolist(),
+            "height": self.height.to_dict() if self.height else None,
+            "log_step": self.log_step.to_dict() if self.log_step else None,
+            "message": self.message,
+        }
+
+
+def peaks_by_size(
+    events: Events,
+    observable: str,
+    *,
+    head: int | str | None = "mean",
+    layer: Any = None,
+    group: str = "none",
+    unit: str = "run",
+    replicates: int = 1000,
+    rng: int | np.random.Generator = 0,
+) -> PeaksBySize:
+    """Bootstrap over runs of the mean height and the mean ln position of the peak.
+
+    Parameters
+    ----------
+    events : Events
+    observable : str
+    head : int, "mean" or None
+        None: every head, along a dimension `head`; heads share runs, so they come with their
+        covariance.
+    layer : label, optional
+        The first one by default.
+    group : str
+        "none" for the runs proper, or a control.
+    unit : str
+        "run": all runs are independent.  "seed": runs of different sizes with one seed are drawn
+        together, and ``height.covariance()`` holds what they share.
+    replicates : int
+    rng : int or Generator
+
+    Returns
+    -------
+    PeaksBySize
+        A size with one run with a peak has no error: none is made up.  Curves that are highest at
+        an end of their record have no peak.
+
+    Raises
+    ------
+    ValueError
+        If `events` lack the observable, layer, head or group.
+    """
+    table = _peaks(events, observable, layer, head)
+    every = events.runs[events.runs["group"] == group]
+    if every.empty:
+        raise ValueError(f"no run belongs to group {group!r}")
+    size = sizes_of(every)
+    sizes = np.unique(size)
+    heads = sorted(table["head"].unique())
+    known = every[every["run"].isin(table["run"])]
+    counts = _count(size, sizes), _count(size[known.index], sizes)
+    if known.empty:
+        return PeaksBySize(*counts, height=None, log_step=None, message="no run has a peak")
+    data = _dataset(table, known, heads, head)
+    options: dict[str, Any] = {
+        "unit": unit, "strata": "size", "replicates": replicates, "rng": rng, "vectorized": True,
+        "interval": "t",
+    }  # fmt: skip
+    height = bootstrap(data.drop_vars(["log_step", "spacing"]), _mean_by_size("height"), **options)
+    place = bootstrap(data.drop_vars(["height", "spacing"]), _mean_by_size("log_step"), **options)
+    spacing = _mean_by_size("spacing")(data.drop_vars(["height", "log_step"]))
+    return PeaksBySize(*counts, height, _no_sharper(place, spacing), height.message)
+
+
+def _peaks(events: Events, observable: str, layer: Any, head: int | str | None) -> pd.DataFrame:
+    t = events.table[events.table["observable"] == observable]
+    if t.empty:
+        raise ValueError(f"events lack {observable!r}")
+    layer = t["layer"].iloc[0] if layer is None else layer
+    t = t[t["layer"] == layer]
+    t = t[t["head"] != "mean"] if head is None else t[t["head"] == str(head)]
+    if t.empty:
+        raise ValueError(f"events lack {observable!r}, layer {layer}, head {head}")
+    peak: pd.DataFrame = t[(t["rank"] == 1) & ~t["edge_maximum"].astype(bool)]
+    return peak
+
+
+def _count(size: pd.Series, sizes: np.ndarray[Any, Any]) -> xr.DataArray:
+    return xr.DataArray([int((size == s).sum()) for s in sizes], {"size": sizes}, "size")
+
+
+def _dataset(
+    table: pd.DataFrame, runs: pd.DataFrame, heads: list[str], head: int | str | None
+) -> xr.Dataset:
+    """Heights and positions (run[, head]), and which run belongs to which size."""
+    size = sizes_of(runs).to_numpy()
+    sizes = np.unique(size)
+    member = (size[:, None] == sizes).astype(np.float64)
+    values = {}
+    columns = table.assign(
+        height=table["peak_height"],
+        log_step=np.log(table["peak_step"]),
+        spacing=np.log1p(table["peak_step_spacing"] / table["peak_step"]),
+    )
+    for name in ("height", "log_step", "spacing"):
+        wide = columns.pivot(index="run", columns="head", values=name)
+        wide = wide.reindex(index=runs["run"], columns=heads)
+        values[name] = (("run", "head"), wide.to_numpy())
+    data = xr.Dataset(
+        values | {"member": (("run", "size_label"), member)},
+        {"run": runs["run"].to_numpy(), "size": ("run", size), "head": heads},
+    )
+    data = data.assign_coords(size_label=sizes)
+    if "seed" in runs:
+        data = data.assign_coords(seed=("run", runs["seed"].to_numpy()))
+    return data if head is None else data.isel(head=0, drop=True)
+
+
+def _mean_by_size(name: str) -> Any:
+    def mean(data: xr.Dataset) -> xr.DataArray:
+        known = data[name].notnull()
+        weight = data["member"] * known
+        total = (data["member"] * data[name].fillna(0.0) * known).sum("run")
+        count = weight.sum("run")
+        return (total / count.where(count > 0)).rename(size_label="size")
+
+    return mean
+
+
+def _no_sharper(place: Estimate, spacing: xr.DataArray) -> Estimate:
+    """Positions with errors and intervals that reach to the neighbouring checkpoints."""
+    error = place.error.copy(data=np.maximum(place.error, spacing))  # NaN stays NaN
+    side = xr.DataArray([-1.0, 1.0], {"bound": place.ci95["bound"]}, "bound")
+    reach = place.value + side * spacing
+
+    def widened(ci: xr.DataArray) -> xr.DataArray:
+        outer: xr.DataArray = side * np.maximum(side * ci, side * reach)
+        return outer.where(ci.notnull()).transpose(*ci.dims)
+
+    return replace(place, error=error, ci68=widened(place.ci68), ci95=widened(place.ci95))

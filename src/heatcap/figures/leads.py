@@ -1,0 +1,378 @@
+"""Leads of the peaks, what comes first for free, and what the audit concludes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.textpath import TextToPath
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from heatcap.audit import Audit, LeadAudit, Leads, Slope, lead_table
+from heatcap.events import Events
+from heatcap.figures._style import BLUE, ENSEMBLE, LABEL, PAGE, new_figure, styled
+
+__all__ = ["leads"]
+
+# By default one of each group, the first that is there: the others nearly coincide with it.
+PREFERRED = (
+    ("heat_capacity",),
+    ("landscape_heat_capacity_fixed", "landscape_heat_capacity"),
+    ("unweighted_heat_capacity",),
+)
+MOST, MOST_LABELS, MOST_CONTROLS = 4, 12, 3  # as many as there is room for
+FEWEST = 6  # runs for a slope
+SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
+PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.7  # inches
+TEXT_AT = 112.0  # on the axis of shares
+SLOPES = (-1.0, 2.0)  # the axis; 0 and 1 are what it is read against
+LATER = "#EDEDED"
+GUIDE: dict[str, Any] = {"color": "#404040", "lw": 0.6}
+MEDIAN: dict[str, Any] = {"color": "black", "lw": 1.1, "solid_capstyle": "butt", "zorder": 3}
+MARKER: dict[str, dict[str, Any]] = {
+    "run": {"marker": "o", "ms": 3.6, "mew": 0.6, "zorder": 4},
+    "unresolved": {"marker": "o", "ms": 3.6, "mew": 0.9, "mfc": "white", "zorder": 4},
+    "censored": {"marker": "^", "ms": 4.6, "mew": 0.9, "mfc": "white", "zorder": 4},
+    "observed": {"marker": "o", "ms": 4.6, "mew": 0.6, "zorder": 4},
+    "head": {"marker": "o", "ms": 3.0, "mew": 0.8, "mfc": "white", "zorder": 3},
+    "null": {"marker": "D", "ms": 3.4, "mew": 0.8, "mfc": "white", "color": "black", "zorder": 3},
+}
+MARKER = {name: {"ls": ""} | style for name, style in MARKER.items()}
+
+
+def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = None) -> Figure:
+    """Ratio of onset to peak per size, how often the peak is first, what its time follows.
+
+    One row for every observable, with the conclusion of the audit below it.  Runs proper only: a
+    control has no onset, so that its verdict is given in words.
+
+    Parameters
+    ----------
+    audit : Audit
+        Made by :func:`heatcap.audit.audit_leads`.
+    events : Events
+        Those that were audited.
+    observables : sequence of str, optional
+        Names in ``audit.leads``.  By default heat capacity, landscape heat capacity (in the fixed
+        gauge, if it is there) and unweighted heat capacity, or the first four of others.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.
+
+    Raises
+    ------
+    ValueError
+        If an observable is not in the audit.
+    """
+    chosen = {name: audit.leads[name] for name in _names(audit, observables)}
+    tables = {name: _table(events, lead) for name, lead in chosen.items()}
+    with styled():
+        said = [_wrapped(lead.conclusion, PAGE - 0.12) for lead in chosen.values()]
+        heights = [PANELS + LINE * (1 + text.count("\n")) for text in said]
+        heights[-1] += BOTTOM
+        figure = new_figure(PAGE, TOP + sum(heights))
+        parts = figure.subfigures(len(chosen), 1, height_ratios=heights, squeeze=False)[:, 0]
+        limits = _limits(list(chosen.values()), list(tables.values()))
+        for part, text, (name, lead) in zip(parts, said, chosen.items(), strict=True):
+            _row(part, name, lead, tables[name], limits)
+            part.supxlabel(
+                text, x=0.008, ha="left", fontsize=SMALL, parse_math=False, gid="conclusion"
+            )
+        _label(parts[-1], _size_name(events))
+        _legend(figure)
+    return figure
+
+
+def _names(audit: Audit, observables: Sequence[str] | None) -> list[str]:
+    have = list(audit.leads)
+    if observables is None:
+        kinds = {lead.observable for lead in audit.leads.values()}
+        wanted = [next((n for n in group if n in kinds), None) for group in PREFERRED]
+        some = [key for n in wanted for key in have if audit.leads[key].observable == n]
+        return (some or have)[:MOST]
+    if unknown := [name for name in observables if name not in have]:
+        raise ValueError(f"the audit lacks {', '.join(unknown)}; it has {', '.join(have)}")
+    return list(observables)
+
+
+def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
+    """Runs proper, with the place of their size and the ratio that is drawn.
+
+    The ratio is that of the onset to the peak, or of the last step to it in a censored run.
+    """
+    table = lead_table(events, lead.observable, lead.layer)
+    table = table[table["group"] == "none"]
+    until = table["onset_step"].where(~table["censored"].astype(bool), table["last_step"])
+    _, place = np.unique(table["size"].to_numpy(dtype=np.float64), return_inverse=True)
+    return table.assign(ratio=until / table["peak_step"], place=place)
+
+
+def _size_name(events: Events) -> str:
+    if "size_name" in events.runs:
+        name = str(events.runs["size_name"].iloc[0])
+    else:
+        name = "p" if "p" in events.runs else "size"
+    return f"${name}$" if len(name) == 1 else name
+
+
+def _limits(audits: list[LeadAudit], tables: list[pd.DataFrame]) -> tuple[float, float]:
+    """One axis for all rows, so that leads compare."""
+    ends = [end for a in audits for each in (a.pooled, *a.by_size) for end in _interval(each)]
+    ratios = [table["ratio"].to_numpy(dtype=np.float64) for table in tables]
+    drawn = np.concatenate([[0.8, 1.25], np.exp(ends), *ratios])
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    return float(drawn.min() / 1.2), float(drawn.max() * 1.2)
+
+
+def _row(
+    part: SubFigure, name: str, lead: LeadAudit, table: pd.DataFrame, limits: tuple[float, float]
+) -> None:
+    colour = ENSEMBLE.get(lead.observable, BLUE)
+    grid = part.add_gridspec(1, 3, width_ratios=[2.75, 1.5, 0.95])
+    right = grid[0, 2].subgridspec(2, 1, height_ratios=[1, 0.8])
+    places = (grid[0, 0], grid[0, 1], right[0, 0], right[1, 0])
+    ratios, shares, slopes, controls = (part.add_subplot(place) for place in places)
+    _ratios(ratios, lead, table, colour, limits)
+    _shares(shares, lead, colour)
+    _slopes(slopes, lead, colour)
+    _controls(controls, lead)
+    label = LABEL.get(lead.observable, lead.observable.replace("_", " ")).replace("\n", " ")
+    ratios.set_title(label + name.removeprefix(lead.observable), loc="left")
+    shares.set_title("how often first", loc="left")
+
+
+def _label(part: SubFigure, size_name: str) -> None:
+    ratios, shares, slopes, _ = part.axes
+    ratios.set_xlabel(size_name)
+    shares.set_xlabel("runs with the peak first (%)", x=0.32)
+    slopes.set_xlabel("slope in ln step")
+
+
+# ---- the leads -----------------------------------------------------------------------------
+
+
+def _ratios(
+    ax: Axes, lead: LeadAudit, table: pd.DataFrame, colour: str, limits: tuple[float, float]
+) -> None:
+    ax.axhspan(limits[0], 1, color=LATER, lw=0, zorder=0, gid="onset first")
+    ax.axhline(1, **GUIDE, zorder=1)
+    _runs(ax, table, colour)
+    many = len(lead.by_size) > 1
+    every = len(lead.by_size) + 0.3  # the place of all sizes together
+    for place, each in [*enumerate(lead.by_size), *([(every, lead.pooled)] if many else [])]:
+        _median(ax, place, each)
+    if many:
+        ax.axvline(every - 0.7, color="#B0B0B0", lw=0.6, zorder=1)
+    ax.set_xlim(-0.6, every + 0.6 if many else 0.6)
+    labels = _size_labels([each.size for each in lead.by_size])
+    ax.set_xticks([*range(len(labels)), *([every] if many else [])], labels + ["all"] * many)
+    ax.tick_params(axis="x", length=0)
+    ax.set_ylabel("onset / peak\n(ratio of steps)")
+    _log_axis(ax, limits)
+
+
+def _runs(ax: Axes, table: pd.DataFrame, colour: str) -> None:
+    """A marker for every run with a peak and an onset, or a last step instead of the onset."""
+    table = table[np.isfinite(table["ratio"])]
+    at = _side_by_side(table["place"].to_numpy())
+    ratio, close = table["ratio"].to_numpy(), (table["order"] == "unresolved").to_numpy()
+    waiting = table["censored"].to_numpy(dtype=bool)
+    for gid, shown in (
+        ("run", ~close & ~waiting),
+        ("unresolved", close & ~waiting),
+        ("censored", waiting),
+    ):
+        if shown.any():
+            ax.plot(at[shown], ratio[shown], color=colour, gid=gid, **MARKER[gid])
+
+
+def _side_by_side(place: NDArray[Any]) -> NDArray[np.float64]:
+    """Abscissae of the runs: those of one size in the order of the table, about its place."""
+    order = np.array([np.sum(place[:k] == own) for k, own in enumerate(place)], dtype=np.float64)
+    runs = np.array([np.sum(place == own) for own in place])
+    step = np.minimum(0.2, 0.8 / np.maximum(runs - 1, 1))
+    return np.asarray(place + (order - (runs - 1) / 2) * step, dtype=np.float64)
+
+
+def _median(ax: Axes, place: float, each: Leads) -> None:
+    middle, (low, high) = np.exp(each.median_log), np.exp(_interval(each))
+    if np.isfinite(middle):
+        ax.plot([place - 0.35, place + 0.35], [middle] * 2, **MEDIAN, gid="median")
+    if np.isfinite([low, high]).all():
+        ax.plot([place] * 2, [low, high], **MEDIAN, gid="interval")
+
+
+def _interval(each: Leads) -> tuple[float, float]:
+    """95 % interval of the median of ln(onset / peak), where the audit gives one."""
+    low, high = getattr(each, "log_ci95", (math.nan, math.nan))
+    return float(low), float(high)
+
+
+def _size_labels(sizes: list[float | None]) -> list[str]:
+    """Value of every size, or of every second, third, ... where they are many."""
+    if len(sizes) == 1 and sizes[0] == 0:
+        return ["all runs"]  # no size is known
+    every = -(-len(sizes) // MOST_LABELS)
+    return [
+        "" if k % every else f"{size:g}" if size is not None and math.isfinite(size) else "?"
+        for k, size in enumerate(sizes)
+    ]
+
+
+def _log_axis(ax: Axes, limits: tuple[float, float]) -> None:
+    ax.set_yscale("log")
+    ax.set_ylim(*limits)
+    wide = limits[1] / limits[0] > 30
+    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=6))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if wide else (1, 3), numticks=6))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+# ---- what comes first for free -------------------------------------------------------------
+
+
+def _shares(ax: Axes, lead: LeadAudit, colour: str) -> None:
+    """Observed share, each head's, and what a peak without any relation would have."""
+    p, pooled = lead.precedes, lead.pooled
+    null = p.phase_null
+    rows = [
+        ("random step", null["steps"]["expected_share"], null["steps"]["p"]),
+        ("random ln step", null["log_steps"]["expected_share"], null["log_steps"]["p"]),
+        ("even odds", 0.5 if p.runs else math.nan, p.sign_p),
+    ]
+    heads = [h for h in lead.look_elsewhere.heads if h["first"] + h["later"]]
+    ax.set_xlim(-6, 178)  # the right is for text, so that rows of panels stay aligned
+    ax.set_ylim(4.6, -0.6)
+    ax.set_yticks(range(5), ["observed", "each head", *(name for name, _, _ in rows)])
+    ax.tick_params(axis="y", length=0)
+    ax.set_xticks([0, 50, 100])
+    ax.spines["bottom"].set_bounds(0, 100)
+    ax.vlines([0, 50, 100], -0.6, 4.6, color="#E0E0E0", lw=0.5, zorder=0)
+    if not p.runs:
+        ax.text(TEXT_AT, 0, "none decided", va="center", fontsize=SMALL)
+        return
+    ax.vlines(100 * p.share, 0, 4.6, color=colour, lw=0.7, ls=(0, (3, 2)), zorder=1)
+    ax.plot(100 * p.share, 0, color=colour, gid="observed", clip_on=False, **MARKER["observed"])
+    ax.text(TEXT_AT, 0, f"{pooled.first} of {p.runs}", va="center", fontsize=SMALL)
+    _heads(ax, heads, colour)
+    for y, (_, share, chance) in enumerate(rows, start=2):
+        ax.plot(100 * share, y, gid="null", clip_on=False, **MARKER["null"])
+        ax.text(TEXT_AT, y, _p(chance), va="center", fontsize=SMALL)
+
+
+def _heads(ax: Axes, heads: list[dict[str, Any]], colour: str) -> None:
+    if heads:
+        shares = [100 * h["first"] / (h["first"] + h["later"]) for h in heads]
+        heights = 1 + 0.3 * np.linspace(-1, 1, len(heads)) * (len(heads) > 1)
+        ax.plot(shares, heights, color=colour, gid="head", clip_on=False, **MARKER["head"])
+    many = "1 head" if len(heads) == 1 else f"{len(heads)} heads"
+    ax.text(TEXT_AT, 1, many, va="center", fontsize=SMALL)
+
+
+def _p(p: float) -> str:
+    if not math.isfinite(p):
+        return ""
+    return f"p = {p:.2g}" if p >= 1e-4 else f"p = {p:.0e}"
+
+
+# ---- what it follows, and the controls -----------------------------------------------------
+
+
+def _slopes(ax: Axes, lead: LeadAudit, colour: str) -> None:
+    found = lead.clock
+    ax.set_xlim(*SLOPES)
+    ax.set_ylim(1.6, -0.6)
+    ax.set_yticks([0, 1], ["onset", "memorisation"])
+    ax.tick_params(axis="y", length=0)
+    ax.set_xticks([-1, 0, 1, 2])
+    ax.vlines([0, 1], -0.6, 1.6, color="#B0B0B0", lw=0.6, zorder=0)
+    for y, name in enumerate(("onset", "memorisation")):
+        if name in found.slopes:
+            _slope(ax, y, found.slopes[name], colour)
+        elif found.slopes:
+            ax.text(0.5, y, "does not vary", ha="center", va="center", fontsize=SMALL)
+    if not found.slopes:
+        why = "too few runs" if found.runs < FEWEST else "neither varies"
+        ax.text(0.5, 0.5, f"{found.runs} runs:\n{why}", ha="center", va="center", fontsize=SMALL)
+    _beside(ax, f"follows: {found.follows}", 1, 3, va="bottom", fontsize=TITLE)
+
+
+def _slope(ax: Axes, y: float, slope: Slope, colour: str) -> None:
+    """Estimate and interval, clipped by an arrow where they leave the axis."""
+    low, high = SLOPES
+    ends = np.clip(slope.ci95, low, high)
+    ax.plot(ends, [y, y], color=colour, lw=1.1, gid="slope interval", zorder=2)
+    for end, marker, beyond in ((low, "<", slope.ci95[0] < low), (high, ">", slope.ci95[1] > high)):
+        if beyond:
+            style: dict[str, Any] = {"ls": "", "marker": marker, "ms": 3.5, "mew": 0}
+            ax.plot(end, y, color=colour, clip_on=False, gid="beyond", **style)
+    if low <= slope.value <= high:
+        ax.plot(slope.value, y, color=colour, gid="slope", **MARKER["observed"])
+
+
+def _controls(ax: Axes, lead: LeadAudit) -> None:
+    ax.set_axis_off()
+    said = [
+        f"{c.name.replace('_', ' ')}: {c.verdict}" + f", {c.with_peak} of {c.runs}" * (c.runs > 0)
+        for c in lead.controls
+    ]
+    lines = [_wrapped(each, WORDS, indent="  ") for each in said[:MOST_CONTROLS]]
+    if len(said) > MOST_CONTROLS:
+        lines.append(f"and {len(said) - MOST_CONTROLS} more")
+    text = "\n".join(["peak in controls:", *lines]) if said else "no controls"
+    _beside(ax, text, 1, -9, va="top", fontsize=SMALL, linespacing=1.25, gid="controls")
+
+
+def _beside(ax: Axes, text: str, y: float, up: float, **style: Any) -> None:
+    """Text that begins where the names of the slopes do."""
+    ax.annotate(
+        text, (0, y), xycoords="axes fraction", xytext=(-46, up), textcoords="offset points",
+        annotation_clip=False, parse_math=False, in_layout=False, **style,
+    )  # fmt: skip
+
+
+# ---- words ---------------------------------------------------------------------------------
+
+
+def _wrapped(text: str, width: float, indent: str = "") -> str:
+    """Lines no wider than a number of inches, in the style that is set."""
+    measure, font = TextToPath(), FontProperties(size=SMALL)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
+        if measure.get_text_width_height_descent(longer, font, False)[0] > 72 * width:
+            lines.append(indent + word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
+def _legend(figure: Figure) -> None:
+    grey = "#595959"
+    handles: list[Artist] = [
+        Line2D([], [], color=grey, label=label, **MARKER[gid])
+        for gid, label in (
+            ("run", "one run"),
+            ("unresolved", "too close to tell"),
+            ("censored", "no onset yet: at least"),
+        )
+    ]
+    handles += [
+        Line2D([], [], label="median", **MEDIAN),
+        Patch(color=LATER, label="onset first"),
+        Line2D([], [], label="for free", **MARKER["null"]),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))

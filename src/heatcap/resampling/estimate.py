@@ -1,0 +1,184 @@
+"""A value with its error: what every function of this package returns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from heatcap.resampling._format import compact, plain
+
+__all__ = ["Estimate", "between", "deviations_of", "like"]
+
+Floats = NDArray[np.float64]
+
+_ARRAYS = ("value", "error", "ci68", "ci95", "n_eff", "bias", "tau")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate:
+    """A value, its standard error and its intervals; a number or an array with labels.
+
+    Attributes
+    ----------
+    value : DataArray (...)
+        0-d for a number.  The jackknife has taken its `bias` off, no other method has.
+    error : DataArray (...)
+        Standard error; NaN where it cannot be had, with the reason in `message`.
+    ci68, ci95 : DataArray (..., bound)
+        Intervals of 0.6827 and 0.95, `bound` "low" and "high".
+    n_eff : DataArray (...)
+        Effective sample size: n / (2 tau) of a series; one more than the degrees of freedom for
+        independent units, their number if they are all of one kind.
+    method : str
+        What made it, with its interval.
+    bias : DataArray (...), optional
+        Estimated bias of the statistic.  Removed from `value` by the jackknife; reported and *not*
+        removed by the bootstrap.
+    tau : DataArray (...), optional
+        Integrated autocorrelation time, in entries of the series.
+    message : str
+        Why not to trust it; empty when all is well.
+    replicates : DataArray (replicate, ...), optional
+        Statistic of each resampled (bootstrap) or reduced (jackknife) data set.
+    deviations : DataArray (replicate, ...), optional
+        Scaled such that the squares sum to `error`\\ :sup:`2`, where replicates need weights.
+    """
+
+    value: xr.DataArray
+    error: xr.DataArray
+    ci68: xr.DataArray
+    ci95: xr.DataArray
+    n_eff: xr.DataArray
+    method: str
+    bias: xr.DataArray | None = None
+    tau: xr.DataArray | None = None
+    message: str = ""
+    replicates: xr.DataArray | None = None
+    deviations: xr.DataArray | None = None
+
+    def covariance(self) -> xr.DataArray:
+        """Covariance matrix of the entries; its diagonal is the square of `error`.
+
+        Returns
+        -------
+        DataArray (d, d_2)
+            For the one dimension d of `value`; several are stacked to ``entry``, and a number has
+            a 1 by 1 matrix (``entry``, ``entry_2``).
+
+        Raises
+        ------
+        ValueError
+            If the method left no replicates to compute it from.
+        """
+        if (spread := self._spread()) is None:
+            raise ValueError(f"no covariance: {self.method!r} leaves no replicates")
+        one = self.value.ndim == 1
+        dim = str(self.value.dims[0]) if one else "entry"
+        flat = spread.reshape(len(spread), -1)
+        matrix: Floats = np.where(self._known(), flat.T @ flat, np.nan)
+        coords = {}
+        if one and dim in self.value.coords:
+            labels = self.value[dim].to_numpy()
+            coords = {dim: (dim, labels), f"{dim}_2": (f"{dim}_2", labels)}
+        return xr.DataArray(matrix, dims=(dim, f"{dim}_2"), coords=coords, name="covariance")
+
+    def _spread(self) -> Floats | None:
+        """Deviations (replicate, ...) whose squares sum to the squared error."""
+        if self.deviations is not None:
+            return self.deviations.to_numpy()
+        if self.replicates is None:
+            return None
+        return deviations_of(self.replicates.to_numpy())
+
+    def _known(self) -> NDArray[np.bool_]:
+        """Pairs of entries that both have an error."""
+        known = np.isfinite(self.error.to_numpy()).ravel()
+        return np.asarray(known[:, np.newaxis] & known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python for JSON, None where a value does not exist.
+
+        A number gives floats and pairs; an array gives nested lists, with its dims and coords.
+        """
+        out: dict[str, Any] = {"method": self.method, "message": self.message}
+        if self.value.ndim:
+            out["dims"] = [str(d) for d in self.value.dims]
+            out["coords"] = {str(k): _plain(c.to_numpy()) for k, c in self.value.coords.items()}
+        arrays = ((name, getattr(self, name)) for name in _ARRAYS)
+        return out | {name: None if a is None else _plain(a.to_numpy()) for name, a in arrays}
+
+    def strings(self) -> xr.DataArray:
+        """``0.4406(12)`` for every entry, two digits of the error."""
+        return self._words(_readable)
+
+    def siunitx(self) -> str:
+        r"""LaTeX of a number, ``\num{0.4406(12)}``.
+
+        Raises
+        ------
+        ValueError
+            If the estimate is an array.
+        """
+        if self.value.ndim:
+            raise ValueError(f"siunitx is for a number, got an array {self.value.dims}")
+        value, error = self.value.item(), self.error.item()
+        return rf"\num{{{compact(value, error)}}}" if math.isfinite(value) else "--"
+
+    def _words(self, word: Any) -> xr.DataArray:
+        pairs = zip(self.value.to_numpy().ravel(), self.error.to_numpy().ravel(), strict=True)
+        words = np.array([word(float(v), float(e)) for v, e in pairs], dtype=object)
+        return xr.DataArray(
+            words.reshape(self.value.shape), dims=self.value.dims, coords=self.value.coords
+        )
+
+    def __str__(self) -> str:
+        words = self.strings()
+        return str(words.item()) if not words.ndim else str(words.to_series().to_string())
+
+    def __repr__(self) -> str:
+        shape = ", ".join(f"{d}: {n}" for d, n in self.value.sizes.items())
+        head = f"<heatcap.Estimate ({shape})" if shape else f"<heatcap.Estimate {self}"
+        note = f"; {self.message}" if self.message else ""
+        return f"{head}, {self.method}{note}>" + (f"\n{self}" if shape else "")
+
+
+def like(template: xr.DataArray, values: Any) -> xr.DataArray:
+    """Values with the labels of `template`; a single number is repeated."""
+    filled = np.broadcast_to(np.asarray(values, dtype=np.float64), template.shape).copy()
+    return xr.DataArray(filled, dims=template.dims, coords=template.coords)
+
+
+def deviations_of(replicates: Floats) -> Floats:
+    """Deviations from the mean (replicate, ...), their squares summing to the variance."""
+    # From the first of them first: equal replicates then deviate by zero, not by rounding.
+    shifted = replicates - replicates[:1]
+    return np.asarray((shifted - shifted.mean(axis=0)) / math.sqrt(max(len(replicates) - 1, 1)))
+
+
+def between(template: xr.DataArray, low: Floats, high: Floats) -> xr.DataArray:
+    """Interval (..., bound) of entries labelled as in `template`."""
+    bounds = [
+        like(template, end).expand_dims(bound=[name], axis=-1)
+        for name, end in (("low", low), ("high", high))
+    ]
+    return xr.concat(bounds, dim="bound")
+
+
+def _readable(value: float, error: float) -> str:
+    known = math.isfinite(value) and math.isfinite(error)
+    return plain(value, error) if known else f"{plain(value, error)} (no error)"
+
+
+def _plain(values: NDArray[Any]) -> Any:
+    """Nested lists, None for what is not finite, text for what JSON does not know."""
+    if values.ndim:
+        return [_plain(np.asarray(row)) for row in values]
+    item = values.item()
+    if isinstance(item, float):
+        return item if math.isfinite(item) else None
+    return item if isinstance(item, bool | int | str) else str(item)

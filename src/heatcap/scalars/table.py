@@ -1,0 +1,264 @@
+"""Tables in files: their header, and numbers and text of the columns that are asked for.
+
+Nothing is read before the size is known to be bearable, and no column that is not needed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import importlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["Rows", "Table", "is_table", "open_table"]
+
+#: Largest file, and largest content of a compressed one, in bytes.
+LIMIT = 4 * 2**30
+#: The header is sought in so many bytes; a chart of a thousand runs needs about a million.
+HEADER_BYTES = 2**22
+
+_PARQUET = (".parquet", ".pq")
+_TEXT = (".csv", ".tsv", ".txt")
+_MISSING = ("", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "-nan", "+nan")
+_SPELLINGS = [s for m in _MISSING for s in {m, m.upper(), m.capitalize(), m.replace("n", "N")}]
+_SEPARATORS = (",", "\t", ";")
+
+# Since pandas 3.1 the default is exact, and asking for it is deprecated.
+_EXACT: dict[str, Any] = (
+    {}
+    if tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
+    else {"float_precision": "round_trip"}
+)
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether the suffix is that of a table: .csv, .tsv, .txt, .parquet or .pq."""
+    return Path(path).suffix.lower() in (*_TEXT, *_PARQUET)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some columns of a table; `first` is the number of the first row, a header being line 1."""
+
+    path: Path
+    first: int
+    columns: Mapping[str, pd.Series[Any]]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column (row,), NaN where it is empty.
+
+        Raises
+        ------
+        ValueError
+            If a cell is neither a number nor empty.
+        """
+        column = self.columns[name]
+        if column.dtype.kind in "iuf":
+            return column.to_numpy(np.float64)
+        out = np.full(len(column), np.nan)
+        for i in np.flatnonzero(column.notna().to_numpy()):
+            cell = str(column.iat[int(i)]).strip()
+            if cell.lower() not in _MISSING:
+                out[i] = self._number(cell, name, int(i))
+        return out
+
+    def _number(self, cell: str, name: str, i: int) -> float:
+        try:
+            if "_" in cell:  # Python would read 1_000
+                raise ValueError
+            return float(cell)
+        except ValueError:
+            place = f"{self.path}: row {i + self.first}, column {name!r}"
+            raise ValueError(f"{place}: expected a number, got {cell!r}") from None
+
+    def texts(self, name: str) -> list[str]:
+        """A column as text, "" where it is empty."""
+        column = self.columns[name]
+        if column.dtype.kind == "f":  # whole numbers with gaps
+            return ["" if np.isnan(v) else f"{v:.15g}" for v in column]
+        known = column.notna().to_numpy()
+        return [_one_line(str(v)) if ok else "" for v, ok in zip(column, known, strict=True)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that has been opened, but not read; `separator` is None for Parquet."""
+
+    path: Path
+    header: tuple[str, ...]
+    separator: str | None
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse a table that lacks a column, or has it twice."""
+        for name in names:
+            if name not in self.header:
+                raise ValueError(f"{self.path}: no column {name!r}{nearest(name, self.header)}")
+            if (n := self.header.count(name)) > 1:
+                raise ValueError(f"{self.path}: {n} columns are called {name!r}, expected one")
+
+    def read(self, numbers: Sequence[str], texts: Sequence[str] = ()) -> Rows:
+        """The named columns; those of `texts` are taken as they are written.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or the file cannot be read.
+        """
+        self.require([*numbers, *texts])
+        names = list(dict.fromkeys([*numbers, *texts]))
+        if self.separator is None:
+            return Rows(self.path, 1, _read_parquet(self.path, names))
+        return Rows(self.path, 2, self._read_text(names, set(texts)))
+
+    def _read_text(self, names: list[str], texts: set[str]) -> dict[str, pd.Series[Any]]:
+        at = {str(self.header.index(name)): name for name in names}
+        extra = str(len(self.header))
+        options: dict[str, Any] = {
+            "sep": self.separator,
+            "usecols": [*at, extra],
+            "index_col": False,
+            "dtype": {extra: str} | {i: str for i, name in at.items() if name in texts},
+            "keep_default_na": False,
+            "na_values": {i: [""] if name in texts else _SPELLINGS for i, name in at.items()}
+            | {extra: [""]},
+            "skip_blank_lines": False,  # they count as rows
+            "low_memory": False,
+        }
+        try:
+            with open(self.path, encoding="utf-8-sig", newline="") as file:
+                source = cast("IO[str]", _Renamed(file, str(self.separator)))
+                frame: pd.DataFrame = pd.read_csv(source, **options, **_EXACT)
+        except UnicodeDecodeError as error:
+            raise _not_text(self.path, error) from None
+        except Exception as error:
+            raise ValueError(f"{self.path}: cannot be read as a table ({_line(error)})") from None
+        surplus = np.flatnonzero(frame[extra].notna().to_numpy())
+        if surplus.size:
+            raise ValueError(
+                f"{self.path}: row {surplus[0] + 2} has more fields than the header, which has "
+                f"{extra}"
+            )
+        return {name: frame[i] for i, name in at.items()}
+
+
+class _Renamed:
+    """A text table whose columns are called 0, 1, ..., with one more than its header has.
+
+    With `usecols`, pandas drops surplus fields in silence; the extra column catches them.
+    """
+
+    def __init__(self, file: IO[str], separator: str) -> None:
+        fields = next(csv.reader(file, delimiter=separator))
+        self.file = file
+        self.start = separator.join(map(str, range(len(fields) + 1))) + "\n"
+
+    def read(self, size: int = -1) -> str:
+        start, self.start = self.start, ""
+        return start or self.file.read(size)
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.read()
+
+
+def open_table(path: Path, wanted: Iterable[str]) -> Table:
+    """Header of a table; the separator is the one that yields most of the `wanted` columns.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is too large, empty, or no table.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, expected a table (CSV or Parquet)")
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file, expected a table (CSV or Parquet)")
+    size = path.stat().st_size
+    if size > LIMIT:
+        raise ValueError(f"{path}: has {size / 2**30:.3g} GiB, more than {_limit()} are not read")
+    if size == 0:
+        raise ValueError(f"{path}: the file is empty")
+    if path.suffix.lower() in _PARQUET:
+        return Table(path, tuple(_parquet(path).schema_arrow.names), None)
+    return _open_text(path, set(wanted))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Ending of a message that a name is missing: what was perhaps meant, and what there is."""
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return f"{meant or ';'} there is {', '.join(map(repr, known[:20])) or 'none'}{more}"
+
+
+def _open_text(path: Path, wanted: set[str]) -> Table:
+    with open(path, "rb") as file:
+        start = file.read(HEADER_BYTES)
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+    except UnicodeDecodeError as error:
+        raise _not_text(path, error) from None
+    if "\0" in text:
+        raise ValueError(f"{path}: is not text, expected a table in UTF-8")
+    headers = {separator: _header(path, text, separator) for separator in _SEPARATORS}
+    best = max(_SEPARATORS, key=lambda s: (len(wanted & {*headers[s]}), len(headers[s])))
+    if not any(headers[best]):
+        raise ValueError(f"{path}: the first line is empty, expected the names of the columns")
+    return Table(path, headers[best], best)
+
+
+def _header(path: Path, text: str, separator: str) -> tuple[str, ...]:
+    try:
+        fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error as error:
+        raise ValueError(f"{path}: cannot be read as a table ({error})") from None
+    return tuple(_one_line(name) for name in fields)
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        return importlib.import_module("pyarrow.parquet").ParquetFile(path)
+    except ImportError:
+        raise ValueError(
+            f"{path}: reading Parquet needs pyarrow: pip install heatcap[parquet]"
+        ) from None
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
+
+
+def _read_parquet(path: Path, names: list[str]) -> dict[str, pd.Series[Any]]:
+    file = _parquet(path)
+    if file.metadata.num_rows * len(names) * 8 > LIMIT:
+        raise ValueError(
+            f"{path}: has {file.metadata.num_rows} rows, more than {_limit()} are not read"
+        )
+    try:
+        frame = file.read(columns=names).to_pandas(ignore_metadata=True)
+        return {name: frame[name] for name in names}
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
+
+
+def _not_text(path: Path, error: UnicodeDecodeError) -> ValueError:
+    byte = error.object[error.start]
+    return ValueError(f"{path}: is not text in UTF-8 (byte {byte:#04x})")
+
+
+def _limit() -> str:
+    return f"{LIMIT / 2**30:.3g} GiB"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines()).strip()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,639 @@
+"""The audit of leads: exact cases, planted relations and their absence, nulls that can fail."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from heatcap.audit import (
+    audit_leads,
+    clock,
+    controls,
+    holm,
+    lead_table,
+    max_statistic,
+    median_with_interval,
+    offset_share,
+    phase_null,
+    precedes,
+    random_energy_heat_capacity,
+    records_of,
+    spike_share,
+)
+from heatcap.ensemble import canonical
+from heatcap.events import find_events, onset_survival, peaks_by_size
+
+from false_alarms_and_power import (
+    END,
+    START,
+    Times,
+    judged_curves,
+    memorisation_clock,
+    own_clock,
+    planted_curves,
+    planted_lead,
+    planted_sweep,
+    random_ln_step,
+    random_step,
+    rates,
+    same_distribution,
+    sizes_go_their_own_way,
+    table_of,
+    verdicts,
+)
+from synthetic import Plan, observables, sweep
+
+RNG = np.random.default_rng
+
+
+@pytest.fixture(scope="module")
+def obs():
+    """Ten sizes, three seeds, controls; onset and peak of every run are known."""
+    return observables(sweep(), noise=0.01, scan=False)
+
+
+@pytest.fixture(scope="module")
+def events(obs):
+    return find_events(obs, "landscape_heat_capacity", "unweighted_heat_capacity", "heat_capacity")
+
+
+@pytest.fixture(scope="module")
+def audit(obs, events):
+    return audit_leads(obs, events)
+
+
+def records(table, start=START, end=END):
+    return dict.fromkeys(table["run"], (start, end))
+
+
+# ---- planted data: what must not be found, and what must -----------------------------------
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [same_distribution, random_step, random_ln_step, sizes_go_their_own_way],
+    ids=lambda s: s.__name__,
+)
+def test_without_a_relation_no_lead_is_found(scenario):
+    """At most 5 % of the experiments claim an order (150 of each; 3 standard errors allowed)."""
+    found = rates(verdicts(scenario, 150))
+    allowed = 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert found["first"] <= allowed
+    assert found["first"] + found["later"] <= allowed
+    assert found["onset"] <= allowed
+    assert found["pairing"] <= allowed
+
+
+@pytest.mark.parametrize("scenario", [memorisation_clock, own_clock], ids=lambda s: s.__name__)
+def test_a_peak_on_another_clock_comes_first_and_does_not_follow_the_onset(scenario):
+    found = rates(verdicts(scenario, 100))
+    assert found["first"] >= 0.95  # it does come first
+    assert found["first and onset"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+    if scenario is memorisation_clock:
+        assert found["memorisation"] >= 0.9
+
+
+def test_a_planted_lead_is_found():
+    """Two standard deviations of one run, 10 runs: found in 95 % of the experiments or more."""
+    found = rates(verdicts(planted_lead, 200))
+    assert found["first"] >= 0.95
+    assert found["pairing"] >= 0.7
+
+
+def test_a_planted_lead_over_sizes_follows_the_onset():
+    found = rates(verdicts(planted_sweep, 60))
+    assert found["first"] == 1
+    assert found["onset"] >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("lead", "spread", "order", "least"),
+    [(0.5, 0.25, "first", 0.9), (-0.5, 0.25, "later", 0.9), (0.0, 0.25, "undecided", 0.85)],
+)
+def test_planted_curves_are_judged_as_planted(lead, spread, order, least):
+    rng = RNG(5)
+    said = [judged_curves(planted_curves(rng, lead, spread), rng) for _ in range(30)]
+    assert said.count(order) / 30 >= least
+
+
+# ---- order ---------------------------------------------------------------------------------
+
+
+def test_sign_and_wilcoxon_are_scipys():
+    times = planted_lead(RNG(0), 12)
+    table = table_of(times)
+    p = precedes(table, records(table), rng=RNG(0))
+    first = int((times.peak < times.onset).sum())
+    assert p.sign_p == stats.binomtest(first, 12).pvalue
+    assert p.wilcoxon_p == stats.wilcoxon(np.log(times.onset / times.peak)).pvalue
+    assert p.share == first / 12
+
+
+def test_unresolved_runs_are_in_no_share():
+    times = Times(np.array([100.0, 500, 999]), np.full(3, 1000.0), np.full(3, 50.0), np.zeros(3))
+    table = table_of(times, spacing=0.01)
+    assert table["order"].tolist() == ["first", "first", "unresolved"]
+    p = precedes(table, records(table), rng=RNG(0))
+    assert (p.runs, p.share) == (2, 1.0)
+
+
+def test_the_phase_null_is_the_binomial_where_all_records_are_alike():
+    """q = (1000 - 1) / (3001 - 1) in steps: P(K >= 4 of 5), by scipy and by drawing."""
+    onsets, peaks = np.full(5, 1000.0), np.array([500.0, 400, 300, 200, 1500])
+    null = phase_null(onsets, peaks, np.tile([1.0, 3001.0], (5, 1)))
+    q = 999 / 3000
+    assert null["steps"]["expected_share"] == pytest.approx(q)
+    assert null["steps"]["p"] == pytest.approx(stats.binom.sf(3, 5, q))
+    q = np.log(1000 / 200) / np.log(3001 / 200)
+    assert null["log_steps"]["p"] == pytest.approx(stats.binom.sf(3, 5, q))
+
+
+def test_the_phase_null_by_drawing_phases():
+    rng = RNG(1)
+    onsets, ends = rng.uniform(500, 1500, 8), rng.uniform(2000, 3000, 8)
+    peaks = onsets * np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.4, 1.1, 1.2])
+    null = phase_null(onsets, peaks, np.column_stack([np.ones(8), ends]))
+    phases = rng.uniform(1, ends, (200_000, 8))
+    by_hand = np.mean((phases < onsets).sum(axis=1) >= 6)
+    assert null["steps"]["p"] == pytest.approx(by_hand, abs=0.004)
+
+
+def test_the_phase_null_can_fail_and_can_hold():
+    onsets, record = np.full(10, 900.0), np.tile([1.0, 3000.0], (10, 1))
+    assert phase_null(onsets, np.full(10, 600.0), record)["steps"]["p"] < 1e-4
+    late = np.tile([1.0, 950.0], (10, 1))  # the record ends with the onset
+    assert phase_null(onsets, np.full(10, 600.0), late)["steps"]["p"] > 0.5
+
+
+def test_records_end_where_a_maximum_could_still_be_interior(obs):
+    window = records_of(obs, smoothing=0.1)
+    step = obs["step"].to_numpy()
+    for r, run in enumerate(obs["run"].to_numpy()):
+        last = np.nanmax(step[r])
+        assert window[run] == pytest.approx((1, last * np.exp(-0.2)))
+
+
+# ---- leads ---------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=6, max_size=40))
+def test_the_interval_of_a_median_is_made_of_order_statistics(values):
+    values = np.array(values)
+    median, (low, high) = median_with_interval(values)
+    assert low <= median <= high
+    assert low in values
+    assert high in values
+    n = values.size
+    k = int((np.sort(values) < low).sum())
+    assert stats.binom.cdf(k - 1, n, 0.5) <= 0.025 or low == values.min()
+
+
+def test_the_interval_of_a_median_covers():
+    rng = RNG(2)
+    for n in (6, 10, 25):
+        draws = rng.exponential(size=(2000, n))
+        inside = [low <= np.log(2) <= high for _, (low, high) in map(median_with_interval, draws)]
+        assert np.mean(inside) >= 0.95 - 0.015
+    assert np.isnan(median_with_interval(np.arange(5.0))[1]).all()
+
+
+def test_censored_leads_move_the_median_up_and_are_never_dropped():
+    values = np.arange(1.0, 10)
+    assert median_with_interval(values)[0] == 5
+    assert median_with_interval(values, [100.0, 100.0])[0] == 6
+    assert median_with_interval(values, [0.0, 0.0])[0] == 5  # known of them: more than 0
+    assert np.isnan(median_with_interval(values, np.full(20, 100.0))[0])
+    low, high = median_with_interval(np.arange(1.0, 30) - 15, [50.0])[1]
+    assert low < 0 < high
+
+
+def test_leads_are_counted_by_size(events, audit):
+    lead = audit.leads["landscape_heat_capacity"]
+    assert [part.size for part in lead.by_size] == sorted({float(p) for p in events.runs["p"]})
+    for name in ("runs", "compared", "first", "later", "unresolved", "censored"):
+        assert sum(getattr(part, name) for part in lead.by_size) == getattr(lead.pooled, name)
+    table = lead_table(events, "landscape_heat_capacity", 0)
+    proper = table[table["group"] == "none"]
+    assert lead.pooled.median == pytest.approx(proper["lead"].median())
+
+
+def test_a_curve_that_is_highest_at_an_end_has_no_peak(obs):
+    rising = obs.assign(rising=obs["heat_capacity"] * 0 + obs["step"])
+    table = lead_table(find_events(rising, "rising"), "rising", 0)
+    assert table["highest_at_end"].all()
+    assert table["peak_step"].isna().all()
+    assert (table["order"] == "").all()
+
+
+# ---- clock ---------------------------------------------------------------------------------
+
+
+def planted_clock(onset, memorisation, noise=0.1, n=60, sizes=1, seed=0):
+    rng = RNG(seed)
+    size = np.repeat(np.arange(float(sizes)), n // sizes)
+    t_on, t_mem = np.exp(
+        0.4 * rng.normal(size=(2, n)) + 0.3 * rng.normal(size=(2, sizes))[:, size.astype(int)]
+    )
+    level = 0.3 * rng.normal(size=sizes)[size.astype(int)]
+    peak = np.exp(
+        onset * np.log(t_on) + memorisation * np.log(t_mem) + level + noise * rng.normal(size=n)
+    )
+    return table_of(Times(600 * peak, 1000 * t_on, 100 * t_mem, size))
+
+
+@pytest.mark.parametrize("sizes", [1, 6])
+@pytest.mark.parametrize(
+    ("onset", "memorisation", "follows"),
+    [(1, 0, "onset"), (0, 1, "memorisation"), (0.6, 0.6, "both"), (0, 0, "neither")],
+)
+def test_the_clock_is_the_planted_one(onset, memorisation, follows, sizes):
+    found = clock(planted_clock(onset, memorisation, sizes=sizes))
+    assert found.follows == follows
+    for name, truth in (("onset", onset), ("memorisation", memorisation)):
+        slope = found.slopes[name]
+        assert slope.ci95[0] - slope.error < truth < slope.ci95[1] + slope.error
+    assert found.method.startswith("mixed" if sizes > 1 else "least squares")
+
+
+def test_the_slopes_cover():
+    """95 % intervals of both slopes hold the truth in 95 ± 3 % of 300 sweeps of 5 sizes."""
+    inside = []
+    for seed in range(150):
+        found = clock(planted_clock(0.7, 0.2, noise=0.3, n=30, sizes=5, seed=seed))
+        for name, truth in (("onset", 0.7), ("memorisation", 0.2)):
+            low, high = found.slopes[name].ci95
+            inside.append(low <= truth <= high)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.04)
+
+
+def test_least_squares_is_statsmodels():
+    import statsmodels.api as sm
+
+    table = planted_clock(0.7, 0.2)
+    x = np.log(table[["onset_step", "memorisation_step"]].to_numpy())
+    fit = sm.OLS(np.log(table["peak_step"].to_numpy()), sm.add_constant(x)).fit()
+    found = clock(table).slopes
+    assert [found[k].value for k in ("onset", "memorisation")] == pytest.approx(fit.params[1:])
+    assert [found[k].error for k in ("onset", "memorisation")] == pytest.approx(fit.bse[1:])
+
+
+def test_partial_correlations_are_those_of_residuals():
+    table = planted_clock(0.7, 0.2)
+    y, a, b = np.log(table[["peak_step", "onset_step", "memorisation_step"]].to_numpy()).T
+    corr = np.linalg.inv(np.corrcoef([y, a, b]))
+    by_hand = -corr[0, 1] / np.sqrt(corr[0, 0] * corr[1, 1])
+    assert clock(table).partial["onset"]["r"] == pytest.approx(by_hand)
+
+
+def test_a_clock_that_cannot_be_told_says_so():
+    assert clock(planted_clock(1, 0).iloc[:5]).message == "5 runs with all three times, 6 needed"
+    table = planted_clock(1, 0)
+    same = clock(table.assign(memorisation_step=100.0))
+    assert same.follows == "onset"
+    assert "memorisation is the same in all runs" in same.message
+    noisy = clock(planted_clock(1, 0, noise=3).iloc[:10])
+    assert noisy.follows == "undetermined"
+
+
+def test_differences_between_sizes_alone_are_told_apart():
+    rng = RNG(3)
+    size = np.repeat(np.arange(8.0), 5)
+    onset = np.exp(0.5 * size + 0.2 * rng.normal(size=40))
+    peak = np.exp(0.5 * size + 0.02 * rng.normal(size=40))  # follows the size, not the onset
+    memorisation = np.exp(0.2 * rng.normal(size=40))
+    found = clock(table_of(Times(600 * peak, 900 * onset, 100 * memorisation, size)))
+    assert found.within["onset"].ci95[1] < 0.5
+
+
+# ---- controls ------------------------------------------------------------------------------
+
+
+def control_table(peaks=6, height=1.0, delay=1.0, at_end=0, runs=6, seed=0, rise=0.0):
+    rng = RNG(seed)
+
+    def rows(n, group, height, delay, with_peak, onset):
+        noise = np.exp(0.1 * rng.normal(size=(2, n)))
+        seen = np.arange(n) < with_peak
+        return pd.DataFrame(
+            {
+                "group": group,
+                "size": np.arange(n) % 3,
+                "peak_step": np.where(seen, 400 * delay * noise[0], np.nan),
+                "height": np.where(seen, height * noise[1], np.nan),
+                "memorisation_step": 100.0,
+                "onset_step": onset,
+                "baseline": 0.0,
+                "final_value": rise if group != "none" else 1.0,
+                "rising": np.arange(n) >= n - at_end if group != "none" else False,
+            }
+        )
+
+    parts = rows(12, "none", 1.0, 1.0, 12, 900.0), rows(runs, "c", height, delay, peaks, np.nan)
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [
+        ({}, "present"),
+        ({"height": 3.0}, "present"),
+        ({"height": 0.5}, "lower"),
+        ({"delay": 2.0}, "later"),
+        ({"peaks": 0}, "absent"),
+        ({"peaks": 0, "at_end": 6}, "open"),
+        ({"rise": 0.5}, "not tested"),
+    ],
+)
+def test_every_verdict_on_a_control_can_be_had(options, verdict):
+    (control,) = controls(control_table(**options), rng=RNG(0))
+    assert control.verdict == verdict
+    assert control.runs + control.generalising == 6
+
+
+def test_controls_like_the_runs_are_called_lower_or_later_in_5_per_cent():
+    said = [controls(control_table(seed=s), rng=RNG(s))[0].verdict for s in range(100)]
+    assert said.count("present") >= 88
+
+
+def test_controls_of_the_synthetic_sweep(audit):
+    lead = audit.leads["landscape_heat_capacity"]
+    assert {c.name: c.runs for c in lead.controls} == {"random_labels": 3, "weight_decay_0": 3}
+    assert audit.leads["landscape_heat_capacity"].control_verdict == "present"
+
+
+# ---- heights -------------------------------------------------------------------------------
+
+
+def test_the_bound_and_its_reach(audit):
+    bound = audit.leads["heat_capacity"].bound
+    assert bound.tested
+    assert bound.bound == 0.7618
+    assert bound.reached == pytest.approx(0.36 / 0.7618, rel=0.1)
+    assert bound.same_for_all_sizes
+    assert not audit.leads["landscape_heat_capacity"].bound.tested
+
+
+def test_the_offset_share_is_the_planted_one(obs, audit):
+    share = audit.leads["unweighted_heat_capacity"].offset
+    assert share.tested
+    assert 0.8 < share.low <= share.median <= share.high <= 1.05
+    assert not audit.leads["heat_capacity"].offset.tested
+    table = lead_table(find_events(obs, "unweighted_heat_capacity"), "unweighted_heat_capacity", 0)
+    half = obs.assign(offset_heat_capacity=0.5 * obs["unweighted_heat_capacity"])
+    options = {"query": -1, "inputs": "all"}
+    share = offset_share(half, table, "unweighted_heat_capacity", 0, **options)
+    assert (share.low, share.high) == pytest.approx((0.5, 0.5))
+
+
+def test_random_energies_exact_for_two_keys():
+    """n = 2: C = < p (1 - p) d^2 >, d ~ N(0, 2 s^2), by quadrature."""
+    x, w = np.polynomial.hermite_e.hermegauss(120)
+    w = w / w.sum()
+    for s in (0.3, 1.0, 3.0):
+        d = np.sqrt(2) * s * x
+        p = 1 / (1 + np.exp(d))
+        exact = np.sum(w * p * (1 - p) * d**2)
+        assert random_energy_heat_capacity(s**2, 2) == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize("n", [3, 16, 200])
+def test_random_energies_against_the_ensemble_of_drawn_rows(n):
+    for s in (0.2, 1.0, 2.5):
+        rows = s * RNG(0).normal(size=(4000, n))
+        drawn = canonical(xr.DataArray(rows, dims=("row", "key")))["heat_capacity"]
+        error = float(drawn.std() / np.sqrt(4000))
+        expected = float(random_energy_heat_capacity(s**2, n))
+        assert expected == pytest.approx(float(drawn.mean()), abs=4 * error + 0.01 * expected)
+    small = random_energy_heat_capacity(1e-4, n)
+    assert small == pytest.approx(1e-4 * (1 - 1 / n), rel=0.01)
+
+
+def test_the_random_energy_null_can_fail():
+    """Rows of two levels have another C than Gaussian logits of their variance."""
+    row = np.r_[0.0, np.full(15, -4.0)]
+    c = float(canonical(xr.DataArray(row, dims="key"))["heat_capacity"])
+    assert abs(c / random_energy_heat_capacity(row.var(), 16) - 1) > 0.3
+
+
+def test_random_energy_refuses_what_cannot_be():
+    assert np.isnan(random_energy_heat_capacity(np.nan, 3))
+    assert random_energy_heat_capacity(1.0, 1) == 0
+    with pytest.raises(ValueError, match="variance must be 0 or more and keys 1 or more"):
+        random_energy_heat_capacity(-1.0, 3)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12))
+def test_a_permutation_inside_a_row_is_no_null(seed, n):
+    """C does not change when the keys of a row change places: such a test could never fail."""
+    rng = RNG(seed)
+    row = 3 * rng.normal(size=n)
+    c, permuted = (
+        float(canonical(xr.DataArray(r, dims="key"))["heat_capacity"])
+        for r in (row, rng.permutation(row))
+    )
+    assert c == pytest.approx(permuted, rel=1e-12, abs=1e-12)
+
+
+# ---- look-elsewhere ------------------------------------------------------------------------
+
+
+def test_holm_by_hand():
+    p = np.array([0.01, np.nan, 0.04, 0.03])
+    assert holm(p) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
+    assert np.isnan(holm(np.full(2, np.nan))).all()
+
+
+def test_the_max_statistic_keeps_its_level_over_many_curves():
+    """20 unrelated curves: the best of them is significant in 5 % of the experiments."""
+    hits = []
+    for seed in range(120):
+        rng = RNG(seed)
+        peaks, onsets = rng.normal(size=(20, 12)), rng.normal(size=12)
+        p = max_statistic(peaks, onsets, np.zeros(12), rng=rng, permutations=99)
+        hits.append(p.min() <= 0.05)
+    assert np.mean(hits) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 120)
+
+
+def test_the_max_statistic_finds_the_pair_among_many():
+    rng = RNG(0)
+    peaks, onsets = rng.normal(size=(20, 12)), rng.normal(size=12)
+    peaks[7] = onsets - 0.5 + 0.1 * rng.normal(size=12)
+    p = max_statistic(peaks, onsets, np.zeros(12), rng=rng)
+    assert p[7] < 0.01
+    assert np.delete(p, 7).min() > 0.1
+
+
+def test_the_max_statistic_permutes_within_sizes():
+    """Sizes that move both times are no pairing of runs."""
+    rng = RNG(1)
+    size = np.repeat(np.arange(5.0), 4)
+    onsets = 2 * size + 0.2 * rng.normal(size=20)
+    peaks = 2 * size - 0.5 + 0.2 * rng.normal(size=20)
+    within = max_statistic(peaks[None], onsets, size, rng=RNG(0))[0]
+    pooled = max_statistic(peaks[None], onsets, np.zeros(20), rng=RNG(0))[0]
+    assert pooled < 0.01 < 0.05 < within
+
+
+def test_heads_are_listed_one_by_one(audit):
+    looked = audit.leads["heat_capacity"].look_elsewhere
+    assert (looked.observables, looked.curves) == (3, 15)
+    assert [row["head"] for row in looked.heads] == ["0", "1", "2", "3"]
+    assert all(row["holm_p"] >= row["sign_p"] for row in looked.heads)
+
+
+# ---- spikes --------------------------------------------------------------------------------
+
+
+def test_spikes_against_the_base_rate():
+    plans = [Plan(seed=s, spikes=(700.0, 1200.0, 1900.0, 2900.0)) for s in range(4)]
+    events = find_events(observables(plans, noise=0.005, scan=False), "heat_capacity")
+    share = spike_share(events, "heat_capacity", 0)
+    assert share.at_spike >= 12
+    assert 0 < share.base_rate < 0.3
+    assert share.p < 1e-3
+    calm = [Plan(seed=s) for s in range(4)]
+    events = find_events(observables(calm, noise=0.005, scan=False), "heat_capacity")
+    share = spike_share(events, "heat_capacity", 0)
+    assert (share.share, share.base_rate, share.explain) == (0, 0, False)
+
+
+# ---- onsets and peaks per size --------------------------------------------------------------
+
+
+def test_onsets_with_censoring_per_size(events):
+    found = onset_survival(events)
+    runs = events.runs[events.runs["group"] == "none"]
+    for row in found.by_size:
+        own = runs[runs["p"] == row["size"]]["onset_step"]
+        assert row["median"] == pytest.approx(own.median())
+        assert (row["runs"], row["censored"]) == (3, 0)
+    assert found.log_rank_p < 1e-4
+    assert found.hazard_ci95[0] > 1  # larger sizes generalise earlier, as planted
+
+
+def test_censored_runs_enter_the_median_onset():
+    plans = [Plan(seed=s, onset=o) for s, o in enumerate([500.0, 700.0, 900.0, np.nan, np.nan])]
+    row = onset_survival(find_events(observables(plans, scan=False), "heat_capacity")).by_size[0]
+    assert (row["runs"], row["censored"]) == (5, 2)
+    assert row["median"] == pytest.approx(900, rel=0.02)
+
+
+def test_peaks_by_size_are_means_with_errors_over_runs(events):
+    found = peaks_by_size(events, "landscape_heat_capacity", replicates=2000)
+    table = events.peak("landscape_heat_capacity").merge(events.runs[["run", "group"]], on="run")
+    own = table[(table["group"] == "none") & (table["p"] == 43)]
+    at = {"size": 43.0}
+    assert float(found.height.value.sel(at)) == pytest.approx(own["peak_height"].mean())
+    by_hand = own["peak_height"].std() / np.sqrt(len(own))
+    assert float(found.height.error.sel(at)) == pytest.approx(by_hand, rel=0.1)
+    spacing = np.log1p(own["peak_step_spacing"] / own["peak_step"]).mean()
+    assert float(found.log_step.error.sel(at)) >= spacing
+
+
+def test_one_seed_has_no_error(obs):
+    one = obs.isel(run=[0])
+    found = peaks_by_size(find_events(one, "landscape_heat_capacity"), "landscape_heat_capacity")
+    assert np.isnan(found.height.error).all()
+    assert np.isfinite(found.height.value).all()
+    assert found.height.message
+
+
+def test_sizes_that_share_seeds_have_a_covariance():
+    """Heights of two sizes whose seeds move together are correlated; drawn apart, they are not."""
+    rng = RNG(0)
+    plans = [Plan(p=p, seed=s) for p in (19, 43) for s in range(12)]
+    obs = observables(plans, noise=0.002, scan=False)
+    factor = np.tile(np.exp(0.3 * rng.normal(size=12)), 2)
+    obs["landscape_heat_capacity"] = obs["landscape_heat_capacity"] * xr.DataArray(
+        factor, dims="run"
+    )
+    events = find_events(obs, "landscape_heat_capacity")
+    shared = peaks_by_size(events, "landscape_heat_capacity", unit="seed").height.covariance()
+    apart = peaks_by_size(events, "landscape_heat_capacity", unit="run").height.covariance()
+    correlation = [
+        float(c[0, 1] / np.sqrt(c[0, 0] * c[1, 1])) for c in (shared.to_numpy(), apart.to_numpy())
+    ]
+    assert correlation[0] > 0.9
+    assert abs(correlation[1]) < 0.2
+
+
+def test_heads_share_runs_and_have_a_covariance(events):
+    found = peaks_by_size(events, "landscape_heat_capacity", head=None)
+    assert found.height.value.dims == ("size", "head")
+    assert np.isfinite(found.height.error).all()
+
+
+# ---- all of it -----------------------------------------------------------------------------
+
+
+def test_conclusions_claim_no_more_than_the_tests(audit):
+    said = {name: lead.conclusion for name, lead in audit.leads.items()}
+    unweighted = said["unweighted_heat_capacity"]
+    assert "peak before the onset in 30 of 30 runs" in unweighted
+    assert "of its height is a constant offset of keys" in unweighted
+    assert "no evidence of a precursor" in unweighted
+    assert "peak after the onset" in said["heat_capacity"]
+    assert not any(lead.precursor for lead in audit.leads.values())
+    assert all("phase transition" not in text for text in said.values())
+
+
+def test_a_planted_precursor_is_called_consistent_with_one():
+    """Leads of every run, absent in the controls: the only case in which the word stands."""
+    rng = RNG(0)
+    plans = []
+    for p in (19, 31, 43, 61, 89, 113):
+        for seed in range(3):
+            onset = 600 * np.exp(0.3 * rng.normal())
+            lead = 0.6 + 0.1 * rng.normal()
+            plans.append(Plan(p, seed, 60 + p, onset, onset * np.exp(-lead), 3000.0))
+    never = {"onset": np.nan, "control": "random_labels", "last": 3000.0}
+    plans += [Plan(p=p, seed=s, memorisation=60.0 + p, **never) for p in (19, 43) for s in range(3)]
+    obs = observables(plans, noise=0.01, scan=False)
+    flat = obs["landscape_heat_capacity"].where(obs["control"] != "random_labels", 0.1)
+    obs["landscape_heat_capacity"] = flat
+    lead = audit_leads(obs, find_events(obs, "landscape_heat_capacity")).leads
+    lead = lead["landscape_heat_capacity"]
+    assert lead.precursor
+    assert lead.control_verdict == "absent"
+    assert lead.clock.follows == "onset"
+    assert "consistent with a precursor of generalisation" in lead.conclusion
+
+
+def test_equal_seeds_give_equal_audits(obs, events, audit):
+    again = audit_leads(obs, events)
+    assert json.dumps(again.to_dict()) == json.dumps(audit.to_dict())
+
+
+def test_the_json_has_the_fields_of_its_format(audit):
+    content = json.loads(json.dumps(audit.to_dict(), allow_nan=False))
+    assert set(content["observables"]) == set(audit.leads)
+    for lead in content["observables"].values():
+        assert isinstance(lead["runs"], int)
+        assert isinstance(lead["censored"], int)
+        assert set(lead["median_lead"]) >= {"value", "ci95"}
+        assert set(lead["precedes"]) >= {"share", "sign_p", "wilcoxon_p", "phase_null_p"}
+        allowed = {"onset", "memorisation", "both", "neither", "undetermined"}
+        assert lead["clock"]["follows"] in allowed
+        assert set(lead["spikes"]) >= {"share", "base_rate"}
+        for name in ("controls", "bound", "offset", "look_elsewhere"):
+            assert isinstance(lead[name], dict)
+        assert lead["conclusion"].endswith(".")
+
+
+def test_what_is_not_in_the_record_is_not_tested():
+    bare = observables([Plan(seed=s) for s in range(3)], scan=False)
+    bare = bare.drop_vars(["heat_capacity_bound"])
+    audit = audit_leads(bare, find_events(bare, "heat_capacity"))
+    said = audit.summary()
+    assert "Not tested: controls" in said
+    assert "bound, offset and random-energy null" in said
+    assert audit.leads["heat_capacity"].control_verdict == "not tested"
+    with pytest.raises(ValueError, match="observables lack runs that the events have"):
+        audit_leads(bare.isel(run=[0]), find_events(bare, "heat_capacity"))
