@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DATA := data/grokking
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench verify clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/analysis
@@ -39,6 +39,9 @@ types: $(VENV)/everything
 bench: $(VENV)/everything
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/trainer.py
+
+verify: $(VENV)/everything
+	$(BIN)/python benchmarks/verify.py
 
 # constraints.txt pins what a set-up installs, so that it can be repeated.
 $(VENV)/bin/python:

@@ -275,11 +275,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--replicates", type=int, default=2000, help="data sets per row")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    rng = np.random.default_rng(options.seed)
-    print(f"{options.replicates} data sets, {cpu_name()}, numpy {np.__version__}\n")
+    for text in tables(options.replicates, seed=options.seed):
+        print(text, flush=True)
+
+
+def tables(replicates: int, *, seed: int = 1) -> Iterator[str]:
+    """All tables in Markdown."""
+    rng = np.random.default_rng(seed)
+    yield f"{replicates} data sets, {cpu_name()}, numpy {np.__version__}.\n"
     for make in (gaussian_table, skewed_table, probe_table, series_table, sizes_table):
-        print(make(options.replicates, rng), flush=True)
-    print(speed_table(rng))
+        yield make(replicates, rng)
+    yield speed_table(rng)
 
 
 if __name__ == "__main__":

@@ -348,18 +348,18 @@ def said(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def tables(replicates: int) -> Iterator[tuple[str, str]]:
-    """Titles and tables in Markdown."""
+def tables(replicates: int) -> Iterator[str]:
+    """All tables in Markdown."""
     for title, make in TABLES.items():
         n = max(20, int(replicates * SHARE.get(title, 1.0)))
-        yield f"{title} ({n} experiments each)", make(n)
+        yield f"### {title} ({n} experiments each)\n\n{make(n)}\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000)
-    for title, text in tables(parser.parse_args().replicates):
-        print(f"### {title}\n\n{text}\n", flush=True)
+    for text in tables(parser.parse_args().replicates):
+        print(text, flush=True)
 
 
 if __name__ == "__main__":

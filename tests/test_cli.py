@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,127 @@ def test_a_run_without_metrics_is_drawn_and_not_called_censored(tmp_path: Path) 
     assert not table.censored.any()
     assert set(table.message) == {"no test accuracy in the record"}
     assert run("figure", "evolution", tmp_path / "obs.nc", "-o", tmp_path / "evo.pdf")[0] == 0
+
+
+# ---- scalars that others logged, and the audit ---------------------------------------------
+
+COLUMNS = (
+    "step=epoch,train_loss=train_loss,test_loss=val_loss,train_accuracy=train_acc,"
+    "test_accuracy=val_acc,observable=cv"
+)
+LISTED = [
+    "run",
+    "observable",
+    "layer",
+    "head",
+    "rank",
+    "peak_step",
+    "peak_height",
+    "prominence",
+    "at_spike",
+    "memorisation_step",
+    "onset_step",
+    "censored",
+    "lead_steps",
+]
+
+
+def table(path: Path, *, lead: float = 0.5, seed: int = 0, last: int = 3000) -> Path:
+    """What another trainer logged: onset at 900, a peak a factor e^lead before it."""
+    rng = np.random.default_rng(seed)
+    epoch = np.arange(0, last, 5)
+    x = np.log(np.maximum(epoch, 0.5))
+    onset = np.log(900) + 0.2 * rng.normal()
+    memorised = np.log(90) + 0.1 * rng.normal()
+    peak = onset - lead + 0.1 * rng.normal()
+    rise = 1 / (1 + np.exp(-(x - onset) / 0.08))
+    pd.DataFrame(
+        {
+            "epoch": epoch,
+            "train_loss": 1e-4 + 4 * np.exp(-epoch / 60),
+            "val_loss": 5 * (1 - rise),
+            "train_acc": np.clip(0.99 + 0.6 * (x - memorised), 0.01, 1),
+            "val_acc": 0.02 + 0.97 * rise,
+            "cv": np.exp(-0.5 * ((x - peak) / 0.3) ** 2) + 0.02 * rng.normal(size=x.size),
+        }
+    ).to_csv(path, index=False)
+    return path
+
+
+def test_tables_go_through_events_and_audit(tmp_path: Path) -> None:
+    paths = [table(tmp_path / f"run{seed}.csv", seed=seed) for seed in range(8)]
+    out, audit = tmp_path / "events.csv", tmp_path / "audit.json"
+    status, text, _ = run("events", *paths, "--columns", COLUMNS, "-o", out, "--json", audit)
+    assert status == 0
+    found = pd.read_csv(out)
+    assert found.columns[: len(LISTED)].tolist() == LISTED
+    assert found["run"].tolist() == [f"run{seed}" for seed in range(8)]
+    assert (np.log(found["onset_step"] / found["peak_step"]) - 0.5).abs().max() < 0.4
+    content = json.loads(audit.read_text())
+    assert content["schema_version"] == 1
+    assert content["command"].startswith("heatcap")
+    assert len(content["inputs"]) == 8
+    assert set(content["versions"]) >= {"heatcap", "numpy", "statsmodels"}
+    cv = content["observables"]["cv"]
+    assert (cv["runs"], cv["censored"]) == (8, 0)
+    assert cv["precedes"]["share"] == 1
+    assert cv["precedes"]["sign_p"] < 0.01
+    assert cv["precedes"]["phase_null_p"] < 0.05
+    low, high = cv["median_lead"]["ci95"]
+    assert low < cv["median_lead"]["value"] < high
+    assert cv["controls"]["verdict"] == "not tested"
+    assert not cv["bound"]["tested"]
+    assert not cv["offset"]["tested"]
+    assert any("controls" in line for line in content["not_tested"])
+    assert cv["conclusion"] in text
+    assert "no control was tested" in text
+
+
+def test_a_bad_table_among_good_ones_is_status_one_and_the_others_go_on(tmp_path: Path) -> None:
+    good = [table(tmp_path / f"run{seed}.csv", seed=seed) for seed in range(2)]
+    bad = tmp_path / "bad.csv"
+    bad.write_text("epoch,train_loss,val_loss,train_acc,val_acc,cv\n1,1,1,0,0,1\n2,x,1,0,0,1\n")
+    out, audit = tmp_path / "events.csv", tmp_path / "audit.json"
+    status, _, said = run("events", bad, *good, "--columns", COLUMNS, "-o", out, "--json", audit)
+    assert status == 1
+    assert "bad.csv: row 3, column 'train_loss': expected a number, got 'x'" in said
+    assert pd.read_csv(out)["run"].unique().tolist() == ["run0", "run1"]
+    assert any("bad.csv" in line for line in json.loads(audit.read_text())["problems"])
+
+
+def test_tables_and_observables_are_not_mixed(tmp_path: Path) -> None:
+    first = table(tmp_path / "a.csv")
+    obs = tmp_path / "obs.nc"
+    heatcap.save(observables(scan=False), obs)
+    out = tmp_path / "events.csv"
+    status, _, said = run("events", first, obs, "--columns", COLUMNS, "-o", out)
+    assert status == 2
+    assert "expected one OBS.nc or tables" in said
+    assert run("events", first, "-o", out)[0] == 2
+    status, _, said = run("events", obs, "--columns", COLUMNS, "-o", out)
+    assert status == 2
+    assert "is for tables" in said
+    status, _, said = run("events", first, "--columns", "step=epoch,speed=cv", "-o", out)
+    assert status == 2
+    assert "'speed' is no meaning of a column" in said
+    assert not out.exists()
+
+
+def test_the_audit_of_observables_is_written_whole(tmp_path: Path) -> None:
+    obs, audit = tmp_path / "obs.nc", tmp_path / "audit.json"
+    heatcap.save(observables(scan=False), obs)
+    out = tmp_path / "events.csv"
+    status, text, _ = run("events", obs, "-o", out, "--json", audit)
+    assert status == 0
+    content = json.loads(audit.read_text())
+    assert list(content["observables"]) == [
+        "heat_capacity",
+        "landscape_heat_capacity",
+        "landscape_heat_capacity_fixed",
+        "total_heat_capacity",
+        "unweighted_heat_capacity",
+        "offset_heat_capacity",
+    ]
+    for lead in content["observables"].values():
+        assert lead["conclusion"] in text
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
