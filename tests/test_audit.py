@@ -631,7 +631,7 @@ def test_what_is_not_in_the_record_is_not_tested():
     bare = observables([Plan(seed=s) for s in range(3)], scan=False)
     bare = bare.drop_vars(["heat_capacity_bound"])
     audit = audit_leads(bare, find_events(bare, "heat_capacity"))
-    said = audit.summary()
+    said = " ".join(audit.summary().split())
     assert "Not tested: controls" in said
     assert "bound, offset and random-energy null" in said
     assert audit.leads["heat_capacity"].control_verdict == "not tested"

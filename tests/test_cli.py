@@ -167,19 +167,8 @@ COLUMNS = (
     "test_accuracy=val_acc,observable=cv"
 )
 LISTED = [
-    "run",
-    "observable",
-    "layer",
-    "head",
-    "rank",
-    "peak_step",
-    "peak_height",
-    "prominence",
-    "at_spike",
-    "memorisation_step",
-    "onset_step",
-    "censored",
-    "lead_steps",
+    *("run", "observable", "layer", "head", "rank", "peak_step", "peak_height", "prominence"),
+    *("at_spike", "memorisation_step", "onset_step", "censored", "lead_steps"),
 ]
 
 
@@ -230,8 +219,8 @@ def test_tables_go_through_events_and_audit(tmp_path: Path) -> None:
     assert not cv["bound"]["tested"]
     assert not cv["offset"]["tested"]
     assert any("controls" in line for line in content["not_tested"])
-    assert cv["conclusion"] in text
-    assert "no control was tested" in text
+    assert cv["conclusion"] in " ".join(text.split())
+    assert "no control was tested" in cv["conclusion"]
 
 
 def test_a_bad_table_among_good_ones_is_status_one_and_the_others_go_on(tmp_path: Path) -> None:
@@ -280,5 +269,5 @@ def test_the_audit_of_observables_is_written_whole(tmp_path: Path) -> None:
         "offset_heat_capacity",
     ]
     for lead in content["observables"].values():
-        assert lead["conclusion"] in text
+        assert lead["conclusion"] in " ".join(text.split())
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -150,11 +151,11 @@ class Audit:
         }
 
     def summary(self) -> str:
-        """One sentence of conclusion per observable, then what was not tested."""
-        lines = [lead.conclusion for lead in self.leads.values()]
+        """The conclusion on each observable, then what was not tested, in lines of 100 columns."""
+        said = [lead.conclusion for lead in self.leads.values()]
         if self.not_tested:
-            lines.append("Not tested: " + "; ".join(self.not_tested) + ".")
-        return "\n".join(lines)
+            said.append("Not tested: " + "; ".join(self.not_tested) + ".")
+        return "\n".join(textwrap.fill(text, 100, subsequent_indent="    ") for text in said)
 
     def __repr__(self) -> str:
         return f"<heatcap.Audit: {len(self.leads)} observables; see .summary()>"
