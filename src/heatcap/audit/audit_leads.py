@@ -55,6 +55,9 @@ def audit_leads(
         If `obs` lack what :func:`heatcap.find_events` needs, or a run of `events`.
     """
     events = find_events(obs) if events is None else events
+    if not (events.runs["group"] == "none").any():
+        groups = ", ".join(sorted(set(events.runs["group"])))
+        raise ValueError(f"all runs are controls ({groups}); an audit of leads needs other runs")
     missing = sorted(set(events.runs["run"]) - set(obs["run"].to_numpy().tolist()))
     if missing:
         raise ValueError(f"observables lack runs that the events have: {', '.join(missing)}")

@@ -49,8 +49,8 @@ class Leads:
         With the censored leads in it (Kaplan-Meier); NaN where more than half are censored.
     ci95 : tuple of float
         NaN where the runs are too few for an interval (6 at the least).
-    median_log : float
-        Median of ln(onset / peak) of the compared runs.
+    median_log, log_ci95 : float, tuple of float
+        The same for ln(onset / peak).
     """
 
     size: float | None
@@ -65,6 +65,7 @@ class Leads:
     median: float
     ci95: tuple[float, float]
     median_log: float
+    log_ci95: tuple[float, float]
 
 
 def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
@@ -76,6 +77,9 @@ def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
     observed = compared["lead"].to_numpy()
     at_least = (waiting["last_step"] - waiting["peak_step"]).to_numpy()
     median, ci95 = median_with_interval(observed, at_least)
+    median_log, log_ci95 = median_with_interval(
+        compared["log_lead"].to_numpy(), np.log(waiting["last_step"] / waiting["peak_step"])
+    )
     return Leads(
         size=size,
         runs=len(part),
@@ -86,7 +90,8 @@ def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
         **{name: int(order.get(name, 0)) for name in ("first", "unresolved", "later")},
         median=median,
         ci95=ci95,
-        median_log=float(compared["log_lead"].median()) if len(compared) else float("nan"),
+        median_log=median_log,
+        log_ci95=log_ci95,
     )
 
 

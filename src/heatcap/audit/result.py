@@ -92,7 +92,12 @@ class LeadAudit:
             "censored": pooled.censored,
             "with_peak": pooled.with_peak,
             "highest_at_end": pooled.highest_at_end,
-            "median_lead": lead | {"censored": pooled.censored, "median_log": pooled.median_log},
+            "median_lead": lead
+            | {
+                "censored": pooled.censored,
+                "median_log": pooled.median_log,
+                "log_ci95": pooled.log_ci95,
+            },
             "leads_by_size": given.pop("by_size"),
             "precedes": precedes,
         }

@@ -107,7 +107,10 @@ def _of_size(size: float, time: NDArray[Any], seen: NDArray[Any]) -> dict[str, A
 def _log_rank(time: NDArray[Any], seen: NDArray[Any], size: NDArray[Any]) -> float:
     from statsmodels.duration.survfunc import survdiff
 
-    return float(survdiff(time, seen, size)[1])
+    try:
+        return float(survdiff(time, seen, size)[1])
+    except np.linalg.LinAlgError:  # all onsets at one step: nothing to compare
+        return float("nan")
 
 
 def _cox(

@@ -30,12 +30,14 @@ PREFERRED = (
     ("landscape_heat_capacity_fixed", "landscape_heat_capacity"),
     ("unweighted_heat_capacity",),
 )
-MOST, MOST_LABELS, MOST_CONTROLS = 4, 12, 3  # as many as there is room for
+MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # as many as there is room for
 FEWEST = 6  # runs for a slope
 SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
-PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.7  # inches
+PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.6  # inches
 MARGIN = 0.45  # inches; letters that are fitted to pixels are up to 5 % wider than measured
-TEXT_AT = 112.0  # on the axis of shares
+TEXT_AT = 111.0  # on the axis of shares
+MISSING: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
+MISSING |= {"bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
 SLOPES = (-1.0, 2.0)  # the axis; 0 and 1 are what it is read against
 LATER = "#EDEDED"
 GUIDE: dict[str, Any] = {"color": "#404040", "lw": 0.6}
@@ -46,9 +48,18 @@ MARKER: dict[str, dict[str, Any]] = {
     "censored": {"marker": "^", "ms": 4.6, "mew": 0.9, "mfc": "white", "zorder": 4},
     "observed": {"marker": "o", "ms": 4.6, "mew": 0.6, "zorder": 4},
     "head": {"marker": "o", "ms": 3.0, "mew": 0.8, "mfc": "white", "zorder": 3},
+    "interval": {"marker": "|", "ms": 8, "mew": 1.1, "color": "black"},  # for the legend
     "null": {"marker": "D", "ms": 3.4, "mew": 0.8, "mfc": "white", "color": "black", "zorder": 3},
 }
 MARKER = {name: {"ls": ""} | style for name, style in MARKER.items()}
+KEY = {
+    "run": "one run",
+    "unresolved": "too close to tell",
+    "censored": "no onset yet: at least",
+    "median": "median",
+    "interval": "its 95 % interval",
+    "null": "share by chance",
+}
 
 
 def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = None) -> Figure:
@@ -130,7 +141,7 @@ def _size_name(events: Events) -> str:
 
 def _limits(audits: list[LeadAudit], tables: list[pd.DataFrame]) -> tuple[float, float]:
     """One axis for all rows, so that leads compare."""
-    ends = [end for a in audits for each in (a.pooled, *a.by_size) for end in _interval(each)]
+    ends = [end for a in audits for each in (a.pooled, *a.by_size) for end in each.log_ci95]
     ratios = [table["ratio"].to_numpy(dtype=np.float64) for table in tables]
     drawn = np.concatenate([[0.8, 1.25], np.exp(ends), *ratios])
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
@@ -142,7 +153,7 @@ def _row(
     part: SubFigure, name: str, lead: LeadAudit, table: pd.DataFrame, limits: tuple[float, float]
 ) -> None:
     colour = ENSEMBLE.get(lead.observable, BLUE)
-    grid = part.add_gridspec(2, 3, width_ratios=[2.75, 1.4, 0.85], wspace=0.06)
+    grid = part.add_gridspec(2, 3, width_ratios=[2.5, 1.36, 1.0], wspace=0.06)
     places = (grid[:, 0], grid[:, 1], grid[0, 2], grid[1, 2])
     ratios, shares, slopes, controls = (part.add_subplot(place) for place in places)
     _ratios(ratios, lead, table, colour, limits)
@@ -158,7 +169,7 @@ def _label(part: SubFigure, size_name: str) -> None:
     ratios, shares, slopes, _ = part.axes
     ratios.set_xlabel(size_name)
     shares.set_xlabel("runs with the peak first (%)", x=0.32)
-    slopes.set_xlabel("slope in ln step")
+    slopes.set_xlabel("slope of ln peak")
 
 
 # ---- the leads -----------------------------------------------------------------------------
@@ -176,7 +187,7 @@ def _ratios(
         _median(ax, place, each)
     if many:
         ax.axvline(every - 0.7, color="#B0B0B0", lw=0.6, zorder=1)
-    ax.set_xlim(-0.6, every + 0.6 if many else 0.6)
+    ax.set_xlim(-0.6, every + 0.6 if many else 0.5)
     labels = _size_labels([each.size for each in lead.by_size])
     ax.set_xticks([*range(len(labels)), *([every] if many else [])], labels + ["all"] * many)
     ax.tick_params(axis="x", length=0)
@@ -208,37 +219,31 @@ def _side_by_side(place: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _median(ax: Axes, place: float, each: Leads) -> None:
-    middle, (low, high) = np.exp(each.median_log), np.exp(_interval(each))
+    middle, (low, high) = np.exp(each.median_log), np.exp(each.log_ci95)
     if np.isfinite(middle):
         ax.plot([place - 0.35, place + 0.35], [middle] * 2, **MEDIAN, gid="median")
     if np.isfinite([low, high]).all():
         ax.plot([place] * 2, [low, high], **MEDIAN, gid="interval")
 
 
-def _interval(each: Leads) -> tuple[float, float]:
-    """95 % interval of the median of ln(onset / peak), where the audit gives one."""
-    low, high = getattr(each, "log_ci95", (math.nan, math.nan))
-    return float(low), float(high)
-
-
 def _size_labels(sizes: list[float | None]) -> list[str]:
     """Value of every size, or of every second, third, ... where they are many."""
     if len(sizes) == 1 and sizes[0] == 0:
         return ["all runs"]  # no size is known
-    every = -(-len(sizes) // MOST_LABELS)
-    return [
-        "" if k % every else f"{size:g}" if size is not None and math.isfinite(size) else "?"
-        for k, size in enumerate(sizes)
-    ]
+    labels = ["?" if size is None or math.isnan(size) else f"{size:g}" for size in sizes]
+    wide = (len(labels) + 1) * (1 + max(map(len, labels), default=0))
+    every = -(-wide // LETTERS)
+    return [label if k % every == 0 else "" for k, label in enumerate(labels)]
 
 
 def _log_axis(ax: Axes, limits: tuple[float, float]) -> None:
     ax.set_yscale("log")
     ax.set_ylim(*limits)
-    wide = limits[1] / limits[0] > 30
-    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=6))
+    decades = math.log10(limits[1] / limits[0])
+    subs = (1,) if decades > 1.5 else (1, 2, 5) if decades > 0.8 else (1, 1.5, 2, 3, 5, 7)
+    ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if wide else (1, 3), numticks=6))
+    ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if decades > 1.5 else (1,), numticks=6))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -255,23 +260,22 @@ def _shares(ax: Axes, lead: LeadAudit, colour: str) -> None:
         ("even odds", 0.5 if p.runs else math.nan, p.sign_p),
     ]
     heads = [h for h in lead.look_elsewhere.heads if h["first"] + h["later"]]
-    ax.set_xlim(-6, 178)  # the right is for text, so that rows of panels stay aligned
+    ax.set_xlim(-6, 185)  # the right is for text
     ax.set_ylim(4.6, -0.6)
     ax.set_yticks(range(5), ["observed", "each head", *(name for name, _, _ in rows)])
     ax.tick_params(axis="y", length=0)
     ax.set_xticks([0, 50, 100])
     ax.spines["bottom"].set_bounds(0, 100)
     ax.vlines([0, 50, 100], -0.6, 4.6, color="#E0E0E0", lw=0.5, zorder=0)
+    _beside_share(ax, 0, f"{pooled.first} of {p.runs}")
     if not p.runs:
-        ax.text(TEXT_AT, 0, "none decided", va="center", fontsize=SMALL)
         return
     ax.vlines(100 * p.share, 0, 4.6, color=colour, lw=0.7, ls=(0, (3, 2)), zorder=1)
     ax.plot(100 * p.share, 0, color=colour, gid="observed", clip_on=False, **MARKER["observed"])
-    ax.text(TEXT_AT, 0, f"{pooled.first} of {p.runs}", va="center", fontsize=SMALL)
     _heads(ax, heads, colour)
     for y, (_, share, chance) in enumerate(rows, start=2):
         ax.plot(100 * share, y, gid="null", clip_on=False, **MARKER["null"])
-        ax.text(TEXT_AT, y, _p(chance), va="center", fontsize=SMALL)
+        _beside_share(ax, y, _p(chance))
 
 
 def _heads(ax: Axes, heads: list[dict[str, Any]], colour: str) -> None:
@@ -279,8 +283,12 @@ def _heads(ax: Axes, heads: list[dict[str, Any]], colour: str) -> None:
         shares = [100 * h["first"] / (h["first"] + h["later"]) for h in heads]
         heights = 1 + 0.3 * np.linspace(-1, 1, len(heads)) * (len(heads) > 1)
         ax.plot(shares, heights, color=colour, gid="head", clip_on=False, **MARKER["head"])
-    many = "1 head" if len(heads) == 1 else f"{len(heads)} heads"
-    ax.text(TEXT_AT, 1, many, va="center", fontsize=SMALL)
+    _beside_share(ax, 1, "1 head" if len(heads) == 1 else f"{len(heads)} heads")
+
+
+def _beside_share(ax: Axes, y: float, text: str) -> None:
+    # Not in the layout: rows of panels would differ in width with their texts.
+    ax.text(TEXT_AT, y, text, va="center", fontsize=SMALL, in_layout=False)
 
 
 def _p(p: float) -> str:
@@ -297,18 +305,19 @@ def _slopes(ax: Axes, lead: LeadAudit, colour: str) -> None:
     ax.set_xlim(*SLOPES)
     ax.set_ylim(1.6, -0.6)
     ax.set_yticks([0, 1], ["onset", "memorisation"])
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, pad=4)
     ax.set_xticks([-1, 0, 1, 2])
-    ax.vlines([0, 1], -0.6, 1.6, color="#B0B0B0", lw=0.6, zorder=0)
     for y, name in enumerate(("onset", "memorisation")):
         if name in found.slopes:
             _slope(ax, y, found.slopes[name], colour)
         elif found.slopes:
-            ax.text(0.5, y, "does not vary", ha="center", va="center", fontsize=SMALL)
-    if not found.slopes:
-        why = "too few runs" if found.runs < FEWEST else "neither varies"
-        ax.text(0.5, 0.5, f"{found.runs} runs:\n{why}", ha="center", va="center", fontsize=SMALL)
-    _beside(ax, f"follows: {found.follows}", 1, 3, va="bottom", fontsize=TITLE)
+            ax.text(0.5, y, "does not vary", **MISSING)
+    if found.slopes:
+        ax.vlines([0, 1], -0.6, 1.6, color="#B0B0B0", lw=0.6, zorder=0)
+    else:
+        why = "too few" if found.runs < FEWEST else "none vary"
+        ax.text(0.5, 0.5, f"{found.runs} runs:\n{why}", **MISSING)
+    _beside(ax, f"follows: {found.follows}", 1, 3, va="baseline", fontsize=TITLE)
 
 
 def _slope(ax: Axes, y: float, slope: Slope, colour: str) -> None:
@@ -330,11 +339,19 @@ def _controls(ax: Axes, lead: LeadAudit) -> None:
         f"{c.name.replace('_', ' ')}: {c.verdict}" + f", {c.with_peak} of {c.runs}" * (c.runs > 0)
         for c in lead.controls
     ]
-    lines = [_wrapped(each, WORDS, indent="  ") for each in said[:MOST_CONTROLS]]
-    if len(said) > MOST_CONTROLS:
-        lines.append(f"and {len(said) - MOST_CONTROLS} more")
-    text = "\n".join(["peak in controls:", *lines]) if said else "no controls"
-    _beside(ax, text, 1, -9, va="top", fontsize=SMALL, linespacing=1.25, gid="controls")
+    text = "\n".join(["peak in controls:", *_fitting(said)]) if said else "no controls"
+    _beside(ax, text, 1, 0, va="top", fontsize=SMALL, linespacing=1.25, gid="controls")
+
+
+def _fitting(said: list[str]) -> list[str]:
+    """As many of the sentences, in lines, as there is room for."""
+    lines: list[str] = []
+    for k, each in enumerate(said):
+        longer = lines + _wrapped(each, WORDS, indent="  ").split("\n")
+        if len(longer) + (k + 1 < len(said)) > CONTROL_LINES:
+            return [*lines, f"and {len(said) - k} more"]
+        lines = longer
+    return lines
 
 
 def _beside(ax: Axes, text: str, y: float, up: float, **style: Any) -> None:
@@ -362,18 +379,11 @@ def _wrapped(text: str, width: float, indent: str = "") -> str:
 
 
 def _legend(figure: Figure) -> None:
-    grey = "#595959"
+    drawn = {line.get_gid() for ax in figure.get_axes() for line in ax.lines}
     handles: list[Artist] = [
-        Line2D([], [], color=grey, label=label, **MARKER[gid])
-        for gid, label in (
-            ("run", "one run"),
-            ("unresolved", "too close to tell"),
-            ("censored", "no onset yet: at least"),
-        )
+        Line2D([], [], **({"color": "#595959"} | MARKER.get(gid, MEDIAN)), label=label)
+        for gid, label in KEY.items()
+        if gid in drawn
     ]
-    handles += [
-        Line2D([], [], label="median", **MEDIAN),
-        Patch(color=LATER, label="onset first"),
-        Line2D([], [], label="share by chance", **MARKER["null"]),
-    ]
+    handles.append(Patch(color=LATER, label="onset first"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
