@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from heatcap.audit import clock, lead_table, max_statistic, precedes, records_of
 from heatcap.audit.conclusion import order_of
-from heatcap.events import find_events, peaks
+from heatcap.events import find_events, order_of_events, peaks
 
 Floats = NDArray[np.float64]
 
@@ -86,6 +86,22 @@ def sizes_go_their_own_way(rng: np.random.Generator, n: int = 3) -> Times:
     return Times(900 * peak, 900 * onset, 100 * memorisation, size)
 
 
+def common_cause(rng: np.random.Generator, n: int = 3) -> Times:
+    """Ten sizes: peak and onset both fall with the size, runs of one size apart from each other."""
+    level = np.repeat(-0.15 * np.arange(10.0), n)
+    onset, peak = (m * np.exp(level + 0.2 * rng.normal(size=10 * n)) for m in (1500, 500))
+    memorisation = lognormal(rng, 100, 0.2, 10 * n)
+    return Times(peak, onset, memorisation, np.repeat(np.arange(10.0), n))
+
+
+def few_sizes(rng: np.random.Generator, sizes: int = 3, n: int = 10) -> Times:
+    """Three sizes with ten runs each: peak and onset depend on the size, apart from each other."""
+    levels = np.repeat(rng.normal(size=(3, sizes)), n, axis=1)
+    size = np.repeat(np.arange(float(sizes)), n)
+    peak, onset, memorisation = np.exp(0.4 * levels + 0.1 * rng.normal(size=levels.shape))
+    return Times(900 * peak, 900 * onset, 100 * memorisation, size)
+
+
 def planted_lead(
     rng: np.random.Generator, n: int = 10, errors: float = 2.0, spread: float = 0.25
 ) -> Times:
@@ -110,6 +126,8 @@ UNRELATED = (
     random_ln_step,
     memorisation_clock,
     own_clock,
+    common_cause,
+    few_sizes,
     sizes_go_their_own_way,
 )
 RELATED = (planted_lead, planted_sweep)
@@ -126,12 +144,14 @@ def table_of(times: Times, spacing: float = 0.01) -> pd.DataFrame:
             "onset_step": times.onset,
             "memorisation_step": times.memorisation,
             "spacing": spacing * times.peak,
+            "configuration": times.size.astype(int),
+            "censored": False,
+            "rising": False,
             "lead": lead,
             "log_lead": np.log(times.onset / times.peak),
         }
     )
-    close = np.abs(lead) <= table["spacing"]
-    table["order"] = np.select([close, lead > 0], ["unresolved", "first"], "later")
+    table["order"] = order_of_events(lead, table["spacing"])
     return table
 
 

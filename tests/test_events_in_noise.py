@@ -31,6 +31,13 @@ def test_the_bias_of_a_noisy_smoothed_maximum_is_removed(noise, width):
     assert abs(as_found.mean() - 1) > abs(heights.mean() - 1)
 
 
+def test_smoothing_alone_lowers_a_narrow_peak_and_the_bias_says_so():
+    events = find_events(observables([Plan()], noise=0.001), "landscape_heat_capacity")
+    best = events.peak("landscape_heat_capacity").iloc[0]
+    assert best["height_bias"] < 0
+    assert best["peak_height"] == pytest.approx(0.05 * 43**0.8, rel=0.005)
+
+
 def test_the_maximum_of_raw_noise_would_be_biased():
     """The negative control: what the plain maximum of the same curves gives."""
     curve = bump(X, 400, 0.5)

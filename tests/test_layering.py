@@ -14,6 +14,7 @@ SRC = Path(__file__).parents[1] / "src"
 #: Who stands above whom; a module imports only from rooms above its own.
 ROOMS = [
     "heatcap",
+    "heatcap._json",
     "heatcap.runfile",
     "heatcap._vector",
     "heatcap._kernels",
@@ -26,6 +27,8 @@ ROOMS = [
     "heatcap.resampling",
     "heatcap.events",
     "heatcap.audit",
+    "heatcap.systems",
+    "heatcap.scaling",
     "heatcap.figures",
     "heatcap.cli",
     "heatcap.__main__",

@@ -190,6 +190,7 @@ def events(
     from heatcap.events import find_events
 
     with _plain_errors():
+        _check_folders(output, json)
         obs, problems = _records(records, columns)
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         found.to_csv(output)
@@ -239,7 +240,7 @@ def leads(
 
     with _plain_errors():
         obs, _ = _records(records, columns)
-        found = find_events(obs, smoothing=smoothing)
+        found = find_events(obs, *(observable or ()), smoothing=smoothing)
         _save(draw(audit_leads(obs, found), found, observables=observable), output)
     _fail_if(obs.attrs.get("left_out", 0) > 0)
 
@@ -282,6 +283,13 @@ def _records(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
     problems: list[str] = []
     return read_scalars(tables, meaning, problems=problems), problems
+
+
+def _check_folders(*paths: Path | None) -> None:
+    """Before hours of work: is there a folder to write to?"""
+    for path in paths:
+        if path is not None and not path.resolve().parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {path.parent}")
 
 
 def _write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:

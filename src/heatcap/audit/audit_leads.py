@@ -15,7 +15,7 @@ from heatcap.audit.conclusion import against, conclude, order_of
 from heatcap.audit.controls import controls
 from heatcap.audit.elsewhere import holm, max_statistic
 from heatcap.audit.heights import bound, offset_share, random_energy_ratio
-from heatcap.audit.leads import leads, precedes, records_of
+from heatcap.audit.leads import leads, precedes, records_of, sign_test
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import spike_share
 from heatcap.audit.table import lead_table
@@ -25,6 +25,12 @@ __all__ = ["audit_leads"]
 
 Floats = NDArray[np.float64]
 Place = tuple[str, Any]
+
+METRICS_OF = {
+    "train_loss": "spikes",
+    "train_accuracy": "memorisation and onset",
+    "test_accuracy": "onset",
+}
 
 
 def audit_leads(
@@ -58,22 +64,23 @@ def audit_leads(
     if not (events.runs["group"] == "none").any():
         groups = ", ".join(sorted(set(events.runs["group"])))
         raise ValueError(f"all runs are controls ({groups}); an audit of leads needs other runs")
-    missing = sorted(set(events.runs["run"]) - set(obs["run"].to_numpy().tolist()))
+    missing = set(events.runs["run"]) - set(obs["run"].to_numpy().tolist())
     if missing:
-        raise ValueError(f"observables lack runs that the events have: {', '.join(missing)}")
-    generator = np.random.default_rng(rng)
+        named = ", ".join(sorted(map(str, missing)))
+        raise ValueError(f"observables lack runs that the events have: {named}")
+    seed = int(np.random.default_rng(rng).integers(2**63)) if not isinstance(rng, int) else rng
     every = _tables(events)
-    elsewhere = _look_elsewhere(every, generator)
+    elsewhere = _look_elsewhere(every, np.random.default_rng(seed))
     records = records_of(obs, smoothing=events.settings["smoothing"])
     layers = len({layer for _, layer in elsewhere})
     out = {}
     for (name, layer), looked in elsewhere.items():
         audit = _audit_one(
-            obs, events, every[name, layer, "mean"], name, layer, records, looked, generator
+            obs, events, every[name, layer, "mean"], name, layer, records, looked, seed
         )
         key = name if layers == 1 else f"{name}, layer {layer}"
         out[key] = replace(audit, conclusion=conclude(key, audit))
-    settings = dict(events.settings)
+    settings = events.settings | {"seed": seed}
     return Audit(out, events.runs, onset_survival(events), _not_tested(obs, events), settings)
 
 
@@ -85,11 +92,13 @@ def _audit_one(
     layer: Any,
     records: dict[Any, tuple[float, float]],
     looked: LookElsewhere,
-    rng: np.random.Generator,
+    seed: int,
 ) -> LeadAudit:
+    # A stream of its own: what is found in one observable does not depend on the others.
+    rng = np.random.default_rng([seed, *f"{name}, layer {layer}".encode()])
     proper = table[table["group"] == "none"]
     where = {"query": events.settings["query"], "inputs": events.settings["inputs"]}
-    sizes = np.unique(proper["size"])
+    sizes = np.unique(proper["size"].dropna())
     audit = LeadAudit(
         observable=name,
         layer=layer,
@@ -99,7 +108,7 @@ def _audit_one(
         clock=clock(proper),
         spikes=spike_share(events, name, layer),
         controls=controls(table, rng=rng),
-        bound=bound(obs, proper, name, **where),
+        bound=bound(obs, proper, name, query=where["query"]),
         offset=offset_share(obs, proper, name, layer, **where),
         random_energy=random_energy_ratio(obs, proper, name, layer, **where),
         look_elsewhere=looked,
@@ -111,10 +120,9 @@ def _audit_one(
 
 
 def _other_maxima(events: Events, name: str, layer: Any, runs: set[Any]) -> dict[str, int]:
-    t = events.table
-    lower = (t["observable"] == name) & (t["layer"] == layer) & (t["head"] == "mean")
-    lower &= t["run"].isin(runs) & (t["rank"] > 1).fillna(False) & ~t["at_spike"].fillna(True)
-    return {str(k): int(v) for k, v in t[lower].groupby("place")["run"].nunique().items()}
+    t = events.maxima(name, layer=layer)
+    t = t[t["run"].isin(runs) & (t["rank"] > 1).fillna(False) & ~t["at_spike"].fillna(True)]
+    return {str(place): int(n) for place, n in t.groupby("place")["run"].nunique().items()}
 
 
 def _tables(events: Events) -> dict[tuple[str, Any, str], pd.DataFrame]:
@@ -130,7 +138,7 @@ def _look_elsewhere(
     every: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
 ) -> dict[Place, LookElsewhere]:
     counted = {key: leads(table[table["group"] == "none"]) for key, table in every.items()}
-    sign = {key: _sign_p(c.first, c.later) for key, c in counted.items()}
+    sign = {key: sign_test(c.first, c.later) for key, c in counted.items()}
     pairing = _pairing(every, rng)
     means = [key for key in every if key[2] == "mean"]
     heads = [key for key in every if key[2] != "mean"]
@@ -159,13 +167,6 @@ def _look_elsewhere(
     return out
 
 
-def _sign_p(first: int, later: int) -> float:
-    from scipy.stats import binomtest
-
-    n = first + later
-    return float(binomtest(first, n).pvalue) if n else float("nan")
-
-
 def _holm(p_values: dict[tuple[str, Any, str], float]) -> dict[tuple[str, Any, str], float]:
     return dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
 
@@ -182,7 +183,7 @@ def _pairing(
         np.array([t["peak_step"].to_numpy(dtype=np.float64)[kept] for t in every.values()])
     )
     onsets = np.log(one["onset_step"].to_numpy(dtype=np.float64)[kept])
-    found = max_statistic(peaks, onsets, one["size"].to_numpy()[kept], rng=rng)
+    found = max_statistic(peaks, onsets, one["configuration"].to_numpy()[kept], rng=rng)
     return dict(zip(every, found.tolist(), strict=True))
 
 
@@ -195,9 +196,9 @@ def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
         lacks.append("bound, offset and random-energy null (no keys in the record)")
     if "probe_size" not in obs:
         lacks.append("errors of the probe (no probe in the record)")
-    if not np.isfinite(obs["train_loss"].to_numpy()).any() if "train_loss" in obs else True:
-        lacks.append("spikes (no training loss)")
-    leak = events.runs["mirror_leak"]
-    if leak.isna().all():
+    for metric, test in METRICS_OF.items():
+        if metric not in obs or not np.isfinite(obs[metric].to_numpy()).any():
+            lacks.append(f"{test} (no {metric.replace('_', ' ')})")
+    if events.runs["mirror_leak"].isna().all():
         lacks.append("mirror leak (neither mirror-free accuracy nor training fraction)")
     return lacks

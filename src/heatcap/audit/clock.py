@@ -45,13 +45,13 @@ class Clock:
     slopes : dict
         Of ln t_peak on ln t_onset and ln t_memorisation, together; absent where one does not vary.
     within : dict
-        The same with the mean of every size taken out: what seeds, fractions and weight decays
-        say, without the differences between the sizes.
+        The same with the mean of every configuration (size, fraction, weight decay) taken out:
+        what seeds say.  Sizes have much in common, so that a slope counts only if it is here, too.
     partial : dict
         Partial correlation of ln t_peak with each time, the other one held fixed: `r` and `p`,
         over all runs and `within` sizes.
     method : str
-        "mixed model, random effect per size" or "least squares".
+        "mixed model, random effect per configuration" or "least squares".
     message : str
         What was missing, or where the sizes and the runs within them disagree.
     """
@@ -70,7 +70,9 @@ def clock(table: pd.DataFrame) -> Clock:
 
         ln t_peak = a_size + b_onset ln t_onset + b_mem ln t_mem + noise
 
-    with a random effect a_size where three sizes or more are there, one of them with several runs.
+    with a random effect a_size of every configuration where there are three or more, and runs
+    enough for a level of each (two degrees of freedom left); with two, a level for each; else least
+    squares.  A time counts as followed only if it is within configurations as well.
     A peak that is tied to the onset has b_onset = 1, b_mem = 0.  A slope counts as followed if its
     95 % interval lies above 0 and reaches 1/2, as not followed if it lies below 1/2.  Censored
     runs have no onset and are not in it.
@@ -91,28 +93,31 @@ def clock(table: pd.DataFrame) -> Clock:
     if n < MIN_RUNS:
         return Clock("undetermined", n, message=f"{n} runs with all three times, {MIN_RUNS} needed")
     y, *x = np.log(times[known]).T
-    sizes = table["size"].to_numpy()[known]
+    groups = table["configuration"].to_numpy()[known]
     predictors = {
         name: column - column.mean()
         for name, column in zip(("onset", "memorisation"), x, strict=True)
         if np.ptp(column) > 1e-9
     }
-    slopes, method = _regression(y, predictors, sizes)
-    within = _within(y, predictors, sizes)
+    within = _within(y, predictors, groups)
+    slopes, method = _regression(y, predictors, groups, within)
     partial = _partial(y, predictors) | {
         f"{name} within": value
         for name, value in _partial(
-            _centred(y, sizes), {k: _centred(v, sizes) for k, v in predictors.items()}
+            _centred(y, groups), {k: _centred(v, groups) for k, v in predictors.items()}
         ).items()
     }
-    return Clock(
-        _follows(slopes), n, slopes, within, partial, method, _message(predictors, slopes, within)
-    )
+    several = np.unique(groups).size > 1
+    follows = _follows(slopes, within if several else slopes)
+    said = _message(predictors, slopes, within)
+    return Clock(follows, n, slopes, within, partial, method, said)
 
 
-def _follows(slopes: dict[str, Slope]) -> str:
+def _follows(slopes: dict[str, Slope], within: dict[str, Slope]) -> str:
+    """A time is followed if runs of one configuration show it, too: sizes have much in common."""
     answers = {name: slope.answer for name, slope in slopes.items()}
-    yes = [name for name, answer in answers.items() if answer == "yes"]
+    inside = {name: slope.answer for name, slope in within.items()}
+    yes = [name for name in answers if answers[name] == inside.get(name) == "yes"]
     if len(yes) == 2:
         return "both"
     if yes:
@@ -128,25 +133,31 @@ def _message(
         for name in ("onset", "memorisation")
         if name not in predictors
     ]
-    for name in within.keys() & slopes.keys():
+    for name in sorted(within.keys() & slopes.keys()):
+        if slopes[name].answer == "yes" and within[name].answer != "yes":
+            said.append(f"the time of the peak moves with that of {name} between sizes only")
         apart = slopes[name].value - within[name].value
         if abs(apart) > 2 * np.hypot(slopes[name].error, within[name].error):
             said.append(
-                f"the slope on {name} is {within[name].value:.2f} within sizes and "
+                f"the slope on {name} is {within[name].value:.2f} within configurations and "
                 f"{slopes[name].value:.2f} with the differences between them"
             )
-    return "; ".join(sorted(said))
+    return "; ".join(said)
 
 
 def _regression(
-    y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]
+    y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any], within: dict[str, Slope]
 ) -> tuple[dict[str, Slope], str]:
     groups = np.unique(sizes).size
     spare = y.size - groups - len(predictors)
+    if groups == 2 and len(within) == len(predictors):
+        return within, "least squares, a level for each of two configurations"
     if groups >= 3 and spare >= 2:
         fitted = _mixed(y, predictors, sizes)
         if fitted is not None:
-            return _slopes(predictors, *fitted, spare), "mixed model, random effect per size"
+            return _slopes(
+                predictors, *fitted, spare
+            ), "mixed model, random effect per configuration"
     fitted = _least_squares(y, predictors)
     return _slopes(predictors, *fitted, y.size - len(predictors) - 1), "least squares"
 
@@ -157,8 +168,9 @@ def _mixed(
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     design = np.column_stack([np.ones(y.size), *predictors.values()])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a variance of the sizes at 0 is an answer here
+    # A variance of the sizes at 0 is an answer here; statsmodels warns past any filter.
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
         try:
             fit = MixedLM(y, design, groups=sizes).fit(reml=True)
             values = np.array(fit.fe_params, dtype=np.float64)[1:]
@@ -189,7 +201,7 @@ def _within(y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]) -> di
     if not moving or spare < 1 or np.unique(sizes).size == 1:
         return {}
     values, errors = _least_squares(_centred(y, sizes), moving)
-    errors = errors * np.sqrt((y.size - len(moving)) / spare)  # the levels cost degrees of freedom
+    errors = errors * np.sqrt((y.size - len(moving) - 1) / spare)  # the levels cost degrees of freedom
     return _slopes(moving, values, errors, spare)
 
 

@@ -14,12 +14,13 @@ FEWEST = 6  # runs: below it no sign test can reach 5 %
 
 
 def order_of(p: Precedes, holm_p: float) -> str:
-    """Answer "first" or "later" where every test of the order agrees at 5 %, else "undecided"."""
-    tests = [p.sign_p, p.wilcoxon_p, holm_p]
-    if not math.isnan(p.by_size_p):
-        tests.append(p.by_size_p)
-    if p.share > 0.5:
-        tests.append(p.phase_null_p)
+    """Answer "first" or "later" where every test of the order agrees at 5 %, else "undecided".
+
+    Six or more configurations must agree among themselves; two to five are too few for that, and
+    each of them must show the order by itself.
+    """
+    tests = [p.sign_p, p.strict_sign_p, p.wilcoxon_p, p.phase_null_p, holm_p]
+    tests += [q for q in (p.configurations_p, p.each_p) if not math.isnan(q)]
     if not all(q < LEVEL for q in tests):  # NaN: not tested, so not shown
         return "undecided"
     return "first" if p.share > 0.5 else "later"
@@ -28,10 +29,12 @@ def order_of(p: Precedes, holm_p: float) -> str:
 def conclude(name: str, audit: LeadAudit) -> str:
     """The conclusion of one observable."""
     counted = _counted(audit)
+    p = audit.precedes
     if audit.order == "first":
         return f"{name}: {counted}{_as_precursor(audit)}"
     if audit.order == "later":
-        return f"{name}: {counted}: after the onset, so it is no precursor of it.{_notes(audit)}"
+        how = f" (sign test p = {_p(p.sign_p)}): it is no precursor of the onset"
+        return f"{name}: {counted}{how}.{_notes(audit)}"
     return f"{name}: {counted}: {_why_undecided(audit)}.{_notes(audit)}"
 
 
@@ -43,10 +46,10 @@ def _counted(audit: LeadAudit) -> str:
     if not leads.compared:
         return f"a peak in {leads.with_peak} of {leads.runs} runs, none of them with an onset"
     side, k = ("before", leads.first) if p.share > 0.5 else ("after", leads.later)
-    text = f"peak {side} the onset in {k} of {leads.compared} runs"
+    text = f"peak {side} the onset in {k} of {leads.compared} runs that have both"
     if leads.unresolved:
         text += f" ({leads.unresolved} too close to tell)"
-    return text + f", median lead {_interval(leads.median, leads.ci95)} steps"
+    return text + f", median lead {_interval(leads.median, leads.ci95)}"
 
 
 def _why_undecided(audit: LeadAudit) -> str:
@@ -54,31 +57,53 @@ def _why_undecided(audit: LeadAudit) -> str:
     if not leads.compared:
         return "nothing to compare"
     if p.runs < FEWEST:
-        return f"undecided, {p.runs} runs are too few for a test of the order"
+        return f"undecided, {p.runs} {_runs(p.runs)} decided, too few for a test of the order"
     if not p.sign_p < LEVEL or not p.wilcoxon_p < LEVEL:
         which = "sign test" if not p.sign_p < LEVEL else "Wilcoxon's test"
         value = p.sign_p if not p.sign_p < LEVEL else p.wilcoxon_p
         return f"undecided, no order is shown ({which} p = {_p(value)})"
-    if p.share > 0.5 and not p.phase_null_p < LEVEL:
-        time = "steps" if not p.phase_null["steps"]["p"] < LEVEL else "log_steps"
-        free = p.phase_null[time]["expected_share"]
+    if not p.strict_sign_p < LEVEL:
+        return f"undecided, {_left_open(audit)}"
+    if not p.phase_null_p < LEVEL:
+        return f"undecided, for free: {_free(p)}; longer records would tell"
+    if p.configurations_p >= LEVEL:
         return (
-            f"undecided, for free: a peak at a random {'step' if time == 'steps' else 'ln step'} "
-            f"would come first in {free:.0%} of the runs (p = {_p(p.phase_null_p)})"
+            f"undecided, the {p.configurations} configurations do not agree "
+            f"(sign test over their medians p = {_p(p.configurations_p)})"
         )
-    if p.by_size_p >= LEVEL:
-        return f"undecided, the sizes do not agree (sign test over sizes p = {_p(p.by_size_p)})"
+    if p.each_p >= LEVEL:
+        return (
+            f"undecided, {p.configurations} configurations are too few to be pooled and not each "
+            "of them shows it; 6 of them, or 6 runs of each, could"
+        )
     looked = audit.look_elsewhere
     return (
         f"undecided, p = {_p(looked.holm_p)} after correction for {looked.observables} observables"
     )
 
 
+def _left_open(audit: LeadAudit) -> str:
+    """What the strict sign test counts against the majority."""
+    if audit.precedes.share > 0.5:
+        return "because curves that still rise at the end of their record peak after the onset"
+    return "because runs with a peak that have not generalised yet have the peak first"
+
+
+def _free(p: Precedes) -> str:
+    """What the null with the larger chance gives for nothing."""
+    steps = p.share <= 0.5 or p.phase_null["steps"]["p"] >= p.phase_null["log_steps"]["p"]
+    null = p.phase_null["steps" if steps else "log_steps"]
+    at = "a random step" if steps else "a random ln step"
+    side, share = ("first", null["expected_share"])
+    if p.share <= 0.5:
+        side, share = "after the onset", 1 - share
+    return f"at {at} a peak comes {side} in {share:.0%} of the runs (p = {_p(p.phase_null_p)})"
+
+
 def _as_precursor(audit: LeadAudit) -> str:
     """What stands for and against calling a peak that comes first a precursor."""
     p = audit.precedes
-    free = p.phase_null["steps"]["expected_share"]
-    said = f" (sign test p = {_p(p.sign_p)}; at a random step it would be {free:.0%} of the runs)"
+    said = f" (sign test p = {_p(p.sign_p)}; {_free(p)})"
     but, open_ = against(audit), _open(audit)
     if but:
         return f"{said}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
@@ -98,11 +123,7 @@ def against(audit: LeadAudit) -> list[str]:
         return [_at_spikes(audit)] if audit.spikes.explain else out
     follows = audit.clock.follows
     if follows in ("memorisation", "neither"):
-        out.append(
-            "its time follows memorisation and not the onset"
-            if follows == "memorisation"
-            else "its time follows neither the onset nor memorisation"
-        )
+        out.append(_other_clock(audit))
     if audit.offset.tested and audit.offset.median > 0.5:
         out.append(f"{audit.offset.median:.0%} of its height is a constant offset of keys")
     if audit.spikes.explain:
@@ -115,10 +136,19 @@ def against(audit: LeadAudit) -> list[str]:
     return out
 
 
+def _other_clock(audit: LeadAudit) -> str:
+    if audit.clock.follows == "neither":
+        return "its time follows neither the onset nor memorisation"
+    onset = audit.clock.slopes.get("onset")
+    known = onset is not None and onset.answer == "no"
+    return "its time follows memorisation" + (" and not the onset" if known else "")
+
+
 def _open(audit: LeadAudit) -> list[str]:
     out = []
     if audit.clock.follows == "undetermined":
-        out.append("whether its time follows the onset is undetermined")
+        said = f" ({audit.clock.message})" if audit.clock.message else ""
+        out.append(f"whether its time follows the onset is undetermined{said}")
     if audit.clock.follows == "both":
         out.append("its time follows memorisation as well as the onset")
     if audit.control_verdict == "not tested":
@@ -128,6 +158,16 @@ def _open(audit: LeadAudit) -> list[str]:
         f"{c.runs} records"
         for c in audit.controls
         if c.verdict == "open"
+    ]
+    out += [
+        f"with {c.name.replace('_', ' ')} there is a maximum, but a much earlier one"
+        for c in audit.controls
+        if c.verdict == "earlier"
+    ]
+    out += [
+        f"{c.runs} {_runs(c.runs)} with {c.name.replace('_', ' ')} are too few to show its absence"
+        for c in audit.controls
+        if c.verdict == "too few runs"
     ]
     return out
 
@@ -155,11 +195,10 @@ def _notes(audit: LeadAudit) -> str:
 
 
 def _which(audit: LeadAudit) -> str:
-    """Sizes at which every decided run has one order."""
+    """Sizes at which every run has one order."""
     parts = []
     for word in ("first", "later"):
-        other = "later" if word == "first" else "first"
-        sizes = [f"{c.size:g}" for c in audit.by_size if getattr(c, word) and not getattr(c, other)]
+        sizes = [f"{c.size:g}" for c in audit.by_size if getattr(c, word) == c.runs]
         if sizes:
             parts.append(f"{word} in all runs at {', '.join(sizes)}")
     return f": {'; '.join(parts)}" if parts else ""
@@ -175,10 +214,10 @@ def _at_spikes(audit: LeadAudit) -> str:
 
 def _interval(value: float, ci95: tuple[float, float]) -> str:
     if not math.isfinite(value):
-        return "beyond the record"
+        return "beyond the record (half of the runs or more have no onset yet)"
     if not all(map(math.isfinite, ci95)):
-        return f"{value:+.0f}"
-    return f"{value:+.0f} [{ci95[0]:+.0f}, {ci95[1]:+.0f}]"
+        return f"{value:+.0f} steps"
+    return f"{value:+.0f} [{ci95[0]:+.0f}, {ci95[1]:+.0f}] steps"
 
 
 def _p(p: float) -> str:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 RISE = 0.2  # of the test accuracy: such a run does generalise, and is no control
 LEVEL = 0.05
+EARLIER = 1 / 3  # of the delay of the runs proper: another maximum, not the same one
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,12 @@ class Control:
     Attributes
     ----------
     name : str
-    verdict : {"absent", "lower", "later", "present", "open", "not tested"}
-        A precursor of generalisation must be absent, lower or later here.  "open": most curves
-        still rise at the end of their record, so that the peak may be yet to come.
+    verdict : str
+        A precursor of generalisation must be "absent", "lower" or "later" here.  "present": it is
+        there as well.  "open": most curves still rise at the end of their record, so that the peak
+        may be yet to come.  "earlier": there is a maximum, but less than a third as long after
+        memorisation, and so another one.  "too few runs": mostly without a peak, which might be
+        chance.  "not tested": every run of the group generalises, or none of the runs proper peaks.
     runs, with_peak, rising : int
         Without the runs of the group that do generalise (`generalising`).
     height_ratio, delay_ratio : float
@@ -78,7 +82,7 @@ def _control(
     height, lower = _compare(part, proper, "height", -1, rng)
     delay, later = _compare(part, proper, "delay", +1, rng)
     fewer = _fewer(counts["with_peak"], n, int(proper["peak_step"].notna().sum()), len(proper))
-    verdict = _verdict(counts, lower, later, fewer)
+    verdict = _verdict(counts, lower, later, fewer, delay)
     return Control(
         name,
         verdict,
@@ -92,19 +96,24 @@ def _control(
 
 
 def _with_delay(table: pd.DataFrame) -> pd.DataFrame:
-    """Time of the peak over that of memorisation: random labels are memorised later."""
-    memorised = table["memorisation_step"].fillna(1.0)
-    return table.assign(delay=table["peak_step"] / memorised)
+    """Time of the peak over that of memorisation: random labels are memorised later.
+
+    A run that never memorised has no delay; it cannot be called late.
+    """
+    return table.assign(delay=table["peak_step"] / table["memorisation_step"])
 
 
-def _verdict(counts: dict[str, int], lower: float, later: float, fewer: float) -> str:
+def _verdict(counts: dict[str, int], lower: float, later: float, fewer: float, delay: float) -> str:
+    level = LEVEL / 3  # three ways to pass
     if counts["rising"] > counts["runs"] / 2:
         return "open"
-    if fewer < LEVEL and counts["with_peak"] <= counts["runs"] / 2:
-        return "absent"
-    if lower < LEVEL / 2:  # two ways to pass: half the level each
+    if counts["with_peak"] <= counts["runs"] / 2:
+        return "absent" if fewer < level else "too few runs"
+    if lower < level:
         return "lower"
-    return "later" if later < LEVEL / 2 else "present"
+    if later < level:
+        return "later"
+    return "earlier" if delay < EARLIER else "present"
 
 
 def _fewer(seen: int, runs: int, seen_proper: int, proper: int) -> float:

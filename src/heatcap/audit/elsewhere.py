@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
 __all__ = ["holm", "max_statistic"]
 
@@ -13,6 +12,8 @@ Floats = NDArray[np.float64]
 
 def holm(p_values: Floats) -> Floats:
     """Holm's correction: adjusted p-values, NaN where p is NaN (a test that was not made)."""
+    from statsmodels.stats.multitest import multipletests
+
     out = np.full(len(p_values), np.nan)
     made = np.isfinite(p_values)
     if made.any():
@@ -23,24 +24,24 @@ def holm(p_values: Floats) -> Floats:
 def max_statistic(
     log_peaks: Floats,
     log_onsets: Floats,
-    sizes: Floats,
+    configurations: Floats,
     *,
     rng: np.random.Generator,
     permutations: int = 999,
 ) -> Floats:
-    """Chance that the best of all curves ties its peak to the onset as well as this one, unpaired.
+    """Chance that the best of all curves ties its peak to the onset as closely as this one.
 
-    The statistic of a curve is t = mean(l) / (sd(l) / sqrt(n)), l = ln(onset / peak) over the n
-    runs that have both.  The onsets are permuted between runs, within sizes where these have
-    several: that leaves mean(l) alone and widens sd(l) if peak and onset belong together.  The
-    null therefore tests the *pairing*, and the largest t over all curves in each permutation takes
-    account of their number and of their dependence.
+    The statistic of a curve is how little l = ln(onset / peak) scatters over its n runs, -ln sd(l).
+    The onsets are permuted between runs, within configurations where these have several: that
+    widens sd(l) if peak and onset belong together, whichever comes first.  Every curve is measured
+    in its own mean and standard deviation under permutation, and the largest of all curves in each
+    permutation takes account of their number and dependence.
 
     Parameters
     ----------
     log_peaks : ndarray (curve, run)
         NaN where a run has no peak.
-    log_onsets, sizes : ndarray (run)
+    log_onsets, configurations : ndarray (run)
         Onsets without NaN: censored runs have no place here.
 
     Returns
@@ -48,34 +49,42 @@ def max_statistic(
     ndarray (curve)
         p-values; NaN for curves with fewer than 3 runs.
     """
-    order = np.argsort(sizes, kind="stable")
-    log_peaks, log_onsets, sizes = log_peaks[:, order], log_onsets[order], sizes[order]
-    strata = _strata(sizes)
-    seen = _t(log_onsets - log_peaks)
+    order = np.argsort(configurations, kind="stable")
+    log_peaks, log_onsets, configurations = (
+        log_peaks[:, order],
+        log_onsets[order],
+        configurations[order],
+    )
+    strata = _strata(configurations)
+    seen = _closeness(log_onsets - log_peaks)
     if not strata or not np.isfinite(seen).any():
         return np.full(log_peaks.shape[0], np.nan)
-    exceeded = np.ones(seen.size)
+    drawn = np.empty((permutations, seen.size))
     shuffled = log_onsets.copy()
-    for _ in range(permutations):
+    for row in drawn:
         for stratum in strata:
             shuffled[stratum] = rng.permutation(log_onsets[stratum])
-        exceeded += np.nanmax(_t(shuffled - log_peaks)) >= seen - 1e-9
-    return np.where(np.isfinite(seen), exceeded / (1 + permutations), np.nan)
+        row[:] = _closeness(shuffled - log_peaks)
+    every = np.vstack([seen, drawn])  # the order that is there is one of the permutations
+    spread = every.std(axis=0)
+    every = (every - every.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
+    best = np.nanmax(every[:, np.isfinite(seen)], axis=1)
+    p = (best[:, None] >= every[0] - 1e-9).mean(axis=0)
+    return np.where(np.isfinite(seen), p, np.nan)
 
 
-def _strata(sizes: Floats) -> list[slice]:
-    """Runs of equal size, or all runs where no size has two."""
-    _, start, count = np.unique(sizes, return_index=True, return_counts=True)
+def _strata(configurations: Floats) -> list[slice]:
+    """Runs of equal configuration, or all runs where none has two."""
+    _, start, count = np.unique(configurations, return_index=True, return_counts=True)
     if count.max(initial=0) >= 2:
         return [slice(s, s + n) for s, n in zip(start, count, strict=True) if n >= 2]
-    return [slice(0, sizes.size)] if sizes.size >= 2 else []
+    return [slice(0, configurations.size)] if configurations.size >= 2 else []
 
 
-def _t(leads: Floats) -> Floats:
+def _closeness(leads: Floats) -> Floats:
     n = np.isfinite(leads).sum(axis=1)
-    filled = np.where(np.isfinite(leads), leads, 0.0)
-    mean = filled.sum(axis=1) / np.maximum(n, 1)
+    mean = np.where(np.isfinite(leads), leads, 0.0).sum(axis=1) / np.maximum(n, 1)
     off = np.where(np.isfinite(leads), leads - mean[:, None], 0.0)
     sd = np.sqrt((off**2).sum(axis=1) / np.maximum(n - 1, 1))
-    # A floor: identical leads are not infinitely significant.
-    return np.where(n >= 3, mean / np.maximum(sd, 1e-6) * np.sqrt(n), np.nan)
+    # A floor: identical leads are not infinitely close.
+    return np.where(n >= 3, -np.log(np.maximum(sd, 1e-6)), np.nan)

@@ -53,9 +53,7 @@ class Share:
         return cls(True, float(np.median(values)), float(values.min()), float(values.max()))
 
 
-def bound(
-    obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int, inputs: str
-) -> Bound:
+def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) -> Bound:
     """How near the peaks of the canonical heat capacity come to their bound.
 
     Parameters
@@ -66,10 +64,9 @@ def bound(
         From :func:`lead_table`.
     observable : str
         Only `heat_capacity` is bounded by the number of keys.
-    query, inputs
-        Those of the events.
+    query : int
+        That of the events.
     """
-    del inputs  # the bound is the same for all of them
     if observable != "heat_capacity":
         return Bound(False, message="the number of keys sets no bound on this observable")
     if "heat_capacity_bound" not in obs:

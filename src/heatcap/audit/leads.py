@@ -7,7 +7,6 @@ peak came at least that much earlier.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from heatcap.events import SMOOTHING
+from heatcap.events import SMOOTHING, censored_median
 
 __all__ = [
     "Leads",
@@ -28,11 +27,12 @@ __all__ = [
     "phase_null",
     "precedes",
     "records_of",
+    "sign_test",
 ]
 
 Floats = NDArray[np.float64]
 
-FEWEST_SIZES = 6  # that a sign test needs to reach 5 %
+FEWEST = 6  # signs that a sign test needs to reach 5 %
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def median_with_interval(
     """
     nothing = (float("nan"), float("nan"))
     if len(at_least):
-        return _censored_median(np.asarray(values), np.asarray(at_least, dtype=np.float64))
+        return censored_median(np.asarray(values), np.asarray(at_least, dtype=np.float64))
     if not values.size:
         return float("nan"), nothing
     ordered, n = np.sort(values), values.size
@@ -115,42 +115,21 @@ def median_with_interval(
     return float(np.median(values)), interval
 
 
-def _censored_median(values: Floats, at_least: Floats) -> tuple[float, tuple[float, float]]:
-    from statsmodels.duration.survfunc import SurvfuncRight
-
-    every = np.concatenate([values, at_least])
-    shift = every.min() - 1  # leads have either sign, times must be positive
-    status = np.r_[np.ones(values.size), np.zeros(at_least.size)]
-    if every.size < 6:
-        curve = SurvfuncRight(every - shift, status)
-        return _half(curve) + shift, (float("nan"), float("nan"))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # log-log of a survival of exactly 1 or 0
-        curve = SurvfuncRight(every - shift, status)
-        low, high = curve.quantile_ci(0.5, alpha=0.05)
-    return _half(curve) + shift, (float(low + shift), float(high + shift))
-
-
-def _half(curve: Any) -> float:
-    """Where the survival falls through one half; the middle of the step if it rests there."""
-    survival, time = np.asarray(curve.surv_prob), np.asarray(curve.surv_times)
-    reached = np.flatnonzero(survival <= 0.5 + 1e-12)
-    below = np.flatnonzero(survival < 0.5 - 1e-12)
-    if not reached.size:
-        return float("nan")
-    return float((time[reached[0]] + time[below[0]]) / 2 if below.size else time[reached[0]])
-
-
 @dataclass(frozen=True)
 class Precedes:
     """How often the peak comes first, and how often it would without any relation.
 
     `share` is of the runs in which the order is decided.  `sign_p` and `wilcoxon_p` are two-sided:
-    is the lead different from zero; the latter on ln(onset / peak).  `phase_null_p` is the larger
-    of the two chances in `phase_null`, of which see :func:`phase_null`.  `by_size_p` is the sign
-    test of the median leads of the sizes (6 at the least): runs of one size have more in common
-    than chance.  `between_sizes_p`: could the sizes share one probability of coming first
-    (permutation)?
+    is the lead different from zero; the latter on ln(onset / peak).  `strict_sign_p` is the sign
+    test with what the record leaves open counted against the majority: censored runs with a peak
+    came first, runs whose curve still rises at the end of the record come later.  `phase_null_p` is
+    the larger of the two chances in `phase_null`, of which see :func:`phase_null` (for a minority
+    of peaks first: the chance at a random step of as few).
+
+    Runs of one configuration (size, fraction, weight decay) have more in common than chance:
+    `configurations_p` is the sign test of their median leads (6 at the least), `each_p` the largest
+    sign test of any one of them (2 to 5; NaN otherwise).  `between_sizes_p`: could the sizes share
+    one probability of coming first (permutation)?
     """
 
     runs: int
@@ -159,7 +138,10 @@ class Precedes:
     wilcoxon_p: float
     phase_null_p: float
     phase_null: dict[str, dict[str, float]]
-    by_size_p: float
+    strict_sign_p: float
+    configurations: int
+    configurations_p: float
+    each_p: float
     between_sizes_p: float
 
 
@@ -207,25 +189,58 @@ def precedes(
         decided["peak_step"].to_numpy(),
         np.array([records[run] for run in decided["run"]]),
     )
+    mostly_first = 2 * first > n
+    chances = [null["steps"]["p"], null["log_steps"]["p"]]
     return Precedes(
         runs=n,
         share=first / n if n else float("nan"),
-        sign_p=float(stats.binomtest(first, n).pvalue) if n else float("nan"),
+        sign_p=sign_test(first, n - first),
         wilcoxon_p=_wilcoxon(compared["log_lead"].to_numpy()),
-        phase_null_p=float(np.fmax(null["steps"]["p"], null["log_steps"]["p"])),
+        phase_null_p=max(chances) if mostly_first else null["steps"]["p_as_few"],
         phase_null=null,
-        by_size_p=_by_size(compared),
+        strict_sign_p=_strict(table, first, n - first),
+        configurations=decided["configuration"].nunique(),
+        configurations_p=_by_configuration(compared),
+        each_p=_each(decided),
         between_sizes_p=_between_sizes(decided, rng),
     )
 
 
-def _by_size(compared: pd.DataFrame) -> float:
-    """Sign test on the median lead of every size; NaN below 6 sizes."""
-    medians = compared.groupby("size")["log_lead"].median()
-    medians = medians[medians != 0]
-    if len(medians) < FEWEST_SIZES:
+def _strict(table: pd.DataFrame, first: int, later: int) -> float:
+    """Sign test with the open runs in the minority."""
+    if 2 * first > first + later:
+        return sign_test(first, later + int((table["rising"] & ~table["censored"]).sum()))
+    waiting = table["censored"] & table["peak_step"].notna()
+    return sign_test(first + int(waiting.sum()), later)
+
+
+def _each(decided: pd.DataFrame) -> float:
+    """Largest sign-test p of any configuration, where there are too few of them to be pooled."""
+    count = decided["configuration"].nunique()
+    if not 2 <= count < FEWEST:
         return float("nan")
-    return float(stats.binomtest(int((medians > 0).sum()), len(medians)).pvalue)
+    overall = (decided["order"] == "first").mean() > 0.5
+    p_values = []
+    for _, part in decided.groupby("configuration"):
+        first = int((part["order"] == "first").sum())
+        same = (2 * first > len(part)) == overall
+        p_values.append(sign_test(first, len(part) - first) if same else 1.0)
+    return max(p_values)
+
+
+def _by_configuration(compared: pd.DataFrame) -> float:
+    """Sign test on the median lead of every configuration; NaN below 6 of them."""
+    medians = compared.groupby("configuration")["log_lead"].median()
+    medians = medians[medians != 0]
+    if len(medians) < FEWEST:
+        return float("nan")
+    return sign_test(int((medians > 0).sum()), int((medians < 0).sum()))
+
+
+def sign_test(first: int, later: int) -> float:
+    """Two-sided p of the sign test; NaN without any run."""
+    n = first + later
+    return float(stats.binomtest(first, n).pvalue) if n else float("nan")
 
 
 def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict[str, float]]:
@@ -235,8 +250,8 @@ def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict
     anywhere with equal chance.  It then precedes the onset with probability
     q = (onset - start) / (end - start), and the chance of as many runs with the peak first as were
     seen follows from Poisson's binomial distribution, exactly.  In ln steps likewise; there the
-    phase starts at the earliest peak of any run, because the first steps, in which nothing happens
-    yet, are most of a record in ln steps.
+    phase starts at the second earliest peak of all runs, because the first steps, in which nothing
+    happens yet, are most of a record in ln steps (the second, so that no single run decides).
 
     Parameters
     ----------
@@ -249,16 +264,23 @@ def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict
     -------
     dict
         "steps" and "log_steps", each with `expected_share`, the share of runs in which a peak at a
-        random phase comes first for free, and `p`.
+        random phase comes first for free, `p` for as many runs with the peak first, and
+        `p_as_few` for as few.
     """
     if not len(onsets):
-        nothing = {"expected_share": float("nan"), "p": float("nan")}
+        nothing = dict.fromkeys(("expected_share", "p", "p_as_few"), float("nan"))
         return {"steps": nothing, "log_steps": nothing}
     (start, end), first = np.asarray(records, dtype=np.float64).T, int(np.sum(peaks < onsets))
-    free = (onsets - start) / (end - start)
-    free_log = np.log(onsets / peaks.min()) / np.log(end / peaks.min())
+    free = (onsets - start) / np.maximum(end - start, 1e-9)
+    earliest = np.sort(peaks)[min(1, peaks.size - 1)]
+    length = np.log(np.maximum(end, onsets) / earliest)  # 0 where nothing is later than a peak
+    free_log = np.log(onsets / earliest) / np.maximum(length, 1e-9)
     return {
-        name: {"expected_share": float(q.mean()), "p": _at_least(first, q)}
+        name: {
+            "expected_share": float(q.mean()),
+            "p": _at_least(first, q),
+            "p_as_few": _at_least(len(q) - first, 1 - q),
+        }
         for name, q in (("steps", free.clip(0, 1)), ("log_steps", free_log.clip(0, 1)))
     }
 

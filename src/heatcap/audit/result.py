@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from heatcap._json import plain
 from heatcap.audit.clock import Clock
 from heatcap.audit.controls import Control
 from heatcap.audit.heights import Bound, Share
@@ -43,9 +42,9 @@ class LookElsewhere:
 class LeadAudit:
     """All that was asked of the lead of one observable in one layer.
 
-    `order` is "first" or "later" where the sign test (after Holm's correction), Wilcoxon's test
-    and, for "first", the phase null agree at 5 %; "undecided" otherwise.  `against` lists what
-    speaks against calling such a peak a precursor: clock, offset, spikes, controls.
+    `order` is "first" or "later" where all tests of the order agree at 5 %, after Holm's
+    correction (:func:`heatcap.audit.conclusion.order_of`); "undecided" otherwise.  `against` lists
+    what speaks against calling such a peak a precursor: clock, offset, spikes, controls.
     `other_maxima` counts the runs that have a lower maximum as well, by where it lies.
     `conclusion` says it in words that claim no more.
     """
@@ -81,39 +80,45 @@ class LeadAudit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, None where a number does not exist."""
-        pooled, given = self.pooled, plain(self)
-        lead = {"value": pooled.median, "ci95": pooled.ci95, "runs": pooled.compared}
-        precedes = given.pop("precedes") | {
-            name: getattr(pooled, name) for name in ("first", "unresolved", "later")
-        }
-        out = {
+        pooled = self.pooled
+        content = {
             "layer": self.layer,
             "runs": pooled.runs,
             "censored": pooled.censored,
             "with_peak": pooled.with_peak,
             "highest_at_end": pooled.highest_at_end,
-            "median_lead": lead
-            | {
+            "median_lead": {
+                "value": pooled.median,
+                "ci95": pooled.ci95,
+                "runs": pooled.compared,
                 "censored": pooled.censored,
                 "median_log": pooled.median_log,
                 "log_ci95": pooled.log_ci95,
             },
-            "leads_by_size": given.pop("by_size"),
-            "precedes": precedes,
+            "leads_by_size": self.by_size,
+            "precedes": plain(self.precedes)
+            | {"first": pooled.first, "unresolved": pooled.unresolved, "later": pooled.later},
+            "clock": self.clock,
+            "spikes": self.spikes,
+            "controls": {"verdict": self.control_verdict, "groups": self.controls},
+            "bound": self.bound,
+            "offset": self.offset,
+            "random_energy": self.random_energy,
+            "look_elsewhere": self.look_elsewhere,
+            "other_maxima": self.other_maxima,
+            "peaks_by_size": self.peaks,
+            "order": self.order,
+            "against": self.against,
+            "precursor": self.precursor,
+            "conclusion": self.conclusion,
         }
-        for name in ("observable", "pooled", "peaks"):
-            given.pop(name)
-        groups = given.pop("controls")
-        out |= given
-        out["controls"] = {"verdict": self.control_verdict, "groups": groups}
-        out["peaks_by_size"] = self.peaks.to_dict()
-        return dict(plain(out))
+        return dict(plain(content))
 
     @property
     def control_verdict(self) -> str:
-        """The worst of the controls: "present" before "open" before the rest."""
+        """The worst of the controls: "present" before what is open, before what clears."""
         verdicts = [control.verdict for control in self.controls]
-        order = ("present", "open", "later", "lower", "absent", "not tested")
+        order = ("present", "open", "earlier", "too few runs", "later", "lower", "absent")
         return next((v for v in order if v in verdicts), "not tested")
 
 
@@ -131,6 +136,8 @@ class Audit:
         Onset times with censoring, per size.
     not_tested : list of str
         What the record lacks.
+    settings : dict
+        Those of the events, and the seed of the permutations.
     """
 
     leads: Mapping[str, LeadAudit]
@@ -164,20 +171,3 @@ class Audit:
 
     def __repr__(self) -> str:
         return f"<heatcap.Audit: {len(self.leads)} observables; see .summary()>"
-
-
-def plain(value: Any) -> Any:
-    """Python's own types, None for what is not finite."""
-    if is_dataclass(value) and not isinstance(value, type):
-        if hasattr(value, "to_dict") and not isinstance(value, LeadAudit):
-            return value.to_dict()
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(v) for v in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -19,7 +19,7 @@ class SpikeShare:
 
     `base_rate` is the share of checkpoints near a spike; `p` the chance of as many coincidences at
     that rate.  `highest_at_spike` of the runs have their highest maximum there, `highest_first` of
-    these before the onset (NaN onsets left out): what a train of spikes gives for free.
+    these before the onset: what a train of spikes gives for free.
     """
 
     share: float
@@ -29,6 +29,8 @@ class SpikeShare:
     at_spike: int
     highest_at_spike: int
     highest_first: int
+    tested: bool = True
+    message: str = ""
 
     @property
     def explain(self) -> bool:
@@ -46,6 +48,9 @@ def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
         & (curves["head"] == "mean")
         & curves["run"].isin(runs["run"])
     ]
+    if runs["spikes"].isna().all():
+        nan = float("nan")
+        return SpikeShare(nan, nan, nan, 0, 0, 0, 0, False, "no training loss in the record")
     maxima, at_spike = int(chosen["maxima"].sum()), int(chosen["maxima_at_spike"].sum())
     checkpoints = runs["checkpoints"].to_numpy(dtype=np.float64)
     near = (runs["spike_share"].fillna(0) * checkpoints).sum()
@@ -59,8 +64,7 @@ def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
 
 
 def _highest(events: Events, observable: str, layer: Any, runs: set[Any]) -> tuple[int, int]:
-    t = events.table
-    t = t[(t["observable"] == observable) & (t["layer"] == layer) & (t["head"] == "mean")]
+    t = events.maxima(observable, layer=layer)
     t = t[t["run"].isin(runs) & t["rank"].notna()]
     top = t.sort_values("peak_height", ascending=False).groupby("run", sort=False).head(1)
     top = top[top["at_spike"].fillna(False).astype(bool)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from heatcap.events import Events, sizes_of
+from heatcap.events import Events, order_of_events, sizes_of
 
 __all__ = ["lead_table"]
 
@@ -29,11 +29,13 @@ def lead_table(
     DataFrame
         One row per run in the order of ``events.runs``: its columns and
 
-        * `size`, `peak_step`, `height`, `spacing`;
+        * `size`, `configuration` (a number for every combination of size, fraction, weight decay
+          and task), `peak_step`, `height`, `spacing`;
         * `highest_at_end`: the curve is higher at an end of its record, and has no peak;
         * `rising`: the record ends while the curve rises to its highest;
         * `lead` = onset - peak in steps, `log_lead` = ln(onset / peak);
-        * `order`: "first", "later", "unresolved" (closer than the checkpoints beside the peak),
+        * `order`: "first", "later", "unresolved" (closer than the checkpoints beside the peak or
+          the rows beside the onset),
           or "" without a lead.
 
     Raises
@@ -41,32 +43,26 @@ def lead_table(
     ValueError
         If `events` lack the curve.
     """
-    t = events.table
-    rows = t[(t["observable"] == observable) & (t["head"] == str(head)) & (t["layer"] == layer)]
-    if rows.empty:
-        raise ValueError(f"events lack {observable!r}, layer {layer}, head {head}")
-    best = rows[rows["rank"] == 1].set_index("run")
+    best = events.peak(observable, layer=layer, head=head).set_index("run")
     table = events.runs.copy()
     table["size"] = sizes_of(events.runs)
+    table["configuration"] = _configurations(table)
     for name, column in (("peak_step", "peak_step"), ("height", "peak_height")):
         table[name] = table["run"].map(best[column]).astype(float)
     table["spacing"] = table["run"].map(best["peak_step_spacing"]).astype(float)
-    edges = rows.groupby("run")["edge_maximum"].any()
-    table["highest_at_end"] = table["run"].map(edges).fillna(False).astype(bool)
-    c = events.curves
-    c = c[(c["observable"] == observable) & (c["head"] == str(head)) & (c["layer"] == layer)]
-    table["rising"] = table["run"].map(c.set_index("run")["rising"]).fillna(False).astype(bool)
-    no_peak = table["highest_at_end"]
-    table.loc[no_peak, ["peak_step", "height", "spacing"]] = np.nan
+    curves = events.curves
+    here = (curves["observable"] == observable) & (curves["layer"] == layer)
+    curves = curves[here & (curves["head"] == str(head))].set_index("run")
+    for name, column in (("highest_at_end", "edge_maximum"), ("rising", "rising")):
+        table[name] = table["run"].map(curves[column]).fillna(False).astype(bool)
     table["lead"] = table["onset_step"] - table["peak_step"]
     table["log_lead"] = np.log(table["onset_step"] / table["peak_step"])
-    table["order"] = np.select(
-        [
-            table["lead"].isna(),
-            table["lead"].abs() <= table["spacing"],
-            table["lead"] > 0,
-        ],
-        ["", "unresolved", "first"],
-        "later",
-    )
+    spacing = table[["spacing", "onset_step_spacing"]].max(axis=1)
+    table["order"] = order_of_events(table["lead"], spacing)
     return table
+
+
+def _configurations(table: pd.DataFrame) -> pd.Series:
+    """A number for every combination of what a sweep varies, seeds apart."""
+    names = [n for n in ("size", "fraction", "weight_decay", "task") if n in table]
+    return table.groupby(names, dropna=False, sort=True).ngroup()

@@ -20,14 +20,15 @@ none is better known than the spacing of its neighbours, which every table gives
 Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of observables.
 """
 
+from heatcap.events._median import censored_median
 from heatcap.events.accuracy import Onset, memorisation, onset
 from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
 from heatcap.events.estimates import PeaksBySize, peaks_by_size
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import MirrorLeak, mirror_leak
-from heatcap.events.result import Events
-from heatcap.events.survival import OnsetSurvival, onset_survival, sizes_of
+from heatcap.events.result import Events, order_of_events, sizes_of
+from heatcap.events.survival import OnsetSurvival, onset_survival
 
 __all__ = [
     "DEFAULT_OBSERVABLES",
@@ -38,12 +39,14 @@ __all__ = [
     "OnsetSurvival",
     "Peaks",
     "PeaksBySize",
+    "censored_median",
     "find_events",
     "memorisation",
     "mirror_leak",
     "near_spikes",
     "onset",
     "onset_survival",
+    "order_of_events",
     "peaks",
     "peaks_by_size",
     "sizes_of",

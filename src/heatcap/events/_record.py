@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bools", "Floats", "positive", "record", "usable"]
+__all__ = ["Bools", "Floats", "not_negative", "positive", "record", "usable"]
 
 
 Floats = NDArray[np.float64]
@@ -13,6 +13,7 @@ Bools = NDArray[np.bool_]
 
 
 def usable(step: ArrayLike, values: ArrayLike) -> Bools:
+    """Rows with a value at a step after step 0."""
     step, values = np.asarray(step, dtype=np.float64), np.asarray(values, dtype=np.float64)
     ok: Bools = np.isfinite(step) & (step > 0) & np.isfinite(values)
     return ok
@@ -34,7 +35,15 @@ def record(step: ArrayLike, values: ArrayLike, name: str) -> tuple[Floats, Float
     return np.log(every[ok]), np.asarray(values, dtype=np.float64)[ok]
 
 
+def not_negative(**values: float) -> None:
+    """Refuse options below 0, by name."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
+
+
 def positive(**values: float) -> None:
+    """Refuse options that are not above 0, by name."""
     for name, value in values.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")

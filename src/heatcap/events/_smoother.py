@@ -16,7 +16,7 @@ __all__ = ["Smoother", "pseudo_residuals"]
 
 Index = NDArray[np.intp]
 
-LARGEST = 1000  # checkpoints; longer records are averaged in bins far narrower than the smoothing
+LARGEST = 1000  # checkpoints; longer records are averaged in at most twice as many bins
 COPIES = 200  # noisy copies behind the bias of a height
 NEIGHBOURS = 15  # pseudo-residuals behind one value of the scatter
 
@@ -46,7 +46,8 @@ class Smoother:
         bin_of = np.arange(x.size)
         if x.size > LARGEST:
             # A twentieth of the kernel's width moves nothing that the kernel would let through.
-            _, bin_of = np.unique(np.floor((x - x[0]) / (width / 20)), return_inverse=True)
+            bin_width = max(width / 20, (x[-1] - x[0]) / (2 * LARGEST))
+            _, bin_of = np.unique(np.floor((x - x[0]) / bin_width), return_inverse=True)
         count = np.bincount(bin_of)
         centres = np.bincount(bin_of, weights=x) / count
         return cls(centres, bin_of, width, _hat(centres, count, width))

@@ -44,7 +44,9 @@ class Onset:
     """Onset of generalisation of one run, or the statement that there is none by `last_step`.
 
     `step` is NaN when `censored`; `message` then says why.  A record without any test accuracy is
-    not censored: nothing was observed.  Accuracies are fractions of 1.
+    not censored: nothing was observed; nor is one that generalises without ever memorising, for it
+    has no baseline.  `spacing` is the gap between the rows beside the onset, in steps: it is known
+    no better.  Accuracies are fractions of 1.
     """
 
     step: float
@@ -53,6 +55,7 @@ class Onset:
     censored: bool
     last_step: float
     message: str = ""
+    spacing: float = float("nan")
 
     @property
     def midpoint(self) -> float:
@@ -95,7 +98,10 @@ def onset(
         return Onset(np.nan, np.nan, np.nan, False, np.nan, "no test accuracy in the record")
     last, final = float(np.asarray(step)[rows][-1]), _final_value(x, accuracy)
     if not np.isfinite(memorisation_step):
-        return Onset(np.nan, np.nan, final, True, last, f"not memorised by step {last:.0f}")
+        why = f"not memorised by step {last:.0f}"
+        if final >= min_final:
+            why += ": the baseline, and with it the onset, is not defined"
+        return Onset(np.nan, np.nan, final, final < min_final, last, why)
     baseline = float(np.interp(np.log(memorisation_step), x, accuracy))
     if final < min_final or final - baseline < min_rise:
         why = f"not generalised by step {last:.0f}: accuracy {baseline:.3f} -> {final:.3f}"
@@ -106,7 +112,8 @@ def onset(
     if not up.size:  # possible only where the record starts above and the baseline is read later
         return Onset(np.nan, baseline, final, True, last, "accuracy never crosses its midpoint")
     at = float(np.exp(_crossing(x, accuracy, int(up[-1]), midpoint)))
-    return Onset(at, baseline, final, False, last)
+    spacing = float(np.exp(x[up[-1]]) - np.exp(x[up[-1] - 1]))
+    return Onset(at, baseline, final, False, last, spacing=spacing)
 
 
 def _final_value(x: Floats, accuracy: Floats) -> float:

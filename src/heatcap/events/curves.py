@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks, peak_prominences
 
-from heatcap.events._record import Bools, Floats, positive, record, usable
+from heatcap.events._record import Bools, Floats, not_negative, positive, record, usable
 from heatcap.events._smoother import Smoother, pseudo_residuals
 from heatcap.events.loss import near_spikes
 
@@ -73,7 +73,7 @@ class Peaks:
     spacing : ndarray
         The larger gap to a neighbouring checkpoint, in steps: the position is no sharper.
     edge_maximum : bool
-        An end of the record is higher than every interior maximum outside spikes.
+        The smoothed curve is highest at an end of the record.
     rising : bool
         The record ends at its highest, by more than scatter: a peak may be yet to come.
     reason : str
@@ -130,7 +130,8 @@ def peaks(
     smoothing : float
         Standard deviation of the kernel in ln step.
     min_prominence : float
-        Smallest prominence of a maximum that is listed, as a share of the smoothed curve's range.
+        Smallest prominence of a maximum that is listed, as a share of the smoothed curve's range;
+        the highest is listed in any case.
     min_significance : float
         Smallest prominence in units of its standard error.
 
@@ -146,6 +147,7 @@ def peaks(
         If lengths differ, steps do not increase, or an option is not positive.
     """
     positive(smoothing=smoothing, min_prominence=min_prominence)
+    not_negative(min_significance=min_significance)
     record(step, curve, "curve")
     ok = usable(step, curve)
     grid = Grid.of(np.asarray(step, dtype=np.float64)[ok], np.asarray(spike_steps), smoothing)
@@ -214,10 +216,9 @@ class Grid:
                 significance = height_above / its_error if its_error else np.inf
                 rows.append((np.exp(x), height - bias, height_above, significance, bias))
         found = _columns(rows)
-        highest = found["height"].max(initial=-np.inf)
-        rising = not _flat(smoothed) and bool(smoothed[-1] >= highest)
-        rising &= self.smoother.rises_to_its_end(smoothed, scatter, limits.significance)
-        ends = bool(max(smoothed[0], smoothed[-1]) >= highest), rising
+        at_end = not _flat(smoothed) and int(smoothed.argmax()) in (0, smoothed.size - 1)
+        rising = at_end and self.smoother.rises_to_its_end(smoothed, scatter, limits.significance)
+        ends = at_end, rising
         return found, ends, "" if rows else _why_none(smoothed, index.size)
 
     def _hidden(self, index: NDArray[np.intp], peaks: Floats) -> Bools:
@@ -270,11 +271,14 @@ def _columns(rows: list[tuple[float, ...]]) -> dict[str, Floats]:
 
 
 def _maxima(curve: Floats, min_prominence: float) -> tuple[NDArray[np.intp], Floats]:
-    """Interior local maxima and their prominences; none in a curve that is flat to rounding."""
+    """Interior maxima that are prominent, and the highest; none in a curve flat to rounding."""
     if _flat(curve):
         return np.empty(0, dtype=np.intp), np.empty(0)
-    index, found = find_peaks(curve, prominence=min_prominence * np.ptp(curve))
-    return index.astype(np.intp), np.asarray(found["prominences"], dtype=np.float64)
+    index, found = find_peaks(curve, prominence=0.0)
+    prominence = np.asarray(found["prominences"], dtype=np.float64)
+    kept = prominence >= min_prominence * np.ptp(curve)
+    kept |= curve[index] >= curve[index].max(initial=-np.inf)  # the highest in any case
+    return index[kept].astype(np.intp), prominence[kept]
 
 
 def _flat(smoothed: Floats) -> bool:

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from heatcap.events.result import Events
-from heatcap.events.survival import sizes_of
+from heatcap.events.result import Events, sizes_of
 from heatcap.resampling import Estimate, bootstrap
 
 __all__ = ["PeaksBySize", "peaks_by_size"]
@@ -90,39 +89,57 @@ def peaks_by_size(
     ValueError
         If `events` lack the observable, layer, head or group.
     """
-    table = _peaks(events, observable, layer, head)
-    every = events.runs[events.runs["group"] == group]
+    table = events.peak(observable, layer=layer, head=head)
+    every = events.runs[(events.runs["group"] == group) & sizes_of(events.runs).notna()]
     if every.empty:
         raise ValueError(f"no run belongs to group {group!r}")
     size = sizes_of(every)
     sizes = np.unique(size)
-    heads = sorted(table["head"].unique())
+    heads = list(dict.fromkeys(table["head"]))
     known = every[every["run"].isin(table["run"])]
     counts = _count(size, sizes), _count(size[known.index], sizes)
     if known.empty:
         return PeaksBySize(*counts, height=None, log_step=None, message="no run has a peak")
     data = _dataset(table, known, heads, head)
-    options: dict[str, Any] = {
-        "unit": unit, "strata": "size", "replicates": replicates, "rng": rng, "vectorized": True,
-        "interval": "t",
-    }  # fmt: skip
-    height = bootstrap(data.drop_vars(["log_step", "spacing"]), _mean_by_size("height"), **options)
-    place = bootstrap(data.drop_vars(["height", "spacing"]), _mean_by_size("log_step"), **options)
-    spacing = _mean_by_size("spacing")(data.drop_vars(["height", "log_step"]))
-    return PeaksBySize(*counts, height, _no_sharper(place, spacing), height.message)
+    options: dict[str, Any] = {"unit": unit, "replicates": replicates, "rng": rng}
+    height, place = (_estimate(data, name, options) for name in ("height", "log_step"))
+    place = _no_sharper(place, _mean_by_size("spacing")(data))
+    return PeaksBySize(*counts, height, place, height.message)
 
 
-def _peaks(events: Events, observable: str, layer: Any, head: int | str | None) -> pd.DataFrame:
-    t = events.table[events.table["observable"] == observable]
-    if t.empty:
-        raise ValueError(f"events lack {observable!r}")
-    layer = t["layer"].iloc[0] if layer is None else layer
-    t = t[t["layer"] == layer]
-    t = t[t["head"] != "mean"] if head is None else t[t["head"] == str(head)]
-    if t.empty:
-        raise ValueError(f"events lack {observable!r}, layer {layer}, head {head}")
-    peak: pd.DataFrame = t[(t["rank"] == 1) & ~t["edge_maximum"].astype(bool)]
-    return peak
+def _estimate(data: xr.Dataset, name: str, options: dict[str, Any]) -> Estimate:
+    """Bootstrap over runs within sizes; sizes with one run keep their value without an error."""
+    mean = _mean_by_size(name)
+    value = mean(data)
+    several = data["member"].sum("run") >= 2
+    runs = data["member"].where(several, 0).sum("size_label") > 0
+    if not runs.any():
+        return _without_error(value)
+    part = data[[name, "member"]].isel(run=runs.to_numpy(), size_label=several.to_numpy())
+    found = bootstrap(part, mean, strata="size", vectorized=True, interval="t", **options)
+    if several.all():
+        return found
+    sizes = {"size": value["size"]}
+    parts = {f: getattr(found, f).reindex(sizes) for f in ("error", "ci68", "ci95", "n_eff")}
+    message = "; ".join(filter(None, [found.message, _LONE]))
+    return replace(found, value=value, bias=None, message=message, **parts)
+
+
+_LONE = "sizes with one peak have no error"
+
+
+def _without_error(value: xr.DataArray) -> Estimate:
+    nothing = xr.full_like(value, np.nan)
+    ends = nothing.expand_dims(bound=["low", "high"], axis=-1)
+    return Estimate(
+        value=value,
+        error=nothing,
+        ci68=ends,
+        ci95=ends,
+        n_eff=nothing,
+        method="none",
+        message=_LONE,
+    )
 
 
 def _count(size: pd.Series, sizes: np.ndarray[Any, Any]) -> xr.DataArray:

@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.events._record import Floats, positive, usable
-from heatcap.events.accuracy import memorisation, onset
+from heatcap.events._record import Floats, not_negative, positive, usable
+from heatcap.events.accuracy import Onset, memorisation, onset
 from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import mirror_leak
@@ -34,9 +34,13 @@ ORDER = (
     *("observable", "layer", "head", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
     *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
     *("place", "reason", "edge_maximum", "peak_step_spacing", "significance", "height_bias"),
-    *("onset_metric", "message"),
+    *("onset_step_spacing", "onset_metric", "message"),
 )
-OF_RUN = ("memorisation_step", "onset_step", "censored", "last_step", "onset_metric", "message")
+OF_RUN = (
+    *("memorisation_step", "onset_step", "censored", "last_step"),
+    *("onset_step_spacing", "onset_metric", "message"),
+)
+RESERVED = ("baseline", "final_value", "plateau", "mirror_leak", "spikes", "spike_share", "group")
 OF_PEAK = tuple(name for name in ORDER if name not in OF_RUN)
 
 
@@ -81,8 +85,9 @@ def find_events(
         If `obs` lacks an observable, a metric or a coordinate, or a run's steps do not increase.
     """
     positive(smoothing=smoothing, min_prominence=min_prominence)
+    not_negative(min_significance=min_significance)
     names = _names(obs, observables)
-    layers, heads, curves = _curves(obs, names, query, inputs)
+    curves = {name: _curves(obs[name], query, inputs) for name in names}
     runs, spike_steps = _timelines(obs)
     steps = obs["step"].transpose("run", "checkpoint").to_numpy().astype(np.float64)
     _mark_shares(runs, steps, spike_steps)
@@ -91,7 +96,7 @@ def find_events(
     of_curves: list[dict[str, Any]] = []
     for r, run in enumerate(runs.to_dict("records")):
         grids: dict[bytes, Grid] = {}
-        for name, values in curves.items():
+        for name, (layers, heads, values) in curves.items():
             for (i, j), _ in np.ndenumerate(values[r, 0]):
                 curve = values[r, :, i, j]
                 found = _of_curve(steps[r], curve, spike_steps[r], grids, smoothing, limits)
@@ -138,7 +143,7 @@ def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
             "at_spike": bool(found.at_spike[k]),
             "lead_steps": run["onset_step"] - found.step[k],
             "status": "interior maximum" if found.edge_maximum else "peak",
-            "place": _place(found.step[k], run["memorisation_step"], run["onset_step"]),
+            "place": _place(found.step[k], run),
             "reason": "",
             "peak_step_spacing": found.spacing[k],
             "significance": found.significance[k],
@@ -146,13 +151,16 @@ def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
         }
 
 
-def _place(step: float, memorisation: float, onset: float) -> str:
-    """Where a step lies in the life of a run."""
-    if step <= memorisation or np.isnan(memorisation):
+def _place(step: float, run: dict[Any, Any]) -> str:
+    """Where a step lies in the life of a run; "" where its accuracies are not known."""
+    memorised, onset_step = run["memorisation_step"], run["onset_step"]
+    if np.isnan(run["last_step"]):
+        return ""
+    if np.isnan(memorised) or step <= memorised:
         return "before memorisation"
-    if np.isnan(onset):
+    if np.isnan(onset_step):
         return "after memorisation"
-    return "before onset" if step <= onset else "after onset"
+    return "before onset" if step <= onset_step else "after onset"
 
 
 def _curve_row(found: Peaks) -> dict[str, Any]:
@@ -184,31 +192,31 @@ def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     for name in ("step", "metric_step", "train_accuracy", "test_accuracy"):
         if name not in obs.variables:
             raise ValueError(f"observables lack {name!r}, which events need")
+    for name in names:
+        if name not in obs.data_vars or not {"run", "checkpoint"} <= set(obs[name].dims):
+            raise ValueError(
+                f"{name!r} has dimensions {obs[name].dims}; an observable needs run and checkpoint"
+            )
+    if not obs.sizes["run"] or not obs.sizes["checkpoint"]:
+        raise ValueError(f"observables hold no {'checkpoint' if obs.sizes['run'] else 'run'}")
+    taken = {"run", "observable", *ORDER, *RESERVED}
+    if clash := sorted(taken & {str(c) for c in obs.coords if obs[c].dims == ("run",)} - {"run"}):
+        raise ValueError(f"coordinate {clash[0]!r} has the name of a column of the events table")
     return names
 
 
-def _curves(
-    obs: xr.Dataset, names: Sequence[str], query: int, inputs: str
-) -> tuple[list[Any], list[str], dict[str, Floats]]:
-    """Labels of layers and heads and, per observable, an array (run, checkpoint, layer, head).
+def _curves(values: xr.DataArray, query: int, inputs: str) -> tuple[list[Any], list[str], Floats]:
+    """Labels of layers and heads, and an array (run, checkpoint, layer, head).
 
-    The last head is the average over heads.
+    The last head is the average over heads, the only one where there are none.
     """
-    arrays = {name: _select(obs[name], query, inputs) for name in names}
-    one = next(iter(arrays.values()))
-    layers = (
-        one["layer"].to_numpy().tolist() if "layer" in one.coords else [*range(one.sizes["layer"])]
-    )
-    heads = one["head"].to_numpy().tolist() if "head" in one.coords else [*range(one.sizes["head"])]
-    if "head" not in obs[names[0]].dims:
-        return layers, ["mean"], {name: a.to_numpy() for name, a in arrays.items()}
-    with_mean = {
-        name: np.concatenate(
-            [a.to_numpy(), a.mean("head", skipna=True).to_numpy()[..., None]], axis=-1
-        )
-        for name, a in arrays.items()
-    }
-    return layers, [*map(str, heads), "mean"], with_mean
+    a, by_head = _select(values, query, inputs), "head" in values.dims
+    layers = a["layer"].to_numpy().tolist() if "layer" in a.coords else [*range(a.sizes["layer"])]
+    if not by_head:
+        return layers, ["mean"], a.to_numpy()
+    heads = a["head"].to_numpy().tolist() if "head" in a.coords else [*range(a.sizes["head"])]
+    mean = a.mean("head", skipna=True).to_numpy()[..., None]
+    return layers, [*map(str, heads), "mean"], np.concatenate([a.to_numpy(), mean], axis=-1)
 
 
 def _select(values: xr.DataArray, query: int, inputs: str) -> xr.DataArray:
@@ -262,6 +270,9 @@ def _timeline(
     mirror_free = bool(usable(step, metrics["mirror_free_accuracy"]).any())
     metric = "mirror_free_accuracy" if mirror_free else "test_accuracy"
     start = onset(step, metrics[metric], memorised)
+    if np.isfinite(start.last_step) and not usable(step, metrics["train_accuracy"]).any():
+        why = "no train accuracy in the record"
+        start = Onset(np.nan, np.nan, start.final, False, np.nan, why)
     leak = mirror_leak(
         step,
         metrics["test_accuracy"],
@@ -276,6 +287,7 @@ def _timeline(
         "baseline": start.baseline,
         "final_value": start.final,
         "onset_step": start.step,
+        "onset_step_spacing": start.spacing,
         "censored": start.censored,
         "last_step": start.last_step,
         "onset_metric": metric,
@@ -283,9 +295,13 @@ def _timeline(
         "plateau": leak.plateau,
         "mirror_leak": leak.found,
         "mirror_message": leak.message,
-        "spikes": int(np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1)),
+        "spikes": _count_spikes(marked) if usable(step, metrics["train_loss"]).any() else np.nan,
     }
     return row, np.asarray(step, dtype=np.float64)[marked]
+
+
+def _count_spikes(marked: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1))
 
 
 def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
@@ -304,8 +320,11 @@ def _groups(runs: pd.DataFrame) -> pd.Series:
         runs["control"].astype(str) if "control" in runs else pd.Series("none", index=runs.index)
     )
     group = group.mask(group.isin(["", "nan", "None"]), "none")
-    if "weight_decay" in runs and (runs["weight_decay"] > 0).any():
-        group = group.mask((group == "none") & (runs["weight_decay"] == 0), "weight_decay_0")
+    if "weight_decay" in runs and (pd.to_numeric(runs["weight_decay"], errors="coerce") > 0).any():
+        group = group.mask(
+            (group == "none") & (pd.to_numeric(runs["weight_decay"], errors="coerce") == 0),
+            "weight_decay_0",
+        )
     return group
 
 

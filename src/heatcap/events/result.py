@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Events"]
+from heatcap._json import plain
+from heatcap.events._median import censored_median
+
+__all__ = ["Events", "order_of_events", "sizes_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +44,43 @@ class Events:
     table: pd.DataFrame
     runs: pd.DataFrame
     curves: pd.DataFrame
-    spike_steps: dict[Any, NDArray[np.float64]] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    spike_steps: dict[Any, NDArray[np.float64]]
+    settings: dict[str, Any]
 
-    def peak(self, observable: str, *, head: int | str = "mean") -> pd.DataFrame:
-        """The peak (rank 1) of every run that has one, for one observable and head."""
-        t = self.table
-        return t[(t["observable"] == observable) & (t["head"] == str(head)) & (t["rank"] == 1)]
+    def maxima(
+        self, observable: str, *, layer: Any = None, head: int | str | None = "mean"
+    ) -> pd.DataFrame:
+        """All rows of one observable, layer (the first by default) and head (None: every head).
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        t = self.table[self.table["observable"] == observable]
+        layer = t["layer"].iloc[0] if layer is None and len(t) else layer
+        chosen = t["head"] != "mean" if head is None else t["head"] == str(head)
+        found: pd.DataFrame = t[(t["layer"] == layer) & chosen]
+        if found.empty:
+            raise ValueError(f"events lack {observable!r}, layer {layer}, head {head}")
+        return found
+
+    def peak(
+        self,
+        observable: str,
+        *,
+        layer: Any = None,
+        head: int | str | None = "mean",
+        at_end: bool = False,
+    ) -> pd.DataFrame:
+        """The peak (rank 1) of every run that has one; see :meth:`maxima`.
+
+        A curve that is higher at an end of its record has no peak; its highest interior maximum is
+        here only if `at_end`.
+        """
+        t = self.maxima(observable, layer=layer, head=head)
+        best: pd.DataFrame = t[t["rank"] == 1]
+        return best if at_end else best[~best["edge_maximum"].astype(bool)]
 
     def to_csv(self, path: str | Path) -> None:
         """Write `table`; empty cells where a value does not exist."""
@@ -59,7 +92,7 @@ class Events:
         return {
             "schema_version": 1,
             "settings": dict(self.settings),
-            **{name: _records(table) for name, table in tables.items()},
+            **{name: plain(table.to_dict("records")) for name, table in tables.items()},
         }
 
     def counts(self) -> pd.DataFrame:
@@ -69,7 +102,7 @@ class Events:
         `highest_at_end` and not as a peak: what its highest interior maximum is depends on where
         the record stops.  `compared` runs have a peak and an onset: `peak_first`, `onset_first`, or
         `unresolved` where the checkpoints beside the peak are further apart than the two;
-        `median_lead` is theirs, in steps.
+        `median_lead` is in steps, with the censored runs in it (Kaplan-Meier).
         """
         t = self.table[self.table["head"] == "mean"]
         t = t[(t["rank"] == 1) | t["rank"].isna()].merge(self.runs[["run", "group"]], on="run")
@@ -114,10 +147,29 @@ _HEADER = (
 )
 
 
+def order_of_events(lead: ArrayLike, spacing: ArrayLike) -> NDArray[Any]:
+    """Which came first: "first" (the peak), "later", "unresolved" within the spacing, or ""."""
+    lead = np.asarray(lead, dtype=np.float64)
+    close = np.abs(lead) <= np.asarray(spacing, dtype=np.float64)
+    return np.select([np.isnan(lead), close, lead > 0], ["", "unresolved", "first"], "later")
+
+
+def sizes_of(runs: pd.DataFrame) -> pd.Series:
+    """The size of every run: its `size`, its `p`, or 0 where neither is known."""
+    for name in ("size", "p"):
+        if name in runs and runs[name].notna().any():
+            return runs[name].astype(float)
+    return pd.Series(0.0, index=runs.index)
+
+
 def _count(part: pd.DataFrame) -> dict[str, Any]:
     at_end = part["edge_maximum"].astype(bool)
     both = part[(part["rank"] == 1) & ~at_end & part["lead_steps"].notna()]
-    lead, spacing = both["lead_steps"], both["peak_step_spacing"]
+    lead = both["lead_steps"]
+    spacing = both[["peak_step_spacing", "onset_step_spacing"]].max(axis=1)
+    order = order_of_events(lead, spacing)
+    waiting = part[(part["rank"] == 1) & ~at_end & part["censored"]]
+    at_least = (waiting["last_step"] - waiting["peak_step"]).to_numpy(dtype=np.float64)
     return {
         "runs": part["run"].nunique(),
         "censored": int(part["censored"].sum()),
@@ -125,10 +177,10 @@ def _count(part: pd.DataFrame) -> dict[str, Any]:
         "with_peak": int(((part["rank"] == 1) & ~at_end).sum()),
         "highest_at_end": int(at_end.sum()),
         "compared": len(both),
-        "peak_first": int((lead > spacing).sum()),
-        "unresolved": int((lead.abs() <= spacing).sum()),
-        "onset_first": int((lead < -spacing).sum()),
-        "median_lead": float(lead.median()) if len(both) else np.nan,
+        "peak_first": int((order == "first").sum()),
+        "unresolved": int((order == "unresolved").sum()),
+        "onset_first": int((order == "later").sum()),
+        "median_lead": censored_median(lead.to_numpy(dtype=np.float64), at_least)[0],
     }
 
 
@@ -141,7 +193,7 @@ def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
         *(f"{row[name]}/{n}" for name in ("with_peak", "highest_at_end")),
         f"{row['with_onset']}/{n}",
         *(f"{row[name]}/{row['compared']}" for name in ("peak_first", "unresolved", "onset_first")),
-        f"{lead:+.0f} steps" if row["compared"] else "-",
+        f"{lead:+.0f} steps" if np.isfinite(lead) else "-",
     ]
 
 
@@ -157,11 +209,3 @@ def _aligned(lines: list[list[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = table.astype(object).where(table.notna(), None)
-    return [
-        {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
-        for row in plain.to_dict("records")
-    ]

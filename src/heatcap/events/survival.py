@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from heatcap.events.result import Events
+from heatcap._json import plain
+from heatcap.events._median import censored_median
+from heatcap.events.result import Events, sizes_of
 
-__all__ = ["OnsetSurvival", "onset_survival", "sizes_of"]
+__all__ = ["OnsetSurvival", "onset_survival"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class OnsetSurvival:
     Attributes
     ----------
     by_size : list of dict
-        `size`, `runs`, `censored`, Kaplan-Meier `median` onset step with `ci95` (None where it
+        `size`, `runs`, `censored`, Kaplan-Meier `median` onset step with `ci95` (NaN where it
         does not exist: half the runs censored, or too few).
     log_rank_p : float
         Could all sizes share one distribution of onsets?  NaN for a single size.
@@ -41,16 +44,17 @@ class OnsetSurvival:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, None where a number does not exist."""
-        return {
+        content = {
             "by_size": self.by_size,
-            "log_rank_p": _or_none(self.log_rank_p),
+            "log_rank_p": self.log_rank_p,
             "hazard_ratio_per_doubling": {
-                "value": _or_none(self.hazard_ratio),
-                "ci95": [_or_none(x) for x in self.hazard_ci95],
-                "p": _or_none(self.hazard_p),
+                "value": self.hazard_ratio,
+                "ci95": self.hazard_ci95,
+                "p": self.hazard_p,
             },
             "message": self.message,
         }
+        return dict(plain(content))
 
 
 def onset_survival(events: Events) -> OnsetSurvival:
@@ -70,65 +74,54 @@ def onset_survival(events: Events) -> OnsetSurvival:
     if runs.empty:
         return OnsetSurvival(message="no run with a test accuracy")
     size = sizes_of(runs).to_numpy()
+    unknown = int(np.isnan(size).sum())
+    runs, size = runs[np.isfinite(size)], size[np.isfinite(size)]
+    left_out = f"{unknown} runs without a size left out" if unknown else ""
     time = runs["onset_step"].fillna(runs["last_step"]).to_numpy(dtype=np.float64)
     seen = (~runs["censored"]).to_numpy(dtype=np.float64)
     rows = [_of_size(s, time[size == s], seen[size == s]) for s in np.unique(size)]
     if len(rows) < 2 or not seen.any():
-        return OnsetSurvival(rows, message="one size, nothing to compare" if seen.any() else _NONE)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # statsmodels warns where a size has no event
-        return OnsetSurvival(rows, _log_rank(time, seen, size), *_cox(time, seen, size))
+        why = "one size, nothing to compare" if seen.any() else "no run has generalised"
+        return OnsetSurvival(rows, message="; ".join(filter(None, [why, left_out])))
+    return OnsetSurvival(
+        rows, _log_rank(time, seen, size), *_cox(time, seen, size), message=left_out
+    )
 
 
-_NONE = "no run has generalised"
+def _of_size(size: float, time: Floats, seen: Floats) -> dict[str, Any]:
+    median, ci95 = censored_median(time[seen == 1], time[seen == 0])
+    counts = {"size": float(size), "runs": int(time.size), "censored": int((seen == 0).sum())}
+    return counts | {"median": median, "ci95": ci95}
 
 
-def sizes_of(runs: pd.DataFrame) -> pd.Series:
-    """The size of every run: its `size`, its `p`, or 0 where neither is known."""
-    for name in ("size", "p"):
-        if name in runs and runs[name].notna().any():
-            return runs[name].astype(float)
-    return pd.Series(0.0, index=runs.index)
-
-
-def _of_size(size: float, time: NDArray[Any], seen: NDArray[Any]) -> dict[str, Any]:
-    from statsmodels.duration.survfunc import SurvfuncRight
-
-    row = {"size": float(size), "runs": int(time.size), "censored": int((seen == 0).sum())}
-    curve = SurvfuncRight(time, seen)
-    median, interval = curve.quantile(0.5), (np.nan, np.nan)
-    if time.size >= 6:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # log-log of a survival of exactly 1 or 0
-            interval = curve.quantile_ci(0.5)
-    return row | {"median": _or_none(median), "ci95": [_or_none(x) for x in interval]}
-
-
-def _log_rank(time: NDArray[Any], seen: NDArray[Any], size: NDArray[Any]) -> float:
+def _log_rank(time: Floats, seen: Floats, size: Floats) -> float:
     from statsmodels.duration.survfunc import survdiff
 
     try:
-        return float(survdiff(time, seen, size)[1])
-    except np.linalg.LinAlgError:  # all onsets at one step: nothing to compare
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # statsmodels warns where a size has no event
+            return float(survdiff(time, seen, size)[1])
+    except np.linalg.LinAlgError:  # a size without any onset while the others are watched
         return float("nan")
 
 
-def _cox(
-    time: NDArray[Any], seen: NDArray[Any], size: NDArray[Any]
-) -> tuple[float, tuple[float, float], float]:
+def _cox(time: Floats, seen: Floats, size: Floats) -> tuple[float, tuple[float, float], float]:
     from statsmodels.duration.hazard_regression import PHReg
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
     nothing = (float("nan"), (float("nan"), float("nan")), float("nan"))
     if not (size > 0).all():
         return nothing
     x = np.log2(size)
     try:
-        fit = PHReg(time, (x - x.mean())[:, None], status=seen).fit(disp=0)
+        with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
+            warnings.simplefilter("always")
+            fit = PHReg(time, (x - x.mean())[:, None], status=seen).fit(disp=0)
+            (low, high), value = fit.conf_int()[0], fit.params[0]
+            p = float(fit.pvalues[0])
     except (np.linalg.LinAlgError, ValueError):
         return nothing
-    (low, high), value = fit.conf_int()[0], fit.params[0]
-    return float(np.exp(value)), (float(np.exp(low)), float(np.exp(high))), float(fit.pvalues[0])
-
-
-def _or_none(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in said):
+        return nothing  # sizes that do not overlap: the ratio has no finite maximum
+    with np.errstate(over="ignore"):
+        return float(np.exp(value)), (float(np.exp(low)), float(np.exp(high))), p

@@ -199,8 +199,8 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     _lines(ax, [view.curve(name, r) for r in runs], colour, "-", 1.4 if pair else 0.8)
     if pair:
         _lines(ax, [view.curve(str(beside), r) for r in runs], ENSEMBLE[str(beside)], DASHED, 0.7)
-    peaks = view.events.peak(name, head=view.head)
-    peaks = peaks[peaks["layer"] == _layer(view)].set_index("run")
+    peaks = view.events.peak(name, layer=_layer(view), head=view.head, at_end=True)
+    peaks = peaks.set_index("run")
     ids = {r: view.obs["run"].to_numpy()[r] for r in runs}
     for gid, at_end, fill in (("peak", False, colour), ("lower maximum", True, "white")):
         steps = peaks["peak_step"][peaks["edge_maximum"] == at_end]
@@ -292,10 +292,12 @@ def _legend(figure: Figure, view: _View, limits: dict[str, float], runs: list[in
         "peak": peak,
     }
     ids = view.obs["run"].to_numpy()[runs]
-    marked = pd.concat([view.events.peak(name, head=view.head) for name in view.observables])
+    marked = pd.concat(
+        [view.events.peak(name, head=view.head, at_end=True) for name in view.observables]
+    )
     if marked[marked["run"].isin(ids)]["edge_maximum"].any():
         styles["highest maximum; curve higher at an end"] = peak | {"mfc": "white"}
-    if any(row["spikes"] for row in rows):
+    if any(row["spikes"] > 0 for row in rows):
         styles["loss spike"] = {"color": EVENT["spike"], "ls": "", "marker": "|"}
     for name in view.observables:
         if (beside := BESIDE.get(name)) in view.obs:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["compact", "plain"]
+__all__ = ["compact", "readable"]
 
 DIGITS = 2  # of the error
 LONGEST = 8  # decimals, beyond which powers of ten are split off
 
 
-def plain(value: float, error: float) -> str:
+def readable(value: float, error: float) -> str:
     """``0.4406(12)``; ``3.5(1.2)`` where the error reaches into the integers."""
     return _word(value, error, point=True)
 

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.resampling._format import compact, plain
+from heatcap._json import plain
+from heatcap.resampling._format import compact, readable
 
 __all__ = ["Estimate", "between", "deviations_of", "like"]
 
@@ -108,9 +109,9 @@ class Estimate:
         out: dict[str, Any] = {"method": self.method, "message": self.message}
         if self.value.ndim:
             out["dims"] = [str(d) for d in self.value.dims]
-            out["coords"] = {str(k): _plain(c.to_numpy()) for k, c in self.value.coords.items()}
+            out["coords"] = {str(k): plain(c.to_numpy()) for k, c in self.value.coords.items()}
         arrays = ((name, getattr(self, name)) for name in _ARRAYS)
-        return out | {name: None if a is None else _plain(a.to_numpy()) for name, a in arrays}
+        return out | {name: None if a is None else plain(a.to_numpy()) for name, a in arrays}
 
     def strings(self) -> xr.DataArray:
         """``0.4406(12)`` for every entry, two digits of the error."""
@@ -171,14 +172,4 @@ def between(template: xr.DataArray, low: Floats, high: Floats) -> xr.DataArray:
 
 def _readable(value: float, error: float) -> str:
     known = math.isfinite(value) and math.isfinite(error)
-    return plain(value, error) if known else f"{plain(value, error)} (no error)"
-
-
-def _plain(values: NDArray[Any]) -> Any:
-    """Nested lists, None for what is not finite, text for what JSON does not know."""
-    if values.ndim:
-        return [_plain(np.asarray(row)) for row in values]
-    item = values.item()
-    if isinstance(item, float):
-        return item if math.isfinite(item) else None
-    return item if isinstance(item, bool | int | str) else str(item)
+    return readable(value, error) if known else f"{readable(value, error)} (no error)"
