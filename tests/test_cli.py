@@ -253,6 +253,21 @@ def test_tables_and_observables_are_not_mixed(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_nothing_that_was_read_is_overwritten(tmp_path: Path) -> None:
+    first = table(tmp_path / "a.csv")
+    before = first.read_bytes()
+    status, _, said = run("events", first, "--columns", COLUMNS, "-o", first)
+    assert status == 1
+    assert "a.csv: is an input, expected another output" in said
+    out = tmp_path / "events.csv"
+    status, _, said = run("events", first, "--columns", COLUMNS, "-o", out, "--json", out)
+    assert "is another output" in said
+    status, _, said = run("events", first, "--columns", COLUMNS, "-o", tmp_path / "no" / "e.csv")
+    assert "there is no folder" in said
+    assert first.read_bytes() == before
+    assert not out.exists()
+
+
 def test_the_audit_of_observables_is_written_whole(tmp_path: Path) -> None:
     obs, audit = tmp_path / "obs.nc", tmp_path / "audit.json"
     heatcap.save(observables(scan=False), obs)

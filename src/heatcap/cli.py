@@ -190,7 +190,7 @@ def events(
     from heatcap.events import find_events
 
     with _plain_errors():
-        _check_folders(output, json)
+        _check_outputs(records, output, json)
         obs, problems = _records(records, columns)
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         found.to_csv(output)
@@ -239,6 +239,7 @@ def leads(
     from heatcap.figures import leads as draw
 
     with _plain_errors():
+        _check_outputs(records, output, output.with_suffix(".png"))
         obs, _ = _records(records, columns)
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         _save(draw(audit_leads(obs, found), found, observables=observable), output)
@@ -285,11 +286,15 @@ def _records(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
     return read_scalars(tables, meaning, problems=problems), problems
 
 
-def _check_folders(*paths: Path | None) -> None:
-    """Before hours of work: is there a folder to write to?"""
-    for path in paths:
-        if path is not None and not path.resolve().parent.is_dir():
+def _check_outputs(inputs: list[Path], *outputs: Path | None) -> None:
+    """Before any work: outputs have a folder, and overwrite neither an input nor one another."""
+    taken = {path.resolve(): "an input" for path in inputs}
+    for path in filter(None, outputs):
+        if not path.resolve().parent.is_dir():
             raise ValueError(f"{path}: there is no folder {path.parent}")
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: is {taken[path.resolve()]}, expected another output")
+        taken[path.resolve()] = "another output"
 
 
 def _write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:

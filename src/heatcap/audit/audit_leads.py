@@ -60,6 +60,10 @@ def audit_leads(
     ValueError
         If `obs` lack what :func:`heatcap.find_events` needs, or a run of `events`.
     """
+    if not isinstance(obs, xr.Dataset):
+        raise ValueError(
+            f"expected the observables first, then the events; got {type(obs).__name__}"
+        )
     events = find_events(obs) if events is None else events
     if not (events.runs["group"] == "none").any():
         groups = ", ".join(sorted(set(events.runs["group"])))

@@ -201,7 +201,9 @@ def _within(y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]) -> di
     if not moving or spare < 1 or np.unique(sizes).size == 1:
         return {}
     values, errors = _least_squares(_centred(y, sizes), moving)
-    errors = errors * np.sqrt((y.size - len(moving) - 1) / spare)  # the levels cost degrees of freedom
+    errors = errors * np.sqrt(
+        (y.size - len(moving) - 1) / spare
+    )  # the levels cost degrees of freedom
     return _slopes(moving, values, errors, spare)
 
 

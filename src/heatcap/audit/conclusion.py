@@ -39,14 +39,16 @@ def conclude(name: str, audit: LeadAudit) -> str:
 
 
 def _counted(audit: LeadAudit) -> str:
-    leads, p = audit.pooled, audit.precedes
+    leads = audit.pooled
     if not leads.with_peak:
-        at_end = f"; {leads.highest_at_end} are highest at the end" if leads.highest_at_end else ""
-        return f"no peak in {leads.runs} {_runs(leads.runs)}{at_end}"
+        return f"no peak in {leads.runs} {_runs(leads.runs)}"
     if not leads.compared:
         return f"a peak in {leads.with_peak} of {leads.runs} runs, none of them with an onset"
-    side, k = ("before", leads.first) if p.share > 0.5 else ("after", leads.later)
-    text = f"peak {side} the onset in {k} of {leads.compared} runs that have both"
+    if leads.first and leads.later:
+        where = f"before the onset in {leads.first}, after it in {leads.later}"
+    else:
+        where = f"{'before' if leads.first else 'after'} the onset in {leads.first or leads.later}"
+    text = f"peak {where} of {leads.compared} runs that have both"
     if leads.unresolved:
         text += f" ({leads.unresolved} too close to tell)"
     return text + f", median lead {_interval(leads.median, leads.ci95)}"
@@ -73,8 +75,8 @@ def _why_undecided(audit: LeadAudit) -> str:
         )
     if p.each_p >= LEVEL:
         return (
-            f"undecided, {p.configurations} configurations are too few to be pooled and not each "
-            "of them shows it; 6 of them, or 6 runs of each, could"
+            f"undecided, {p.configurations} sizes (or other settings) are too few to be pooled, "
+            "and not each of them shows it by itself; 6 of them, or 6 runs or more of each, could"
         )
     looked = audit.look_elsewhere
     return (
@@ -108,7 +110,8 @@ def _as_precursor(audit: LeadAudit) -> str:
     if but:
         return f"{said}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
     if open_:
-        return f"{said}, yet {_joined(open_)}: a precursor is not shown.{_notes(audit)}"
+        follows = "; its time follows the onset" if audit.clock.follows == "onset" else ""
+        return f"{said}{follows}, yet {_joined(open_)}: a precursor is not shown.{_notes(audit)}"
     which = ", ".join(f"{c.name.replace('_', ' ')}: {c.verdict}" for c in audit.controls)
     return (
         f"{said}; its time follows the onset, and the controls ({which}) do not contradict: "
@@ -182,13 +185,22 @@ def _notes(audit: LeadAudit) -> str:
         notes.append(f"Against a precursor: {_joined(but)}")
     early = audit.other_maxima.get("before memorisation", 0)
     if audit.order != "first" and early > leads.runs / 2:
-        notes.append(f"A lower maximum lies before memorisation in {early} of {leads.runs} runs")
+        notes.append(f"Another, lower maximum lies before memorisation in {early} of the runs")
+    if audit.order != "undecided" and p.configurations < FEWEST:
+        notes.append(_scope(p.configurations))
     if leads.highest_at_end:
         notes.append(
-            f"{leads.highest_at_end} of {leads.runs} curves are highest at an end of their record"
+            f"{leads.highest_at_end} of {leads.runs} curves {_are(leads.highest_at_end)} highest "
+            "at an end of the record"
         )
     if leads.censored:
         notes.append(f"{leads.censored} of {leads.runs} runs had not generalised")
+    unknown = leads.runs - leads.with_onset - leads.censored
+    if unknown:
+        notes.append(
+            f"{unknown} of {leads.runs} runs have no defined onset (train accuracy never at 0.99, "
+            "or no accuracy in the record)"
+        )
     if audit.bound.tested and audit.bound.within_reach:
         notes.append(f"Height up to {audit.bound.reached:.0%} of its bound {audit.bound.bound:.3g}")
     return "".join(f" {note}." for note in notes)
@@ -222,6 +234,17 @@ def _interval(value: float, ci95: tuple[float, float]) -> str:
 
 def _p(p: float) -> str:
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _scope(configurations: int) -> str:
+    """How far a claim reaches."""
+    if configurations == 1:
+        return "One size (or setting) was tried: nothing is said of others"
+    return f"{configurations} sizes (or settings) were tried, too few to speak of others"
 
 
 def _runs(n: int) -> str:

@@ -41,8 +41,9 @@ class Leads:
 
     Attributes
     ----------
-    runs, with_peak, censored, compared : int
-        Runs; those with a peak; not generalised by their last step; with both events.
+    runs, with_peak, censored, with_onset, compared : int
+        Runs; those with a peak; not generalised by their last step; with an onset; with both
+        events.
     first, unresolved, later : int
         Of the compared runs.
     median : float
@@ -58,6 +59,7 @@ class Leads:
     with_peak: int
     highest_at_end: int
     censored: int
+    with_onset: int
     compared: int
     first: int
     unresolved: int
@@ -86,6 +88,7 @@ def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
         with_peak=int(part["peak_step"].notna().sum()),
         highest_at_end=int(part["highest_at_end"].sum()),
         censored=int(part["censored"].sum()),
+        with_onset=int(part["onset_step"].notna().sum()),
         compared=len(compared),
         **{name: int(order.get(name, 0)) for name in ("first", "unresolved", "later")},
         median=median,

@@ -84,6 +84,10 @@ def find_events(
     ValueError
         If `obs` lacks an observable, a metric or a coordinate, or a run's steps do not increase.
     """
+    if not isinstance(obs, xr.Dataset):
+        raise ValueError(
+            f"expected a Dataset of observables (heatcap.load), got {type(obs).__name__}"
+        )
     positive(smoothing=smoothing, min_prominence=min_prominence)
     not_negative(min_significance=min_significance)
     names = _names(obs, observables)
@@ -188,7 +192,8 @@ def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     missing = [name for name in names if name not in obs]
     if missing or not names:
         wanted = ", ".join(missing) or "any of " + ", ".join(DEFAULT_OBSERVABLES)
-        raise ValueError(f"observables lack {wanted}; they have {', '.join(map(str, obs))}")
+        known = [str(n) for n in obs.data_vars if {"run", "checkpoint"} <= set(obs[n].dims)]
+        raise ValueError(f"observables lack {wanted}; they have {', '.join(known)}")
     for name in ("step", "metric_step", "train_accuracy", "test_accuracy"):
         if name not in obs.variables:
             raise ValueError(f"observables lack {name!r}, which events need")

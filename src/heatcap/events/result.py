@@ -58,7 +58,10 @@ class Events:
             If there are none.
         """
         t = self.table[self.table["observable"] == observable]
-        layer = t["layer"].iloc[0] if layer is None and len(t) else layer
+        if t.empty:
+            known = ", ".join(self.table["observable"].unique())
+            raise ValueError(f"events lack {observable!r}; they have {known}")
+        layer = t["layer"].iloc[0] if layer is None else layer
         chosen = t["head"] != "mean" if head is None else t["head"] == str(head)
         found: pd.DataFrame = t[(t["layer"] == layer) & chosen]
         if found.empty:

@@ -283,7 +283,9 @@ def _heads(ax: Axes, heads: list[dict[str, Any]], colour: str) -> None:
         shares = [100 * h["first"] / (h["first"] + h["later"]) for h in heads]
         heights = 1 + 0.3 * np.linspace(-1, 1, len(heads)) * (len(heads) > 1)
         ax.plot(shares, heights, color=colour, gid="head", clip_on=False, **MARKER["head"])
-    _beside_share(ax, 1, "1 head" if len(heads) == 1 else f"{len(heads)} heads")
+    _beside_share(
+        ax, 1, "1 head" if len(heads) == 1 else f"{len(heads)} heads" if heads else "none"
+    )
 
 
 def _beside_share(ax: Axes, y: float, text: str) -> None:

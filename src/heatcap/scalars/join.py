@@ -20,7 +20,7 @@ __all__ = ["Run", "accuracies_in_per_cent", "joined", "unique_ids"]
 Floats = NDArray[np.float64]
 
 #: An accuracy above is in per cent; a fraction may exceed 1 by a slip, not by so much.
-PER_CENT_ABOVE = 1.5
+PER_CENT_ABOVE = 1.001  # no fraction exceeds 1, but for rounding
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ def accuracies_in_per_cent(
             here = float(np.max(v, where=np.isfinite(v), initial=0.0))
             place = (run.source, column)
             highest[place] = max(here, highest.get(place, 0.0))
-    per_cent = {place for place, value in highest.items() if value > PER_CENT_ABOVE}
+    # Accuracies that were logged together have one unit; so has a column over all files, unless it
+    # never exceeds 1 there: a control may stay at 1 per cent.
+    sources = {source for (source, _), value in highest.items() if value > PER_CENT_ABOVE}
+    per_cent = {place for place in highest if place[0] in sources}
     notes = []
     for r, run in enumerate(runs):
         for column in columns.accuracies:
@@ -94,15 +97,13 @@ def _unit_note(
     highest: dict[tuple[Hashable, str], float],
     per_cent: set[tuple[Hashable, str]],
 ) -> str:
-    source, column = place
+    _, column = place
     if place in per_cent:
         return f"{column} read as per cent"
     read = f"{column} read as a fraction, at most {shown(highest[place])}"
-    if beside := sorted(c for s, c in per_cent if s == source):
-        return f"{read}, though {', '.join(beside)} beside it is in per cent"
     if any(c == column for _, c in per_cent):
         return f"{read}, though other files have it in per cent"
-    return f"{read}, though it exceeds 1" if highest[place] > 1 + 1e-6 else ""
+    return ""
 
 
 def _join(pieces: list[Piece], columns: Columns) -> Run:

@@ -19,7 +19,7 @@ import heatcap
 from heatcap.observables import SCHEMA_VERSION
 from heatcap.runfile import checksum, text_or_numbers
 
-from .columns import ACCURACIES, METRICS, Columns, variable_name
+from .columns import ACCURACIES, METRICS, Columns, parse_columns, variable_name
 from .forms import Piece, pieces
 from .join import Run, accuracies_in_per_cent, joined, unique_ids
 
@@ -30,7 +30,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def read_scalars(
-    paths: Paths, columns: Columns, *, problems: list[str] | None = None
+    paths: Paths, columns: Columns | str, *, problems: list[str] | None = None
 ) -> xr.Dataset:
     """Scalars along training, of all runs in some tables.
 
@@ -39,7 +39,8 @@ def read_scalars(
     paths
         CSV or Parquet files, in any of the forms above.
     columns
-        What the columns mean.
+        What the columns mean: :class:`Columns`, or text like that of the command line,
+        ``"step=epoch,train_accuracy=acc,test_accuracy=val_acc,observable=cv"``.
     problems
         Gets a line for every file or run that is left out and for every value that is not taken
         as it stands; the same lines are warnings and ``attrs["problems"]``.
@@ -51,8 +52,8 @@ def read_scalars(
         `test_loss`, `train_accuracy`, `test_accuracy` and `mirror_free_accuracy` (run, metric)
         with coordinate `metric_step`; float64, NaN beyond the end of a run and where nothing was
         logged.  A checkpoint is a step at which an observable has a value, likewise for metrics.
-        Accuracies are fractions of 1; a column that exceeds 1.5 in any run of its file (of its
-        folder, for files that are joined) is taken as per cent.  Sweep parameters are
+        Accuracies are fractions of 1; where one exceeds 1 in any run of a file (of a folder, for
+        files that are joined), all of that file are taken as per cent.  Sweep parameters are
         coordinates (run); `path` and `checksum` (run) say where a run comes from;
         ``attrs["left_out"]`` counts the files and runs that could not be read.
 
@@ -61,6 +62,7 @@ def read_scalars(
     ValueError
         If no run can be read.
     """
+    columns = parse_columns(columns) if isinstance(columns, str) else columns
     files = _files(paths)
     found, left_out = _pieces(files, columns)
     runs, incomplete = joined(found, columns)

@@ -1,0 +1,47 @@
+"""Systems whose answer is known: for tests, documentation, calibration and users.
+
+    table = SYSTEMS["ising2d"].sample([16, 32], [0.43, 0.44, 0.45], rng=1)
+    table = Ising2DExact().exact([16, 32], {16: t_16, 32: t_32})
+    write("potts3", "potts.nc", [8, 16], [0.98, 1.0, 1.02], rng=1)
+
+Exact: :class:`TwoLevel`, :class:`RandomEnergy`, :class:`Ising1D`, :class:`Ising2DExact`,
+:class:`CurieWeiss`.  Sampled: :class:`Ising2D`, :class:`Potts`, :class:`XY`,
+:class:`Percolation`.  :class:`Planted` is both.  Every one gives the table of
+:mod:`heatcap.systems.table`, with the answers as its attributes.  J = k_B = 1.
+"""
+
+from heatcap.systems.curie_weiss import CurieWeiss
+from heatcap.systems.ising1d import Ising1D
+from heatcap.systems.ising2d import Ising2D
+from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.percolation import Percolation
+from heatcap.systems.planted import Planted
+from heatcap.systems.potts import Potts
+from heatcap.systems.random_energy import RandomEnergy
+from heatcap.systems.registry import SYSTEMS, tabulate, write
+from heatcap.systems.system import ExactSystem, SampledSystem, System
+from heatcap.systems.table import to_csv, to_frame
+from heatcap.systems.two_level import TwoLevel
+from heatcap.systems.xy import XY, weber_minnhagen
+
+__all__ = [
+    "SYSTEMS",
+    "XY",
+    "CurieWeiss",
+    "ExactSystem",
+    "Ising1D",
+    "Ising2D",
+    "Ising2DExact",
+    "Percolation",
+    "Planted",
+    "Potts",
+    "RandomEnergy",
+    "SampledSystem",
+    "System",
+    "TwoLevel",
+    "tabulate",
+    "to_csv",
+    "to_frame",
+    "weber_minnhagen",
+    "write",
+]

@@ -1,0 +1,119 @@
+"""Systems by name, and their tables as files: what a command line needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from heatcap.systems.curie_weiss import CurieWeiss
+from heatcap.systems.ising1d import Ising1D
+from heatcap.systems.ising2d import Ising2D
+from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.percolation import Percolation
+from heatcap.systems.planted import Planted
+from heatcap.systems.potts import Potts
+from heatcap.systems.random_energy import RandomEnergy
+from heatcap.systems.system import ExactSystem, SampledSystem, System
+from heatcap.systems.table import Controls, to_csv, to_frame
+from heatcap.systems.two_level import TwoLevel
+from heatcap.systems.xy import XY
+
+__all__ = ["SYSTEMS", "tabulate", "write"]
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (
+        TwoLevel(),
+        RandomEnergy(),
+        Ising1D(),
+        Ising2DExact(),
+        CurieWeiss(),
+        Ising2D(),
+        Potts(3),
+        Potts(10),
+        XY(),
+        Percolation(),
+        Planted(),
+    )
+}
+"""With their default parameters; :func:`tabulate` takes others."""
+
+
+def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any) -> xr.Dataset:
+    """Table of a system by its name.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`SYSTEMS`.
+    sizes, controls
+        As of the system's ``exact`` or ``sample``.
+    **options
+        Parameters of the system (``q``, ``gap``, ``x_c`` ...) and options of ``sample``
+        (``replicates``, ``sweeps``, ``rng`` ...).
+
+    Returns
+    -------
+    Dataset (point)
+
+    Raises
+    ------
+    ValueError
+        If the name or an option is unknown, or a value is out of range.
+    """
+    if name not in SYSTEMS:
+        raise ValueError(f"system must be one of {sorted(SYSTEMS)}, got {name!r}")
+    system = SYSTEMS[name]
+    fields = {field.name for field in dataclasses.fields(system)}  # type: ignore[arg-type]
+    own = {key: value for key, value in options.items() if key in fields}
+    rest = {key: value for key, value in options.items() if key not in fields}
+    allowed = _options(system)
+    if unknown := sorted(set(rest) - allowed):
+        raise ValueError(f"{name} has no option {unknown}, only {sorted(fields | allowed)}")
+    system = dataclasses.replace(system, **own)  # type: ignore[type-var]
+    if isinstance(system, (SampledSystem, Planted)):
+        return system.sample(sizes, controls, **rest)
+    if isinstance(system, ExactSystem):
+        return system.exact(sizes, controls)
+    raise AssertionError(f"{name} is neither exact nor sampled")
+
+
+def _options(system: System) -> set[str]:
+    if not isinstance(system, (SampledSystem, Planted)):
+        return set()
+    return set(inspect.signature(system.sample).parameters) - {"sizes", "controls"}
+
+
+def write(
+    name: str,
+    path: str | os.PathLike[str],
+    sizes: Sequence[int],
+    controls: Controls,
+    **options: Any,
+) -> xr.Dataset:
+    """Write the table of a system and return it; arguments as of :func:`tabulate`.
+
+    ``.csv`` and ``.parquet`` keep size, control, values and errors; ``.nc`` keeps everything.
+
+    Raises
+    ------
+    ValueError
+        For another ending, before anything is computed; or as of :func:`tabulate`.
+    """
+    ending = Path(path).suffix
+    if ending not in (".csv", ".parquet", ".nc"):
+        raise ValueError(f"a table ends in .csv, .parquet or .nc, got {os.fspath(path)!r}")
+    table = tabulate(name, sizes, controls, **options)
+    if ending == ".csv":
+        to_csv(table, path)
+    elif ending == ".parquet":
+        to_frame(table).to_parquet(path, index=False)
+    else:
+        table.to_netcdf(path, engine="h5netcdf")
+    return table

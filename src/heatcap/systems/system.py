@@ -1,0 +1,153 @@
+"""What all systems have in common: their name, their control and the answers known beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+
+from heatcap.systems.table import Controls, make_table, points
+
+__all__ = ["ANSWERS", "ExactSystem", "SampledSystem", "System"]
+
+Floats = NDArray[np.float64]
+
+ANSWERS = ("critical_point", "nu", "alpha_over_nu", "beta_over_nu", "gamma_over_nu")
+"""Numbers that may be known: the control at the transition, and the exponents of the size."""
+
+
+class System:
+    """A system whose answer is known; an answer that is not defined is None.
+
+    Attributes
+    ----------
+    control_name : str
+        What the control is, with its symbol.
+    observables : tuple of str
+    """
+
+    control_name: str
+    observables: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """As in :data:`heatcap.systems.SYSTEMS`."""
+        raise NotImplementedError
+
+    @property
+    def transition(self) -> str:
+        """Second order, first order, Kosterlitz-Thouless or none."""
+        return "none"
+
+    @property
+    def critical_point(self) -> float | None:
+        """Control at the transition of the infinite system."""
+        return None
+
+    @property
+    def nu(self) -> float | None:
+        """Exponent of the correlation length: controls scale as (x - x_c) L^(1/nu)."""
+        return None
+
+    @property
+    def alpha_over_nu(self) -> float | None:
+        """Exponent of the size in the heat capacity; 0 is a logarithm (or a jump)."""
+        return None
+
+    @property
+    def beta_over_nu(self) -> float | None:
+        """Exponent of the size in the order parameter, which goes as L^(-beta/nu)."""
+        return None
+
+    @property
+    def gamma_over_nu(self) -> float | None:
+        """Exponent of the size in the susceptibility."""
+        return None
+
+    def answers(self) -> dict[str, float]:
+        """Those of :data:`ANSWERS` that are defined."""
+        known = {name: getattr(self, name) for name in ANSWERS}
+        return {name: float(value) for name, value in known.items() if value is not None}
+
+    def describe(self) -> dict[str, Any]:
+        """Name, control, transition, parameters and answers: the attributes of every table."""
+        own = {"system": self.name, "control_name": self.control_name}
+        parameters = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return own | {"transition": self.transition} | parameters | self.answers()
+
+
+class ExactSystem(System):
+    """A system with a formula for every size."""
+
+    def columns(self, size: int, control: Floats) -> dict[str, Floats]:
+        """Observables of one size at an array of controls."""
+        raise NotImplementedError
+
+    def exact(self, sizes: Sequence[int], controls: Controls) -> xr.Dataset:
+        """Table of exact values: no errors are in it.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+        controls : sequence, mapping from size to sequence, or function of the size
+
+        Returns
+        -------
+        Dataset (point)
+            See :mod:`heatcap.systems.table`.
+
+        Raises
+        ------
+        ValueError
+            If a size or a control is out of range.
+        """
+        size, control = points(sizes, controls)
+        columns: dict[str, Floats] = {name: np.empty(size.size) for name in self.observables}
+        for each in np.unique(size):
+            here = size == each
+            for name, values in self.columns(int(each), control[here]).items():
+                columns[name][here] = values
+        return make_table(size, control, columns, attrs=self.describe())
+
+    def _maximum(
+        self, size: int, bounds: tuple[float, float], name: str = "heat_capacity"
+    ) -> tuple[float, float]:
+        """Control and height of the maximum of an observable that has one between `bounds`."""
+        return maximum(lambda x: self.columns(size, x)[name], bounds)
+
+
+class SampledSystem(System):
+    """A system that is sampled: independent runs, each thermalised on its own."""
+
+    sample: Callable[..., xr.Dataset]
+
+
+def maximum(curve: Callable[[Floats], Floats], bounds: tuple[float, float]) -> tuple[float, float]:
+    """Position and height of the highest maximum of a smooth curve on positive abscissae."""
+    grid = np.geomspace(*bounds, 65)
+    top = int(np.clip(np.argmax(curve(grid)), 1, grid.size - 2))
+    fit = minimize_scalar(
+        lambda x: -float(curve(np.array([x]))[0]),
+        bounds=(grid[top - 1], grid[top + 1]),
+        method="bounded",
+        options={"xatol": 1e-12 * grid[top]},
+    )
+    return float(fit.x), -float(fit.fun)
+
+
+def positive(name: str, values: ArrayLike) -> None:
+    """Raise unless every control is positive and finite."""
+    array = np.asarray(values, dtype=np.float64)
+    if not np.all((array > 0) & np.isfinite(array)):
+        raise ValueError(f"{name} must be positive and finite, got {np.min(array):g}")
+
+
+def at_least(least: int, size: int) -> None:
+    """Raise unless a size is large enough for its lattice."""
+    if size < least:
+        raise ValueError(f"size must be at least {least}, got {size}")
