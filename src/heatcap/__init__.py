@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from heatcap.resampling import Estimate, bootstrap, gamma_method, jackknife
     from heatcap.runfile import RunFileError, Runs, RunWriter, open_run, open_runs
     from heatcap.scalars import read_scalars
+    from heatcap.scaling import Collapse, collapse, read_table
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Audit": "audit",
+    "Collapse": "scaling",
     "Estimate": "resampling",
     "Events": "events",
     "RunFileError": "runfile",
@@ -35,6 +37,7 @@ _HOME = {
     "audit_leads": "audit",
     "bootstrap": "resampling",
     "canonical": "ensemble",
+    "collapse": "scaling",
     "find_events": "events",
     "gamma_method": "resampling",
     "heat_capacities": "ensemble",
@@ -46,11 +49,13 @@ _HOME = {
     "open_runs": "runfile",
     "peaks_by_size": "events",
     "read_scalars": "scalars",
+    "read_table": "scaling",
     "save": "observables",
 }
 
 __all__ = [
     "Audit",
+    "Collapse",
     "Estimate",
     "Events",
     "RunFileError",
@@ -59,6 +64,7 @@ __all__ = [
     "audit_leads",
     "bootstrap",
     "canonical",
+    "collapse",
     "find_events",
     "gamma_method",
     "heat_capacities",
@@ -70,6 +76,7 @@ __all__ = [
     "open_runs",
     "peaks_by_size",
     "read_scalars",
+    "read_table",
     "save",
 ]
 

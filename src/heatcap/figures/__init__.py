@@ -7,9 +7,10 @@ Colours are those of Okabe and Ito, told apart by every kind of colour vision, a
 share a panel differ in style as well.
 """
 
+from heatcap.figures.collapse import collapse
 from heatcap.figures.evolution import evolution
 from heatcap.figures.leads import leads
 from heatcap.figures.save import save
 from heatcap.figures.scan import scan
 
-__all__ = ["evolution", "leads", "save", "scan"]
+__all__ = ["collapse", "evolution", "leads", "save", "scan"]

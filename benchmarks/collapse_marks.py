@@ -1,0 +1,206 @@
+"""Collapse on data whose answer is known: published ones, where they are at hand, and planted ones.
+
+    python benchmarks/collapse_marks.py [--published FOLDER] [--replicates 200]
+
+FOLDER holds `ising2d_square` and `bond_percolation` (docs/verification.md says where they come
+from); without it those rows are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap.scaling import Collapse, Points, collapse, points, read_table
+
+from machine import cpu_name
+
+Floats = NDArray[np.float64]
+
+PUBLISHED = Path(
+    os.environ.get("HEATCAP_PUBLISHED", Path(__file__).parents[2] / "shared" / "published")
+)
+TRUTH = {"x_c": 1.0, "inverse_nu": 0.8, "exponent": -0.25}
+
+
+def ising(observable: str) -> Points:
+    path = PUBLISHED / "ising2d_square" / f"ising-square-{observable}.dat"
+    columns = {"size": "L", "control": "K", "value": observable, "error": "error"}
+    return read_table(path, **columns, names=["L", "K", observable, "error"])
+
+
+def percolation(observable: str) -> Points:
+    """Means with their one-sigma intervals; points without an error are left out."""
+    import h5py
+
+    columns: list[list[float]] = [[], [], [], []]
+    with h5py.File(PUBLISHED / "bond_percolation" / "bond-percolation-2d.h5") as file:
+        for size in sorted(file, key=int):
+            rows = file[size][:]
+            interval = rows[f"percolation_{observable}_ci"]
+            error = (interval[:, 1] - interval[:, 0]) / 2
+            kept = error > 0
+            for column, values in zip(
+                columns,
+                (
+                    np.full(kept.sum(), int(size)),
+                    rows["p"][kept],
+                    rows[f"percolation_{observable}_mean"][kept],
+                    error[kept],
+                ),
+                strict=True,
+            ):
+                column.extend(values.tolist())
+    return points(*columns, name=observable)
+
+
+def planted(
+    rng: np.random.Generator,
+    noise: float,
+    correction: float,
+    sizes: tuple[int, ...] = (16, 32, 64, 128),
+    n: int = 25,
+) -> Points:
+    """A = L^-1/4 (tanh X + 1.5)(1 + b / L), X = (x - 1) L^0.8; grids differ between sizes."""
+    size = np.repeat(np.array(sizes, dtype=float), n)
+    shift = rng.uniform(-0.004, 0.004, len(sizes))
+    control = np.concatenate([np.linspace(0.9, 1.1, n) + s for s in shift])
+    value = size**-0.25 * (np.tanh((control - 1) * size**0.8) + 1.5) * (1 + correction / size)
+    error = noise * size**-0.25
+    return points(size, control, value + error * rng.normal(size=size.size), error)
+
+
+def published_table() -> str:
+    if not PUBLISHED.is_dir():
+        return f"Skipped: no folder {PUBLISHED.name} (set HEATCAP_PUBLISHED).\n"
+    ising_truth = {"x_c": 0.4406868, "inverse_nu": 1.0, "exponent": -0.125, "exponent_M": -0.125}
+    bonds = {"x_c": 0.5, "inverse_nu": 0.75, "exponent_strength": -5 / 48}
+    cases: list[tuple[str, list[Points], dict[str, float], dict[str, float]]] = [
+        ("Ising B, exponent fixed at 0", [ising("B")], {"exponent": 0}, ising_truth),
+        ("Ising M alone, whole file", [ising("M")], {}, ising_truth),
+        ("Ising B and M together", [ising("B"), ising("M")], {"exponent_B": 0}, ising_truth),
+        (
+            "bond percolation, probability and strength",
+            [percolation("probability"), percolation("strength")],
+            {"exponent_probability": 0},
+            bonds,
+        ),
+    ]
+    lines = [
+        "| data | parameter | found | exact | off by (errors) | chi²/dof | status | s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, parts, fixed, truth in cases:
+        said(name)
+        found = collapse(parts, fixed=fixed)
+        lines += _rows(name, found, fixed, truth)
+    return "\n".join(lines) + "\n"
+
+
+def _rows(
+    name: str, found: Collapse, fixed: dict[str, float], truth: dict[str, float]
+) -> Iterator[str]:
+    from heatcap.resampling import readable
+
+    for parameter, p in found.parameters.items():
+        if parameter in truth and parameter not in fixed:
+            off = (p.value - truth[parameter]) / p.error
+            yield (
+                f"| {name} | {parameter} | {readable(p.value, p.error)} | {truth[parameter]:.7g} "
+                f"| {off:+.1f} | {found.chi2:.0f}/{found.dof} | {found.status} "
+                f"| {found.seconds:.1f} |"
+            )
+
+
+def basin_table(starts: int) -> str:
+    """The same optimum from every seed of the search and from every user-given start?"""
+    rng = np.random.default_rng(0)
+    data = ising("B") if PUBLISHED.is_dir() else planted(rng, 0.005, 0.0)
+    fixed = {"exponent": 0.0} if PUBLISHED.is_dir() else {}
+    reference = collapse(data, fixed=fixed)
+
+    def same(other: Collapse) -> bool:
+        pairs = zip(reference.parameters.values(), other.parameters.values(), strict=True)
+        return all(abs(a.value - b.value) <= 0.1 * a.error + 1e-12 for a, b in pairs)
+
+    low, high = data.control.min(), data.control.max()
+    seeds = sum(same(collapse(data, fixed=fixed, rng=seed)) for seed in progress("seeds", starts))
+    given = 0
+    for _ in progress("starts", starts):
+        start = {"x_c": rng.uniform(low, high), "inverse_nu": rng.uniform(0.5, 2)}
+        given += same(collapse(data, fixed=fixed, start=start))
+    return (
+        "| 60 starts | at the same optimum |\n|---|---|\n"
+        f"| random seeds of the search | {seeds} of {starts} |\n"
+        f"| random starts given by the user | {given} of {starts} |\n"
+    ).replace("60 starts", f"{starts} starts")
+
+
+def coverage_table(replicates: int) -> str:
+    lines = [
+        "| noise | correction b/L | parameter | statistical 68 % | statistical 95 % | total 68 % "
+        "| total 95 % | ok |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for noise in (0.002, 0.005, 0.02):
+        for correction in (0.0, 0.5):
+            rng = np.random.default_rng(1)
+            found = [
+                collapse(planted(rng, noise, correction))
+                for _ in progress(f"coverage {noise} {correction}", replicates)
+            ]
+            done = [c for c in found if c.parameters]
+            for name, truth in TRUTH.items():
+                z = np.array(
+                    [
+                        [
+                            (c.parameters[name].value - truth) / c.parameters[name].statistical,
+                            (c.parameters[name].value - truth) / c.parameters[name].error,
+                        ]
+                        for c in done
+                    ]
+                )
+                cells = [np.mean(np.abs(z[:, k]) < q) for k in (0, 1) for q in (1, 1.96)]
+                shares = " | ".join(f"{share:.2f}" for share in cells)
+                ok = np.mean([c.ok for c in found])
+                lines.append(f"| {noise:.1%} | {correction:g} | {name} | {shares} | {ok:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def progress(name: str, n: int) -> Iterator[int]:
+    for i in range(n):
+        yield i
+        if (i + 1) % 20 == 0:
+            said(f"{name}: {i + 1} of {n}")
+
+
+def said(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def tables(replicates: int) -> Iterator[str]:
+    """All tables in Markdown."""
+    yield f"{cpu_name()}, numpy {np.__version__}.\n"
+    yield "### Published data\n\n" + published_table()
+    yield "### Basin\n\n" + basin_table(min(60, replicates))
+    yield f"### Coverage on planted data ({replicates} collapses a row)\n\n" + coverage_table(
+        replicates
+    )
+
+
+def main(arguments: Any = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--replicates", type=int, default=200)
+    for text in tables(parser.parse_args(arguments).replicates):
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,465 @@
+"""Data of all sizes, the curve they collapse onto, what is left over, and the models behind it."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.textpath import TextToPath
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from numpy.typing import NDArray
+
+from heatcap.figures._style import BLUE, LABEL, PAGE, VERMILION, new_figure, styled
+from heatcap.resampling import readable
+from heatcap.scaling import Collapse, Points
+
+__all__ = ["collapse"]
+
+Floats = NDArray[np.float64]
+
+WARNING = VERMILION
+WEIGHT = 1e-4  # of a model that is drawn
+CARRYING = 0.01  # the weight from which on the error of a model has its place on the axis
+BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
+SIZES, ACROSS = 24, 9  # in the legend, and in one of its lines
+SMALL, LINE = 7.0, 0.132  # points; inches from line to line
+ROW, SCAN, EMPTY, BELOW = 1.5, 1.45, 0.3, 0.22  # inches
+MARGIN = 0.35  # inches; letters that are fitted to pixels are up to 5 % wider than measured
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">")
+POINT: dict[str, Any] = {"ls": "", "ms": 2.9, "mew": 0.6, "elinewidth": 0.5, "zorder": 2}
+CENTRE: dict[str, Any] = {"color": "black", "lw": 0.9, "ls": (0, (4, 2)), "zorder": 3}
+SPREAD: dict[str, Any] = {"color": "#BDBDBD", "lw": 0, "zorder": 0}
+CURVE: dict[str, Any] = {"color": "black", "lw": 0.8, "zorder": 3}
+GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
+MODEL: dict[str, Any] = {"ls": "", "mew": 0.8, "elinewidth": 0.5, "color": BLUE, "zorder": 3}
+GREY = "#595959"
+SYMBOL = {"x_c": "$x_c$", "inverse_nu": r"$1/\nu$", "log_l0": r"$\ln L_0$", "omega": r"$\omega$"}
+
+
+def collapse(
+    result: Collapse,
+    data: Points | Sequence[Points],
+    *,
+    names: tuple[str, str] = ("size", "control"),
+) -> Figure:
+    """One row for every observable, and below them what each model says about the parameters.
+
+    A row holds the data with the estimate of x_c, the collapsed points with the scaling function,
+    and the residuals.  Collapsed points are those of the fit with the largest weight; points that
+    it leaves out are open among the data.  A status other than "ok" stands across the head.
+
+    Parameters
+    ----------
+    result : Collapse
+        Made by :func:`heatcap.scaling.collapse`.
+    data : Points or sequence of Points
+        Those that were collapsed.
+    names : tuple of str, optional
+        What the size and the control are called.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.
+
+    Raises
+    ------
+    ValueError
+        If there are no data, or they are not those of the collapse.
+    """
+    parts = [data] if isinstance(data, Points) else list(data)
+    curves = _curves(result, parts)
+    free = [n for n in result.parameters if n not in result.fixed and n != "omega"]
+    models = [m for m in result.models if m["weight"] > WEIGHT]
+    sizes = sorted({float(s) for part in parts for s in part.size})
+    look = _look(sizes)
+    with styled():
+        lines = _head_lines(result)
+        keys = _sampled(sizes)
+        head = LINE * (len(lines) + 1.35 * (1 + math.ceil(len(keys) / ACROSS))) + 0.12
+        rows = ROW * len(parts) + BELOW
+        across = min(len(free), 4) or 1
+        deep = math.ceil(len(free) / 4)
+        scan = deep * SCAN + BELOW + LINE if free and models else EMPTY
+        figure = new_figure(PAGE, head + rows + scan)
+        ratios = [head, rows, scan]
+        top, middle, bottom = figure.subfigures(3, 1, height_ratios=ratios, squeeze=False)[:, 0]
+        grid = middle.add_gridspec(len(parts), 3, width_ratios=[1.25, 1.25, 1.0])
+        panels = [[middle.add_subplot(grid[i, j]) for j in range(3)] for i in range(len(parts))]
+        twice = any(_too_thin(c) for c in curves if c is not None)
+        for row, part, curve in zip(panels, parts, curves, strict=True):
+            _data(row[0], part, curve, result, look)
+            if curve is None:
+                for ax in row[1:]:
+                    _say(ax, f"no fit: {result.status}")
+            else:
+                _collapsed(row[1], part, curve, 1 + twice, look)
+                _residuals(row[2], curve, look)
+        _label(panels, parts, result, names[1])
+        if free and models:
+            _scan(bottom, result, free, models, (deep, across))
+        else:
+            why = "all parameters are fixed" if models else f"no fit, {result.status}"
+            bottom.text(0.5, 0.5, f"no scan of models: {why}", ha="center", va="center", gid="none")
+        _head(top, lines, head, result)
+        _legends(top, middle, keys, look, names[0], bool(twice), head)
+    return figure
+
+
+def _curves(result: Collapse, parts: Sequence[Points]) -> list[dict[str, Any] | None]:
+    """The curve of every observable, or None for all where nothing was fitted."""
+    if not parts:
+        raise ValueError("no data: expected Points, or a sequence of them")
+    found = {curve["name"]: curve for curve in result.curves}
+    if not found:
+        return [None] * len(parts)
+    named = [part.name for part in parts]
+    if sorted(named) != sorted(found):
+        raise ValueError(f"the collapse is of {', '.join(found)}; the data of {', '.join(named)}")
+    return [found[name] for name in named]
+
+
+def _look(sizes: Sequence[float]) -> dict[float, dict[str, Any]]:
+    """Colour and marker by size: dark to bright, without the yellow that paper swallows."""
+    shades = colormaps["viridis"](np.linspace(0.0, 0.86, max(len(sizes), 2)))
+    return {
+        size: {"color": to_hex(shades[k]), "marker": MARKERS[k % len(MARKERS)]}
+        for k, size in enumerate(sizes)
+    }
+
+
+def _sampled(sizes: Sequence[float]) -> list[float]:
+    """Sizes in the legend: all, or every second, third, ... where they are many."""
+    return list(sizes[:: math.ceil(len(sizes) / SIZES)])
+
+
+# ---- data and collapse ---------------------------------------------------------------------
+
+
+def _data(
+    ax: Axes,
+    part: Points,
+    curve: Mapping[str, Any] | None,
+    result: Collapse,
+    look: Mapping[float, dict[str, Any]],
+) -> None:
+    kept = set() if curve is None else set(zip(curve["size"], curve["control"], strict=True))
+    used = np.array([pair in kept for pair in zip(part.size, part.control, strict=True)])
+    for gid, shown in (("raw", used), ("left out", ~used)):
+        face = {"mfc": "white"} if gid == "left out" and curve is not None else {}
+        _by_size(ax, part.size, part.control, part.value, part.error, shown, look, gid, **face)
+    low, high = float(part.control.min()), float(part.control.max())
+    span = high - low
+    if found := result.parameters.get("x_c"):
+        if low - 0.5 * span <= found.value <= high + 0.5 * span:
+            ax.axvline(found.value, **CENTRE, gid="x_c")
+            low, high = min(low, found.value), max(high, found.value)
+        else:
+            side = "left" if found.value < low else "right"
+            _note(ax, f"$x_c$ = {found.value:.4g}, beyond the {side}", gid="beyond")
+        ax.axvspan(found.value - found.error, found.value + found.error, **SPREAD, gid="x_c error")
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    ax.set_xlim(low - room, high + room)
+    _plain_axes(ax)
+
+
+def _by_size(
+    ax: Axes,
+    size: Floats,
+    x: Floats,
+    y: Floats,
+    error: Floats | None,
+    shown: NDArray[np.bool_],
+    look: Mapping[float, dict[str, Any]],
+    gid: str,
+    **more: Any,
+) -> None:
+    """One artist for every size; larger ones lie below, so that smaller are not hidden."""
+    for each in np.unique(size[shown]):
+        own = shown & (size == each)
+        bars = None if error is None else error[own]
+        drawn = ax.errorbar(x[own], y[own], bars, **(POINT | look[float(each)] | more))
+        drawn[0].set_gid(gid)
+
+
+def _collapsed(
+    ax: Axes,
+    part: Points,
+    curve: Mapping[str, Any],
+    factor: int,
+    look: Mapping[float, dict[str, Any]],
+) -> None:
+    every = np.ones(len(curve["x"]), dtype=bool)
+    if part.covariance is None:
+        _by_size(ax, curve["size"], curve["x"], curve["y"], curve["error"], every, look, "point")
+    else:  # whitened residuals belong to no single point
+        _by_size(ax, curve["size"], curve["x"], curve["y"], None, every, look, "point")
+        _note(ax, "fitted values, as the points\nare correlated", gid="fitted")
+    f, band = curve["f"], factor * curve["band"]
+    ax.fill_between(curve["grid"], f - band, f + band, **SPREAD, gid="band")
+    ax.plot(curve["grid"], f, **CURVE, gid="f")
+    low = min((curve["y"] - curve["error"]).min(), f.min())
+    high = max((curve["y"] + curve["error"]).max(), f.max())
+    room = 0.05 * (high - low) or 1.0
+    ax.set_ylim(low - room, high + room)
+    _plain_axes(ax)
+
+
+def _too_thin(curve: Mapping[str, Any]) -> bool:
+    """Whether the band of one standard deviation is too thin to be seen in print."""
+    tall = np.ptp(np.concatenate([curve["y"], curve["f"]]))
+    return bool(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * (ROW - 0.3) < BAND)
+
+
+def _residuals(ax: Axes, curve: Mapping[str, Any], look: Mapping[float, dict[str, Any]]) -> None:
+    for y, style in ((0, "-"), (2, (0, (3, 2))), (-2, (0, (3, 2)))):
+        ax.axhline(y, **GUIDE, ls=style, gid="guide")
+    every = np.ones(len(curve["x"]), dtype=bool)
+    _by_size(ax, curve["size"], curve["x"], curve["residual"], None, every, look, "residual")
+    most = max(3.2, 1.1 * float(np.abs(curve["residual"]).max()))
+    ax.set_ylim(-most, most)
+    _plain_axes(ax)
+
+
+def _label(
+    panels: Sequence[Sequence[Axes]], parts: Sequence[Points], result: Collapse, control: str
+) -> None:
+    heaviest = max(result.models, key=lambda m: m["weight"], default={})
+    corrected = heaviest.get("omega") is not None or bool(heaviest.get("analytic"))
+    for (raw, collapsed, residuals), part in zip(panels, parts, strict=True):
+        value = _value_name(part.name)
+        raw.set_ylabel(value)
+        if collapsed.axison:
+            exponent = "exponent" if len(parts) == 1 else f"exponent_{part.name}"
+            scaled = result.fixed.get(exponent) != 0
+            power = r"$\,L^{\,-\mathrm{exponent}}$" if scaled else ""
+            collapsed.set_ylabel(value + power)
+            residuals.set_ylabel("residual / error")
+    first, last = panels[0], panels[-1]
+    first[0].set_title("data", loc="left")
+    last[0].set_xlabel(_symbol(control))
+    if first[1].axison:
+        first[1].set_title("collapsed" + ", corrections taken off" * corrected, loc="left")
+        first[2].set_title("residuals", loc="left")
+        for ax in last[1:]:
+            ax.set_xlabel("scaling variable $X$")
+
+
+# ---- the models ----------------------------------------------------------------------------
+
+
+def _scan(
+    part: SubFigure,
+    result: Collapse,
+    free: Sequence[str],
+    models: Sequence[Mapping[str, Any]],
+    shape: tuple[int, int],
+) -> None:
+    at = _places(models)
+    shares = sorted({float(m["share_of_points"]) for m in result.models})
+    several = sum(name.startswith("exponent") for name in result.parameters) > 1
+    grid = part.add_gridspec(*shape)
+    for k, name in enumerate(free):
+        ax = part.add_subplot(grid[k // shape[1], k % shape[1]])
+        _models(ax, name, result, models, at)
+        ax.set_xlim(shares[0] - 0.06, shares[-1] + 0.06)
+        ax.set_xticks(shares, [f"{share:g}" for share in shares])
+        ax.set_ylabel(_parameter(name, several))
+    part.supxlabel("window scan: share of points nearest to $X = 0$", fontsize=7.5, gid="share")
+    grey: dict[str, Any] = {"color": BLUE, "ls": "", "ms": 4, "mew": 0.8}
+    kinds = {(m["omega"] is not None, bool(m["analytic"])) for m in models}
+    handles: list[Artist] = [
+        Line2D([], [], marker="D" if analytic else "o", label=_kind(omega, analytic))
+        for omega, analytic in sorted(kinds)
+    ]
+    for handle, (omega, _) in zip(handles, sorted(kinds), strict=True):
+        handle.set(**grey, markerfacecolor="white" if omega else BLUE)
+    handles.append(Patch(color=SPREAD["color"], label="average, total error"))
+    part.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def _kind(omega: bool, analytic: bool) -> str:
+    said = [r"$L^{-\omega}$"] * omega + ["analytic"] * analytic
+    return "with " + " and ".join(said) if said else "no correction"
+
+
+def _places(models: Sequence[Mapping[str, Any]]) -> Floats:
+    """Abscissae: models of one share side by side about it, those of one kind together."""
+    share = np.array([m["share_of_points"] for m in models], dtype=np.float64)
+    at = share.copy()
+    for each in np.unique(share):
+        own = np.flatnonzero(share == each)
+        order = sorted(own.tolist(), key=lambda k: _order(models[k]))
+        step = min(0.02, 0.075 / max(own.size - 1, 1))
+        at[order] += step * (np.arange(own.size) - (own.size - 1) / 2)
+    return at
+
+
+def _order(model: Mapping[str, Any]) -> tuple[float, ...]:
+    return model["omega"] or 0.0, model["analytic"], model["smallest_size"], model["knots"]
+
+
+def _models(
+    ax: Axes,
+    name: str,
+    result: Collapse,
+    models: Sequence[Mapping[str, Any]],
+    at: Floats,
+) -> None:
+    average = result.parameters[name]
+    low, high = average.value - average.error, average.value + average.error
+    ax.axhspan(low, high, **SPREAD, gid="average error")
+    ax.axhline(average.value, color="black", lw=0.8, zorder=1, gid="average")
+    for x, model in zip(at, models, strict=True):
+        value, error = model["parameters"].get(name), model["errors"].get(name)
+        if value is None:
+            continue
+        diameter = 1.6 + 5.4 * math.sqrt(model["weight"])  # the area goes with the weight
+        face = {"mfc": "white"} if model["omega"] is not None else {}
+        style = MODEL | {"marker": "D" if model["analytic"] else "o", "ms": diameter}
+        ax.errorbar(x, value, error, **(style | face))[0].set_gid("model")
+        reach = (error or 0.0) if model["weight"] > CARRYING else 0.0
+        low, high = min(low, value - reach), max(high, value + reach)
+    room = 0.06 * (high - low) or 1.0
+    ax.set_ylim(low - room, high + room)
+    _plain_axes(ax)
+
+
+# ---- words ---------------------------------------------------------------------------------
+
+
+def _head_lines(result: Collapse) -> list[tuple[str, str]]:
+    """Lines of the head with what they are: "status" or "parameters"."""
+    several = sum(name.startswith("exponent") for name in result.parameters) > 1
+    items = []
+    for name, p in result.parameters.items():
+        is_fixed = name in result.fixed
+        number = f"{p.value:g} (fixed)" if is_fixed else readable(p.value, p.error)
+        items.append(f"{_parameter(name, several)} = {number}".replace("= -", "= \u2212"))
+    if result.parameters:
+        small = 0 < result.p_value < 1e-3
+        chance = f"{result.p_value:.0e}" if small else f"{result.p_value:.2g}"
+        items += [rf"$\chi^2$/dof = {result.chi2:.1f}/{result.dof}", f"p = {chance}"]
+    said = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
+    words = said.replace("_", " ").replace("$", r"\$").split(" ")
+    return [
+        *(("parameters", line) for line in _filled(items, "     ")),
+        *(("status", line) for line in _filled(words, " ")),
+    ]
+
+
+def _filled(items: Sequence[str], gap: str) -> list[str]:
+    """Lines no wider than the page, in the style that is set."""
+    measure, font = TextToPath(), FontProperties(size=SMALL)
+    lines: list[str] = []
+    for item in items:
+        longer = f"{lines[-1]}{gap}{item}" if lines else item
+        wide = measure.get_text_width_height_descent(longer, font, "$" in longer)[0]
+        if lines and wide <= 72 * (PAGE - MARGIN):
+            lines[-1] = longer
+        else:
+            lines.append(item)
+    return lines
+
+
+def _head(
+    part: SubFigure, lines: Sequence[tuple[str, str]], height: float, result: Collapse
+) -> None:
+    for k, (gid, line) in enumerate(lines):
+        style: dict[str, Any] = {"fontsize": SMALL, "gid": gid}
+        if gid == "status" and not result.ok:
+            style |= {"color": WARNING}
+        y = 1 - (0.05 + LINE * k) / height
+        part.text(0.012, y, line, va="top", in_layout=False, **style)
+
+
+def _legends(
+    part: SubFigure,
+    panels: SubFigure,
+    sizes: Sequence[float],
+    look: Mapping[float, dict[str, Any]],
+    size_name: str,
+    twice: bool,
+    height: float,
+) -> None:
+    """Sizes and, below them, whatever else is drawn."""
+    drawn = {artist.get_gid() for ax in panels.axes for artist in ax.get_children()}
+    plain: dict[str, Any] = {"ls": "", "ms": 3.6, "mew": 0.8, "color": GREY}
+    other: dict[str, Artist] = {
+        "x_c": Line2D([], [], **CENTRE, label="$x_c$"),
+        "x_c error": Patch(color=SPREAD["color"], label="its error"),
+        "left out": Line2D([], [], marker="o", mfc="white", **plain, label="left out of the fit"),
+        "f": Line2D([], [], **CURVE, label="scaling function $f$"),
+        "band": Patch(
+            color=SPREAD["color"],
+            label=f"its error ({2 if twice else 1} standard deviation"
+            + "s)" * twice
+            + ")" * (not twice),
+        ),
+    }
+    if "f" not in drawn:
+        del other["left out"]
+    handles = [handle for gid, handle in other.items() if gid in drawn]
+    if handles:
+        low = part.legend(handles=handles, loc="lower center", ncols=len(handles))
+        low.set_in_layout(False)
+        part.add_artist(low)
+    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=_symbol(size_name))]
+    keys += [Line2D([], [], **(plain | look[size]), label=f"{size:g}") for size in sizes]
+    above = (0.5, 1.35 * LINE / height if handles else 0.0)
+    columns = min(len(keys), ACROSS + 1)
+    high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
+    high.set_in_layout(False)
+
+
+def _say(ax: Axes, words: str) -> None:
+    ax.set_axis_off()
+    where: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes}
+    ax.text(0.5, 0.5, words, **where, color=WARNING, gid="no data")
+
+
+def _note(ax: Axes, words: str, gid: str) -> None:
+    ax.text(
+        0.03, 0.97, words, transform=ax.transAxes, va="top", fontsize=SMALL, gid=gid, zorder=4,
+        bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8},
+    )  # fmt: skip
+
+
+def _plain_axes(ax: Axes) -> None:
+    """Few ticks, and numbers in full: no offset at the end of the axis."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        form = ScalarFormatter(useOffset=False)
+        axis.set_major_formatter(form)
+
+
+def _parameter(name: str, several: bool) -> str:
+    if name in SYMBOL:
+        return SYMBOL[name]
+    if several and name.startswith("exponent_"):
+        return f"exponent of {_symbol(name.removeprefix('exponent_'))}"
+    return _symbol(name)
+
+
+def _symbol(name: str) -> str:
+    """A letter in italics, words without underscores."""
+    if len(name) == 1 and name.isalpha():
+        return f"${name}$"
+    return name.replace("_", " ").replace("$", r"\$")
+
+
+def _value_name(name: str) -> str:
+    if name in LABEL:
+        return LABEL[name]
+    return "\n".join(textwrap.wrap(_symbol(name), 20)) or name

@@ -1,0 +1,297 @@
+"""The points of a collapse: size, control, value and error, from tables of many kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Points", "points", "read_table"]
+
+Floats = NDArray[np.float64]
+Table = pd.DataFrame | xr.Dataset | str | Path
+
+LARGEST = 64 * 2**20  # bytes of a text table that are read
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Values A(L, x) with their errors, in any order, each size on a grid of its own.
+
+    Attributes
+    ----------
+    size, control, value, error : ndarray (point)
+        L, x, A and the standard deviation of A.
+    covariance : ndarray (point, point) or None
+        Where points are correlated; its diagonal is error**2.
+    replicates : ndarray (replicate, point) or None
+        Independent repetitions whose mean is `value`.
+    name : str
+    message : str
+        What was left out or made up, in words.
+    """
+
+    size: Floats
+    control: Floats
+    value: Floats
+    error: Floats
+    covariance: Floats | None = None
+    replicates: Floats | None = None
+    name: str = "A"
+    message: str = ""
+
+    def __len__(self) -> int:
+        return int(self.size.size)
+
+    def take(self, chosen: NDArray[Any]) -> Points:
+        """Some of the points."""
+        rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return replace(
+            self,
+            size=self.size[rows],
+            control=self.control[rows],
+            value=self.value[rows],
+            error=self.error[rows],
+            covariance=None if self.covariance is None else self.covariance[np.ix_(rows, rows)],
+            replicates=None if self.replicates is None else self.replicates[:, rows],
+        )
+
+
+def points(
+    size: ArrayLike,
+    control: ArrayLike,
+    value: ArrayLike,
+    error: ArrayLike | None = None,
+    *,
+    covariance: ArrayLike | None = None,
+    replicates: ArrayLike | None = None,
+    name: str = "A",
+) -> Points:
+    """Check and sort the points of a collapse.
+
+    Parameters
+    ----------
+    size, control, value, error : array_like (point)
+        Rows in which a size, control or value is NaN are left out.  Without errors, they come from
+        the replicates or the covariance, else from the scatter about the lines through neighbours
+        of one size, and `message` says so.
+    covariance : array_like (point, point), optional
+    replicates : array_like (replicate, point), optional
+    name : str
+
+    Returns
+    -------
+    Points
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, sizes or errors that are not positive, an infinite value, two
+        points at one size and control, or a covariance that is not positive definite.
+    """
+    columns = {"size": size, "control": control, "value": value}
+    arrays = {k: np.asarray(v, dtype=np.float64) for k, v in columns.items()}
+    n = arrays["size"].size
+    for k, v in arrays.items():
+        if v.shape != (n,):
+            raise ValueError(f"{k} must have one entry for each of {n} points, got {v.shape}")
+        if np.isinf(v).any():
+            raise ValueError(f"{k} must be finite, got {v[np.isinf(v)][0]} in row {_first(v)}")
+    if np.any(arrays["size"] <= 0):
+        raise ValueError(f"sizes must be positive, got {np.nanmin(arrays['size']):g}")
+    cov = None if covariance is None else np.asarray(covariance, dtype=np.float64)
+    rep = None if replicates is None else np.asarray(replicates, dtype=np.float64)
+    if cov is not None and cov.shape != (n, n):
+        raise ValueError(f"covariance must be {n} by {n}, got {cov.shape}")
+    if rep is not None and (rep.ndim != 2 or rep.shape[1] != n or rep.shape[0] < 2):
+        raise ValueError(f"replicates must be (2 or more, {n}), got {rep.shape}")
+    errors, said = _errors(arrays, error, cov, rep)
+    known = np.isfinite(np.stack([*arrays.values(), errors])).all(axis=0)
+    order = np.flatnonzero(known)[np.lexsort((arrays["control"][known], arrays["size"][known]))]
+    _check(arrays, errors, order)
+    left_out = n - order.size
+    notes = [said, f"{left_out} rows without a number left out" if left_out else ""]
+    said = "; ".join(filter(None, notes))
+    out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name, said)
+    return out.take(order)
+
+
+def _first(values: Floats) -> int:
+    return int(np.flatnonzero(np.isinf(values))[0])
+
+
+def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -> None:
+    if np.any(errors[order] <= 0):
+        bad = order[np.argmax(errors[order] <= 0)]
+        raise ValueError(f"errors must be positive, got {errors[bad]:g} in row {bad}")
+    pair = np.column_stack([arrays["size"][order], arrays["control"][order]])
+    same = np.flatnonzero((np.diff(pair, axis=0) == 0).all(axis=1))
+    if same.size:
+        size, control = pair[same[0]]
+        raise ValueError(f"two points at size {size:g} and control {control:g}; expected one")
+
+
+def _errors(
+    arrays: dict[str, Floats], error: ArrayLike | None, cov: Floats | None, rep: Floats | None
+) -> tuple[Floats, str]:
+    if cov is not None:
+        return np.sqrt(np.diag(cov)), ""
+    if error is not None:
+        given = np.asarray(error, dtype=np.float64)
+        if given.shape != arrays["size"].shape:
+            raise ValueError(
+                f"error must have one entry for each of {arrays['size'].size} points,"
+                f" got {given.shape}"
+            )
+        return given, ""
+    if rep is not None:
+        return rep.std(axis=0, ddof=1) / np.sqrt(rep.shape[0]), "errors from the replicates"
+    return _scatter(arrays), "no errors given: estimated from the scatter between neighbours"
+
+
+def _scatter(arrays: dict[str, Floats]) -> Floats:
+    """One error per size: the median distance from the line through the neighbours."""
+    out = np.full(arrays["size"].size, np.nan)
+    for size in np.unique(arrays["size"][np.isfinite(arrays["size"])]):
+        rows = np.flatnonzero((arrays["size"] == size) & np.isfinite(arrays["value"]))
+        rows = rows[np.argsort(arrays["control"][rows])]
+        if rows.size < 5:
+            raise ValueError(
+                f"no errors given, and size {size:g} has {rows.size} points: 5 are needed to"
+                " estimate them from their scatter"
+            )
+        x, y = arrays["control"][rows], arrays["value"][rows]
+        a = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
+        off = (a * y[:-2] + (1 - a) * y[2:] - y[1:-1]) / np.sqrt(a**2 + (1 - a) ** 2 + 1)
+        out[rows] = 1.4826 * np.median(np.abs(off))
+    return out
+
+
+def read_table(
+    table: Table,
+    *,
+    size: str,
+    control: str,
+    value: str,
+    error: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Points:
+    """Points from a file (CSV, whitespace, Parquet, NetCDF), a DataFrame or a Dataset.
+
+    Parameters
+    ----------
+    table
+        A Dataset may hold replicates of the value as ``VALUE_replicates`` with a dimension
+        ``replicate``, and their covariance as ``VALUE_covariance`` (point, point_2).
+    size, control, value, error : str
+        Columns.
+    names : sequence of str, optional
+        Names of the columns of a text table without a header.
+
+    Returns
+    -------
+    Points
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read, a column that is not there, a cell that is no number.
+    """
+    data, beside = _load(table, names, value)
+    wanted = [size, control, value, *([error] if error else [])]
+    if missing := [name for name in wanted if name not in data.columns]:
+        raise ValueError(
+            f"{_called(table)}no column {', '.join(map(repr, missing))}; there is "
+            + ", ".join(map(repr, data.columns))
+        )
+    columns = [_numbers(data[name], name, _called(table)) for name in wanted]
+    fitting = {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
+    return points(*columns, name=value, **fitting)
+
+
+def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    text = np.isnan(numbers) & column.notna().to_numpy()
+    words = column.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
+    if (bad := text & ~words).any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"{called}row {row + 1} of the data, column {name!r}: expected a number, got"
+            f" {column.iloc[row]!r}"
+        )
+    return numbers
+
+
+def _called(table: Table) -> str:
+    return f"{table}: " if isinstance(table, str | Path) else ""
+
+
+def _load(
+    table: Table, names: Sequence[str] | None, value: str
+) -> tuple[pd.DataFrame, dict[str, Floats]]:
+    if isinstance(table, pd.DataFrame):
+        return table.reset_index(drop=table.index.names == [None]), {}
+    if isinstance(table, xr.Dataset):
+        return _of_dataset(table, value)
+    path = Path(table)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if path.suffix in (".parquet", ".pq"):
+        return _parquet(path), {}
+    if path.suffix in (".nc", ".h5", ".nc4"):
+        with xr.open_dataset(path, engine="h5netcdf") as data:
+            return _of_dataset(data.load(), value)
+    return _text(path, names), {}
+
+
+def _of_dataset(data: xr.Dataset, value: str) -> tuple[pd.DataFrame, dict[str, Floats]]:
+    beside: dict[str, Floats] = {}
+    if (name := f"{value}_replicates") in data and "replicate" in data[name].dims:
+        values = data[name].transpose("replicate", ...)
+        beside["replicates"] = values.to_numpy().reshape(values.sizes["replicate"], -1)
+    if (name := f"{value}_covariance") in data and data[name].ndim == 2:
+        beside["covariance"] = data[name].to_numpy()
+    others = [
+        str(v) for v in data.data_vars if {"replicate", "point_2"} & set(map(str, data[v].dims))
+    ]
+    return data.drop_vars(others).to_dataframe().reset_index(), beside
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError:
+        raise ValueError(
+            f"{path}: reading Parquet needs pyarrow: pip install heatcap[parquet]"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: larger than {LARGEST // 2**20} MiB, expected a table of points")
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = [line for line in file if line.strip() and not line.startswith("#")]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
+    if not lines:
+        raise ValueError(f"{path}: holds no data")
+    separator = next((s for s in (",", ";", "\t") if s in lines[0]), None)
+    rows = [line.strip().split(separator) for line in lines]
+    header = [cell.strip() for cell in rows.pop(0)] if names is None else list(names)
+    width = len(header)
+    for number, row in enumerate(rows, 1):
+        if len(row) != width:
+            raise ValueError(
+                f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
+                f" {', '.join(header)}"
+            )
+    return pd.DataFrame([[cell.strip() for cell in row] for row in rows], columns=header)

@@ -1,0 +1,197 @@
+"""Collapse: published data with known answers, planted ones, and what must never be "ok"."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from heatcap.scaling import collapse, points, read_table, second_order
+from heatcap.scaling._fit import Model, Problem
+
+DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
+PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))
+ISING = {"x_c": 0.4406868, "inverse_nu": 1.0, "exponent": -0.125}
+
+
+def ising(observable):
+    path = PUBLISHED / "ising2d_square" / f"ising-square-{observable}.dat"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here: published data are not part of the project")
+    columns = {"size": "L", "control": "K", "value": observable, "error": "error"}
+    return read_table(path, **columns, names=["L", "K", observable, "error"])
+
+
+def within(parameter, truth, errors=2.0):
+    return abs(parameter.value - truth) <= errors * parameter.error
+
+
+def planted(noise=0.005, correction=0.0, sizes=(16, 32, 64, 128), n=21, seed=0, exponent=-0.25):
+    """A = L^e (tanh(X) + 1.5)(1 + b / L), X = (x - 1) L^0.8, each size on a grid of its own."""
+    rng = np.random.default_rng(seed)
+    size = np.repeat(np.array(sizes, dtype=float), n)
+    control = np.concatenate([1 + np.linspace(-1.6, 1.5, n) * L**-0.4 / 3 for L in sizes])
+    shape = np.tanh((control - 1) * size**0.8) + 1.5
+    value = size**exponent * shape * (1 + correction / size)
+    error = noise * size**exponent
+    return points(size, control, value + error * rng.normal(size=size.size), error)
+
+
+def test_the_binder_parameter_of_the_ising_model():
+    found = collapse(ising("B"), fixed={"exponent": 0})
+    assert found.ok, found.message
+    assert within(found.parameters["x_c"], ISING["x_c"])
+    assert found.parameters["x_c"].error <= 2e-5
+    assert within(found.parameters["inverse_nu"], 1)
+    assert found.parameters["inverse_nu"].error <= 0.01
+
+
+def test_the_magnetisation_alone_whole_file_no_tuning():
+    found = collapse(ising("M"))
+    assert found.ok, found.message
+    assert within(found.parameters["exponent"], -1 / 8)
+    assert found.parameters["exponent"].error <= 0.010
+    assert within(found.parameters["x_c"], ISING["x_c"])
+    assert found.parameters["x_c"].error <= 1.5e-4
+
+
+def test_two_observables_share_the_critical_point():
+    found = collapse([ising("B"), ising("M")], fixed={"exponent_B": 0})
+    assert found.ok, found.message
+    assert within(found.parameters["exponent_M"], -1 / 8)
+    assert found.parameters["exponent_M"].error <= 0.004
+    assert within(found.parameters["x_c"], ISING["x_c"])
+    assert found.parameters["x_c"].error <= 3e-5
+
+
+def test_planted_exponents_come_back():
+    z = []
+    for seed in range(8):
+        found = collapse(planted(seed=seed))
+        assert found.ok, found.message
+        truth = {"x_c": 1, "inverse_nu": 0.8, "exponent": -0.25}
+        z += [(found.parameters[k].value - v) / found.parameters[k].error for k, v in truth.items()]
+    assert np.mean(np.abs(z) < 2) >= 0.85
+    assert np.std(z) < 1.6
+
+
+def test_the_optimum_does_not_depend_on_the_seed_nor_on_a_start():
+    data = planted()
+    first = collapse(data)
+    starts = [{"x_c": 0.9, "inverse_nu": 2.0}, {"x_c": 1.1, "inverse_nu": 0.3, "exponent": 2.0}]
+    others = [collapse(data, rng=seed) for seed in (1, 2)]
+    others += [collapse(data, start=start) for start in starts]
+    for other in others:
+        for name, parameter in first.parameters.items():
+            apart = abs(other.parameters[name].value - parameter.value)
+            assert apart < 0.05 * parameter.error + 1e-12, name
+
+
+def two_curves(x, size):
+    return np.where(size < 50, np.sin(20 * x), np.exp(3 * x))
+
+
+@pytest.mark.parametrize("fixed", [{}, {"exponent": 0.0}], ids=["free", "dimensionless"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda x, size: 0 * x * size,
+        two_curves,
+        lambda x, size: np.tanh(10 * (x - 1)) + 0 * size,
+        lambda x, size: np.tanh(10 * (x - 1)) + np.log(size) * x**2,
+    ],
+    ids=["noise", "unrelated curves", "one curve for all sizes", "offset per size"],
+)
+def test_what_does_not_scale_is_never_ok(shape, fixed):
+    rng = np.random.default_rng(0)
+    size, x = np.repeat([16.0, 32, 64, 128], 15), np.tile(np.linspace(0.9, 1.1, 15), 4)
+    value = shape(x, size) + 0.01 * rng.normal(size=60)
+    found = collapse(points(size, x, value, np.full(60, 0.01)), fixed=fixed)
+    assert not found.ok
+    assert found.message
+
+
+def test_too_little_is_a_status():
+    one = planted(sizes=(16,))
+    assert collapse(one).status == "too few sizes"
+    two = points([16, 32], [1, 1], [1, 2], [0.1, 0.1])
+    assert collapse(two).status == "too few points"
+    json.dumps(collapse(two).to_dict(), allow_nan=False)
+
+
+def test_a_critical_point_outside_the_data_is_not_ok():
+    data = planted()
+    found = collapse(data.take(data.control > 1.02))
+    assert not found.ok
+
+
+def test_points_that_share_their_runs_get_wider_errors():
+    """Noise that is common to all points of a size: errors as if independent are far too small."""
+    z, widened = [], []
+    for seed in range(6):
+        clean = planted(noise=1e-6, seed=seed)
+        rng = np.random.default_rng(seed)
+        common = {L: rng.normal(size=2) for L in np.unique(clean.size)}
+        t = (clean.control - 1) * clean.size**0.4
+        noise = np.array([common[L] @ [1, x] for L, x in zip(clean.size, t, strict=True)])
+        error = 0.005 * clean.size**-0.25
+        data = points(clean.size, clean.control, clean.value + error * noise, error)
+        found = collapse(data)
+        assert "as if they shared their runs" in found.message
+        widened.append(found.parameters["x_c"].error)
+        z.append((found.parameters["x_c"].value - 1) / found.parameters["x_c"].error)
+    assert np.abs(z).max() < 4
+    assert np.mean(widened) > 1.5 * collapse(planted()).parameters["x_c"].error
+
+
+def test_the_jacobian_is_the_gradient_of_chi_squared():
+    data = planted()
+    names = ["x_c", "inverse_nu", "c", "exponent", "b", "a"]
+    problem = Problem.of([data], second_order, names, {})
+    theta = np.array([1.01, 0.85, 0.1, -0.2, 0.15, 0.05])
+    for model in (Model(8), Model(8, 1.0, True)):
+        knots = problem.knots(theta, model)
+        r, j, _ = problem.evaluate(theta, model, knots)
+
+        def cost(t, model=model, knots=knots):
+            return np.sum(problem.evaluate(t, model, knots, jacobian=False)[0] ** 2)
+
+        by_hand = approx_fprime(theta, cost, 1e-7)
+        assert 2 * j.T @ r == pytest.approx(by_hand, rel=1e-3, abs=1e-2 * np.abs(by_hand).max())
+
+
+def test_a_covariance_is_used():
+    data = planted()
+    plain = collapse(data)
+    diagonal = points(data.size, data.control, data.value, covariance=np.diag(data.error**2))
+    same = collapse(diagonal)
+    for name, parameter in plain.parameters.items():
+        assert same.parameters[name].value == pytest.approx(parameter.value, rel=1e-4, abs=1e-6)
+
+
+def test_the_json_has_its_fields_and_the_curves_lie_on_each_other():
+    found = collapse(planted())
+    content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert set(content["goodness_of_fit"]) == {"chi2", "dof", "p_value"}
+    assert set(content["parameters"]) >= {"x_c", "inverse_nu", "exponent"}
+    for parameter in content["parameters"].values():
+        assert set(parameter) == {"value", "statistical", "systematic", "error", "ci95"}
+        total = np.hypot(parameter["statistical"], parameter["systematic"])
+        assert parameter["error"] == pytest.approx(total)
+    assert content["status"] == "ok"
+    (curve,) = found.curves
+    off = (curve["y"] - np.interp(curve["x"], curve["grid"], curve["f"])) / curve["error"]
+    assert np.sqrt(np.mean(off**2)) < 2
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(
+        ValueError, match="fixed must be among x_c, inverse_nu, c, exponent, b, a, got nu"
+    ):
+        collapse(planted(), fixed={"nu": 1})
+    with pytest.raises(ValueError, match="ansatz must be one of second-order, kosterlitz-thouless"):
+        collapse(planted(), ansatz="third-order")

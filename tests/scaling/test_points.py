@@ -1,0 +1,109 @@
+"""Points of a collapse: tables of many kinds in, one checked set of arrays out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from heatcap.scaling import points, read_table
+
+FRAME = pd.DataFrame(
+    {"L": [8, 8, 16, 16.0], "K": [0.4, 0.5, 0.5, 0.3], "A": [1, 2, 3, 4.0], "dA": [0.1] * 4}
+)
+COLUMNS = {"size": "L", "control": "K", "value": "A", "error": "dA"}
+
+
+def written(tmp_path, kind):
+    path = tmp_path / f"table.{kind}"
+    if kind == "csv":
+        FRAME.to_csv(path, index=False)
+    elif kind == "dat":
+        rows = FRAME.to_csv(index=False, header=False, sep=" ")
+        path.write_text("# L K A dA\n" + rows)
+    elif kind == "parquet":
+        FRAME.to_parquet(path)
+    else:
+        FRAME.to_xarray().to_netcdf(path, engine="h5netcdf")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "dat", "parquet", "nc"])
+def test_every_kind_of_table_gives_the_same_points(tmp_path, kind):
+    names = list(FRAME) if kind == "dat" else None
+    found = read_table(written(tmp_path, kind), **COLUMNS, names=names)
+    assert found.size.tolist() == [8, 8, 16, 16]
+    assert found.control.tolist() == [0.4, 0.5, 0.3, 0.5]  # sorted within sizes
+    assert found.value.tolist() == [1, 2, 4, 3]
+    assert found.error.tolist() == [0.1] * 4
+
+
+def test_missing_rows_are_left_out_and_said():
+    found = points([8, 8, 8], [1, 2, 3], [1, np.nan, 3], [0.1] * 3)
+    assert found.value.tolist() == [1, 3]
+    assert found.message == "1 rows without a number left out"
+
+
+def test_errors_come_from_replicates_or_from_scatter_and_say_so():
+    rng = np.random.default_rng(0)
+    replicates = rng.normal(size=(400, 5))
+    found = points([8] * 5, range(5), replicates.mean(0), replicates=replicates)
+    assert found.error == pytest.approx(0.05, rel=0.2)
+    assert found.message == "errors from the replicates"
+    x = np.linspace(0, 1, 200)
+    found = points(np.full(200, 8.0), x, np.sin(x) + 0.01 * rng.normal(size=200))
+    assert found.error == pytest.approx(0.01, rel=0.25)
+    assert "estimated from the scatter" in found.message
+
+
+def test_a_dataset_brings_its_replicates():
+    data = xr.Dataset(
+        {"A": ("point", [1.0, 2]), "A_replicates": (("point", "replicate"), [[1, 1.2], [2, 2.4]])},
+        {"size": ("point", [8, 16]), "control": ("point", [1.0, 1])},
+    )
+    found = read_table(data, size="size", control="control", value="A")
+    assert found.replicates.tolist() == [[1, 2], [1.2, 2.4]]
+
+
+def test_taking_some_takes_rows_and_columns_of_the_covariance():
+    covariance = np.diag([1.0, 4, 9]) + 0.1
+    found = points([8, 8, 16], [1, 2, 1], [1, 2, 3], covariance=covariance)
+    assert found.error == pytest.approx(np.sqrt([1.1, 4.1, 9.1]))
+    some = found.take(np.array([True, False, True]))
+    assert some.covariance.tolist() == [[1.1, 0.1], [0.1, 9.1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (([8, 8], [1, 2, 3], [1, 2], [1, 1]), "control must have one entry for each of 2 points"),
+        (([0, 8], [1, 2], [1, 2], [1, 1]), "sizes must be positive, got 0"),
+        (([8, 8], [1, 2], [1, np.inf], [1, 1]), "value must be finite, got inf in row 1"),
+        (([8, 8], [1, 2], [1, 2], [1, 0]), "errors must be positive, got 0 in row 1"),
+        (([8, 8], [1, 1], [1, 2], [1, 1]), "two points at size 8 and control 1"),
+        (([8, 8], [1, 2], [1, 2]), "size 8 has 2 points: 5 are needed"),
+    ],
+)
+def test_refusals(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        points(*arguments)
+
+
+def test_bad_tables_name_the_file_the_column_and_the_row(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("L,K,A\n8,1,x\n")
+    with pytest.raises(
+        ValueError, match="row 1 of the data, column 'A': expected a number, got 'x'"
+    ):
+        read_table(path, size="L", control="K", value="A")
+    with pytest.raises(ValueError, match="no column 'B'; there is 'L', 'K', 'A'"):
+        read_table(path, size="L", control="K", value="B")
+    path.write_text("L,K,A\n8,1\n")
+    with pytest.raises(ValueError, match="row 1 of the data has 2 columns, expected 3"):
+        read_table(path, size="L", control="K", value="A")
+    path.write_text("")
+    with pytest.raises(ValueError, match="holds no data"):
+        read_table(path, size="L", control="K", value="A")
+    with pytest.raises(ValueError, match="no such file"):
+        read_table(tmp_path / "none.csv", size="L", control="K", value="A")

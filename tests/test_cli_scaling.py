@@ -1,0 +1,93 @@
+"""`heatcap system` and `heatcap collapse`: tables out, tables in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from heatcap.cli import app
+
+from collapse_marks import planted
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    data = planted(np.random.default_rng(0), 0.005, 0.0)
+    path = tmp_path / "table.csv"
+    columns = {"L": data.size, "x": data.control, "A": data.value, "dA": data.error}
+    pd.DataFrame(columns).sample(frac=1, random_state=1).to_csv(path, index=False)
+    return path
+
+
+OPTIONS = ("--size", "L", "--control", "x", "--value", "A", "--error", "dA")
+
+
+def test_collapse_of_an_unordered_table(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    status, text, _ = run("collapse", table, *OPTIONS, "--json", out)
+    assert status == 0
+    assert "status: ok" in text
+    content = json.loads(out.read_text())
+    assert content["status"] == "ok"
+    for name, truth in (("x_c", 1.0), ("inverse_nu", 0.8), ("exponent", -0.25)):
+        parameter = content["parameters"][name]
+        assert abs(parameter["value"] - truth) < 3 * parameter["error"]
+    assert content["inputs"]
+    assert content["seconds"] > 0
+    assert content["sizes_used"][-1] == 128
+
+
+def test_a_table_without_a_header_and_a_fixed_parameter(table: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.dat"
+    pd.read_csv(table).to_csv(bare, index=False, header=False, sep=" ")
+    arguments = ("--names", "L,x,A,dA", "--fix", "exponent=-0.25")
+    status, text, _ = run("collapse", bare, *OPTIONS, *arguments)
+    assert status == 0
+    assert "exponent = -0.25 (fixed)" in text
+
+
+def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:
+    status, _, said = run("collapse", table, "--size", "L", "--control", "x", "--value", "B")
+    assert status == 1
+    assert "no column 'B'; there is 'L', 'x', 'A', 'dA'" in said
+    status, _, said = run("collapse", table, *OPTIONS, "--fix", "nu=1")
+    assert status == 1
+    assert "fixed must be among x_c" in said
+    assert run("collapse", table, *OPTIONS, "--fix", "nu")[0] == 2
+    status, _, said = run("collapse", table, *OPTIONS, "--json", table)
+    assert "is an input" in said
+    one = tmp_path / "one.csv"
+    pd.read_csv(table).query("L == 16").to_csv(one, index=False)
+    status, text, _ = run("collapse", one, *OPTIONS)
+    assert status == 0  # that it cannot be said is an answer
+    assert "status: too few sizes" in text
+
+
+def test_a_system_writes_its_table(tmp_path: Path) -> None:
+    out = tmp_path / "ring.csv"
+    status, text, _ = run("system", "ising1d", "--sizes", "8,11", "--control", "0.2:1:5", "-o", out)
+    assert status == 0
+    assert "10 points of ising1d" in text
+    found = pd.read_csv(out)
+    assert found["size"].tolist() == [8] * 5 + [11] * 5
+    status, _, said = run("system", "nope", "--sizes", "8", "--control", "1", "-o", out)
+    assert status == 1
+    assert "system must be one of" in said
+    arguments = ("--sizes", "4", "--control", "0.4,0.5", "--set", "replicates=4", "--seed", "3")
+    tables = []
+    for name in ("a.csv", "b.csv"):
+        assert run("system", "percolation", *arguments, "-o", tmp_path / name)[0] == 0
+        tables.append((tmp_path / name).read_text())
+    assert tables[0] == tables[1]
