@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+from unittest import mock
+
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from heatcap.figures import collapse as draw
 from heatcap.figures import save
-from heatcap.scaling import collapse, points
+from heatcap.scaling import Parameter, collapse, points
 
 from collapse_marks import planted
 
@@ -19,41 +25,238 @@ def fitted():
     return collapse(data), data
 
 
-def gids(figure, gid):
-    return [artist for artist in figure.findobj() if artist.get_gid() == gid]
+@pytest.fixture(scope="module")
+def pair(fitted):
+    data = fitted[1]
+    twin = points(data.size, data.control, data.value, data.error, name="B")
+    return collapse([data, twin]), [data, twin]
+
+
+@pytest.fixture(scope="module")
+def noise():
+    rng = np.random.default_rng(0)
+    size, x = np.repeat([16.0, 32, 64, 128], 15), np.tile(np.linspace(0.9, 1.1, 15), 4)
+    data = points(size, x, 0.01 * rng.normal(size=60), np.full(60, 0.01))
+    return collapse(data), data
+
+
+@pytest.fixture(scope="module")
+def few():
+    data = points([16, 32], [1, 1], [1, 2], [0.1, 0.1])
+    return collapse(data), data
+
+
+def gids(figure, *names):
+    """Artists that are drawn under one of these names."""
+    return [artist for artist in figure.findobj() if artist.get_gid() in names]
+
+
+def drawn(figure, *names):
+    return sum(len(line.get_xdata()) for line in gids(figure, *names))
 
 
 def words(figure):
-    return " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def status(figure):
+    lines = gids(figure, "status")
+    return " ".join(line.get_text() for line in lines), {line.get_color() for line in lines}
+
+
+def overlapping(figure):
+    """Pairs of texts that overlap on the canvas, and texts that leave it."""
+    boxes, paint = {}, Text.draw
+
+    def recorded(self, renderer, *args, **kwargs):
+        if self.get_visible() and self.get_text().strip():
+            boxes[self] = self.get_window_extent(renderer).padded(-0.5)
+        return paint(self, renderer, *args, **kwargs)
+
+    with mock.patch.object(Text, "draw", recorded):
+        figure.draw_without_rendering()
+    assert len(boxes) > 8
+    page = figure.bbox.padded(1.0)
+    outside = [
+        text.get_text()
+        for text, box in boxes.items()
+        if not (page.contains(*box.min) and page.contains(*box.max))
+    ]
+    pairs = itertools.combinations(boxes, 2)
+    return outside + [(a.get_text(), b.get_text()) for a, b in pairs if boxes[a].overlaps(boxes[b])]
+
+
+# ---- what is drawn -------------------------------------------------------------------------
 
 
 def test_the_estimate_and_the_scaling_function_are_drawn(fitted):
     result, data = fitted
-    before = dict(mpl.rcParams)
     figure = draw(result, data, names=("L", "x"))
     (line,) = gids(figure, "x_c")
-    assert line.get_xdata()[0] == result.parameters["x_c"].value
+    x_c = result.parameters["x_c"]
+    assert line.get_xdata()[0] == x_c.value
+    (band,) = gids(figure, "x_c error")
+    assert [band.get_x(), band.get_width()] == pytest.approx([x_c.value - x_c.error, 2 * x_c.error])
     (f,) = gids(figure, "f")
     assert f.get_ydata() == pytest.approx(result.curves[0]["f"])
-    assert "status: ok" in words(figure)
-    assert dict(mpl.rcParams) == before
+    assert status(figure)[0] == "status: ok"
+    assert line.axes.get_xlabel() == "$x$"
 
 
-def test_several_observables_have_a_row_each(fitted):
+def test_every_point_is_drawn_and_those_of_the_fit_collapse(fitted):
+    """With a fit that leaves points out: they are open among the data and nowhere else."""
+    result, data = fitted
+    (curve,) = result.curves
+    kept = np.arange(len(curve["x"])) % 3 > 0
+    of_points = ("size", "control", "x", "y", "error", "residual")
+    part = {k: v[kept] if k in of_points else v for k, v in curve.items()}
+    figure = draw(replace(result, curves=[part]), data)
+    n = int(kept.sum())
+    assert drawn(figure, "raw") == drawn(figure, "point") == drawn(figure, "residual") == n
+    assert drawn(figure, "left out") == len(data) - n
+    assert {line.get_mfc() for line in gids(figure, "left out")} == {"white"}
+    assert "left out of the fit" in words(figure)
+    residuals = np.concatenate([line.get_ydata() for line in gids(figure, "residual")])
+    assert np.sort(residuals) == pytest.approx(np.sort(part["residual"]))
+
+
+def test_a_size_keeps_its_colour_and_marker_in_all_panels(pair):
+    result, data = pair
+    figure = draw(result, data)
+    looks = {(to_hex(a.get_color()), a.get_marker()) for a in gids(figure, "raw", "left out")}
+    assert len(looks) == len({c for c, _ in looks}) == len({m for _, m in looks}) == 4
+    for gid in ("point", "residual"):
+        assert {(to_hex(a.get_color()), a.get_marker()) for a in gids(figure, gid)} <= looks
+
+
+def test_several_observables_have_a_row_each_and_share_x_c(pair):
+    figure = draw(*pair)
+    lines = gids(figure, "x_c")
+    assert len(lines) == len(gids(figure, "f")) == 2
+    assert len({line.get_xdata()[0] for line in lines}) == 1
+    assert [line.axes.get_ylabel() for line in lines] == ["$A$", "$B$"]
+    assert len(gids(figure, "average")) == 4  # x_c, 1/nu and two exponents
+
+
+def test_the_scan_shows_models_that_weigh_something(fitted):
+    result, data = fitted
+    figure = draw(result, data)
+    some = [m for m in result.models if m["weight"] > 1e-4]
+    averages = gids(figure, "average")
+    assert len(averages) == 3
+    for line, name in zip(averages, ("x_c", "inverse_nu", "exponent"), strict=True):
+        assert line.get_ydata()[0] == result.parameters[name].value
+        shown = [a for a in line.axes.lines if a.get_gid() == "model"]
+        assert [a.get_ydata()[0] for a in shown] == [m["parameters"][name] for m in some]
+        is_open = [a.get_mfc() == "white" for a in shown]
+        assert is_open == [m["omega"] is not None for m in some]
+        heaviest = max(range(len(some)), key=lambda k: some[k]["weight"])
+        assert shown[heaviest].get_markersize() == max(a.get_markersize() for a in shown)
+        places = [tick.get_text() for tick in line.axes.get_xticklabels()]
+        for a, m in zip(shown, some, strict=True):
+            assert places[round(a.get_xdata()[0])] == f"{m['share_of_points']:g}"
+
+
+def test_a_band_too_thin_to_be_seen_is_doubled_and_said_to_be(fitted):
+    result, data = fitted
+    (curve,) = result.curves
+    tall = np.ptp(curve["f"])
+    for width, factor, said in (
+        (0.05, 1, "(1 standard deviation)"),
+        (0.003, 2, "(2 standard deviations)"),
+        (0.0003, 2, "behind the line"),
+    ):
+        changed = curve | {"band": np.full(curve["f"].size, width * tall)}
+        figure = draw(replace(result, curves=[changed]), data)
+        (band,) = gids(figure, "band")
+        top = band.get_paths()[0].vertices[:, 1].max()
+        assert top == pytest.approx(curve["f"].max() + factor * width * tall)
+        assert said in words(figure)
+
+
+# ---- what is fixed, failed or missing ------------------------------------------------------
+
+
+def test_a_fixed_parameter_is_named_and_not_scanned(fitted):
+    result, data = fitted
+    given = {**result.parameters, "exponent": Parameter(0.0, 0.0, 0.0)}
+    figure = draw(replace(result, parameters=given, fixed={"exponent": 0.0}), data)
+    assert "exponent = 0 (fixed)" in words(figure)
+    assert len(gids(figure, "average")) == 2
+    labels = [ax.get_ylabel() for ax in figure.get_axes()]
+    assert labels.count("$A$") == 2  # nothing is multiplied by L^0
+
+
+def test_correlated_points_are_drawn_where_the_fit_has_them(fitted):
     data = fitted[1]
-    twin = points(data.size, data.control, data.value, data.error, name="B")
-    result = collapse([data, twin])
-    assert len(gids(draw(result, [data, twin]), "f")) == 2
+    same = points(data.size, data.control, data.value, covariance=np.diag(data.error**2))
+    figure = draw(collapse(same), same)
+    assert len(gids(figure, "fitted")) == 1
 
 
-def test_what_failed_says_so_in_the_head(tmp_path):
-    few = points([16, 32], [1, 1], [1, 2], [0.1, 0.1])
-    figure = draw(collapse(few), few)
-    assert "too few points" in words(figure)
-    assert not gids(figure, "f")
+def test_what_failed_says_so_in_the_head(noise):
+    result, data = noise
+    assert not result.ok
+    figure = draw(result, data)
+    said, colours = status(figure)
+    assert said == f"status: {result.status} ({result.message})"
+    assert colours == {"#D55E00"}
+    assert gids(figure, "f")
+
+
+def test_with_too_few_points_the_data_alone_are_drawn(few, tmp_path):
+    figure = draw(*few)
+    assert "too few points" in status(figure)[0]
+    assert drawn(figure, "raw", "left out") == 2
+    assert len(gids(figure, "no data")) == 2
+    assert len(gids(figure, "none")) == 1
+    assert not gids(figure, "f", "x_c", "model", "point")
     assert all(path.stat().st_size for path in save(figure, tmp_path / "few.pdf"))
 
 
+def test_an_estimate_far_from_the_data_is_a_note(noise):
+    result, data = noise
+    far = {**result.parameters, "x_c": replace(result.parameters["x_c"], value=3.0)}
+    figure = draw(replace(result, parameters=far), data)
+    assert not gids(figure, "x_c")
+    (note,) = gids(figure, "beyond")
+    assert "3" in note.get_text()
+    assert note.axes.get_xlim()[1] < 1.2
+
+
 def test_other_data_than_those_of_the_collapse_are_refused(fitted):
-    with pytest.raises(ValueError, match="data"):
-        draw(fitted[0], [])
+    result, data = fitted
+    with pytest.raises(ValueError, match="no data"):
+        draw(result, [])
+    with pytest.raises(ValueError, match="the collapse is of A; the data of A, C"):
+        draw(result, [data, replace(data, name="C")])
+
+
+# ---- the page ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fitted", "pair", "noise", "few"])
+def test_no_texts_overlap(name, request):
+    figure = draw(*request.getfixturevalue(name))
+    assert figure.get_size_inches()[0] == 7
+    assert overlapping(figure) == []
+
+
+def test_many_sizes_and_long_names_have_room():
+    rng = np.random.default_rng(0)
+    size, x = np.repeat(np.arange(30.0) * 1000 + 1000, 4), np.tile([0.1, 0.2, 0.3, 0.4], 30)
+    name = "landscape_heat_capacity_$of_the_second_kind$"
+    data = points(size, x, rng.normal(size=120), np.ones(120), name=name)
+    refused = replace(collapse(data.take(data.size < 1500)), message="words $and_ more " * 20)
+    figure = draw(refused, data, names=("width_of_the_model", "share_of_training_data"))
+    assert overlapping(figure) == []
+    assert len({a.get_color() for a in gids(figure, "left out")}) == 30
+
+
+def test_no_trace_is_left_in_matplotlib(fitted, tmp_path):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        before = dict(mpl.rcParams)
+        _, png = save(draw(*fitted), tmp_path / "collapse")
+        assert dict(mpl.rcParams) == before
+    assert mpl.image.imread(png).shape[1] == 1400

@@ -35,15 +35,17 @@ BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
 SIZES, ACROSS = 24, 9  # in the legend, and in one of its lines
 SMALL, LINE = 7.0, 0.132  # points; inches from line to line
 ROW, SCAN, EMPTY, BELOW = 1.5, 1.45, 0.3, 0.22  # inches
-MARGIN = 0.35  # inches; letters that are fitted to pixels are up to 5 % wider than measured
+MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">")
 POINT: dict[str, Any] = {"ls": "", "ms": 2.9, "mew": 0.6, "elinewidth": 0.5, "zorder": 2}
 CENTRE: dict[str, Any] = {"color": "black", "lw": 0.9, "ls": (0, (4, 2)), "zorder": 3}
 SPREAD: dict[str, Any] = {"color": "#BDBDBD", "lw": 0, "zorder": 0}
 CURVE: dict[str, Any] = {"color": "black", "lw": 0.8, "zorder": 3}
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
+BORDER: dict[str, Any] = {"color": "#E0E0E0", "lw": 0.5, "zorder": 1}
 MODEL: dict[str, Any] = {"ls": "", "mew": 0.8, "elinewidth": 0.5, "color": BLUE, "zorder": 3}
 GREY = "#595959"
+BANDS = ("1 standard deviation", "2 standard deviations", "2 standard deviations, behind the line")
 SYMBOL = {"x_c": "$x_c$", "inverse_nu": r"$1/\nu$", "log_l0": r"$\ln L_0$", "omega": r"$\omega$"}
 
 
@@ -95,9 +97,11 @@ def collapse(
         figure = new_figure(PAGE, head + rows + scan)
         ratios = [head, rows, scan]
         top, middle, bottom = figure.subfigures(3, 1, height_ratios=ratios, squeeze=False)[:, 0]
-        grid = middle.add_gridspec(len(parts), 3, width_ratios=[1.25, 1.25, 1.0])
+        grid = middle.add_gridspec(len(parts), 3, width_ratios=[1.25, 1.25, 1.0], wspace=0.04)
         panels = [[middle.add_subplot(grid[i, j]) for j in range(3)] for i in range(len(parts))]
-        twice = any(_too_thin(c) for c in curves if c is not None)
+        widths = [_width(c) for c in curves if c is not None]
+        twice = any(width < BAND for width in widths)
+        hidden = all(2 * width < BAND for width in widths)
         for row, part, curve in zip(panels, parts, curves, strict=True):
             _data(row[0], part, curve, result, look)
             if curve is None:
@@ -113,7 +117,7 @@ def collapse(
             why = "all parameters are fixed" if models else f"no fit, {result.status}"
             bottom.text(0.5, 0.5, f"no scan of models: {why}", ha="center", va="center", gid="none")
         _head(top, lines, head, result)
-        _legends(top, middle, keys, look, names[0], bool(twice), head)
+        _legends(top, middle, keys, look, names[0], BANDS[twice + (twice and hidden)], head)
     return figure
 
 
@@ -185,7 +189,7 @@ def _by_size(
     gid: str,
     **more: Any,
 ) -> None:
-    """One artist for every size; larger ones lie below, so that smaller are not hidden."""
+    """One artist for every size; without bars where there are no errors."""
     for each in np.unique(size[shown]):
         own = shown & (size == each)
         bars = None if error is None else error[own]
@@ -216,10 +220,10 @@ def _collapsed(
     _plain_axes(ax)
 
 
-def _too_thin(curve: Mapping[str, Any]) -> bool:
-    """Whether the band of one standard deviation is too thin to be seen in print."""
+def _width(curve: Mapping[str, Any]) -> float:
+    """Points on paper that the band of one standard deviation is wide."""
     tall = np.ptp(np.concatenate([curve["y"], curve["f"]]))
-    return bool(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * (ROW - 0.3) < BAND)
+    return float(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * (ROW - 0.3))
 
 
 def _residuals(ax: Axes, curve: Mapping[str, Any], look: Mapping[float, dict[str, Any]]) -> None:
@@ -266,42 +270,45 @@ def _scan(
     models: Sequence[Mapping[str, Any]],
     shape: tuple[int, int],
 ) -> None:
-    at = _places(models)
     shares = sorted({float(m["share_of_points"]) for m in result.models})
+    at = _places(models, shares)
     several = sum(name.startswith("exponent") for name in result.parameters) > 1
-    grid = part.add_gridspec(*shape)
+    grid = part.add_gridspec(*shape, wspace=0.06)
     for k, name in enumerate(free):
         ax = part.add_subplot(grid[k // shape[1], k % shape[1]])
         _models(ax, name, result, models, at)
-        ax.set_xlim(shares[0] - 0.06, shares[-1] + 0.06)
-        ax.set_xticks(shares, [f"{share:g}" for share in shares])
+        ax.vlines(
+            np.arange(1, len(shares)) - 0.5, 0, 1, **BORDER, transform=ax.get_xaxis_transform()
+        )
+        ax.set_xlim(-0.5, len(shares) - 0.5)
+        ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
+        ax.tick_params(axis="x", length=0)
         ax.set_ylabel(_parameter(name, several))
     part.supxlabel("window scan: share of points nearest to $X = 0$", fontsize=7.5, gid="share")
-    grey: dict[str, Any] = {"color": BLUE, "ls": "", "ms": 4, "mew": 0.8}
+    blue: dict[str, Any] = {"color": BLUE, "ls": "", "ms": 4, "mew": 0.8}
     kinds = {(m["omega"] is not None, bool(m["analytic"])) for m in models}
     handles: list[Artist] = [
         Line2D([], [], marker="D" if analytic else "o", label=_kind(omega, analytic))
         for omega, analytic in sorted(kinds)
     ]
     for handle, (omega, _) in zip(handles, sorted(kinds), strict=True):
-        handle.set(**grey, markerfacecolor="white" if omega else BLUE)
+        handle.set(**blue, markerfacecolor="white" if omega else BLUE)
     handles.append(Patch(color=SPREAD["color"], label="average, total error"))
     part.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
 def _kind(omega: bool, analytic: bool) -> str:
     said = [r"$L^{-\omega}$"] * omega + ["analytic"] * analytic
-    return "with " + " and ".join(said) if said else "no correction"
+    return " and ".join(said) + " correction" + "s" * (len(said) - 1) if said else "no correction"
 
 
-def _places(models: Sequence[Mapping[str, Any]]) -> Floats:
-    """Abscissae: models of one share side by side about it, those of one kind together."""
-    share = np.array([m["share_of_points"] for m in models], dtype=np.float64)
-    at = share.copy()
-    for each in np.unique(share):
-        own = np.flatnonzero(share == each)
+def _places(models: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> Floats:
+    """Abscissae: models of one share side by side about its place, those of one kind together."""
+    at = np.array([shares.index(m["share_of_points"]) for m in models], dtype=np.float64)
+    for each in np.unique(at):
+        own = np.flatnonzero(at == each)
         order = sorted(own.tolist(), key=lambda k: _order(models[k]))
-        step = min(0.02, 0.075 / max(own.size - 1, 1))
+        step = min(0.12, 0.84 / max(own.size - 1, 1))
         at[order] += step * (np.arange(own.size) - (own.size - 1) / 2)
     return at
 
@@ -352,20 +359,19 @@ def _head_lines(result: Collapse) -> list[tuple[str, str]]:
         chance = f"{result.p_value:.0e}" if small else f"{result.p_value:.2g}"
         items += [rf"$\chi^2$/dof = {result.chi2:.1f}/{result.dof}", f"p = {chance}"]
     said = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
-    words = said.replace("_", " ").replace("$", r"\$").split(" ")
     return [
-        *(("parameters", line) for line in _filled(items, "     ")),
-        *(("status", line) for line in _filled(words, " ")),
+        *(("parameters", line) for line in _filled(items, "     ", math_text=True)),
+        *(("status", line) for line in _filled(said.split(), " ")),
     ]
 
 
-def _filled(items: Sequence[str], gap: str) -> list[str]:
+def _filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]:
     """Lines no wider than the page, in the style that is set."""
     measure, font = TextToPath(), FontProperties(size=SMALL)
     lines: list[str] = []
     for item in items:
         longer = f"{lines[-1]}{gap}{item}" if lines else item
-        wide = measure.get_text_width_height_descent(longer, font, "$" in longer)[0]
+        wide = measure.get_text_width_height_descent(longer, font, math_text and "$" in longer)[0]
         if lines and wide <= 72 * (PAGE - MARGIN):
             lines[-1] = longer
         else:
@@ -377,7 +383,7 @@ def _head(
     part: SubFigure, lines: Sequence[tuple[str, str]], height: float, result: Collapse
 ) -> None:
     for k, (gid, line) in enumerate(lines):
-        style: dict[str, Any] = {"fontsize": SMALL, "gid": gid}
+        style: dict[str, Any] = {"fontsize": SMALL, "gid": gid, "parse_math": gid == "parameters"}
         if gid == "status" and not result.ok:
             style |= {"color": WARNING}
         y = 1 - (0.05 + LINE * k) / height
@@ -390,7 +396,7 @@ def _legends(
     sizes: Sequence[float],
     look: Mapping[float, dict[str, Any]],
     size_name: str,
-    twice: bool,
+    deviations: str,
     height: float,
 ) -> None:
     """Sizes and, below them, whatever else is drawn."""
@@ -401,12 +407,7 @@ def _legends(
         "x_c error": Patch(color=SPREAD["color"], label="its error"),
         "left out": Line2D([], [], marker="o", mfc="white", **plain, label="left out of the fit"),
         "f": Line2D([], [], **CURVE, label="scaling function $f$"),
-        "band": Patch(
-            color=SPREAD["color"],
-            label=f"its error ({2 if twice else 1} standard deviation"
-            + "s)" * twice
-            + ")" * (not twice),
-        ),
+        "band": Patch(color=SPREAD["color"], label=f"its error ({deviations})"),
     }
     if "f" not in drawn:
         del other["left out"]
@@ -414,7 +415,6 @@ def _legends(
     if handles:
         low = part.legend(handles=handles, loc="lower center", ncols=len(handles))
         low.set_in_layout(False)
-        part.add_artist(low)
     keys: list[Artist] = [Line2D([], [], ls="", marker="", label=_symbol(size_name))]
     keys += [Line2D([], [], **(plain | look[size]), label=f"{size:g}") for size in sizes]
     above = (0.5, 1.35 * LINE / height if handles else 0.0)
