@@ -1,0 +1,163 @@
+"""What commands have in common: options that are text, outputs, errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "assignments",
+    "check_outputs",
+    "command",
+    "fail_if",
+    "for_each",
+    "numbers",
+    "plain_errors",
+    "plural",
+    "print_table",
+    "progress",
+    "save_figure",
+    "stop",
+    "words",
+    "write_json",
+]
+
+
+def check_outputs(inputs: list[Path], *outputs: Path | None) -> None:
+    """Before any work: outputs have a folder, and overwrite neither an input nor one another."""
+    taken = {path.resolve(): "an input" for path in inputs}
+    for path in filter(None, outputs):
+        if not path.resolve().parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {path.parent}")
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: is {taken[path.resolve()]}, expected another output")
+        taken[path.resolve()] = "another output"
+
+
+def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
+    """JSON with the command, the versions and the checksums of what was read; whole or not."""
+    import json
+    import platform
+    from importlib.metadata import version
+
+    from heatcap import __version__
+    from heatcap.runfile import checksum
+
+    names = ("numpy", "scipy", "pandas", "xarray", "statsmodels")
+    content = content | {
+        "command": command(),
+        "versions": {"heatcap": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in names},
+        "inputs": {str(p): checksum(p) for p in inputs if p.is_file()},
+    }
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    part.replace(path)
+
+
+def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]:
+    """One of each for every value, or one for all, or none."""
+    given = list(given or [None])
+    if len(given) == 1 and (what == "tables" or len(values) == 1 or given[0] is None):
+        return given * len(values)
+    if len(given) != len(values):
+        raise typer.BadParameter(
+            f"expected one for each of {len(values)} values, got {len(given)}", param_hint=what
+        )
+    return given
+
+
+def words(text: str) -> list[str] | None:
+    return [word.strip() for word in text.split(",")] if text else None
+
+
+def assignments(pairs: list[str] | None) -> dict[str, float]:
+    out = {}
+    for pair in pairs or []:
+        name, equals, number = pair.partition("=")
+        try:
+            out[name.strip()] = float(number)
+        except ValueError:
+            raise typer.BadParameter(f"expected NAME=VALUE with a number, got {pair!r}") from None
+        if not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE, got {pair!r}")
+    return out
+
+
+def save_figure(figure: Figure, output: Path) -> None:
+    from heatcap.figures import save
+
+    for path in save(figure, output):
+        typer.echo(str(path))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Bad input ends in one line and exit status 1, warnings in one line each."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        typer.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            stop(str(error))
+
+
+def stop(message: str) -> None:
+    typer.echo(f"heatcap: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def fail_if(bad: bool) -> None:
+    if bad:
+        raise typer.Exit(1)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected numbers separated by commas, got {text!r}", param_hint=option
+        ) from None
+
+
+@contextlib.contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+def print_table(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+
+
+def plural(word: str, count: int) -> str:
+    return word if count == 1 else "queries" if word == "query" else f"{word}s"
+
+
+def command() -> str:
+    return " ".join(["heatcap", *sys.argv[1:]])

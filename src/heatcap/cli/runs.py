@@ -1,0 +1,184 @@
+"""Run files and their observables: info, validate, observe."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heatcap.cli._app import app
+from heatcap.cli._shared import (
+    command,
+    fail_if,
+    numbers,
+    plain_errors,
+    plural,
+    print_table,
+    progress,
+    stop,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["bound_notes"]
+
+RunPaths = Annotated[list[Path], typer.Argument(help="Run files, or folders that hold them.")]
+
+
+class Per(StrEnum):
+    head = "head"
+    layer = "layer"
+
+
+class Time(StrEnum):
+    step = "step"
+    log = "log"
+
+
+@app.command()
+def info(paths: RunPaths) -> None:
+    """List runs: size, sweep parameters, checkpoints, and how each one ended."""
+    from rich.table import Table
+
+    from heatcap.runfile import open_runs, parameter_names
+
+    with plain_errors():
+        runs = open_runs(paths)
+    names = parameter_names(runs.headers)
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", *names, "layers", "heads", "probe", "keys", "checkpoints", "end"):
+        table.add_column(column, justify="left" if column in ("run", "end") else "right")
+    for header in runs.headers:
+        sizes = header.sizes
+        extents = (sizes["layer"], sizes["head"], sizes["probe"], sizes["key"], sizes["step"])
+        values = (header.parameters.get(name, "") for name in names)
+        end = header.stop_reason or "(not finished)"
+        table.add_row(header.run_id, *map(_short, values), *map(str, extents), end)
+    print_table(table)
+    fail_if(bool(runs.problems))
+
+
+@app.command()
+def validate(paths: RunPaths) -> None:
+    """Read run files to the last number and say what is wrong; exit status 1 if anything is."""
+    from heatcap.runfile import RunFileError, find_runs, validate_run
+
+    bad = 0
+    files = find_runs(paths)
+    if not files:
+        stop(f"no file *.h5 in {', '.join(map(str, paths))}")
+    for path in files:
+        try:
+            problems = validate_run(path)
+        except RunFileError as error:
+            typer.echo(str(error), err=True)
+            bad += 1
+            continue
+        bad += bool(problems)
+        typer.echo(f"{path}: " + ("; ".join(problems) if problems else "ok"))
+    fail_if(bad > 0)
+
+
+@app.command()
+def observe(
+    paths: RunPaths,
+    output: Annotated[Path, typer.Option("-o", "--output", help="OBS.nc to write.")],
+    temperature: Annotated[
+        str,
+        typer.Option(
+            help="Temperatures of a scan, relative to the model's: 0.5,1,2 or, in even steps of "
+            "ln T, LOW:HIGH:COUNT."
+        ),
+    ] = "",
+    per: Annotated[Per, typer.Option(help="Keep the heads, or average over them.")] = Per.head,
+    time: Annotated[
+        Time, typer.Option(help="Unit of time in the geometry of the path: step or ln step.")
+    ] = Time.step,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", help="Processes; 0 for one per core.", min=0)
+    ] = 0,
+) -> None:
+    """Compute the observables of runs; runs that OUTPUT holds already are not computed again."""
+    from heatcap import observables
+    from heatcap.runfile import open_runs
+
+    with plain_errors():
+        temperatures = _temperatures(temperature)
+        runs = open_runs(paths)
+        known = observables.load(output) if output.exists() else None
+        with progress(len(runs), "observing") as shown:
+            table = observables.observe(
+                runs,
+                temperatures=temperatures,
+                per=per.value,
+                time=time.value,
+                jobs=jobs or _cores(),
+                known=known,
+                progress=shown,
+            )
+        table.attrs["command"] = command()
+        observables.save(table, output)
+        typer.echo(f"{output}: {_extents(table)}")
+        for line in bound_notes(table):
+            typer.echo(line)
+        bad = len(runs) - table.sizes["run"] + len(runs.problems)
+    fail_if(bad > 0)
+
+
+def bound_notes(table: xr.Dataset) -> list[str]:
+    """A sentence where the heat capacity of the last query comes close to its bound."""
+    import numpy as np
+
+    if "heat_capacity" not in table:
+        return []
+    last = table.isel(query=-1)
+    highest = last["heat_capacity"].sel(inputs="all")
+    highest = highest.max([dim for dim in highest.dims if dim != "run"])
+    reached = (highest / last["heat_capacity_bound"]).values
+    keys = np.unique(last["mean_visible_keys"].values.round(6))
+    keys_said = f"{keys[0]:g}" if len(keys) == 1 else f"{keys[0]:g} to {keys[-1]:g}"
+    note = (
+        f"heat_capacity of the last query: at most {np.nanmax(reached):.0%} of the bound that "
+        f"{keys_said} visible keys set"
+    )
+    if len(keys) == 1 and table.sizes["run"] > 1:
+        note += "; the bound is the same for all runs, so a height that saturates is no finding"
+    return [note]
+
+
+def _temperatures(text: str) -> list[float]:
+    import numpy as np
+
+    try:
+        if ":" in text:
+            low, high, count = text.split(":")
+            if not 0 < float(low) < float(high):
+                raise ValueError
+            if int(count) < 2:
+                raise ValueError
+            return [float(t) for t in np.geomspace(float(low), float(high), int(count))]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT > 1, got {text!r}",
+            param_hint="--temperature",
+        ) from None
+    return numbers("--temperature", text)
+
+
+def _extents(table: xr.Dataset) -> str:
+    order = ("run", "checkpoint", "layer", "head", "query", "temperature")
+    counted = [(table.sizes[dim], dim) for dim in order if dim in table.sizes]
+    return ", ".join(f"{n} {plural(dim, n)}" for n, dim in counted)
+
+
+def _cores() -> int:
+    """Cores that this process may use, in a container too."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,107 @@
+"""Finite-size scaling: systems with known answers, and collapse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from heatcap.cli._app import app
+from heatcap.cli._shared import (
+    assignments,
+    check_outputs,
+    for_each,
+    numbers,
+    plain_errors,
+    save_figure,
+    words,
+    write_json,
+)
+
+
+@app.command()
+def collapse(
+    tables: Annotated[
+        list[Path], typer.Argument(help="Table of points (CSV, whitespace, Parquet, NetCDF).")
+    ],
+    value: Annotated[list[str], typer.Option(help="Column of the observable; may be repeated.")],
+    size: Annotated[str, typer.Option(help="Column of the size L.")] = "size",
+    control: Annotated[str, typer.Option(help="Column of the control x.")] = "control",
+    error: Annotated[
+        list[str] | None, typer.Option(help="Column of its error, for each --value in turn.")
+    ] = None,
+    names: Annotated[str, typer.Option(help="Columns of tables without a header: L,K,A,dA.")] = "",
+    ansatz: Annotated[str, typer.Option(help="second-order or kosterlitz-thouless.")] = (
+        "second-order"
+    ),
+    fix: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: a parameter that is not fitted.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
+    json: Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it.")] = None,
+) -> None:
+    """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
+
+    Several observables share x_c and the shape: repeat --value (and --error), with one table or
+    one for each.  They are called exponent_VALUE then.
+    """
+    from heatcap.scaling import collapse as fit
+    from heatcap.scaling import read_table
+
+    with plain_errors():
+        check_outputs(tables, json, figure)
+        files, errors = for_each("tables", tables, value), for_each("--error", error, value)
+        parts = [
+            read_table(path, size=size, control=control, value=v, error=e, names=words(names))
+            for path, v, e in zip(files, value, errors, strict=True)
+        ]
+        found = fit(parts, ansatz=ansatz, fixed=assignments(fix), rng=seed)
+        typer.echo(found.summary())
+        if json is not None:
+            write_json(json, found.to_dict(), tables)
+            typer.echo(str(json))
+        if figure is not None:
+            from heatcap.figures import collapse as draw
+
+            save_figure(draw(found, parts, names=(size, control)), figure)
+
+
+@app.command()
+def system(
+    name: Annotated[str, typer.Argument(help="Its name; a wrong one lists them all.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="TABLE.csv, .parquet or .nc.")],
+    sizes: Annotated[str, typer.Option(help="Sizes, e.g. 8,16,32.")],
+    control: Annotated[str, typer.Option(help="Values of the control: a,b,c or LOW:HIGH:COUNT.")],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: a parameter of the system or of its sampling."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of sampled systems.")] = 0,
+) -> None:
+    """Write the table of a system whose answer is known: exact, sampled or planted."""
+    from heatcap.systems import SYSTEMS, write
+
+    with plain_errors():
+        given: dict[str, Any] = dict(assignments(options))
+        given = {k: int(v) if float(v).is_integer() else v for k, v in given.items()}
+        if name in SYSTEMS and hasattr(SYSTEMS[name], "sample"):
+            given["rng"] = seed
+        whole = [int(size) for size in numbers("--sizes", sizes)]
+        table = write(name, output, whole, _grid(control), **given)
+        typer.echo(f"{output}: {table.sizes['point']} points of {name}")
+
+
+def _grid(text: str) -> list[float]:
+    import numpy as np
+
+    if ":" not in text:
+        return numbers("--control", text)
+    try:
+        low, high, count = text.split(":")
+        return [float(x) for x in np.linspace(float(low), float(high), int(count))]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected LOW:HIGH:COUNT, got {text!r}", param_hint="--control"
+        ) from None

@@ -1,0 +1,161 @@
+"""What happens along training: events, and the figures of observables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heatcap.cli._app import app, figure_app
+from heatcap.cli._shared import (
+    check_outputs,
+    fail_if,
+    numbers,
+    plain_errors,
+    plural,
+    save_figure,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RecordPaths = Annotated[
+    list[Path],
+    typer.Argument(help="OBS.nc from `heatcap observe`, or tables of scalars (CSV, Parquet)."),
+]
+ColumnsOption = Annotated[
+    str,
+    typer.Option(
+        help="What the columns of tables mean: step=epoch,train_loss=loss,train_accuracy=acc,"
+        "test_accuracy=val_acc,observable=cv (meaning=column; observable may be repeated)."
+    ),
+]
+ObsPath = Annotated[Path, typer.Argument(help="Observables (OBS.nc) from `heatcap observe`.")]
+FigurePath = Annotated[Path, typer.Option("-o", "--output", help="FIG.pdf; a PNG comes with it.")]
+Smoothing = Annotated[
+    float, typer.Option(help="Width of the smoothing before peaks are sought, in ln step.")
+]
+
+Sizes = Annotated[str, typer.Option(help="Sizes to draw, e.g. 19,43,113; all by default.")]
+Group = Annotated[
+    str,
+    typer.Option(help='"none" for the runs proper, or a control: random_labels, weight_decay_0.'),
+]
+
+
+@app.command()
+def events(
+    records: RecordPaths,
+    output: Annotated[Path, typer.Option("-o", "--output", help="EVENTS.csv to write.")],
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Observable to search; repeat for several.")
+    ] = None,
+    smoothing: Smoothing = 0.1,
+    columns: ColumnsOption = "",
+    json: Annotated[
+        Path | None, typer.Option("--json", help="AUDIT.json: hold the leads against their nulls.")
+    ] = None,
+) -> None:
+    """Find memorisation, onset of generalisation, peaks, spikes and leads; audit the leads."""
+    from heatcap.audit import audit_leads
+    from heatcap.events import find_events
+
+    with plain_errors():
+        check_outputs(records, output, json)
+        obs, problems = _records(records, columns)
+        found = find_events(obs, *(observable or ()), smoothing=smoothing)
+        found.to_csv(output)
+        sizes = ((len(found.table), "row"), (len(found.runs), "run"))
+        typer.echo(f"{output}: " + ", ".join(f"{n} {plural(word, n)}" for n, word in sizes))
+        typer.echo(found.summary())
+        if json is not None:
+            audit = audit_leads(obs, found)
+            write_json(json, audit.to_dict() | {"problems": problems}, records)
+            typer.echo(f"\n{json}\n{audit.summary()}")
+    fail_if(obs.attrs.get("left_out", 0) > 0)
+
+
+@figure_app.command()
+def evolution(
+    obs: ObsPath,
+    output: FigurePath,
+    smoothing: Smoothing = 0.1,
+    sizes: Sizes = "",
+    group: Group = "none",
+) -> None:
+    """Accuracies and heat capacities along training, with peaks, onsets and spikes."""
+    from heatcap.events import find_events
+    from heatcap.figures import evolution as draw
+    from heatcap.observables import load
+
+    with plain_errors():
+        table = load(obs)
+        found = find_events(table, smoothing=smoothing)
+        save_figure(
+            draw(table, found, sizes=numbers("--sizes", sizes) or None, group=group), output
+        )
+
+
+@figure_app.command()
+def leads(
+    records: RecordPaths,
+    output: FigurePath,
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Observable to draw; repeat for several.")
+    ] = None,
+    smoothing: Smoothing = 0.1,
+    columns: ColumnsOption = "",
+) -> None:
+    """Leads per size with the nulls beside them, and a sentence of conclusion."""
+    from heatcap.audit import audit_leads
+    from heatcap.events import find_events
+    from heatcap.figures import leads as draw
+
+    with plain_errors():
+        check_outputs(records, output, output.with_suffix(".png"))
+        obs, _ = _records(records, columns)
+        found = find_events(obs, *(observable or ()), smoothing=smoothing)
+        save_figure(draw(audit_leads(obs, found), found, observables=observable), output)
+    fail_if(obs.attrs.get("left_out", 0) > 0)
+
+
+@figure_app.command()
+def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "none") -> None:
+    """C(T): the quenched temperature scan at successive checkpoints."""
+    from heatcap.figures import scan as draw
+    from heatcap.observables import load
+
+    with plain_errors():
+        table = load(obs)
+        save_figure(draw(table, sizes=numbers("--sizes", sizes) or None, group=group), output)
+
+
+def _records(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
+    """Observables, or tables of scalars brought into their form, and what was wrong with some."""
+    from heatcap.observables import load
+    from heatcap.scalars import is_table, parse_columns, read_scalars
+
+    tables = [path for path in paths if is_table(path)]
+    if not tables and len(paths) == 1:
+        if columns:
+            raise typer.BadParameter(
+                f"is for tables (CSV, Parquet), got {paths[0]}", param_hint="--columns"
+            )
+        return load(paths[0]), []
+    if len(tables) < len(paths):
+        other = next(path for path in paths if path not in tables)
+        raise typer.BadParameter(f"expected one OBS.nc or tables (CSV, Parquet), got {other} too")
+    if not columns:
+        raise typer.BadParameter(
+            "tables need it, for example step=epoch,train_accuracy=acc,test_accuracy=val_acc,"
+            "observable=cv",
+            param_hint="--columns",
+        )
+    try:
+        meaning = parse_columns(columns)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--columns") from None
+    problems: list[str] = []
+    return read_scalars(tables, meaning, problems=problems), problems
