@@ -1,9 +1,10 @@
 """Finite-size scaling: collapse of data from several sizes, with errors that mean something."""
 
 from heatcap.scaling.ansatz import ANSATZE, Ansatz, kosterlitz_thouless, second_order
-from heatcap.scaling.collapse import Collapse, Parameter, collapse
+from heatcap.scaling.collapse import Collapse, collapse
 from heatcap.scaling.crossings import Crossings, crossings
 from heatcap.scaling.extrema import Extrema, extrema
+from heatcap.scaling.parameter import Parameter
 from heatcap.scaling.points import Points, points, read_table
 
 __all__ = [

@@ -27,9 +27,10 @@ from heatcap.resampling import readable
 from heatcap.scaling._correlation import Correlation, measure
 from heatcap.scaling._fit import Model, Problem, Solution
 from heatcap.scaling.ansatz import ANSATZE, Ansatz
+from heatcap.scaling.parameter import Parameter, finite
 from heatcap.scaling.points import Points
 
-__all__ = ["Collapse", "Parameter", "collapse"]
+__all__ = ["Collapse", "collapse"]
 
 Floats = NDArray[np.float64]
 
@@ -42,33 +43,6 @@ CORRECTIONS = ("a", "b", "c")  # parameters that no one asks for
 NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
 OVERLAP = 0.5  # of the points: where sizes do not meet, nothing is compared
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A fitted parameter: error^2 = statistical^2 + systematic^2, the latter between models."""
-
-    value: float
-    statistical: float
-    systematic: float
-
-    @property
-    def error(self) -> float:
-        return float(np.hypot(self.statistical, self.systematic))
-
-    @property
-    def ci95(self) -> tuple[float, float]:
-        half = 1.959964 * self.error
-        return self.value - half, self.value + half
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "value": _plain(self.value),
-            "statistical": _plain(self.statistical),
-            "systematic": _plain(self.systematic),
-            "error": _plain(self.error),
-            "ci95": [_plain(x) for x in self.ci95],
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +117,11 @@ class Collapse:
             "fixed": dict(self.fixed),
             "parameters": {name: p.to_dict() for name, p in self.parameters.items()},
             "goodness_of_fit": {
-                "chi2": _plain(self.chi2),
+                "chi2": finite(self.chi2),
                 "dof": self.dof,
-                "p_value": _plain(self.p_value),
+                "p_value": finite(self.p_value),
             },
-            "window": [_plain(x) for x in self.window],
+            "window": [finite(x) for x in self.window],
             "sizes_used": self.sizes_used,
             "status": self.status,
             "message": self.message,
@@ -517,10 +491,10 @@ def _row(fit: _Fit, weight: float, names: Sequence[str]) -> dict[str, Any]:
         "knots": s.model.knots,
         "omega": s.model.omega,
         "analytic": s.model.analytic,
-        "chi2": _plain(s.chi2),
+        "chi2": finite(s.chi2),
         "dof": s.dof,
-        "parameters": {name: _plain(float(v)) for name, v in zip(names, s.theta, strict=True)},
-        "errors": {name: _plain(np.sqrt(_variance(fit, i))) for i, name in enumerate(names)},
+        "parameters": {name: finite(float(v)) for name, v in zip(names, s.theta, strict=True)},
+        "errors": {name: finite(np.sqrt(_variance(fit, i))) for i, name in enumerate(names)},
     }
 
 
@@ -565,7 +539,3 @@ def _status(
     ):
         return "at an edge", f"{form.parameter} = {shape.value:.3g} lies at the edge of its range"
     return "ok", ""
-
-
-def _plain(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None

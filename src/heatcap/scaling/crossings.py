@@ -12,7 +12,7 @@ from scipy import stats
 
 from heatcap._json import plain
 from heatcap.scaling._curves import Curve, curves
-from heatcap.scaling.collapse import Parameter
+from heatcap.scaling.parameter import Parameter
 from heatcap.scaling.points import Points
 
 __all__ = ["Crossings", "crossings"]
