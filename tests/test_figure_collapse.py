@@ -149,7 +149,8 @@ def test_the_scan_shows_models_that_weigh_something(fitted):
         shown = [a for a in line.axes.lines if a.get_gid() == "model"]
         assert [a.get_ydata()[0] for a in shown] == [m["parameters"][name] for m in some]
         is_open = [a.get_mfc() == "white" for a in shown]
-        assert is_open == [m["omega"] is not None for m in some]
+        everything = min(m["smallest_size"] for m in result.models)
+        assert is_open == [m["smallest_size"] > everything for m in some]
         heaviest = max(range(len(some)), key=lambda k: some[k]["weight"])
         assert shown[heaviest].get_markersize() == max(a.get_markersize() for a in shown)
         places = [tick.get_text() for tick in line.axes.get_xticklabels()]

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from heatcap.scaling import collapse, points, read_table, second_order
-from heatcap.scaling._fit import Model, Problem
+from heatcap.scaling import (
+    Ansatz,
+    collapse,
+    points,
+    read_table,
+    second_order,
+    with_logarithms,
+)
+from heatcap.scaling._problem import Model, Problem, names_of
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
 PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))
@@ -150,18 +158,21 @@ def test_points_that_share_their_runs_get_wider_errors():
 
 def test_the_jacobian_is_the_gradient_of_chi_squared():
     data = planted()
-    names = ["x_c", "inverse_nu", "c", "exponent", "b", "a"]
-    problem = Problem.of([data], second_order, names, {})
-    theta = np.array([1.01, 0.85, 0.1, -0.2, 0.15, 0.05])
-    for model in (Model(8), Model(8, 1.0, True)):
+    model = Model(8)
+    theta = np.array([1.01, 0.85, 0.1, 1.3, -0.2, 0.15, 0.05])
+    for form in (second_order, with_logarithms(second_order, amplitude=0.5, stretch=0.3)):
+        problem = Problem.of([data], form, names_of(form, ["A"]), {})
         knots = problem.knots(theta, model)
-        r, j, _ = problem.evaluate(theta, model, knots)
 
-        def cost(t, model=model, knots=knots):
-            return np.sum(problem.evaluate(t, model, knots, jacobian=False)[0] ** 2)
+        def cost(t, problem=problem, knots=knots):
+            residuals = problem.evaluate(t, knots, jacobian=False)[0]
+            return np.sum(residuals**2) + np.sum(problem.priors(t, model)[0] ** 2)
 
+        r, j, _ = problem.evaluate(theta, knots)
+        prior, slopes = problem.priors(theta, model)
         by_hand = approx_fprime(theta, cost, 1e-7)
-        assert 2 * j.T @ r == pytest.approx(by_hand, rel=1e-3, abs=1e-2 * np.abs(by_hand).max())
+        found = 2 * (j.T @ r + slopes.T @ prior)
+        assert found == pytest.approx(by_hand, rel=1e-3, abs=1e-2 * np.abs(by_hand).max())
 
 
 def test_a_covariance_is_used():
@@ -183,15 +194,138 @@ def test_the_json_has_its_fields_and_the_curves_lie_on_each_other():
         total = np.hypot(parameter["statistical"], parameter["systematic"])
         assert parameter["error"] == pytest.approx(total)
     assert content["status"] == "ok"
+    (pattern,) = found.residuals
+    assert set(pattern["mean_square_by_size"]) == {"16", "32", "64", "128"}
+    assert abs(pattern["sigma"]) < 4
     (curve,) = found.curves
     off = (curve["y"] - np.interp(curve["x"], curve["grid"], curve["f"])) / curve["error"]
     assert np.sqrt(np.mean(off**2)) < 2
 
 
+def test_two_observables_whose_exponents_have_opposite_signs():
+    falling = replace(planted(exponent=-0.25, seed=1), name="m")
+    rising = replace(planted(exponent=0.5, seed=2), name="s")
+    found = collapse([falling, rising])
+    assert found.ok, found.message
+    for name, truth in {
+        "x_c": 1,
+        "inverse_nu": 0.8,
+        "exponent_m": -0.25,
+        "exponent_s": 0.5,
+    }.items():
+        assert within(found.parameters[name], truth, 3), name
+
+
+def test_omega_is_fitted_and_can_be_fixed():
+    data = planted(noise=5e-4, correction=1.5, sizes=(8, 16, 32, 64, 128), n=31)
+    free = collapse(data)
+    assert free.ok, free.message
+    assert within(free.parameters["omega"], 1.0, 2.5)
+    assert free.parameters["omega"].error < 0.2  # the prior alone would be 0.7
+    held = collapse(data, fixed={"omega": 1.0})
+    assert held.parameters["omega"].error == 0
+    assert held.parameters["exponent"].error < 0.7 * free.parameters["exponent"].error
+    assert within(held.parameters["exponent"], -0.25, 2.5)
+
+
+def test_a_large_correction_is_not_taken_for_points_that_share_their_runs():
+    data = planted(noise=0.002, correction=2.0, sizes=(8, 16, 32, 64, 128))
+    assert "shared their runs" not in collapse(data).message
+
+
+def test_logarithms_that_theory_gives():
+    """Without them the exponent of a marginal case is off by many errors, at a good chi^2."""
+    clean = planted(noise=1e-9)
+    rng = np.random.default_rng(3)
+    value = clean.value * np.log(clean.size) ** 0.5
+    error = 0.003 * value
+    data = points(clean.size, clean.control, value + error * rng.normal(size=error.size), error)
+    wrong = collapse(data, fixed={"omega": 1.0})
+    right = collapse(data, ansatz=with_logarithms(second_order, amplitude=0.5), fixed={"omega": 1})
+    assert within(right.parameters["exponent"], -0.25)
+    assert wrong.parameters["exponent"].value > right.parameters["exponent"].value + 0.05
+    tiny = points(data.size / 32, data.control, data.value, data.error)
+    with pytest.raises(ValueError, match=r"sizes above 1, got 0\.5"):
+        collapse(tiny, ansatz=with_logarithms(second_order, amplitude=1.0))
+
+
+def test_an_ansatz_of_the_user():
+    """X = t exp(y sqrt L): no power of the size at all."""
+
+    def stretch(log_size, y):
+        root = np.exp(0.5 * log_size)
+        return y * root, root
+
+    size = np.repeat([16.0, 36, 64, 100], 21)
+    control = np.concatenate(
+        [1 + np.linspace(-2, 2, 21) * np.exp(-0.3 * L**0.5) for L in (16, 36, 64, 100)]
+    )
+    value = np.tanh((control - 1) * np.exp(0.3 * size**0.5))
+    rng = np.random.default_rng(0)
+    data = points(size, control, value + 0.01 * rng.normal(size=84), np.full(84, 0.01))
+    form = Ansatz("stretched", "rate", (0.05, 1.0), stretch)
+    found = collapse(data, ansatz=form, fixed={"exponent": 0})
+    assert found.ok, found.message
+    assert within(found.parameters["rate"], 0.3, 3)
+    assert found.parameters["rate"].error < 0.02
+
+
+def test_first_order_holds_the_dimension():
+    found = collapse(planted(), ansatz="first-order")
+    assert found.parameters["dimension"].value == 2
+    assert not found.ok  # the data have 1/nu = 0.8
+    fixed = collapse(planted(), ansatz="first-order", fixed={"dimension": 0.8})
+    assert fixed.ok
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared runs", "a run for each point"])
+def test_the_bootstrap_of_replicates_goes_through_the_whole_fit(shared):
+    """An offset that is common to a size blurs the exponent and leaves x_c alone."""
+    ratios, z = [], []
+    clean = planted(noise=1e-9, n=11)
+    scale = 0.02 * clean.size**-0.25
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(12, len(clean)))
+        if shared:
+            common = rng.normal(size=(12, 4))[:, np.unique(clean.size, return_inverse=True)[1]]
+            noise = (0.3 * noise + common) / np.hypot(1, 0.3)
+        replicates = clean.value + scale * noise
+        value = replicates.mean(axis=0)
+        data = points(clean.size, clean.control, value, replicates=replicates)
+        assert data.replicates_shared == shared
+        found, plain = collapse(data, bootstrap=20, rng=seed), collapse(data, bootstrap=0)
+        both = [(c.parameters["x_c"], c.parameters["exponent"]) for c in (found, plain)]
+        ratios.append([a.statistical / b.statistical for a, b in zip(*both, strict=True)])
+        z += [(found.parameters["exponent"].value + 0.25) / found.parameters["exponent"].error]
+    assert np.abs(z).max() < 3.5
+    x_c, exponent = np.median(ratios, axis=0)
+    if shared:
+        assert x_c < 0.75
+        assert exponent > 1.0
+    else:
+        assert 0.6 < x_c < 1.4
+        assert 0.6 < exponent < 1.4
+
+
+def test_a_covariance_leaves_the_points_where_they_are():
+    """The picture of correlated points shows what was measured, not what was fitted."""
+    data = planted()
+    t = (data.control - 1) / 0.1
+    common = np.where(data.size[:, None] == data.size, 1 + t[:, None] * t, 0.0)
+    covariance = np.diag(data.error**2) + 0.3 * np.outer(data.error, data.error) * common
+    found = collapse(points(data.size, data.control, data.value, covariance=covariance))
+    assert found.ok, found.message
+    (curve,) = found.curves
+    fitted = np.interp(curve["x"], curve["grid"], curve["f"])
+    off = (curve["y"] - fitted) / curve["error"]
+    assert 0.3 < np.sqrt(np.mean(off**2)) < 2
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(
-        ValueError, match="fixed must be among x_c, inverse_nu, c, exponent, b, a, got nu"
+        ValueError, match="fixed must be among x_c, inverse_nu, c, omega, exponent, b, a, got nu"
     ):
         collapse(planted(), fixed={"nu": 1})
-    with pytest.raises(ValueError, match="ansatz must be one of second-order, kosterlitz-thouless"):
+    with pytest.raises(ValueError, match="ansatz must be one of second-order, first-order"):
         collapse(planted(), ansatz="third-order")

@@ -239,8 +239,7 @@ def _residuals(ax: Axes, curve: Mapping[str, Any], look: Mapping[float, dict[str
 def _label(
     panels: Sequence[Sequence[Axes]], parts: Sequence[Points], result: Collapse, control: str
 ) -> None:
-    heaviest = max(result.models, key=lambda m: m["weight"], default={})
-    corrected = heaviest.get("omega") is not None or bool(heaviest.get("analytic"))
+    corrected = "omega" in result.parameters
     for (raw, collapsed, residuals), part in zip(panels, parts, strict=True):
         value = _value_name(part.name)
         raw.set_ylabel(value)
@@ -286,20 +285,28 @@ def _scan(
         ax.set_ylabel(_parameter(name, several))
     part.supxlabel("window scan: share of points nearest to $X = 0$", fontsize=7.5, gid="share")
     blue: dict[str, Any] = {"color": BLUE, "ls": "", "ms": 4, "mew": 0.8}
-    kinds = {(m["omega"] is not None, bool(m["analytic"])) for m in models}
+    least = _least_sizes(result)
     handles: list[Artist] = [
-        Line2D([], [], marker="D" if analytic else "o", label=_kind(omega, analytic))
-        for omega, analytic in sorted(kinds)
+        Line2D([], [], **(blue | _marker(size, least)), label=_kind(size, least))
+        for size in least
+        if size in {m["smallest_size"] for m in models}
     ]
-    for handle, (omega, _) in zip(handles, sorted(kinds), strict=True):
-        handle.set(**blue, markerfacecolor="white" if omega else BLUE)
     handles.append(Patch(color=SPREAD["color"], label="average, total error"))
     part.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
-def _kind(omega: bool, analytic: bool) -> str:
-    said = [r"$L^{-\omega}$"] * omega + ["analytic"] * analytic
-    return " and ".join(said) + " correction" + "s" * (len(said) - 1) if said else "no correction"
+def _least_sizes(result: Collapse) -> list[float]:
+    return sorted({float(m["smallest_size"]) for m in result.models})
+
+
+def _marker(size: float, least: Sequence[float]) -> dict[str, Any]:
+    """Filled with all sizes; open, and of another form, without the smallest."""
+    place = least.index(size)
+    return {"marker": MARKERS[place], "mfc": "white" if place else BLUE}
+
+
+def _kind(size: float, least: Sequence[float]) -> str:
+    return "all sizes" if size == least[0] else f"sizes from {size:g}"
 
 
 def _places(models: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> Floats:
@@ -314,7 +321,7 @@ def _places(models: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> Flo
 
 
 def _order(model: Mapping[str, Any]) -> tuple[float, ...]:
-    return model["omega"] or 0.0, model["analytic"], model["smallest_size"], model["knots"]
+    return model["smallest_size"], model["knots"]
 
 
 def _models(
@@ -333,9 +340,8 @@ def _models(
         if value is None:
             continue
         diameter = 1.6 + 5.4 * math.sqrt(model["weight"])  # the area goes with the weight
-        face = {"mfc": "white"} if model["omega"] is not None else {}
-        style = MODEL | {"marker": "D" if model["analytic"] else "o", "ms": diameter}
-        ax.errorbar(x, value, error, **(style | face))[0].set_gid("model")
+        style = MODEL | {"ms": diameter} | _marker(model["smallest_size"], _least_sizes(result))
+        ax.errorbar(x, value, error, **style)[0].set_gid("model")
         reach = (error or 0.0) if model["weight"] > CARRYING else 0.0
         low, high = min(low, value - reach), max(high, value + reach)
     room = 0.06 * (high - low) or 1.0

@@ -1,8 +1,15 @@
 """Finite-size scaling: collapse of data from several sizes, with errors that mean something."""
 
-from heatcap.scaling.ansatz import ANSATZE, Ansatz, kosterlitz_thouless, second_order
-from heatcap.scaling.collapse import Collapse, collapse
+from heatcap.scaling.ansatz import (
+    ANSATZE,
+    Ansatz,
+    first_order,
+    kosterlitz_thouless,
+    second_order,
+    with_logarithms,
+)
 from heatcap.scaling.crossings import Crossings, crossings
+from heatcap.scaling.data_collapse import Collapse, collapse
 from heatcap.scaling.extrema import Extrema, extrema
 from heatcap.scaling.parameter import Parameter
 from heatcap.scaling.points import Points, points, read_table
@@ -18,8 +25,10 @@ __all__ = [
     "collapse",
     "crossings",
     "extrema",
+    "first_order",
     "kosterlitz_thouless",
     "points",
     "read_table",
     "second_order",
+    "with_logarithms",
 ]

@@ -1,18 +1,18 @@
 """Forms of finite-size scaling: how size and control combine into one variable.
 
-    A(L, x) = L^exponent (1 + b t) (1 + a L^-omega) f(X),      t = (x - x_c) / x_s
+    A(L, x) = L^exponent K(L) (1 + b t) (1 + a L^-omega) f(X),      t = (x - x_c) / x_s
 
-with x_s the half-width of the control's range, so that b and c are of order one where analytic
-corrections matter.  The scaling variable is
+with x_s the half-width of the control's range.  The scaling variable is
 
     second order             X = t (1 + c t) L^(1/nu)
-    Kosterlitz-Thouless      X = t (1 + c t) (ln L/L0)^2       (ln L/L0)^(1/sigma), sigma = 1/2
+    first order              X = t (1 + c t) L^d                   d the dimension, held at 2
+    Kosterlitz-Thouless      X = t (1 + c t) (ln L/L0)^2           (ln L/L0)^(1/sigma), sigma = 1/2
 
 f is a spline; a is the correction to scaling; b and c are the analytic corrections: a scaling field
 that is not linear in the control, and a prefactor that is not constant (Pelissetto and Vicari,
 Phys. Rep. 368 (2002) 549, section 1; cited from memory, not checked).  Without them a wide window
-biases
-the exponents without a bad chi^2.
+biases the exponents without a bad chi^2.  K is known beforehand, such as a power of ln L, and 1
+where nothing else is said.
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ANSATZE", "Ansatz", "kosterlitz_thouless", "second_order"]
+__all__ = [
+    "ANSATZE",
+    "Ansatz",
+    "first_order",
+    "kosterlitz_thouless",
+    "second_order",
+    "with_logarithms",
+]
 
 Floats = NDArray[np.float64]
+Stretch = Callable[[Floats, float], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,52 @@ class Ansatz:
     bounds : tuple of float
         Where y is sought.
     stretch : callable (ln L, y) -> (ln S, d ln S / d y)
+        Up to a constant: the fit takes it relative to the mean ln L.
+    amplitude : callable ln L -> ln K, optional
+        A factor of A that depends on the size in a known way.
+    held : float, optional
+        The value of y, unless the user fixes another, where theory leaves nothing to fit.
     """
 
     name: str
     parameter: str
     bounds: tuple[float, float]
-    stretch: Callable[[Floats, float], tuple[Floats, Floats]]
+    stretch: Stretch
+    amplitude: Callable[[Floats], Floats] | None = None
+    held: float | None = None
+
+
+def with_logarithms(form: Ansatz, *, amplitude: float = 0.0, stretch: float = 0.0) -> Ansatz:
+    """The same ansatz with powers of ln L: A = L^e (ln L)^p f(t S(L) (ln L)^q).
+
+    For marginal cases whose powers theory gives: at the upper critical dimension, or the four-state
+    Potts model.  Neither p = `amplitude` nor q = `stretch` is fitted: over the sizes of any
+    experiment a power of a logarithm cannot be told from a small power.
+
+    Raises
+    ------
+    ValueError
+        By the fit, if a size is 1 or less.
+    """
+
+    def stretched(log_size: Floats, y: float) -> tuple[Floats, Floats]:
+        log, slope = form.stretch(log_size, y)
+        return log + stretch * _log(log_size), slope
+
+    def factor(log_size: Floats) -> Floats:
+        own = form.amplitude(log_size) if form.amplitude else np.zeros_like(log_size)
+        return np.asarray(own + amplitude * _log(log_size))
+
+    name = f"{form.name} with logarithms"
+    return Ansatz(name, form.parameter, form.bounds, stretched, factor, form.held)
+
+
+def _log(log_size: Floats) -> Floats:
+    if np.any(log_size <= 0):
+        raise ValueError(
+            f"logarithmic corrections need sizes above 1, got {np.exp(log_size.min()):g}"
+        )
+    return np.log(log_size)
 
 
 def _power(log_size: Floats, y: float) -> tuple[Floats, Floats]:
@@ -58,5 +106,6 @@ def _logarithm(log_size: Floats, y: float) -> tuple[Floats, Floats]:
 
 
 second_order = Ansatz("second-order", "inverse_nu", (0.1, 4.0), _power)
+first_order = Ansatz("first-order", "dimension", (1.0, 6.0), _power, held=2.0)
 kosterlitz_thouless = Ansatz("kosterlitz-thouless", "log_l0", (-6.0, 1.5), _logarithm)
-ANSATZE = {a.name: a for a in (second_order, kosterlitz_thouless)}
+ANSATZE = {a.name: a for a in (second_order, first_order, kosterlitz_thouless)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,33 @@ class Points:
             covariance=None if self.covariance is None else self.covariance[np.ix_(rows, rows)],
             replicates=None if self.replicates is None else self.replicates[:, rows],
         )
+
+    def resample(self, rng: np.random.Generator) -> Floats:
+        """Values of a new experiment: a bootstrap of the replicates, else drawn from the errors.
+
+        Where replicates of different points have nothing to do with each other, every point is
+        resampled by itself: chance correlations of a few replicates would make errors uncertain.
+        R - 1 of R replicates are drawn, which gives the variance of the mean without bias.
+        """
+        if self.replicates is None:
+            if self.covariance is not None:
+                return rng.multivariate_normal(self.value, self.covariance, method="cholesky")
+            return self.value + self.error * rng.standard_normal(len(self))
+        count = self.replicates.shape[0]
+        shape = (count - 1, 1 if self.replicates_shared else len(self))
+        picked = np.broadcast_to(rng.integers(count, size=shape), (count - 1, len(self)))
+        return np.asarray(np.take_along_axis(self.replicates, picked, axis=0).mean(axis=0))
+
+    @cached_property
+    def replicates_shared(self) -> bool:
+        """Whether replicates of neighbouring points of a size are correlated (4 sigma)."""
+        if self.replicates is None:
+            return False
+        off = self.replicates - self.replicates.mean(axis=0)
+        off = off / np.maximum(off.std(axis=0), 1e-300)
+        neighbours = self.size[1:] == self.size[:-1]
+        r = np.mean(off[:, 1:] * off[:, :-1], axis=0)[neighbours]
+        return bool(abs(r.sum()) > 4 * np.sqrt(max(r.size, 1) / (off.shape[0] - 1)))
 
 
 def points(

@@ -1,0 +1,366 @@
+"""Data collapse: a global search, a scan of models, and an average with an honest error.
+
+The user gives no starting point.  A first fit is sought over the whole range of x_c, of the shape
+parameter and of the exponents; then windows around X = 0, numbers of knots, smallest sizes and
+corrections are scanned, and the fits averaged with weights
+
+    w ~ exp(-(chi^2 + 2 k + 2 n_cut) / 2)
+
+(k parameters, n_cut points left out; Jay and Neil, Phys. Rev. D 103 (2021) 114502), so that the
+spread between models is part of the error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from heatcap.resampling import readable
+from heatcap.scaling._correlation import Correlation
+from heatcap.scaling._descent import search
+from heatcap.scaling._problem import Problem, names_of
+from heatcap.scaling._residuals import pattern, without_structure
+from heatcap.scaling._scan import Fit, average, correlation_of, resampled, scan, weights_of
+from heatcap.scaling.ansatz import ANSATZE, Ansatz
+from heatcap.scaling.parameter import Parameter, finite
+from heatcap.scaling.points import Points
+
+__all__ = ["Collapse", "collapse"]
+
+Floats = NDArray[np.float64]
+
+CORRECTIONS = ("a", "b", "c", "omega")  # parameters that no one asks for
+SEARCHED = 240  # points of an observable that a search looks at
+STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
+POOR = 1e-3  # p-value of chi^2 below which a fit is poor
+
+
+@dataclass(frozen=True, eq=False)
+class Collapse:
+    """The outcome of a collapse; a number counts only where `status` is "ok".
+
+    Attributes
+    ----------
+    parameters : dict of Parameter
+        `x_c`, `inverse_nu` (or `log_l0`), `exponent` (`exponent_A` for several observables), and
+        `omega` where corrections to scaling carry most of the weight.
+    chi2, dof, p_value : of the fit with the largest weight
+    window : tuple of float
+        Smallest and largest control in that fit.
+    sizes_used : list of float
+    models : list of dict
+        Every fit: weight, window, knots, omega, chi2, dof, parameters and their errors.
+    status : str
+        "ok", or the reason why not: "too few sizes", "too few points", "poor fit", "unidentified",
+        "at an edge".
+    message : str
+        What it means, and what to do.
+    seconds : float
+    curves : list of dict
+        By observable, of the fit with the largest weight: `name`, `size` and `control` of its
+        points, the collapsed points `x`, `y`, `error`, the `residual` in units of the error, and
+        the scaling function `f` on a `grid` with its `band` (one standard deviation).
+    residuals : list of dict
+        By observable, of the same fit: whether residuals of neighbours agree, their mean square by
+        size, the point that is furthest off.
+    """
+
+    parameters: Mapping[str, Parameter]
+    chi2: float
+    dof: int
+    p_value: float
+    window: tuple[float, float]
+    sizes_used: list[float]
+    models: list[dict[str, Any]] = field(default_factory=list)
+    ansatz: str = "second-order"
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    status: str = "ok"
+    message: str = ""
+    seconds: float = 0.0
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    residuals: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def summary(self) -> str:
+        """Parameters with their errors, goodness of fit and status, in lines."""
+        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        for name, p in self.parameters.items():
+            if name in self.fixed:
+                lines.append(f"{name} = {p.value:g} (fixed)")
+                continue
+            lines.append(
+                f"{name} = {readable(p.value, p.error)}"
+                f"   statistical {p.statistical:.2g}, between models {p.systematic:.2g}"
+            )
+        if self.parameters:
+            sizes = ", ".join(f"{s:g}" for s in self.sizes_used)
+            lines.append(
+                f"chi2/dof = {self.chi2:.1f}/{self.dof} (p = {self.p_value:.2g}), sizes {sizes}, "
+                f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
+            )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "schema_version": 1,
+            "ansatz": self.ansatz,
+            "fixed": dict(self.fixed),
+            "parameters": {name: p.to_dict() for name, p in self.parameters.items()},
+            "goodness_of_fit": {
+                "chi2": finite(self.chi2),
+                "dof": self.dof,
+                "p_value": finite(self.p_value),
+            },
+            "window": [finite(x) for x in self.window],
+            "sizes_used": self.sizes_used,
+            "status": self.status,
+            "message": self.message,
+            "seconds": self.seconds,
+            "residuals": self.residuals,
+            "models": self.models,
+        }
+
+
+def collapse(
+    data: Points | Sequence[Points],
+    *,
+    ansatz: str | Ansatz = "second-order",
+    fixed: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
+    bootstrap: int = 100,
+    rng: int | np.random.Generator = 0,
+) -> Collapse:
+    """Fit a scaling ansatz to one observable, or to several that share x_c and the shape.
+
+    Parameters
+    ----------
+    data : Points or sequence of Points
+    ansatz : {"second-order", "first-order", "kosterlitz-thouless"} or Ansatz
+    fixed : mapping, optional
+        Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
+    start : mapping, optional
+        One more start beside those of the search; it cannot replace it.
+    bootstrap : int
+        Resamples of the replicates, if there are any, on which the whole average is fitted again:
+        the statistical errors are then those of the resamples.
+    rng : int or Generator
+        For the points of the search and for the resamples.
+
+    Returns
+    -------
+    Collapse
+        Never a bare number: a poor fit, an unidentified parameter or an edge is a `status`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown ansatz, an unknown name in `fixed` or `start`, or no data.
+    """
+    began = time.perf_counter()
+    parts = [data] if isinstance(data, Points) else list(data)
+    form = _ansatz(ansatz)
+    if not parts:
+        raise ValueError("no data: expected Points, or a sequence of them")
+    names = names_of(form, [part.name for part in parts])
+    if len(set(names)) < len(names):
+        raise ValueError("observables must have different names")
+    given = _checked(fixed or {}, names, "fixed")
+    if form.held is not None:
+        given = {form.parameter: form.held} | given
+    _checked(start or {}, names, "start")
+    options: dict[str, Any] = {"ansatz": form.name, "fixed": given}
+    if refusal := _too_little(parts, names, given):
+        return _refused(*refusal, parts, options, began)
+    rng = np.random.default_rng(rng)
+    problem = Problem.of(parts, form, names, given)
+    sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
+    found = search(sparse, start or {}, rng)
+    correlation = correlation_of(parts, problem, found)
+    fits = scan(parts, problem, found, correlation)
+    if not fits:
+        return _refused(
+            "too few points", "no fit has degrees of freedom left", parts, options, began
+        )
+    parameters = _parameters(fits, names)
+    if bootstrap and any(part.replicates is not None for part in parts):
+        drawn = resampled(fits, parts, bootstrap, rng)
+        spread = dict(zip(names, drawn.std(axis=0, ddof=1), strict=True))
+        parameters = {
+            name: Parameter(p.value, float(spread[name]), p.systematic)
+            for name, p in parameters.items()
+        }
+    return _result(fits, parameters, parts, names, form, options, began, correlation)
+
+
+def _thinned(part: Points) -> Points:
+    """Enough points for a search, evenly along the control of every size."""
+    sizes = np.unique(part.size)
+    most = max(12, SEARCHED // sizes.size)
+    rows = []
+    for size in sizes:
+        own = np.flatnonzero(part.size == size)
+        rows.append(own[np.linspace(0, own.size - 1, min(own.size, most)).round().astype(int)])
+    return part.take(np.concatenate(rows))
+
+
+def _ansatz(ansatz: str | Ansatz) -> Ansatz:
+    if isinstance(ansatz, Ansatz):
+        return ansatz
+    if ansatz not in ANSATZE:
+        raise ValueError(f"ansatz must be one of {', '.join(ANSATZE)}, got {ansatz!r}")
+    return ANSATZE[ansatz]
+
+
+def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dict[str, float]:
+    if unknown := [name for name in given if name not in names]:
+        raise ValueError(f"{what} must be among {', '.join(names)}, got {', '.join(unknown)}")
+    return {name: float(value) for name, value in given.items()}
+
+
+def _too_little(
+    parts: Sequence[Points], names: Sequence[str], fixed: Mapping[str, float]
+) -> tuple[str, str] | None:
+    free = sum(name.split("_")[0] not in CORRECTIONS and name not in fixed for name in names)
+    for part in parts:
+        sizes, counts = np.unique(part.size, return_counts=True)
+        if sizes.size < 2:
+            return "too few sizes", f"{part.name}: {sizes.size} size; a collapse compares sizes"
+        if len(part) < 4 + 3 + free or counts.max() < 4:
+            return (
+                "too few points",
+                f"{part.name}: {len(part)} points, at least {7 + free} are needed",
+            )
+    return None
+
+
+def _refused(
+    status: str, message: str, parts: Sequence[Points], options: dict[str, Any], began: float
+) -> Collapse:
+    nan = float("nan")
+    sizes = sorted({float(s) for part in parts for s in part.size})
+    return Collapse(
+        {}, nan, 0, nan, (nan, nan), sizes, [], status=status, message=message,
+        seconds=time.perf_counter() - began, **options,
+    )  # fmt: skip
+
+
+def _parameters(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Parameter]:
+    """Those that are asked for: corrections are there to be got rid of, omega is of interest."""
+    corrected = fits[0].solution.model.corrected
+    return {
+        name: average(fits, i)
+        for i, name in enumerate(names)
+        if name.split("_")[0] not in CORRECTIONS or (name == "omega" and corrected)
+    }
+
+
+def _result(
+    fits: Sequence[Fit],
+    parameters: Mapping[str, Parameter],
+    parts: Sequence[Points],
+    names: Sequence[str],
+    form: Ansatz,
+    options: dict[str, Any],
+    began: float,
+    correlation: Correlation | None,
+) -> Collapse:
+    weights = weights_of(fits)
+    best = fits[int(np.argmax(weights))]
+    solution, share = best.solution, best.independent
+    chi2, dof = solution.chi2, solution.dof
+    p_value = float(stats.chi2.sf(chi2 * share, dof * share))
+    status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
+    if status == "ok" and _structureless(best):
+        status, message = (
+            "unidentified",
+            (
+                "values that do not depend on the control describe the data as well: there is "
+                "nothing to collapse"
+            ),
+        )
+    if correlation is not None:
+        message = "; ".join(filter(None, [message, _CORRELATED.format(1 / share)]))
+    return Collapse(
+        parameters=parameters,
+        chi2=chi2,
+        dof=dof,
+        p_value=p_value,
+        window=best.window,
+        sizes_used=sorted({float(s) for part in best.parts for s in part.size}),
+        models=[fit.row(w, names) for fit, w in zip(fits, weights, strict=True)],
+        status=status,
+        message=message,
+        seconds=time.perf_counter() - began,
+        residuals=pattern(solution.residuals, best.parts),
+        curves=[
+            {"name": part.name, "size": part.size, "control": part.control}
+            | best.problem.curve(b, solution.theta, solution.model)
+            for b, part in enumerate(best.parts)
+        ],
+        **options,
+    )
+
+
+_CORRELATED = (
+    "residuals of neighbouring points of one size agree, as if they shared their runs: {:.0f} "
+    "points count as one, errors are widened accordingly (a covariance would do better)"
+)
+
+
+def _structureless(best: Fit) -> bool:
+    chi2, parameters = without_structure(best.problem)
+    gain = (chi2 - best.solution.chi2) * best.independent
+    return gain - 2 * (best.solution.parameters - parameters) < STRUCTURE
+
+
+def _status(
+    parameters: Mapping[str, Parameter],
+    fixed: Mapping[str, float],
+    p_value: float,
+    chi2: float,
+    dof: int,
+    form: Ansatz,
+    parts: Sequence[Points],
+) -> tuple[str, str]:
+    controls = np.concatenate([part.control for part in parts])
+    span = float(np.ptp(controls))
+    if p_value < POOR:
+        return "poor fit", (
+            f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
+            "data within their errors; check the errors, narrow the range of the control, or try "
+            "another ansatz"
+        )
+    x_c, shape = parameters["x_c"], parameters[form.parameter]
+    limits = {"x_c": span / 4, form.parameter: 0.25 * abs(shape.value)}
+    for name, limit in limits.items():
+        if name not in fixed and not parameters[name].error < limit:
+            return "unidentified", (
+                f"{name} = {parameters[name].value:.4g} with an error of "
+                f"{parameters[name].error:.2g}: the data do not determine it"
+            )
+    for name, p in parameters.items():
+        if name.startswith("exponent") and name not in fixed and not p.error < 0.5:
+            return "unidentified", f"{name} has an error of {p.error:.2g}"
+    low, high = controls.min(), controls.max()
+    margin = 0.02 * span
+    if "x_c" not in fixed and not low + margin < x_c.value < high - margin:
+        return "at an edge", (
+            f"x_c = {x_c.value:.6g} lies at the edge of the control, {low:g} to {high:g}: "
+            "measure on both sides of it"
+        )
+    near = 0.05 * (form.bounds[1] - form.bounds[0])
+    if form.parameter not in fixed and not (
+        form.bounds[0] + near / 2 < shape.value < form.bounds[1] - near
+    ):
+        return "at an edge", f"{form.parameter} = {shape.value:.3g} lies at the edge of its range"
+    return "ok", ""
