@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,61 @@ def coverage_table(replicates: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def lattice(curve: Callable[[Floats, Floats], Floats], seed: int) -> Points:
+    """A curve of control and size on four sizes, one grid, with noise of 0.01."""
+    size, control = np.repeat([16.0, 32, 64, 128], 15), np.tile(np.linspace(0.9, 1.1, 15), 4)
+    noise = 0.01 * np.random.default_rng(seed).normal(size=60)
+    return points(size, control, curve(control, size) + noise, np.full(60, 0.01))
+
+
+def scales(seed: int, noise: float = 0.005, sizes: tuple[int, ...] = (16, 32, 64, 128)) -> Points:
+    return planted(np.random.default_rng(seed), noise, 0.0, sizes)
+
+
+def unrelated(x: Floats, size: Floats) -> Floats:
+    return np.where(size < 50, np.sin(20 * x), np.exp(3 * x))
+
+
+WRONG: dict[str, tuple[Callable[[int], Points], dict[str, Any]]] = {
+    "noise": (lambda s: lattice(lambda x, _: 0 * x, s), {}),
+    "noise, exponent fixed at 0": (
+        lambda s: lattice(lambda x, _: 0 * x + 1, s),
+        {"fixed": {"exponent": 0}},
+    ),
+    "two unrelated curves": (lambda s: lattice(unrelated, s), {}),
+    "two unrelated curves, exponent fixed at 0": (
+        lambda s: lattice(unrelated, s),
+        {"fixed": {"exponent": 0}},
+    ),
+    "one curve for all sizes": (lambda s: lattice(lambda x, _: np.tanh(10 * (x - 1)), s), {}),
+    "a straight line for all sizes": (lambda s: lattice(lambda x, _: x, s), {}),
+    "an offset for each size": (
+        lambda s: lattice(lambda x, size: np.tanh(10 * (x - 1)) + np.log(size) * x**2, s),
+        {},
+    ),
+    "second order, exponent fixed wrongly at 0": (scales, {"fixed": {"exponent": 0}}),
+    "second order, fitted as first order": (scales, {"ansatz": "first-order"}),
+    "second order, fitted as Kosterlitz-Thouless": (
+        lambda s: scales(s, 0.002, (8, 16, 32, 64, 128)),
+        {"ansatz": "kosterlitz-thouless"},
+    ),
+    "one size": (lambda s: scales(s, sizes=(16,)), {}),
+    "two points": (lambda s: scales(s).take(np.array([10, 40])), {}),
+}
+
+
+def wrong_table(replicates: int) -> str:
+    lines = ["| data | status, and how often |", "|---|---|"]
+    for name, (make, options) in WRONG.items():
+        found = [
+            collapse(make(seed), **options).status
+            for seed in progress(f"wrong: {name}", replicates)
+        ]
+        counts = ", ".join(f"{status} {n}" for status, n in Counter(found).most_common())
+        lines.append(f"| {name} | {counts} |")
+    return "\n".join(lines) + "\n"
+
+
 def progress(name: str, n: int) -> Iterator[int]:
     for i in range(n):
         yield i
@@ -190,6 +246,8 @@ def tables(replicates: int) -> Iterator[str]:
     yield f"{cpu_name()}, numpy {np.__version__}.\n"
     yield "### Published data\n\n" + published_table()
     yield "### Basin\n\n" + basin_table(min(60, replicates))
+    wrong = max(2, replicates // 10)
+    yield f"### What must never be `ok` ({wrong} data sets a row)\n\n" + wrong_table(wrong)
     yield f"### Coverage on planted data ({replicates} collapses a row)\n\n" + coverage_table(
         replicates
     )

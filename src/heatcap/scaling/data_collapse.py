@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 
 CORRECTIONS = ("a", "b", "c", "omega")  # parameters that no one asks for
 SEARCHED = 240  # points of an observable that a search looks at
+KEPT = 0.5  # share of the points: an ansatz that needs to leave out more does not hold
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
@@ -280,14 +281,8 @@ def _result(
     chi2, dof = solution.chi2, solution.dof
     p_value = float(stats.chi2.sf(chi2 * share, dof * share))
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
-    if status == "ok" and _structureless(best):
-        status, message = (
-            "unidentified",
-            (
-                "values that do not depend on the control describe the data as well: there is "
-                "nothing to collapse"
-            ),
-        )
+    if status == "ok":
+        status, message = _hollow(fits, weights) or (status, message)
     if correlation is not None:
         message = "; ".join(filter(None, [message, _CORRELATED.format(1 / share)]))
     return Collapse(
@@ -317,10 +312,24 @@ _CORRELATED = (
 )
 
 
-def _structureless(best: Fit) -> bool:
+def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[str, str] | None:
+    """A good chi^2 that says nothing: of few of the points, or of points without structure."""
+    best = fits[int(np.argmax(weights))]
+    total = best.problem.n + best.cut
+    kept = float(weights @ [fit.problem.n for fit in fits]) / total
+    if kept < KEPT:
+        return "poor fit", (
+            f"only {kept:.0%} of the {total} points, those nearest to x_c or of the largest sizes, "
+            "follow the ansatz: try another one, or give it only the range where it should hold"
+        )
     chi2, parameters = without_structure(best.problem)
     gain = (chi2 - best.solution.chi2) * best.independent
-    return gain - 2 * (best.solution.parameters - parameters) < STRUCTURE
+    if gain - 2 * (best.solution.parameters - parameters) < STRUCTURE:
+        return "unidentified", (
+            "values that do not depend on the control describe the data as well: there is nothing "
+            "to collapse"
+        )
+    return None
 
 
 def _status(
