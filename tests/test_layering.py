@@ -29,6 +29,7 @@ ROOMS = [
     "heatcap.audit",
     "heatcap.systems",
     "heatcap.scaling",
+    "heatcap.divergence",
     "heatcap.figures",
     "heatcap.cli",
     "heatcap.__main__",

@@ -12,7 +12,9 @@ from heatcap.scaling.crossings import Crossings, crossings
 from heatcap.scaling.data_collapse import Collapse, collapse
 from heatcap.scaling.extrema import Extrema, extrema
 from heatcap.scaling.parameter import Parameter
+from heatcap.scaling.peaks import PeakScaling, peaks_against_size
 from heatcap.scaling.points import Points, points, read_table
+from heatcap.scaling.stiffness import Stiffness, stiffness
 
 __all__ = [
     "ANSATZE",
@@ -21,14 +23,18 @@ __all__ = [
     "Crossings",
     "Extrema",
     "Parameter",
+    "PeakScaling",
     "Points",
+    "Stiffness",
     "collapse",
     "crossings",
     "extrema",
     "first_order",
     "kosterlitz_thouless",
+    "peaks_against_size",
     "points",
     "read_table",
     "second_order",
+    "stiffness",
     "with_logarithms",
 ]

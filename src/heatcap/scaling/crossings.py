@@ -1,45 +1,82 @@
-"""Crossings of a dimensionless quantity: where curves of different sizes meet."""
+"""Crossings of a dimensionless quantity: where curves of different sizes meet.
+
+    x*(L) = x_c + a L^(-w),   w = 1/nu + omega
+
+K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
+Science 352 (2016) 213; both cited from memory, not checked.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from heatcap._json import plain
-from heatcap.scaling._curves import Curve, curves
-from heatcap.scaling.parameter import Parameter
+from heatcap.resampling import readable
+from heatcap.scaling._curves import Curve, curves, drawing, missed
+from heatcap.scaling._powers import (
+    EXPONENT,
+    Fit,
+    Form,
+    average,
+    fit_forms,
+    heaviest,
+    predicted,
+)
+from heatcap.scaling.parameter import Parameter, finite
 from heatcap.scaling.points import Points
 
 __all__ = ["Crossings", "crossings"]
 
 Floats = NDArray[np.float64]
 
-GRID = 2001
-EXPONENTS = np.linspace(0.25, 6, 47)  # of the drift of the crossings, 1/nu + omega
+GRID = 501
+DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
+APPROACH = (0.25, 4.0)  # of the exponent with which the heights approach theirs, omega
+SURE = 3.0  # standard deviations by which two curves differ on either side of a crossing
 MOST_WITHOUT = 0.05  # share of draws without a crossing that is put up with
+POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
+BAND = 101  # points of the extrapolation that is drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Crossings:
-    """Where the curves of successive sizes cross.
+    """Where the curves of pairs of sizes cross, and where the crossings go.
 
     Attributes
     ----------
     small, large : ndarray (pair)
         Sizes of each pair.
-    x, error, height : ndarray (pair)
-        Position with its error, and the value there; NaN for a pair that does not cross.
-    covariance : ndarray (pair, pair)
-        Of the positions: pairs that share a size are correlated.
+    x, error, height, height_error : ndarray (pair)
+        Position and value of the crossing; NaN for a pair that does not cross.
+    covariance, height_covariance : ndarray (pair, pair)
+        Pairs that share a size are correlated.
     x_c : Parameter
-        Extrapolated with x*(L) = x_c + a L^-w, w free: `systematic` is the spread over w.
-    status, message : str
-        "ok", "no crossing", "too few pairs" (x_c is then that of the largest pair).
+        Extrapolated, `statistical` with the freedom of w in it, `systematic` between smallest
+        sizes.  With fewer than 3 pairs it is the crossing of the largest pair, and `systematic` the
+        distance to the other one.
+    drift_exponent : Parameter or None
+        w; None where the crossings do not determine it.
+    height_infinity : Parameter or None
+        The value at the crossing, extrapolated alike; None with fewer than 3 pairs.
+    chi2, dof, p_value : of the extrapolation with the largest weight
+    status : str
+        "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit".
+    message : str
+        What it means, and what to do.
+    models : list of dict
+        Every extrapolation of x.
+    curves : list of dict
+        By size: grid `x`, `y`, and `band`, its standard deviation.
+    extrapolation : dict
+        `size` (the middle of a pair), `x` and `band` of the extrapolation; empty without one.
+    draws : ndarray (pair, draw)
+        Crossings of the draws, NaN where a draw has none.
     """
 
     small: Floats
@@ -47,32 +84,94 @@ class Crossings:
     x: Floats
     error: Floats
     height: Floats
+    height_error: Floats
     covariance: Floats
+    height_covariance: Floats
     x_c: Parameter
+    drift_exponent: Parameter | None = None
+    height_infinity: Parameter | None = None
+    chi2: float = float("nan")
+    dof: int = 0
+    p_value: float = float("nan")
+    drift: float | None = None
     status: str = "ok"
     message: str = ""
+    name: str = "A"
+    models: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    extrapolation: dict[str, Any] = field(default_factory=dict, repr=False)
     draws: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def middle(self) -> Floats:
+        """Geometric mean of the two sizes: the L of the extrapolation."""
+        return np.asarray(np.sqrt(self.small * self.large))
+
+    def summary(self) -> str:
+        """Pairs, extrapolated values with their errors, goodness of fit and status, in lines."""
+        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        for k in range(self.x.size):
+            pair = f"sizes {self.small[k]:g}, {self.large[k]:g}: "
+            if np.isfinite(self.x[k]):
+                at = readable(float(self.x[k]), float(self.error[k]))
+                height = readable(float(self.height[k]), float(self.height_error[k]))
+                lines.append(f"{pair}x* = {at}, {self.name} = {height}")
+            else:
+                lines.append(f"{pair}no crossing")
+        for name in ("x_c", "drift_exponent", "height_infinity"):
+            lines += _line(name, getattr(self, name), self.drift)
+        if self.models:
+            lines.append(f"chi2/dof = {self.chi2:.1f}/{self.dof} (p = {self.p_value:.2g})")
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = ("small", "large", "x", "error", "height", "covariance", "status", "message")
-        return dict(plain({name: getattr(self, name) for name in names} | {"x_c": self.x_c}))
+        pairs = ("small", "large", "x", "error", "height", "height_error")
+        names = (
+            "name", *pairs, "covariance", "height_covariance", "x_c", "drift_exponent",
+            "height_infinity", "drift", "status", "message", "models",
+        )  # fmt: skip
+        fit = {"chi2": finite(self.chi2), "dof": self.dof, "p_value": finite(self.p_value)}
+        values = {name: getattr(self, name) for name in names}
+        return {"schema_version": 1} | dict(plain(values)) | {"goodness_of_fit": fit}
+
+
+def _line(name: str, p: Parameter | None, drift: float | None) -> list[str]:
+    if name == "drift_exponent" and drift is not None:
+        return [f"{name} = {drift:g} (fixed)"]
+    if p is None or not np.isfinite(p.value):
+        return [f"{name}: not determined"]
+    if not np.isfinite(p.systematic):
+        return [f"{name} = {readable(p.value, p.statistical)}   statistical only, drift unknown"]
+    spread = f"   statistical {p.statistical:.2g}, between models {p.systematic:.2g}"
+    return [f"{name} = {readable(p.value, p.error)}{spread}"]
 
 
 def crossings(
-    points: Points, *, ratio: float | None = None, draws: int = 500, rng: int | np.random.Generator
+    points: Points,
+    *,
+    ratio: float | None = None,
+    drift: float | None = None,
+    draws: int = 500,
+    rng: int | np.random.Generator = 0,
 ) -> Crossings:
     """Crossings of all pairs of successive sizes, or of sizes at a fixed ratio.
 
-    Every size is fitted by a spline; positions of all pairs come from common draws of the curves,
-    so that pairs which share a size carry their covariance.  The crossing nearest to those of the
-    other pairs is taken where there are several.
+    Every size is fitted by a smooth curve; positions of all pairs come from common draws of them,
+    so that pairs which share a size carry their covariance.  Where two curves meet more than once
+    and differ for certain in between, the crossing nearest to those of the other pairs is taken.
 
     Parameters
     ----------
     points : Points
     ratio : float, optional
         large / small of the pairs, such as 2; successive sizes by default.
+    drift : float, optional
+        w = 1/nu + omega where it is known; fitted by default, between 0.5 and 6.
     draws : int
     rng : int or Generator
 
@@ -83,26 +182,46 @@ def crossings(
     Raises
     ------
     ValueError
-        If a size has fewer than 5 points.
+        If a size has fewer than 5 points, or `ratio`, `drift` or `draws` is out of range.
     """
+    _check(ratio, drift, draws)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     pairs = _pairs(lines, ratio)
-    guess = _guess(pairs)
-    found = [_cross(a, b, guess) for a, b in pairs]
-    sizes = [(a.size, b.size) for a, b in pairs]
-    small, large = (np.array([s[k] for s in sizes]) for k in (0, 1))
+    meetings = [_meetings(a, b) for a, b in pairs]
+    guess = _guess(meetings)
+    found = [_cross(a, m, guess) for (a, _), m in zip(pairs, meetings, strict=True)]
+    small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
     x, height = (np.array([f[k] for f in found]) for k in (0, 1))
-    drawn = np.array([f[2] for f in found]).reshape(len(pairs), draws)
-    known = np.isfinite(drawn).mean(axis=1) >= 1 - MOST_WITHOUT
-    x, height = np.where(known, x, np.nan), np.where(known, height, np.nan)
-    filled = np.where(np.isfinite(drawn), drawn, x[:, None])
-    covariance = np.atleast_2d(np.cov(filled)) if len(pairs) else np.empty((0, 0))
-    error = np.sqrt(np.diag(covariance)) if len(pairs) else np.empty(0)
-    x_c, status, message = _extrapolated(small, large, x, covariance)
+    drawn, drawn_height = (
+        np.array([f[k] for f in found]).reshape(len(pairs), draws) for k in (2, 3)
+    )
+    covariance = _covariance(drawn, x, [_common(a, b) for a, b in pairs])
+    heights = _covariance(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
+    fits = _fits(small, large, x, covariance, DRIFT if drift is None else (drift, drift))
+    of_height = _fits(small, large, height, heights, APPROACH)
+    names = [f"{a.size:g}, {b.size:g}" for a, b in pairs]
+    many = [name for name, m in zip(names, meetings, strict=True) if len(m.brackets) > 1]
+    x_c, status, message = _verdict(x, covariance, fits, names, many, ratio)
+    best = heaviest(fits) if fits else None
+    w = average(fits, EXPONENT) if best and best.determined and best.form.free else None
     return Crossings(
-        small, large, x, np.where(known, error, np.nan), height, covariance, x_c, status, message,
-        drawn,
+        small, large, x, _errors(covariance), height, _errors(heights), covariance, heights, x_c,
+        w, average(of_height, 0) if of_height else None,
+        best.chi2 if best else float("nan"), best.dof if best else 0,
+        best.p_value if best else float("nan"), drift, status,
+        "; ".join(filter(None, [message, points.message, missed(lines)])), points.name,
+        [fit.to_dict() for fit in fits], [drawing(line) for line in lines],
+        _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn,
     )  # fmt: skip
+
+
+def _check(ratio: float | None, drift: float | None, draws: int) -> None:
+    if ratio is not None and not ratio > 1:
+        raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
+    if drift is not None and not drift > 0:
+        raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
+    if draws < 50:
+        raise ValueError(f"draws must be at least 50 for an error, got {draws}")
 
 
 def _pairs(lines: list[Curve], ratio: float | None) -> list[tuple[Curve, Curve]]:
@@ -111,16 +230,60 @@ def _pairs(lines: list[Curve], ratio: float | None) -> list[tuple[Curve, Curve]]
     return [(a, b) for a in lines for b in lines if abs(b.size / a.size / ratio - 1) < 0.02]
 
 
-def _guess(pairs: list[tuple[Curve, Curve]]) -> float:
-    """The middle of all sign changes of all pairs."""
-    every = [x for a, b in pairs for x in _roots(*_difference(a, b))]
-    return float(np.median(every)) if every else float("nan")
+# ---- crossings of two curves ---------------------------------------------------------------
 
 
-def _difference(a: Curve, b: Curve) -> tuple[Floats, Floats]:
-    low, high = max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
+@dataclass(frozen=True, eq=False)
+class _Meetings:
+    """The difference of two curves on a grid, and where it changes its sign for certain."""
+
+    x: Floats
+    mean: Floats
+    drawn: Floats
+    brackets: list[tuple[int, int]]
+
+
+def _common(a: Curve, b: Curve) -> tuple[float, float]:
+    """Where both have data."""
+    return max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
+
+
+def _meetings(a: Curve, b: Curve) -> _Meetings:
+    low, high = _common(a, b)
     x = np.linspace(low, high, GRID) if high > low else np.empty(0)
-    return x, a(x) - b(x)
+    if not x.size:
+        return _Meetings(x, x, np.empty((a.draws.shape[0], 0)), [])
+    mean, drawn = a(x) - b(x), a.drawn(x) - b.drawn(x)
+    return _Meetings(x, mean, drawn, _brackets(mean, drawn.std(axis=0)))
+
+
+def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
+    """Grid points between which the sign changes, each where its side is surest.
+
+    Far from a crossing the curves of a dimensionless quantity meet at its limits, where noise
+    makes them cross any number of times: a change between two sides that are no more than noise
+    does not count.
+    """
+    z = mean / np.maximum(deviation, 1e-300)
+    sure = np.flatnonzero(np.abs(z) > SURE)
+    if not sure.size:
+        return []
+    ends = np.flatnonzero(np.diff(np.sign(z[sure])) != 0) + 1
+    lobes = np.split(sure, ends)
+    tops = [int(lobe[np.abs(z[lobe]).argmax()]) for lobe in lobes]
+    return list(itertools.pairwise(tops))
+
+
+def _guess(meetings: Sequence[_Meetings]) -> float:
+    """The middle of all crossings that are certain; of all sign changes if none is."""
+    sure = [
+        x
+        for m in meetings
+        for low, high in m.brackets
+        for x in _roots(m.x[low : high + 1], m.mean[low : high + 1])
+    ]
+    every = sure or [x for m in meetings for x in _roots(m.x, m.mean)]
+    return float(np.median(every)) if every else float("nan")
 
 
 def _roots(x: Floats, y: Floats) -> Floats:
@@ -128,50 +291,137 @@ def _roots(x: Floats, y: Floats) -> Floats:
     return np.asarray(x[at] - y[at] * (x[at + 1] - x[at]) / (y[at + 1] - y[at]))
 
 
-def _cross(a: Curve, b: Curve, guess: float) -> tuple[float, float, Floats]:
-    """Position, height and drawn positions of the crossing nearest to a guess."""
-    x, y = _difference(a, b)
-    nothing = np.full(a.draws.shape[0], np.nan)
-    roots = _roots(x, y)
-    if not roots.size or not np.isfinite(guess):
-        return float("nan"), float("nan"), nothing
-    at = float(roots[np.abs(roots - guess).argmin()])
-    drawn = nothing.copy()
-    for k, row in enumerate(a.drawn(x) - b.drawn(x)):
-        near = _roots(x, row)
-        if near.size:
-            drawn[k] = near[np.abs(near - at).argmin()]
-    return at, float(a(np.array([at]))[0]), drawn
+def _cross(a: Curve, meetings: _Meetings, guess: float) -> tuple[float, float, Floats, Floats]:
+    """Position, height and their draws, of the crossing nearest to a guess."""
+    nan, nothing = float("nan"), np.full(a.draws.shape[0], np.nan)
+    place = _place(meetings, guess)
+    if place is None:
+        return nan, nan, nothing, nothing
+    low, high, at = place
+    x, rows = meetings.x[low : high + 1], meetings.drawn[:, low : high + 1]
+    drawn = _nearest(x, rows, at)
+    if np.isfinite(drawn).mean() < 1 - MOST_WITHOUT:
+        return nan, nan, drawn, nothing
+    values = a.drawn(x)
+    heights = np.array([np.interp(p, x, y) for p, y in zip(drawn, values, strict=True)])
+    return at, float(a(np.array([at]))[0]), drawn, heights
 
 
-def _extrapolated(
-    small: Floats, large: Floats, x: Floats, covariance: Floats
-) -> tuple[Parameter, str, str]:
-    known = np.flatnonzero(np.isfinite(x))
-    nan = float("nan")
-    if not known.size:
-        return Parameter(nan, nan, nan), "no crossing", "no pair of sizes crosses within its data"
+def _place(m: _Meetings, guess: float) -> tuple[int, int, float] | None:
+    """Grid points to look between, and the crossing."""
+    if not np.isfinite(guess) or not m.x.size:
+        return None
+    found = []
+    for low, high in m.brackets or [(0, m.x.size - 1)]:
+        roots = _roots(m.x[low : high + 1], m.mean[low : high + 1])
+        # Between sure sides there may be several by chance: their middle is nobody's choice.
+        if roots.size:
+            at = np.median(roots) if m.brackets else roots[np.abs(roots - guess).argmin()]
+            found.append((low, high, float(roots[np.abs(roots - at).argmin()])))
+    return min(found, key=lambda f: abs(f[2] - guess), default=None)
+
+
+def _nearest(x: Floats, rows: Floats, at: float) -> Floats:
+    """Of every row the sign change nearest to `at`, NaN where there is none."""
+    left, right = rows[:, :-1], rows[:, 1:]
+    change = np.signbit(left) != np.signbit(right)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        where = x[:-1] - left * np.diff(x) / (right - left)
+    apart = np.where(change, np.abs(where - at), np.inf)
+    k = apart.argmin(axis=1)
+    own = np.arange(rows.shape[0])
+    return np.where(np.isfinite(apart[own, k]), where[own, k], np.nan)
+
+
+def _covariance(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, float]]) -> Floats:
+    """Of the pairs that cross, NaN for the others.
+
+    A draw without a crossing has lost it beyond an end of the data: it counts as the nearer end, or
+    as far off as the farthest draw, whichever is farther.  To leave it out would make errors small.
+    """
+    filled = drawn.copy()
+    for row, at, (low, high) in zip(filled, value, ranges, strict=True):
+        lost = np.isnan(row)
+        if not np.isfinite(at) or not lost.any():
+            continue
+        side = -1.0 if at - low < high - at else 1.0
+        end = min(at - low, high - at)
+        far = float(np.nanmax(np.abs(row - at)))
+        row[lost] = at + side * max(end if np.isfinite(end) else 0.0, far)
+    out = np.full((value.size, value.size), np.nan)
+    known = np.flatnonzero(np.isfinite(value))
+    if known.size:
+        out[np.ix_(known, known)] = np.atleast_2d(np.cov(filled[known]))
+    return out
+
+
+def _errors(covariance: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.diag(covariance)))
+
+
+# ---- to infinite size ----------------------------------------------------------------------
+
+
+def _drifting(u: Floats, w: float) -> Floats:
+    """1 and u^-w: the constant, and what is left of it at the largest pair."""
+    return np.column_stack([np.ones_like(u), u**-w])
+
+
+def _fits(
+    small: Floats, large: Floats, y: Floats, covariance: Floats, bounds: tuple[float, float]
+) -> list[Fit]:
+    known = np.flatnonzero(np.isfinite(y))
+    order = known[np.argsort(np.sqrt(small * large)[known], kind="stable")]
     if known.size < 3:
+        return []
+    form = Form("power", _drifting, bounds, slow=True)
+    middle = np.sqrt(small * large)[order]
+    return fit_forms(middle, y[order], covariance[np.ix_(order, order)], [form])
+
+
+def _verdict(
+    x: Floats,
+    covariance: Floats,
+    fits: Sequence[Fit],
+    names: Sequence[str],
+    many: Sequence[str],
+    ratio: float | None,
+) -> tuple[Parameter, str, str]:
+    """x_c, the status, and what to do about it."""
+    nan = float("nan")
+    known = np.flatnonzero(np.isfinite(x))
+    without = [name for name, at in zip(names, x, strict=True) if not np.isfinite(at)]
+    lost = f"sizes {' and '.join(without)} do not cross within their data" if without else ""
+    if not names:
+        what = "one size" if ratio is None else f"no two sizes at a ratio of {ratio:g}"
+        return Parameter(nan, nan, nan), "no crossing", f"there is {what}: add sizes"
+    if not known.size:
+        said = "no pair of sizes crosses within its data: widen the range of the control, or the"
+        said += " quantity is not dimensionless, or there is no transition in the range"
+        return Parameter(nan, nan, nan), "no crossing", said
+    if not fits:
         last = known[-1]
-        drift = float(np.ptp(x[known])) if known.size > 1 else nan
-        value = Parameter(float(x[last]), float(np.sqrt(covariance[last, last])), drift)
-        return value, "too few pairs", f"{known.size} pairs cross, 3 are needed to extrapolate"
-    middle = np.sqrt(small * large)[known]
-    weight = np.linalg.inv(covariance[np.ix_(known, known)])
-    rows = []
-    for w in EXPONENTS:
-        design = np.column_stack([np.ones(known.size), (middle / middle.max()) ** -w])
-        normal = np.linalg.inv(design.T @ weight @ design)
-        fit = normal @ design.T @ weight @ x[known]
-        off = x[known] - design @ fit
-        rows.append((fit[0], normal[0, 0], off @ weight @ off))
-    values, variances, chi2 = np.array(rows).T
-    share = np.exp(-0.5 * (chi2 - chi2.min()))
-    share /= share.sum()
-    mean = float(share @ values)
-    spread = float(np.sqrt(share @ (values - mean) ** 2))
-    result = Parameter(mean, float(np.sqrt(share @ variances)), spread)
-    p = float(stats.chi2.sf(chi2.min(), max(known.size - 2, 1)))
-    if p < 1e-3:
-        return result, "poor fit", f"no drift L^-w describes the crossings (p = {p:.1g})"
-    return result, "ok", ""
+        spread = float(np.ptp(x[known])) if known.size > 1 else nan
+        value = Parameter(float(x[last]), float(np.sqrt(covariance[last, last])), spread)
+        said = f"{known.size} pair{'s' * (known.size > 1)} of sizes cross, 3 are needed to"
+        said += " extrapolate: add sizes; x_c is the crossing of the largest pair"
+        return value, "too few pairs", "; ".join(filter(None, [said, lost]))
+    x_c, best = average(fits, 0), heaviest(fits)
+    if many:
+        said = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
+        said += " others is taken; narrow the range of the control to the one that is meant"
+        return x_c, "multiple crossings", "; ".join(filter(None, [said, lost]))
+    if best.p_value < POOR:
+        said = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
+        said += " smallest sizes, or errors are too small"
+        return x_c, "poor fit", "; ".join(filter(None, [said, lost]))
+    return x_c, "ok", lost
+
+
+def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
+    """The extrapolation with the largest weight, and the error of x_c beside it."""
+    if not fits:
+        return {}
+    best = heaviest(fits)
+    size = np.geomspace(best.smallest, 20 * middle.max(), BAND)
+    return {"size": size, "x": predicted(best, size, float(middle.max()))}

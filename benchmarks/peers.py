@@ -1,0 +1,294 @@
+"""Collapse beside other public tools, on the same published data, in one run.
+
+    python -m pip install --no-deps fssa==0.7.6
+    python benchmarks/peers.py [--starts 60]
+
+pyfssa (PyPI: fssa; https://github.com/andsor/pyfssa) is the one that Python users know; its last
+release is older than NumPy 2, so that names which NumPy and SciPy have removed since are lent to it
+here, in memory: nothing in it is changed.  It needs one grid of controls for all sizes and a start;
+its starts are drawn at random, as a user's would be who does not know the answer.  The data are
+those of collapse_marks.py (docs/verification.md says where they come from).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import sys
+import time
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap.resampling import readable
+from heatcap.scaling import Collapse, Points, collapse
+
+from collapse_marks import PUBLISHED, ising, percolation
+from machine import cpu_name
+
+Floats = NDArray[np.float64]
+
+K_C = 0.4406868  # ln(1 + sqrt 2) / 2
+ISING = {"x_c": K_C, "1/nu": 1.0}
+BONDS = {"x_c": 0.5, "1/nu": 0.75, "exponent": -5 / 48}
+#: BSA, measured once on the Ising Binder data: seconds with errors, K_c and 1/nu.
+BSA = (433.0, (0.4406821, 0.0000068), (0.9965, 0.0021))
+
+
+def installed() -> bool:
+    return importlib.util.find_spec("fssa") is not None
+
+
+def load_fssa() -> types.ModuleType:
+    """The package, with the names that it expects of an older NumPy and SciPy.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not installed.
+    """
+    from scipy.optimize import OptimizeResult
+
+    old_scipy = types.ModuleType("scipy.optimize.optimize")
+    old_scipy.__dict__.update(
+        OptimizeResult=OptimizeResult,
+        wrap_function=_counted,
+        _status_message={
+            "success": "Optimization terminated successfully.",
+            "maxfev": "Maximum number of function evaluations has been exceeded.",
+            "maxiter": "Maximum number of iterations has been exceeded.",
+        },
+    )
+    old_setuptools = types.ModuleType("pkg_resources")
+    old_setuptools.__dict__["get_distribution"] = lambda _: types.SimpleNamespace(version="0.7.6")
+    lent = {"scipy.optimize.optimize": old_scipy, "pkg_resources": old_setuptools}
+    with _modules(lent), _asfarray():
+        import fssa  # type: ignore[import-not-found]
+        import fssa.fssa  # type: ignore[import-not-found]
+    fssa.fssa.np = _OldNumpy("numpy")
+    return fssa  # type: ignore[no-any-return]
+
+
+class _OldNumpy(types.ModuleType):
+    """NumPy with the alias that it had."""
+
+    int = int
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def _counted(function: Any, args: tuple[Any, ...]) -> tuple[list[int], Any]:
+    """What SciPy once had: a function that counts its calls."""
+    calls = [0]
+
+    def counting(*x: Any) -> Any:
+        calls[0] += 1
+        return function(*x, *args)
+
+    return calls, counting
+
+
+@contextlib.contextmanager
+def _modules(lent: Mapping[str, types.ModuleType]) -> Iterator[None]:
+    before = {name: sys.modules.get(name) for name in lent}
+    sys.modules.update(lent)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
+@contextlib.contextmanager
+def _asfarray() -> Iterator[None]:
+    vars(np)["asfarray"] = lambda a: np.asarray(a, dtype=np.float64)
+    try:
+        yield
+    finally:
+        del vars(np)["asfarray"]
+
+
+class Found(NamedTuple):
+    """What a tool says."""
+
+    seconds: float
+    parameters: Mapping[str, tuple[float, float]]  # with errors
+    said: str  # of itself: success, or a status
+    quality: str
+
+
+def common(data: Points) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sizes, the controls that all of them share, values and errors (size, control)."""
+    sizes = np.unique(data.size)
+    rounded = data.control.round(12)
+    shared = [x for x in np.unique(rounded) if np.count_nonzero(rounded == x) == sizes.size]
+    kept = np.isin(rounded, shared)
+    order = np.lexsort((rounded[kept], data.size[kept]))
+    shape = sizes.size, len(shared)
+    value, error = (a[kept][order].reshape(shape) for a in (data.value, data.error))
+    return sizes, np.array(shared), value, error
+
+
+def by_fssa(fssa: types.ModuleType, data: Points, start: tuple[float, float, float]) -> Found:
+    """pyfssa from a start (x_c, nu, zeta), on the controls that all sizes share."""
+    table = common(data)
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            done = fssa.autoscale(*table, *start)
+        except (ValueError, ZeroDivisionError, np.linalg.LinAlgError) as error:
+            return Found(time.perf_counter() - began, {}, f"raised {type(error).__name__}", "")
+    nu, error = float(done.nu), float(done.dnu)
+    ratio = float(done.zeta) / nu
+    inverse = np.array([-ratio / nu, 1 / nu])  # d(zeta / nu) by nu and by zeta
+    spread = float(np.sqrt(max(inverse @ done.varco[1:, 1:] @ inverse, 0.0)))
+    parameters = {
+        "x_c": (float(done.rho), float(done.drho)),
+        "1/nu": (1 / nu, error / nu**2),
+        "exponent": (ratio, spread),
+    }
+    said = f"success = {bool(done.success)}"
+    return Found(time.perf_counter() - began, parameters, said, f"S = {float(done.fun):.3g}")
+
+
+def by_heatcap(data: Points, **options: Any) -> Found:
+    began = time.perf_counter()
+    found = collapse(data, **options)
+    seconds = time.perf_counter() - began
+    names = {"x_c": "x_c", "1/nu": "inverse_nu", "exponent": "exponent"}
+    parameters = {
+        name: (found.parameters[own].value, found.parameters[own].error)
+        for name, own in names.items()
+        if own in found.parameters
+    }
+    return Found(seconds, parameters, f"status: {found.status}", _quality(found))
+
+
+def _quality(found: Collapse) -> str:
+    return f"chi²/dof = {found.chi2:.0f}/{found.dof} (p = {found.p_value:.2g})"
+
+
+HEAD = (
+    "| data | tool | parameter | found | exact | off by (errors) | goodness | says | s |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def rows(data: str, tool: str, found: Found, truth: Mapping[str, float]) -> Iterator[str]:
+    for name, exact in truth.items():
+        value, error = found.parameters.get(name, (np.nan, np.nan))
+        off = f"{(value - exact) / error:+.1f}" if error > 0 else "no error"
+        yield (
+            f"| {data} | {tool} | {name} | {readable(value, error)} | {exact:.7g} | {off} "
+            f"| {found.quality} | {found.said} | {found.seconds:.2f} |"
+        )
+
+
+def side_by_side(fssa: types.ModuleType) -> str:
+    """Both data sets; pyfssa from the exact start, which is the best that it can be given."""
+    binder, strength = ising("B"), percolation("strength")
+    shared = np.isin(binder.control.round(12), common(binder)[1])
+    ours = by_heatcap(binder, fixed={"exponent": 0.0})
+    few = by_heatcap(binder.take(shared), fixed={"exponent": 0.0})
+    lines = [HEAD]
+    name = f"Ising Binder, {len(binder)} points"
+    part = f"Ising Binder, {int(shared.sum())} points on one grid"
+    lines += rows(name, "heatcap, no start", ours, ISING)
+    lines += rows(part, "heatcap, no start", few, ISING)
+    lines += rows(part, "pyfssa, exact start", by_fssa(fssa, binder, (K_C, 1.0, 0.0)), ISING)
+    far = by_fssa(fssa, binder, (0.42, 0.9, 0.0))
+    lines += rows(part, "pyfssa, start K = 0.42, nu = 0.9", far, ISING)
+    seconds, x_c, inverse_nu = BSA
+    bsa = Found(
+        seconds, {"x_c": x_c, "1/nu": inverse_nu}, "measured November 2026 on 2 cores, not re-run",
+        "",
+    )  # fmt: skip
+    lines += rows(name, "BSA", bsa, ISING)
+    bonds = f"bond percolation, strength, {len(strength)} points"
+    lines += rows(bonds, "heatcap, no start", by_heatcap(strength), BONDS)
+    grid = common(strength)
+    part = f"bond percolation, strength, {grid[2].size} points on one grid"
+    exact = (0.5, 4 / 3, -5 / 36)
+    lines += rows(part, "pyfssa, exact start", by_fssa(fssa, strength, exact), BONDS)
+    far = by_fssa(fssa, strength, (0.48, 1.0, 0.0))
+    lines += rows(part, "pyfssa, start p = 0.48, nu = 1", far, BONDS)
+    ratio = seconds / ours.seconds
+    return "\n".join(lines) + (
+        f"\n\nBSA with errors over heatcap with errors, in time: {ratio:.0f}.  pyfssa's fit of "
+        "the Binder ratio has zeta free; it cannot hold it.\n"
+    )
+
+
+def basin_table(fssa: types.ModuleType, starts: int) -> str:
+    """Random starts K in [0.42, 0.46], nu in [0.5, 2]: how many are right, and who says so."""
+    rng = np.random.default_rng(0)
+    data = ising("B")
+    counts = {"pyfssa": np.zeros(4, int), "heatcap": np.zeros(4, int)}
+    clock = dict.fromkeys(counts, 0.0)
+    for k in range(starts):
+        x_c, nu = rng.uniform(0.42, 0.46), rng.uniform(0.5, 2.0)
+        start = {"x_c": x_c, "inverse_nu": 1 / nu}
+        both = {
+            "pyfssa": by_fssa(fssa, data, (x_c, nu, 0.0)),
+            "heatcap": by_heatcap(data, fixed={"exponent": 0.0}, start=start, rng=k),
+        }
+        for tool, found in both.items():
+            good = right(found)
+            content = found.said in ("success = True", "status: ok")
+            counts[tool] += [good, not good, content and not good, good and not content]
+            clock[tool] += found.seconds
+        if (k + 1) % 10 == 0:
+            print(f"starts: {k + 1} of {starts}", file=sys.stderr, flush=True)
+    lines = [
+        "| tool | right | wrong | wrong, and flagged success | right, and flagged a failure "
+        "| s a start |",
+        "|---|---|---|---|---|---|",
+    ]
+    for tool, (good, bad, proud, modest) in counts.items():
+        mean = clock[tool] / starts
+        lines.append(f"| {tool} | {good} of {starts} | {bad} | {proud} | {modest} | {mean:.2f} |")
+    return "\n".join(lines) + (
+        "\n\nRight: K_c within 0.0005 and 1/nu within 0.1 of the exact values, whatever the errors "
+        "say.\n"
+    )
+
+
+def right(found: Found) -> bool:
+    """Near the exact values of the Ising model."""
+    x_c, inverse_nu = (found.parameters.get(n, (np.nan, 0.0))[0] for n in ("x_c", "1/nu"))
+    return bool(abs(x_c - K_C) < 5e-4 and abs(inverse_nu - 1) < 0.1)
+
+
+def tables(starts: int) -> Iterator[str]:
+    """All tables in Markdown."""
+    yield f"{cpu_name()}, numpy {np.__version__}.\n"
+    if not PUBLISHED.is_dir():
+        yield f"Skipped: no folder {PUBLISHED.name} (set HEATCAP_PUBLISHED).\n"
+        return
+    if not installed():
+        yield "Skipped: pyfssa is not installed (pip install --no-deps fssa==0.7.6).\n"
+        return
+    fssa = load_fssa()
+    yield "### Side by side\n\n" + side_by_side(fssa)
+    yield "### Random starts, Ising Binder ratio\n\n" + basin_table(fssa, starts)
+
+
+def main(arguments: Any = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--starts", type=int, default=60)
+    for text in tables(parser.parse_args(arguments).starts):
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

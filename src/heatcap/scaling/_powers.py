@@ -1,0 +1,194 @@
+"""A handful of numbers against the size: fits of powers of L, averaged over their forms.
+
+    y(L) = sum_k c_k g_k(L; w)
+
+The coefficients c_k enter linearly and are solved for; the one exponent w is scanned, finer where
+chi^2 is small, and its profile exp(-chi^2 / 2) taken as its distribution.  Forms and smallest sizes
+are averaged with weights exp(-(chi^2 + 2 k + 2 n_cut) / 2) as in :mod:`heatcap.scaling.collapse`.
+Errors of y are taken as known, which is why k is not charged more where sizes are few (as it would
+be in Akaike's criterion for an unknown variance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from heatcap.scaling.parameter import Parameter
+
+__all__ = ["EXPONENT", "Fit", "Form", "average", "fit_forms", "heaviest", "predicted", "shares"]
+
+Floats = NDArray[np.float64]
+Columns = Callable[[Floats, float], Floats]
+
+EXPONENT = -1  # in the place of a coefficient: the exponent itself
+STEPS = 61
+ZOOMS = 12
+NEAR = 20.0  # of chi^2 above the least: what is looked at more closely
+LARGEST = 0.3  # correction over the leading term at the smallest size: else it is the leading one
+DETERMINED = 4.0  # of chi^2 at the bounds above the least: two standard deviations
+
+
+@dataclass(frozen=True)
+class Form:
+    """Columns g_k(u; w), u = L / L_max, and the bounds of w; equal bounds fix it.
+
+    Exponents within the bounds are alike beforehand; if `slow`, their logarithms are: a constant
+    that is approached slowly is the danger of an extrapolation, and deserves its share.
+    """
+
+    name: str
+    columns: Columns
+    bounds: tuple[float, float]
+    slow: bool = False
+    correction: tuple[int, int] | None = None  # columns of the leading term and of its correction
+
+    @property
+    def free(self) -> bool:
+        """Whether there is an exponent to be fitted."""
+        return self.bounds[0] < self.bounds[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One form from one smallest size on; `mean`, `variance` of the coefficients and of w."""
+
+    form: Form
+    smallest: float
+    chi2: float
+    dof: int
+    score: float
+    mean: Floats
+    variance: Floats
+    determined: bool
+    best: Floats
+
+    @property
+    def p_value(self) -> float:
+        """Of chi^2; 1 where nothing is left over to be judged."""
+        return float(stats.chi2.sf(self.chi2, self.dof)) if self.dof > 0 else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "form": self.form.name,
+            "smallest_size": self.smallest,
+            "chi2": self.chi2,
+            "p_value": self.p_value,
+            "dof": self.dof,
+            "coefficients": self.best[:-1].tolist(),
+            "exponent": float(self.best[-1]),
+        }
+
+
+def fit_forms(
+    size: Floats, y: Floats, covariance: Floats, forms: Sequence[Form], *, spare: int = 0
+) -> list[Fit]:
+    """Every form from every smallest size on that leaves `spare` degrees of freedom.
+
+    Parameters
+    ----------
+    size, y : ndarray (size), sizes ascending
+    covariance : ndarray (size, size)
+    forms : sequence of Form
+    spare : int
+
+    Returns
+    -------
+    list of Fit
+        Empty if there are too few sizes for any form.
+    """
+    fits = []
+    for form in forms:
+        middle = sum(form.bounds) / 2
+        terms = form.columns(np.array([0.5, 1.0]), middle).shape[1] + form.free
+        for first in range(max(size.size - terms - spare + 1, 0)):
+            fit = _fit(form, size[first:], y[first:], covariance[first:, first:], first)
+            fits += [] if fit is None else [fit]
+            if size.size - first <= terms + 1:
+                break  # a fit without anything left over is there only where there is no other
+    return fits
+
+
+def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> Fit | None:
+    whitened = np.linalg.inv(np.linalg.cholesky(covariance))
+    u, target = size / size[-1], whitened @ y
+    low, high = form.bounds
+    ends = np.inf
+    for zoom in range(ZOOMS if form.free else 1):
+        w = np.linspace(low, high, STEPS if form.free else 1)
+        designs = whitened @ np.array([form.columns(u, each) for each in w])
+        inverse = np.linalg.pinv(designs, rcond=1e-12)
+        coefficients = inverse @ target
+        chi2 = np.sum((np.einsum("gst,gt->gs", designs, coefficients) - target) ** 2, axis=1)
+        chi2[~_sensible(form, u, w, coefficients)] = np.inf
+        if not np.isfinite(chi2).any():
+            return None
+        if zoom == 0:
+            ends = min(chi2[0], chi2[-1])
+        near = np.flatnonzero(chi2 < chi2.min() + NEAR)
+        start, stop = max(near[0] - 1, 0), min(near[-1] + 1, w.size - 1)
+        if stop - start > 0.6 * STEPS:
+            break
+        low, high = w[start], w[stop]
+    share = np.exp(-0.5 * (chi2 - chi2.min())) * (1 / w if form.slow else 1.0)
+    share /= share.sum()
+    every = np.column_stack([coefficients, w])
+    within = np.column_stack([np.sum(inverse**2, axis=2), np.zeros(w.size)])
+    # Not the median and quantiles: slow powers make a tail, and without its weight the constant of
+    # a sequence that drifts slowly is covered 0.4 of the time where 0.68 is said.
+    mean = share @ every
+    variance = share @ (within + (every - mean) ** 2)
+    k = coefficients.shape[1] + form.free
+    least = float(chi2.min())
+    score = least + 2 * k + 2 * cut
+    known = not form.free or bool(ends - least > DETERMINED)
+    best = every[chi2.argmin()]
+    return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best)
+
+
+def _sensible(form: Form, u: Floats, w: Floats, coefficients: Floats) -> NDArray[np.bool_]:
+    """Where the correction stays small beside the term that it corrects, at the smallest size."""
+    if form.correction is None:
+        return np.ones(w.size, dtype=bool)
+    terms = np.array([form.columns(u[:1], each)[0] for each in w]) * coefficients
+    leading, other = (np.abs(terms[:, k]) for k in form.correction)
+    return np.asarray(other <= LARGEST * leading)
+
+
+def shares(fits: Sequence[Fit]) -> Floats:
+    """Weights of the fits, which add up to 1."""
+    score = np.array([fit.score for fit in fits])
+    weight = np.exp(-0.5 * (score - score.min()))
+    return np.asarray(weight / weight.sum())
+
+
+def average(fits: Sequence[Fit], place: int) -> Parameter:
+    """A coefficient, or the exponent, averaged: the spread between fits is `systematic`.
+
+    Where the fit of the largest weight determines its exponent, only such fits count: one of few
+    sizes that says nothing about it would add the width of the bounds to the error.
+    """
+    if heaviest(fits).determined:
+        fits = [fit for fit in fits if fit.determined]
+    weight = shares(fits)
+    value = np.array([fit.mean[place] for fit in fits])
+    variance = np.array([fit.variance[place] for fit in fits])
+    mean = float(weight @ value)
+    spread = float(np.sqrt(weight @ (value - mean) ** 2))
+    return Parameter(mean, float(np.sqrt(weight @ variance)), spread)
+
+
+def heaviest(fits: Sequence[Fit]) -> Fit:
+    """The fit of the largest weight."""
+    return min(fits, key=lambda fit: fit.score)
+
+
+def predicted(fit: Fit, size: Floats, largest: float) -> Floats:
+    """y(L) of the best exponent; `largest` is the L_max of the fit."""
+    return np.asarray(fit.form.columns(size / largest, float(fit.best[-1])) @ fit.best[:-1])

@@ -1,0 +1,356 @@
+"""Peaks against size: where they go, and how they grow.
+
+    x_peak(L) = x_c + a L^(-1/nu) (1 + b L^(-omega))
+    h(L) = A L^kappa (1 + b L^(-omega)),   c + A (L^kappa - 1) / kappa,   or   A ln L + B + b / L
+
+M. N. Barber, in: Phase Transitions and Critical Phenomena 8 (1983) 145, and A. E. Ferdinand and
+M. E. Fisher, Phys. Rev. 185 (1969) 832 for the logarithm; cited from memory, not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from heatcap._json import plain
+from heatcap.resampling import readable
+from heatcap.scaling._powers import (
+    EXPONENT,
+    Fit,
+    Form,
+    average,
+    fit_forms,
+    heaviest,
+    predicted,
+    shares,
+)
+from heatcap.scaling.parameter import Parameter
+
+__all__ = ["PeakScaling", "peaks_against_size"]
+
+Floats = NDArray[np.float64]
+
+SHIFT = (0.25, 4.0)  # bounds of 1/nu
+GROWTH = (-3.0, 5.0)  # bounds of kappa
+OMEGAS = (1.0, 2.0)
+POOR = 1e-3  # p-value of chi^2 below which a fit is poor
+SHOWN = 101  # points of a fit that is drawn
+
+
+@dataclass(frozen=True, eq=False)
+class PeakScaling:
+    """Positions and heights of peaks against the size.
+
+    Attributes
+    ----------
+    size, x, x_error, height, height_error : ndarray (size)
+    x_c : Parameter or None
+        Where the positions go; None without a fit.
+    inverse_nu : Parameter or None
+        Of the shift; None without a fit, or where the positions do not determine it.
+    exponent : Parameter or None
+        kappa, given that the heights are a power of L.  With a background, kappa < 0 saturates.
+    log_slope : Parameter or None
+        A, given that the heights are a logarithm.
+    log_weight : float
+        Weight of the logarithm against the power law: the best score of each, exp(-score / 2),
+        score = chi^2 + 2 k + 2 n_cut.  Not a verdict on whether the heights diverge.
+    position_status, height_status : str
+        "ok", "too few sizes", "undetermined", "poor fit", "not given".
+    message : str
+        What they mean, and what to do.
+    position_models, height_models : list of dict
+        Every fit: form, smallest_size, weight, chi2, dof, p_value, coefficients of
+        (L / L_max)^..., exponent.
+    position_curve, height_curves : dict, dict of dict
+        The fits with the largest weight, `size` and `value`; heights by "power" and "logarithm".
+    """
+
+    size: Floats
+    x: Floats | None
+    x_error: Floats | None
+    height: Floats | None
+    height_error: Floats | None
+    x_c: Parameter | None = None
+    inverse_nu: Parameter | None = None
+    exponent: Parameter | None = None
+    log_slope: Parameter | None = None
+    log_weight: float = float("nan")
+    fixed: dict[str, float] = field(default_factory=dict)
+    position_status: str = "not given"
+    height_status: str = "not given"
+    message: str = ""
+    name: str = "A"
+    position_models: list[dict[str, Any]] = field(default_factory=list)
+    height_models: list[dict[str, Any]] = field(default_factory=list)
+    position_curve: dict[str, Any] = field(default_factory=dict, repr=False)
+    height_curves: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def status(self) -> str:
+        """ "ok" if all that is given is fitted well; else which part is not, and why."""
+        parts = {"position": self.position_status, "height": self.height_status}
+        bad = [f"{k}: {v}" for k, v in parts.items() if v not in ("ok", "not given")]
+        return ", ".join(bad) or "ok"
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def summary(self) -> str:
+        """Parameters with their errors and status, in lines."""
+        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        names = ["x_c", "inverse_nu"] * (self.x is not None)
+        names += ["exponent", "log_slope"] * (self.height is not None)
+        lines += [self._line(name, getattr(self, name)) for name in names]
+        if np.isfinite(self.log_weight):
+            lines.append(f"weight of the logarithm against the power law: {self.log_weight:.2g}")
+        return "\n".join(lines)
+
+    def _line(self, name: str, p: Parameter | None) -> str:
+        if name in self.fixed:
+            return f"{name} = {self.fixed[name]:g} (fixed)"
+        if p is None:
+            return f"{name}: not determined"
+        spread = f"   statistical {p.statistical:.2g}, between models {p.systematic:.2g}"
+        return f"{name} = {readable(p.value, p.error)}{spread}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = (
+            "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu",
+            "exponent", "log_slope", "log_weight", "fixed", "status", "position_status",
+            "height_status", "message", "position_models", "height_models",
+        )  # fmt: skip
+        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+
+
+def peaks_against_size(
+    size: ArrayLike,
+    x: ArrayLike | None = None,
+    x_error: ArrayLike | None = None,
+    height: ArrayLike | None = None,
+    height_error: ArrayLike | None = None,
+    *,
+    x_covariance: ArrayLike | None = None,
+    height_covariance: ArrayLike | None = None,
+    inverse_nu: float | None = None,
+    exponent: float | None = None,
+    name: str = "A",
+) -> PeakScaling:
+    """Fit ready-made peaks: positions, heights, or both.
+
+    Forms with and without corrections (omega = 1, 2) and all smallest sizes are averaged.  The fits
+    are small on purpose: whether heights diverge or stay bounded is a question of its own, with
+    classes, margins and a guarantee, for ``heatcap.divergence``; `log_weight` is no answer to it.
+
+    Parameters
+    ----------
+    size : array_like (size)
+    x, x_error : array_like (size), optional
+        Positions and their standard deviations.
+    height, height_error : array_like (size), optional
+    x_covariance, height_covariance : array_like (size, size), optional
+        Instead of the errors, where sizes are correlated.
+    inverse_nu, exponent : float, optional
+        1/nu and kappa where they are known.
+    name : str
+        Of the height.
+
+    Returns
+    -------
+    PeakScaling
+        An exponent that is not determined is None, with the reason in `message`.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, sizes repeat, an error is missing or not positive, a number is not
+        finite, or there is neither a position nor a height.
+    """
+    sizes = np.asarray(size, dtype=np.float64)
+    order = _order(sizes)
+    at = _checked("x", x, x_error, x_covariance, order)
+    top = _checked("height", height, height_error, height_covariance, order)
+    if at is None and top is None:
+        raise ValueError("neither positions nor heights: expected x, height, or both")
+    if inverse_nu is not None and not inverse_nu > 0:
+        raise ValueError(f"inverse_nu must be positive, got {inverse_nu:g}")
+    sizes = sizes[order]
+    given = {"inverse_nu": inverse_nu, "exponent": exponent}
+    found: dict[str, Any] = {}
+    said = []
+    if at is not None:
+        found |= _positions(sizes, *at, inverse_nu)
+        said.append(found.pop("said"))
+    if top is not None:
+        found |= _heights(sizes, *top, exponent)
+        said.append(found.pop("said"))
+    (x_, x_error_), (height_, height_error_) = (
+        (None, None) if each is None else (each[0], np.sqrt(np.diag(each[1]))) for each in (at, top)
+    )
+    return PeakScaling(
+        sizes, x_, x_error_, height_, height_error_,
+        fixed={k: float(v) for k, v in given.items() if v is not None},
+        message="; ".join(filter(None, said)), name=name, **found,
+    )  # fmt: skip
+
+
+def _order(size: Floats) -> NDArray[np.intp]:
+    if size.ndim != 1 or not np.all(np.isfinite(size) & (size > 0)):
+        raise ValueError("sizes must be positive numbers, one for each peak")
+    if np.unique(size).size < size.size:
+        raise ValueError("sizes must differ: one peak for each")
+    return np.argsort(size)
+
+
+def _checked(
+    what: str,
+    value: ArrayLike | None,
+    error: ArrayLike | None,
+    covariance: ArrayLike | None,
+    order: NDArray[np.intp],
+) -> tuple[Floats, Floats] | None:
+    """Values and their covariance, in order of size."""
+    if value is None:
+        return None
+    y = np.asarray(value, dtype=np.float64)
+    if error is None and covariance is None:
+        raise ValueError(f"{what} has no errors: expected {what}_error or {what}_covariance")
+    cov = np.diag(np.asarray(error, float) ** 2) if covariance is None else np.asarray(covariance)
+    if y.shape != order.shape or cov.shape != (order.size, order.size):
+        raise ValueError(
+            f"{what} must have one value and one error for each of {order.size} sizes,"
+            f" got {y.shape} and {cov.shape}"
+        )
+    if not np.isfinite(y).all() or not np.isfinite(cov).all() or np.any(np.diag(cov) <= 0):
+        raise ValueError(f"{what} and its errors must be finite, and errors positive")
+    return y[order], np.asarray(cov, dtype=np.float64)[np.ix_(order, order)]
+
+
+# ---- positions -----------------------------------------------------------------------------
+
+
+def _shift(omega: float | None, bounds: tuple[float, float]) -> Form:
+    def columns(u: Floats, w: float) -> Floats:
+        own = [np.ones_like(u), u**-w] + ([] if omega is None else [u ** -(w + omega)])
+        return np.column_stack(own)
+
+    end = "" if omega is None else f" (1 + b L^-{omega:g})"
+    pair = None if omega is None else (1, 2)
+    return Form(f"x_c + a L^(-1/nu){end}", columns, bounds, slow=True, correction=pair)
+
+
+def _positions(
+    size: Floats, x: Floats, covariance: Floats, inverse_nu: float | None
+) -> dict[str, Any]:
+    bounds = SHIFT if inverse_nu is None else (inverse_nu, inverse_nu)
+    forms = [_shift(omega, bounds) for omega in (None, *OMEGAS)]
+    fits = _fits(size, x, covariance, forms)
+    if not fits:
+        return {
+            "position_status": "too few sizes",
+            "said": _few(size, "positions", 3 + forms[0].free),
+        }
+    best = heaviest(fits)
+    out: dict[str, Any] = {
+        "x_c": average(fits, 0),
+        "position_models": _models(fits),
+        "position_curve": _curve(best, size),
+        "position_status": "ok",
+        "said": "",
+    }
+    if best.form.free and best.determined:
+        out["inverse_nu"] = average(fits, EXPONENT)
+    if best.p_value < POOR:
+        said = f"no shift L^(-1/nu) describes the positions (p = {best.p_value:.1g}): leave out"
+        return out | {"position_status": "poor fit", "said": f"{said} the smallest sizes"}
+    if best.form.free and not best.determined:
+        said = "the positions do not determine 1/nu: add larger sizes, or give it (inverse_nu)"
+        return out | {"position_status": "undetermined", "said": said}
+    return out
+
+
+# ---- heights -------------------------------------------------------------------------------
+
+
+def _power(omega: float | None, bounds: tuple[float, float]) -> Form:
+    def columns(u: Floats, kappa: float) -> Floats:
+        own = [u**kappa] + ([] if omega is None else [u ** (kappa - omega)])
+        return np.column_stack(own)
+
+    end = "" if omega is None else f" (1 + b L^-{omega:g})"
+    pair = None if omega is None else (0, 1)
+    return Form(f"A L^kappa{end}", columns, bounds, correction=pair)
+
+
+def _background(bounds: tuple[float, float]) -> Form:
+    def columns(u: Floats, kappa: float) -> Floats:
+        # expm1: the limit kappa -> 0 is the logarithm, and has to be smooth.
+        grown = np.log(u) if abs(kappa) < 1e-9 else np.expm1(kappa * np.log(u)) / kappa
+        return np.column_stack([np.ones_like(u), grown])
+
+    return Form("c + A (L^kappa - 1)/kappa", columns, bounds)
+
+
+def _logarithm(corrected: bool) -> Form:
+    def columns(u: Floats, _: float) -> Floats:
+        return np.column_stack([np.ones_like(u), np.log(u)] + [1 / u] * corrected)
+
+    return Form("A ln L + B" + " + b/L" * corrected, columns, (0.0, 0.0))
+
+
+def _heights(
+    size: Floats, height: Floats, covariance: Floats, exponent: float | None
+) -> dict[str, Any]:
+    bounds = GROWTH if exponent is None else (exponent, exponent)
+    forms = [_power(omega, bounds) for omega in (None, *OMEGAS)] + [_background(bounds)]
+    powers = _fits(size, height, covariance, forms)
+    logs = _fits(size, height, covariance, [_logarithm(c) for c in (False, True)])
+    if not powers or not logs:
+        return {"height_status": "too few sizes", "said": _few(size, "heights", 3)}
+    power, log = heaviest(powers), heaviest(logs)
+    best = min(power, log, key=lambda fit: fit.score)
+    out: dict[str, Any] = {
+        "log_slope": average(logs, 1),
+        "log_weight": float(1 / (1 + np.exp(np.clip((log.score - power.score) / 2, -700, 700)))),
+        "height_models": _models([*powers, *logs]),
+        "height_curves": {"power": _curve(power, size), "logarithm": _curve(log, size)},
+        "height_status": "ok",
+        "said": "",
+    }
+    if power.form.free and power.determined:
+        out["exponent"] = average(powers, EXPONENT)
+    if best.p_value < POOR:
+        said = f"neither a power of L nor a logarithm describes the heights (p = {best.p_value:.1g}"
+        return out | {"height_status": "poor fit", "said": f"{said}): leave out the smallest sizes"}
+    if best is power and power.form.free and not power.determined:
+        said = "the heights do not determine their exponent: add larger sizes, or smaller errors"
+        return out | {"height_status": "undetermined", "said": said}
+    return out
+
+
+# ---- both ----------------------------------------------------------------------------------
+
+
+def _fits(size: Floats, y: Floats, covariance: Floats, forms: Sequence[Form]) -> list[Fit]:
+    """Every form that leaves one size over."""
+    return fit_forms(size, y, covariance, forms, spare=1)
+
+
+def _few(size: Floats, what: str, needed: int) -> str:
+    return f"{what} of {size.size} sizes, at least {needed} are needed: add sizes"
+
+
+def _models(fits: Sequence[Fit]) -> list[dict[str, Any]]:
+    weights = shares(fits).tolist()
+    return [fit.to_dict() | {"weight": w} for fit, w in zip(fits, weights, strict=True)]
+
+
+def _curve(fit: Fit, size: Floats) -> dict[str, Any]:
+    grid = np.geomspace(fit.smallest, size[-1], SHOWN)
+    return {"size": grid, "value": predicted(fit, grid, float(size[-1])), "form": fit.form.name}

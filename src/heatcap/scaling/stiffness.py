@@ -1,0 +1,553 @@
+"""Kosterlitz-Thouless transition by the spin stiffness (helicity modulus, superfluid density).
+
+In the infinite system Upsilon falls from 2 T / pi to 0 at T_KT (Nelson and Kosterlitz, Phys. Rev.
+Lett. 39 (1977) 1201); in a finite one the jump is smeared by a logarithm,
+
+    pi Upsilon / (2 T) = J [1 + 1 / (2 ln L + c)]        at T_KT, J = 1
+
+(Weber and Minnhagen, Phys. Rev. B 37 (1988) 5986; both cited from memory, not checked).  That form
+alone drifts: c of the XY model goes from 1.4 at L = 8 to 2.2 at L = 64.  Here the renormalisation
+flow behind it is fitted instead (:mod:`heatcap.scaling._flow`), at leading and at next order, to
+all sizes and all temperatures on both sides of T_KT at once; orders, smallest sizes, windows of
+temperature and corrections are averaged with weights e^(-(chi^2 + 2 k + 2 n_cut) / 2) as in
+:func:`heatcap.scaling.collapse`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import minimize_scalar
+from scipy.stats import qmc
+
+from heatcap._json import plain
+from heatcap.resampling import readable
+from heatcap.scaling._flow import NEXT, Fit, Form, Problem, limits
+from heatcap.scaling.parameter import Parameter, finite
+from heatcap.scaling.points import Points
+
+__all__ = ["Stiffness", "stiffness"]
+
+Floats = NDArray[np.float64]
+
+SEARCH, REFINED = 256, 6  # points of the global search, and of those that are refined
+ROUGH = 0.03  # added to the errors of y in the search: far from T_KT the flow is only a sketch
+NEAR = (0.5, 2.2)  # y of the points of the search
+DEEPEST = -0.35  # v of the first guess, below which the flow, a series in v and u, says little
+SHARES = (1.0, 0.8, 0.65, 0.5)  # of the points, nearest to T_KT
+NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
+POOR = 1e-3
+FAR = 3.0  # errors between the jump and the universal one that are no accident
+VAGUE = 0.15  # error of the jump from which on its test says nothing
+CURVE = 120  # points of a curve
+SMOOTH_ORDERS, SMOOTH_POWERS = (2, 3, 4), (0.5, 1.0, 2.0)  # of a stiffness without a jump
+EXCLUDED = 6.0  # in the score: by so much the better of the two must win
+FORMS = (
+    Form(0.0), Form(0.0, True), Form(), Form(NEXT, True), Form(NEXT, False, True),
+    Form(NEXT, True, True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Stiffness:
+    """Kosterlitz-Thouless temperature and jump, with what stands behind them.
+
+    Attributes
+    ----------
+    t_kt : Parameter
+        With the universal jump, or with a free one where that was asked for.
+    jump : Parameter
+        J, the jump in units of 2 T / pi, fitted freely in both cases: 1 if it is universal.
+    c : Parameter
+        Of 1 + 1 / (2 ln L + c), as the flow has it at T_KT and the largest size.
+    chi2, dof, p_value
+        Of the fit with the largest weight; points of one size are taken as independent unless
+        there is a covariance.
+    window : tuple of float
+        Temperatures in it.
+    sizes_used : list of float
+        Sizes in it.
+    temperatures : list of dict
+        The classical table: where three sizes or more share a `temperature`, the `c`, `chi2` and
+        `dof` of 1 + 1 / (2 ln L + c) there, with J = 1.  chi2 is least near T_KT.
+    models : list of dict
+        Every fit: weight, order, curvature, correction, smallest_size, share_of_points, chi2, dof,
+        t_kt, jump and their errors.
+    free_jump : bool
+    against_smooth : float
+        By how much chi^2 + 2 k of a stiffness without a jump, smooth in T and L, is above that of
+        the flow.
+    status : str
+        "ok", "too few sizes", "too few points", "no jump", "poor fit", "another jump",
+        "unidentified" or "at an edge".
+    message : str
+    seconds : float
+    curves : dict
+        For a picture: the `used` pairs of size and temperature; by size `temperature` and
+        `stiffness` of the best fit, and pi Upsilon / (2 T) at its T_KT: `measured` with
+        `measured_error`, moved there along the fit, and `log_size` with `at_t_kt`, one curve for
+        each of the heaviest models.
+    """
+
+    t_kt: Parameter
+    jump: Parameter
+    c: Parameter
+    chi2: float
+    dof: int
+    p_value: float
+    window: tuple[float, float]
+    sizes_used: list[float]
+    temperatures: list[dict[str, Any]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    free_jump: bool = False
+    against_smooth: float = float("nan")
+    status: str = "ok"
+    message: str = ""
+    seconds: float = 0.0
+    curves: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def summary(self) -> str:
+        """Parameters with their errors, goodness of fit and status, in lines."""
+        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        if not np.isfinite(self.t_kt.value):
+            return lines[0]
+        notes = {
+            "T_KT": "jump free" if self.free_jump else "jump universal",
+            "J": "jump over 2 T / pi, 1 if universal",
+            "c": "1 + 1 / (2 ln L + c) at the largest size",
+        }
+        for (name, note), p in zip(notes.items(), (self.t_kt, self.jump, self.c), strict=True):
+            lines.append(
+                f"{name} = {readable(p.value, p.error)}   statistical {p.statistical:.2g}, "
+                f"between models {p.systematic:.2g}; {note}"
+            )
+        sizes = ", ".join(f"{s:g}" for s in self.sizes_used)
+        lines.append(
+            f"chi2/dof = {self.chi2:.1f}/{self.dof} (p = {self.p_value:.2g}), sizes {sizes}, "
+            f"T {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
+        )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = (
+            "t_kt", "jump", "c", "chi2", "dof", "p_value", "window", "sizes_used", "free_jump",
+            "against_smooth", "status", "message", "seconds", "temperatures", "models",
+        )  # fmt: skip
+        return dict(plain({"schema_version": 1} | {name: getattr(self, name) for name in names}))
+
+
+def stiffness(
+    points: Points, *, free_jump: bool = False, rng: int | np.random.Generator = 0
+) -> Stiffness:
+    """Kosterlitz-Thouless temperature and jump of the helicity modulus; no start needed.
+
+    Parameters
+    ----------
+    points : Points
+        Helicity modulus Upsilon per site (k_B = 1) of three or more sizes; the control is the
+        temperature, in the units of Upsilon.  Temperatures may differ between sizes.
+    free_jump : bool
+        T_KT with a jump that is fitted, too, instead of 2 T / pi: for a stiffness in other units.
+    rng : int or Generator
+        For the points of the search.
+
+    Returns
+    -------
+    Stiffness
+        "no jump" where the stiffness is nowhere different from zero or stays on one side of 2 T /
+        pi, "another jump" where the data contradict a universal one.
+
+    Raises
+    ------
+    ValueError
+        If a temperature is not positive.
+    """
+    began = time.perf_counter()
+    if np.any(points.control <= 0):
+        raise ValueError(
+            f"temperatures must be positive, got {points.control.min():g}: the control must be T"
+        )
+    if refusal := _too_little(points):
+        return _refused(*refusal, points, free_jump, began)
+    if refusal := _no_crossing(points):
+        return _refused(*refusal, points, free_jump, began)
+    guess = _search(points, np.random.default_rng(rng))
+    near = points.take(_described(guess, points)) if guess else points
+    if guess is None or (refusal := _too_little(near)):
+        return _refused(
+            "no jump", "no point lies where a flow to a jump would be", points, free_jump, began
+        )
+    fixed, free = (_scan(near, guess, jump) for jump in (False, True))
+    chosen = free if free_jump else fixed
+    if not fixed or not free:
+        return _refused(
+            "too few points", "no fit has degrees of freedom left", points, free_jump, began
+        )
+    smooth = _smooth(near, guess) - min(model.charged for model in (*fixed, *free))
+    return _average(chosen, free, points, free_jump, smooth, began)
+
+
+def _too_little(points: Points) -> tuple[str, str] | None:
+    sizes = np.unique(points.size)
+    if sizes.size < 3:
+        return "too few sizes", f"{sizes.size} sizes; a logarithm needs three or more"
+    if len(points) < 12 or np.unique(points.control).size < 3:
+        return "too few points", f"{len(points)} points, at least 12 at 3 temperatures are needed"
+    return None
+
+
+def _no_crossing(points: Points) -> tuple[str, str] | None:
+    """Whether the largest size stays on one side of the line 2 T / pi, within two errors."""
+    largest = points.take(points.size == points.size.max())
+    y, error = (np.pi * a / (2 * largest.control) for a in (largest.value, largest.error))
+    if np.all(y < FAR * error):
+        return "no jump", "at the largest size the stiffness is nowhere different from zero"
+    if np.all(y + 2 * error < 1):
+        return "no jump", (
+            "at the largest size the stiffness lies below 2 T / pi at all temperatures: if there "
+            "is a transition, it lies at a lower one"
+        )
+    sizes = np.unique(points.size)
+    if np.all(y - 2 * error > 1 + 1 / (2 * np.log(sizes[-1]))):
+        return "at an edge", (
+            "at the largest size the stiffness lies above 2 T / pi at all temperatures: measure "
+            "at higher ones"
+        )
+    return None
+
+
+# ---- fits ----------------------------------------------------------------------------------
+
+
+def _search(points: Points, rng: np.random.Generator) -> Fit | None:
+    """The best of rough fits from the best points of a space-filling design."""
+    y = np.pi * points.value / (2 * points.control)
+    some = points.take((y > NEAR[0]) & (y < NEAR[1]))
+    if _too_little(some):
+        return None
+    half = float(np.ptp(points.control)) / 2
+    problem, form = Problem.of(some, half, ROUGH), Form()
+    low, high = limits(form.names(False), problem)
+    low[1:], high[1:] = (0.05, -3.0, -0.5), (1.5, 0.0, 3.0)
+    thetas = low + qmc.Sobol(low.size, rng=rng).random(SEARCH) * (high - low)
+    costs = np.log1p(problem.residuals(thetas, form, False) ** 2).sum(axis=1)
+    fits = [problem.solve(thetas[k], form, False) for k in np.argsort(costs)[:REFINED]]
+    return min(fits, key=lambda fit: fit.chi2)
+
+
+def _described(guess: Fit, points: Points) -> NDArray[np.bool_]:
+    """Points that the flow can describe; by the guess and not by their noise."""
+    problem = Problem.of(points, guess.problem.half)
+    shift = problem.log_sizes - guess.problem.log_sizes[0]
+    # The guess starts at its own smallest size; sizes below it are taken as that one.
+    first = guess.problem.log_sizes[0]
+    problem = replace(problem, log_sizes=first + np.maximum(shift, 0.0))
+    expected = problem.expected(guess.theta[None], guess.form, False)[0]
+    return np.asarray(expected > 1 + DEEPEST / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    fit: Fit
+    points: Points
+    cut: int
+    share: float
+
+    @property
+    def score(self) -> float:
+        """Corrections are free of charge: that data do without is no evidence against them."""
+        return self.fit.chi2 + 2 * self.cut
+
+    @property
+    def charged(self) -> float:
+        """With all parameters, for the comparison with another kind of model."""
+        return self.score + 2 * self.fit.theta.size
+
+
+def _scan(points: Points, guess: Fit, jump: bool) -> list[_Model]:
+    distance = np.abs(points.control - guess.of("t_kt")[0])
+    start = dict(zip(guess.form.names(False), guess.theta, strict=True)) | {"jump": 1.0}
+    out: list[_Model] = []
+    best = np.inf
+    sizes = np.unique(points.size)
+    for smallest, share in itertools.product(sizes[: max(1, min(sizes.size - 2, 4))], SHARES):
+        reach = np.quantile(distance, share)
+        kept = points.take((points.size >= smallest) & (distance <= reach * (1 + 1e-9)))
+        if _too_little(kept):
+            continue
+        problem, cut = Problem.of(kept, guess.problem.half), len(points) - len(kept)
+        begin = start
+        for form in FORMS:
+            names = form.names(jump)
+            dof = len(kept) - len(names)
+            least = dof - 3 * np.sqrt(2 * max(dof, 0)) + 2 * cut
+            if dof < max(3, len(kept) // 10) or least > best + NEGLIGIBLE:
+                continue
+            fit = problem.solve(np.array([begin.get(n, 0.0) for n in names]), form, jump)
+            if not (form.quadratic or form.correction):
+                begin = start | dict(zip(names, fit.theta, strict=True))
+            out.append(_Model(fit, kept, cut, share))
+            best = min(best, out[-1].score)
+    return out
+
+
+def _smooth(points: Points, guess: Fit) -> float:
+    """chi^2 + 2 k of the best y = P(T) + Q(T) L^-w: no jump, the same curve for all large sizes.
+
+    Below T_KT, and at it, a flow looks much like this; above it, where the fall with the size
+    grows ever steeper, it does not.
+    """
+    problem = Problem.of(points, guess.problem.half)
+    t = (points.control - guess.of("t_kt")[0]) / guess.problem.half
+    value, scores = problem.whiten @ problem.y, []
+    for order, power in itertools.product(SMOOTH_ORDERS, SMOOTH_POWERS):
+        in_t = np.polynomial.chebyshev.chebvander(t, order)
+        small = (points.size / points.size.min())[:, None] ** -power
+        design = problem.whiten @ np.hstack([in_t, small * in_t])
+        off = value - design @ np.linalg.lstsq(design, value, rcond=1e-12)[0]
+        scores.append(float(off @ off) + 2 * design.shape[1])
+    return float(min(scores))
+
+
+def _weights(models: Sequence[_Model]) -> Floats:
+    scores = np.array([model.score for model in models])
+    weights = np.exp(-0.5 * (scores - scores.min()))
+    return np.asarray(weights / weights.sum())
+
+
+def _mean(models: Sequence[_Model], pairs: Sequence[tuple[float, float]]) -> Parameter:
+    """Average of values with variances."""
+    weights, (values, variances) = _weights(models), np.array(pairs).T
+    mean = float(weights @ values)
+    spread = float(np.sqrt(weights @ (values - mean) ** 2))
+    return Parameter(mean, float(np.sqrt(weights @ variances)), spread)
+
+
+def _constant(fit: Fit, largest: float) -> tuple[float, float]:
+    """c at T_KT and the largest size, with its variance: there v is that of the critical line."""
+    names, h = fit.form.names(fit.free_jump), 1e-4
+    trial = np.tile(fit.theta, (2, 1))
+    trial[:, names.index("v")] += [-h, h]
+    at = np.concatenate([fit.problem.log_sizes, [np.log(largest)]])
+    problem = replace(fit.problem, log_sizes=np.unique(at))
+    v = problem.running(trial, fit.form, fit.free_jump, fit.theta[:1])[-1, :, 0]
+    down, up = 2 / v - 2 * np.log(largest)
+    slope = (up - down) / (2 * h)
+    return float((up + down) / 2), float(slope**2 * fit.of("v")[1])
+
+
+# ---- result --------------------------------------------------------------------------------
+
+
+def _average(
+    chosen: Sequence[_Model],
+    free: Sequence[_Model],
+    points: Points,
+    free_jump: bool,
+    smooth: float,
+    began: float,
+) -> Stiffness:
+    best = min(chosen, key=lambda model: model.score)
+    largest = float(points.size.max())
+    t_kt = _mean(chosen, [model.fit.of("t_kt") for model in chosen])
+    jump = _mean(free, [model.fit.of("jump") for model in free])
+    found = Stiffness(
+        t_kt=t_kt,
+        jump=jump,
+        c=_mean(chosen, [_constant(model.fit, largest) for model in chosen]),
+        chi2=best.fit.chi2,
+        dof=best.fit.dof,
+        p_value=_p_value(best.fit),
+        window=(float(best.points.control.min()), float(best.points.control.max())),
+        sizes_used=[float(s) for s in np.unique(best.points.size)],
+        temperatures=_table(points),
+        models=[_row(m, w) for m, w in zip(chosen, _weights(chosen), strict=True)],
+        free_jump=free_jump,
+        against_smooth=smooth,
+        curves=_curves(chosen),
+    )
+    status, message = _status(found, min(free, key=lambda model: model.score).fit, points)
+    return replace(found, status=status, message=message, seconds=time.perf_counter() - began)
+
+
+def _status(found: Stiffness, free: Fit, points: Points) -> tuple[str, str]:
+    low, high, t, jump = points.control.min(), points.control.max(), found.t_kt, found.jump
+    if not min(found.p_value, p_free := _p_value(free)) >= POOR and not (
+        p_free >= POOR and _differs(jump)
+    ):
+        return "poor fit", (
+            f"chi2/dof = {found.chi2:.1f}/{found.dof} (p = {found.p_value:.1g}; {p_free:.1g} with "
+            "a free jump): no flow to a jump describes these data within their errors; check the "
+            "errors, or there is no Kosterlitz-Thouless transition"
+        )
+    if not jump.value > 2 * jump.error:
+        return "no jump", (
+            f"the jump, {readable(jump.value, jump.error)} of 2 T / pi, may be zero: the data do "
+            "not show one"
+        )
+    if found.against_smooth < -EXCLUDED:
+        return "no jump", (
+            "a stiffness that is smooth in T and in L describes these data better than the flow "
+            f"to a jump does (chi2 + 2 k lower by {-found.against_smooth:.1f})"
+        )
+    if _differs(jump) and not found.free_jump:
+        return "another jump", (
+            f"a free fit finds {readable(jump.value, jump.error)} of the universal jump 2 T / pi: "
+            "other units, sizes too small, or no Kosterlitz-Thouless transition; T_KT here "
+            "supposes the universal one"
+        )
+    if not low < t.value < high:
+        return "at an edge", (
+            f"T_KT = {t.value:.5g} lies outside the temperatures, {low:g} to {high:g}: measure on "
+            "both sides of it"
+        )
+    return _undetermined(found, high - low)
+
+
+def _undetermined(found: Stiffness, span: float) -> tuple[str, str]:
+    t, jump = found.t_kt, found.jump
+    if found.against_smooth < EXCLUDED:
+        return "unidentified", (
+            "a stiffness without a jump, smooth in T and in L, describes these data about as well "
+            f"(chi2 + 2 k above the flow by {found.against_smooth:.1f}, {EXCLUDED:g} asked for): "
+            "larger sizes, smaller errors or temperatures above T_KT would tell"
+        )
+    if not t.error < span / 8:
+        return "unidentified", f"T_KT = {t.value:.4g} has an error of {t.error:.2g}"
+    if not jump.error < VAGUE:
+        return "unidentified", (
+            f"the jump is not determined, {readable(jump.value, jump.error)} of 2 T / pi: that "
+            "there is one has been supposed and not seen"
+        )
+    return "ok", ""
+
+
+def _p_value(fit: Fit) -> float:
+    return float(stats.chi2.sf(fit.chi2, fit.dof))
+
+
+def _differs(jump: Parameter) -> bool:
+    return bool(abs(jump.value - 1) > FAR * jump.error)
+
+
+def _refused(status: str, message: str, points: Points, free_jump: bool, began: float) -> Stiffness:
+    nan = float("nan")
+    nothing = Parameter(nan, nan, nan)
+    return Stiffness(
+        nothing, nothing, nothing, nan, 0, nan, (nan, nan),
+        [float(s) for s in np.unique(points.size)], _table(points), free_jump=free_jump,
+        status=status, message=message, seconds=time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def _table(points: Points) -> list[dict[str, Any]]:
+    """chi^2 of 1 + 1 / (2 ln L + c) at every temperature of three sizes or more."""
+    rows = []
+    for t in np.unique(points.control):
+        own = points.take(points.control == t)
+        if len(own) < 3:
+            continue
+        y, error = np.pi * own.value / (2 * t), np.pi * own.error / (2 * t)
+        log = 2 * np.log(own.size)
+
+        def chi2(inverse: float, y: Floats = y, error: Floats = error, log: Floats = log) -> float:
+            # In 1 / (2 ln L_min + c): the whole range of c, and c = infinity, is an interval.
+            return float(np.sum(((y - 1 - 1 / (log - log[0] + 1 / inverse)) / error) ** 2))
+
+        best = minimize_scalar(chi2, bounds=(1e-4, 20.0), method="bounded")
+        c = 1 / float(best.x) - log[0]
+        rows.append(
+            {"temperature": float(t), "c": float(c), "chi2": float(best.fun), "dof": len(own) - 1}
+        )
+    return rows
+
+
+def _row(model: _Model, weight: float) -> dict[str, Any]:
+    fit = model.fit
+    (t_kt, t_variance), (jump, jump_variance) = fit.of("t_kt"), fit.of("jump")
+    return {
+        "weight": float(weight),
+        "order": "next" if fit.form.b else "leading",
+        "curvature": fit.form.quadratic,
+        "correction": fit.form.correction,
+        "smallest_size": float(model.points.size.min()),
+        "share_of_points": model.share,
+        "chi2": finite(fit.chi2),
+        "dof": fit.dof,
+        "t_kt": finite(t_kt),
+        "t_kt_error": finite(np.sqrt(t_variance)),
+        "jump": finite(jump),
+        "jump_error": finite(np.sqrt(jump_variance)),
+    }
+
+
+def _curves(models: Sequence[_Model]) -> dict[str, Any]:
+    weights = _weights(models)
+    best = models[int(np.argmax(weights))]
+    fit, used = best.fit, best.points
+    t_kt = fit.of("t_kt")[0]
+    window = used.control.min(), used.control.max()
+    fine = np.linspace(*window, CURVE)
+    sizes = np.unique(used.size)
+    first, last = 1 / np.log(sizes[[0, -1]])
+    grid = np.exp(
+        1 / np.concatenate([np.linspace(first, last, 20), last * np.geomspace(0.9, 0.05, 30)])
+    )
+    at = _y(fit, sizes, np.concatenate([fine, [t_kt]]))
+    measured = [_moved(fit, used, size, at[k, -1]) for k, size in enumerate(sizes)]
+    heavy = [k for k in np.argsort(-weights)[:8] if weights[k] > 0.01]
+    return {
+        "size": sizes,
+        "used": set(zip(used.size.tolist(), used.control.tolist(), strict=True)),
+        "temperature": fine,
+        "stiffness": at[:, :-1] * 2 * fine / np.pi,
+        "t_kt": t_kt,
+        "measured": np.array([m[0] for m in measured]),
+        "measured_error": np.array([m[1] for m in measured]),
+        "log_size": np.log(grid),
+        "at_t_kt": [_critical(models[k].fit, grid) for k in heavy],
+        "weight": weights[heavy],
+    }
+
+
+def _y(fit: Fit, sizes: Floats, temperatures: Floats) -> Floats:
+    """y of the fit (size, temperature); no size below its smallest."""
+    first = fit.problem.log_sizes[0]
+    logs = np.maximum(np.log(sizes), first)
+    every = np.unique(np.concatenate([[first], logs]))
+    problem = replace(fit.problem, log_sizes=every)
+    v = problem.running(fit.theta[None], fit.form, fit.free_jump, temperatures)[:, 0]
+    values = 1 + v[np.searchsorted(every, logs)] / 2
+    if fit.form.correction:
+        weight = fit.theta[fit.form.names(fit.free_jump).index("correction")]
+        values = values + weight * np.exp(-2 * (logs - first))[:, None]
+    return np.asarray(fit.of("jump")[0] * values)
+
+
+def _critical(fit: Fit, sizes: Floats) -> Floats:
+    """y at the fit's own T_KT; NaN below its smallest size."""
+    y = _y(fit, sizes, fit.theta[:1])[:, 0]
+    return np.where(np.log(sizes) >= fit.problem.log_sizes[0] - 1e-9, y, np.nan)
+
+
+def _moved(fit: Fit, used: Points, size: float, there: float) -> tuple[float, float]:
+    """y of the two temperatures nearest to T_KT, moved there along the fit."""
+    own = used.take(used.size == size)
+    own = own.take(np.argsort(np.abs(own.control - fit.of("t_kt")[0]))[:2])
+    factor = np.pi / (2 * own.control)
+    expected = np.array([_y(fit, np.array([size]), np.array([t]))[0, 0] for t in own.control])
+    weight = 1 / (own.error * factor) ** 2
+    off = float(np.sum(weight * (own.value * factor - expected)) / weight.sum())
+    return there + off, float(1 / np.sqrt(weight.sum()))

@@ -1,0 +1,126 @@
+"""The figures of crossings and of peaks."""
+
+from __future__ import annotations
+
+import itertools
+from unittest import mock
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from heatcap.figures import crossings as draw_crossings
+from heatcap.figures import extrema as draw_extrema
+from heatcap.figures import save
+from heatcap.scaling import crossings, extrema, points, read_table
+from heatcap.systems import Planted
+
+TEN = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181)
+
+
+def planted(function, sizes, exponent=0.0):
+    system = Planted(function=function, exponent=exponent, correction=0.3, noise=0.005)
+    table = system.sample(sizes, lambda L: system.grid(L, width=2.5, count=13), rng=0)
+    return read_table(table, size="size", control="control", value="value", error="value_error")
+
+
+@pytest.fixture(scope="module")
+def crossed():
+    data = planted("binder", [8, 16, 32, 64, 128])
+    return crossings(data, drift=2.0, rng=0, draws=100), data
+
+
+@pytest.fixture(scope="module")
+def peaked():
+    data = planted("lorentzian", [8, 16, 32, 64, 128], 0.5)
+    return extrema(data, rng=0, draws=100), data
+
+
+def gids(figure, *names):
+    return [artist for artist in figure.findobj() if artist.get_gid() in names]
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def overlapping(figure):
+    """Pairs of texts that overlap on the canvas, and texts that leave it."""
+    boxes, paint = {}, Text.draw
+
+    def recorded(self, renderer, *args, **kwargs):
+        if self.get_visible() and self.get_text().strip():
+            boxes[self] = self.get_window_extent(renderer).padded(-0.5)
+        return paint(self, renderer, *args, **kwargs)
+
+    with mock.patch.object(Text, "draw", recorded):
+        figure.draw_without_rendering()
+    assert len(boxes) > 8
+    page = figure.bbox.padded(1.0)
+    outside = [
+        text.get_text()
+        for text, box in boxes.items()
+        if not (page.contains(*box.min) and page.contains(*box.max))
+    ]
+    pairs = itertools.combinations(boxes, 2)
+    return outside + [(a.get_text(), b.get_text()) for a, b in pairs if boxes[a].overlaps(boxes[b])]
+
+
+def test_crossings_are_ringed_and_extrapolated(crossed):
+    result, data = crossed
+    figure = draw_crossings(result, data, names=("L", "K"))
+    (rings,) = gids(figure, "crossing")
+    assert rings.get_xdata() == pytest.approx(result.x)
+    assert rings.get_ydata() == pytest.approx(result.height)
+    (pairs,) = gids(figure, "pair")
+    assert pairs.get_xdata() == pytest.approx(result.middle**-2.0)
+    assert pairs.get_ydata() == pytest.approx(result.x)
+    assert next(iter(gids(figure, "x_c"))).get_xdata()[0] == result.x_c.value
+    (line,) = gids(figure, "extrapolation")
+    assert line.get_ydata()[-1] == pytest.approx(result.x_c.value, abs=3 * result.x_c.error)
+    assert {ax.get_xlabel()[:3] for ax in figure.axes} == {"$K$", "$L$"}
+    assert "status: ok" in words(figure)
+
+
+def test_peaks_are_ringed_and_their_heights_fitted(peaked):
+    result, data = peaked
+    figure = draw_extrema(result, data, names=("L", "K"))
+    (rings,) = gids(figure, "peak")
+    assert rings.get_ydata() == pytest.approx(result.height)
+    (heights,) = gids(figure, "height")
+    assert heights.get_xdata() == pytest.approx(result.size)
+    (power,) = gids(figure, "power")
+    assert np.interp(64, power.get_xdata(), power.get_ydata()) == pytest.approx(
+        result.height[3], rel=0.02
+    )
+    assert "peak of $A$" in words(figure) or "peak of value" in words(figure)
+
+
+@pytest.mark.parametrize("sizes", [(16, 32), (8, 16, 32, 64), TEN])
+def test_nothing_overlaps_with_two_sizes_or_ten(sizes):
+    data = planted("binder", sizes)
+    figure = draw_crossings(crossings(data, rng=0, draws=60), data, names=("L", "K"))
+    assert overlapping(figure) == []
+    data = planted("lorentzian", sizes, 0.5)
+    figure = draw_extrema(extrema(data, rng=0, draws=60), data, names=("L", "K"))
+    assert overlapping(figure) == []
+
+
+def test_no_crossing_and_no_peak_are_said_on_the_page():
+    x = np.linspace(0, 1, 9)
+    data = points(np.repeat([8.0, 16], 9), np.tile(x, 2), np.r_[x, x + 5], np.full(18, 0.01))
+    for find, draw, said in (
+        (crossings, draw_crossings, "nothing to extrapolate: no crossing"),
+        (extrema, draw_extrema, "no size has a peak inside its data"),
+    ):
+        figure = draw(find(data, rng=0, draws=60), data)
+        assert said in words(figure)
+        assert overlapping(figure) == []
+
+
+def test_figures_are_written_and_leave_no_trace(crossed, tmp_path):
+    before = dict(mpl.rcParams)
+    for path in save(draw_crossings(*crossed), tmp_path / "figure"):
+        assert path.stat().st_size > 5000
+    assert dict(mpl.rcParams) == before
