@@ -15,13 +15,21 @@ from pathlib import Path
 
 import collapse_marks
 import coverage_of_intervals
+import crossings_marks
 import false_alarms_and_power
+import order_marks
+import peers
+import stiffness_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "verification.md"
 BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "coverage": (coverage_of_intervals.tables, 2000),
     "false_alarms": (false_alarms_and_power.tables, 1000),
     "collapse": (collapse_marks.tables, 200),
+    "peers": (peers.tables, 60),
+    "crossings": (crossings_marks.tables, 200),
+    "stiffness": (stiffness_marks.tables, 100),
+    "order": (order_marks.tables, 16),
 }
 
 

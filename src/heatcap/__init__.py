@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from heatcap.resampling import Estimate, bootstrap, gamma_method, jackknife
     from heatcap.runfile import RunFileError, Runs, RunWriter, open_run, open_runs
     from heatcap.scalars import read_scalars
-    from heatcap.scaling import Collapse, collapse, read_table
+    from heatcap.scaling import (
+        Collapse,
+        collapse,
+        crossings,
+        extrema,
+        read_table,
+        stiffness,
+        transition_order,
+    )
 
 __version__ = "0.1.0"
 
@@ -38,6 +46,8 @@ _HOME = {
     "bootstrap": "resampling",
     "canonical": "ensemble",
     "collapse": "scaling",
+    "crossings": "scaling",
+    "extrema": "scaling",
     "find_events": "events",
     "gamma_method": "resampling",
     "heat_capacities": "ensemble",
@@ -51,6 +61,8 @@ _HOME = {
     "read_scalars": "scalars",
     "read_table": "scaling",
     "save": "observables",
+    "stiffness": "scaling",
+    "transition_order": "scaling",
 }
 
 __all__ = [
@@ -65,6 +77,8 @@ __all__ = [
     "bootstrap",
     "canonical",
     "collapse",
+    "crossings",
+    "extrema",
     "find_events",
     "gamma_method",
     "heat_capacities",
@@ -78,6 +92,8 @@ __all__ = [
     "read_scalars",
     "read_table",
     "save",
+    "stiffness",
+    "transition_order",
 ]
 
 

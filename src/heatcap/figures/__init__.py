@@ -8,9 +8,23 @@ share a panel differ in style as well.
 """
 
 from heatcap.figures.collapse import collapse
+from heatcap.figures.crossings import crossings
 from heatcap.figures.evolution import evolution
+from heatcap.figures.extrema import extrema
 from heatcap.figures.leads import leads
+from heatcap.figures.order import histograms
 from heatcap.figures.save import save
 from heatcap.figures.scan import scan
+from heatcap.figures.stiffness import stiffness
 
-__all__ = ["collapse", "evolution", "leads", "save", "scan"]
+__all__ = [
+    "collapse",
+    "crossings",
+    "evolution",
+    "extrema",
+    "histograms",
+    "leads",
+    "save",
+    "scan",
+    "stiffness",
+]

@@ -11,30 +11,40 @@ from heatcap.scaling.ansatz import (
 from heatcap.scaling.crossings import Crossings, crossings
 from heatcap.scaling.data_collapse import Collapse, collapse
 from heatcap.scaling.extrema import Extrema, extrema
+from heatcap.scaling.histogram import Barriers, barriers
+from heatcap.scaling.order import Evidence, Order, transition_order
 from heatcap.scaling.parameter import Parameter
 from heatcap.scaling.peaks import PeakScaling, peaks_against_size
 from heatcap.scaling.points import Points, points, read_table
+from heatcap.scaling.reweighting import energy_series, reweight
 from heatcap.scaling.stiffness import Stiffness, stiffness
 
 __all__ = [
     "ANSATZE",
     "Ansatz",
+    "Barriers",
     "Collapse",
     "Crossings",
+    "Evidence",
     "Extrema",
+    "Order",
     "Parameter",
     "PeakScaling",
     "Points",
     "Stiffness",
+    "barriers",
     "collapse",
     "crossings",
+    "energy_series",
     "extrema",
     "first_order",
     "kosterlitz_thouless",
     "peaks_against_size",
     "points",
     "read_table",
+    "reweight",
     "second_order",
     "stiffness",
+    "transition_order",
     "with_logarithms",
 ]

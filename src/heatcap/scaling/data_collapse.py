@@ -70,6 +70,11 @@ class Collapse:
     residuals : list of dict
         By observable, of the same fit: whether residuals of neighbours agree, their mean square by
         size, the point that is furthest off.
+    score : float
+        chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
+        data, times `independent`, is a log evidence.
+    independent : float
+        Independent points over points.
     """
 
     parameters: Mapping[str, Parameter]
@@ -86,6 +91,8 @@ class Collapse:
     seconds: float = 0.0
     curves: list[dict[str, Any]] = field(default_factory=list)
     residuals: list[dict[str, Any]] = field(default_factory=list)
+    score: float = float("inf")
+    independent: float = 1.0
 
     @property
     def ok(self) -> bool:
@@ -297,6 +304,8 @@ def _result(
         message=message,
         seconds=time.perf_counter() - began,
         residuals=pattern(solution.residuals, best.parts),
+        score=chi2 - 2 * dof + 2 * sum(map(len, parts)),
+        independent=share,
         curves=[
             {"name": part.name, "size": part.size, "control": part.control}
             | best.problem.curve(b, solution.theta, solution.model)

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from heatcap.systems.ising2d_exact import CRITICAL_COUPLING
-from heatcap.systems.potts import moments
+from heatcap.systems.potts import make_series, moments, series
 from heatcap.systems.sampling import Seed, seed_attrs
 from heatcap.systems.system import Floats, SampledSystem, positive
 from heatcap.systems.table import Controls, from_runs, points
@@ -71,6 +71,29 @@ class Ising2D(SampledSystem):
         averages = moments(size, 2.0 * control, 2, replicates, sweeps, thermalisation, rng)
         attrs = self.describe() | seed_attrs(rng) | {"replicates": replicates, "sweeps": sweeps}
         return from_runs(size, control, averages, _Observables(size, control), attrs=attrs)
+
+    def series(
+        self,
+        sizes: int | Sequence[int],
+        controls: float | Controls,
+        *,
+        replicates: int = 2,
+        sweeps: int = 1000,
+        thermalisation: int | None = None,
+        rng: Seed = None,
+    ) -> xr.Dataset:
+        """Time series of energy and |m| per site; see :meth:`heatcap.systems.Potts.series`."""
+        size, control, out = series(
+            sizes, controls, self._coupling, 2, replicates, sweeps, thermalisation, rng
+        )
+        out[0] = 2.0 * out[0] + 2.0
+        attrs = self.describe() | seed_attrs(rng)
+        return make_series(size, control, out, one=np.ndim(sizes) == 0, attrs=attrs)
+
+    @staticmethod
+    def _coupling(coupling: Floats) -> Floats:
+        positive("coupling", coupling)
+        return 2.0 * coupling
 
 
 @dataclass(frozen=True)

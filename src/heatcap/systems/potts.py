@@ -12,7 +12,7 @@ Exponents from F. Y. Wu, Rev. Mod. Phys. 54 (1982) 235; latent heat from R. J. B
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from heatcap.systems.swendsen_wang import runs
 from heatcap.systems.system import Floats, SampledSystem, at_least, positive
 from heatcap.systems.table import Controls, from_runs, points
 
-__all__ = ["MOMENTS", "Potts", "check_run", "moments"]
+__all__ = ["MOMENTS", "Potts", "check_run", "make_series", "moments", "series"]
 
 # nu, alpha/nu, beta/nu, gamma/nu of q = 2, 3 and 4 in two dimensions
 _EXPONENTS = {
@@ -101,6 +101,11 @@ class Potts(SampledSystem):
         """26/15 for q = 3; d for a first-order transition."""
         return self._exponent(3, 2.0)
 
+    @staticmethod
+    def _coupling(temperature: Floats) -> Floats:
+        positive("temperature", temperature)
+        return 1.0 / temperature
+
     def _exponent(self, which: int, first_order: float) -> float:
         return _EXPONENTS[self.q][which] if self.q <= 4 else first_order
 
@@ -168,26 +173,28 @@ class Potts(SampledSystem):
 
     def series(
         self,
-        size: int,
-        control: float,
+        sizes: int | Sequence[int],
+        controls: float | Controls,
         *,
         replicates: int = 2,
         sweeps: int = 1000,
         thermalisation: int | None = None,
         rng: Seed = None,
     ) -> xr.Dataset:
-        """Time series (replicate, sweep) of ``energy`` and ``magnetisation`` per site.
+        """Time series of ``energy`` and ``magnetisation`` per site; options as of :meth:`sample`.
 
-        For histograms, reweighting and autocorrelation times; options as of :meth:`sample`.
+        Returns
+        -------
+        Dataset (point, replicate, sweep)
+            With coordinates ``size``, ``control`` and ``sites`` along ``point``, as
+            :func:`heatcap.scaling.reweight` takes them.  One size and one control, both single
+            numbers, have no dimension ``point``.
         """
-        positive("temperature", control)
-        before = check_run(size, replicates, sweeps, thermalisation)
-        seeds = states(generator(rng), 1, replicates)[0]
-        out = runs(size, self.q, 1.0 / control, seeds, sweeps=sweeps, thermalisation=before)
-        dims = ("replicate", "sweep")
-        series = xr.Dataset({"energy": (dims, -out[0]), "magnetisation": (dims, out[3])})
-        own = {"size": size, "control": control}
-        return series.assign_attrs(self.describe() | seed_attrs(rng) | own)
+        size, control, out = series(
+            sizes, controls, self._coupling, self.q, replicates, sweeps, thermalisation, rng
+        )
+        attrs = self.describe() | seed_attrs(rng)
+        return make_series(size, control, out, one=np.ndim(sizes) == 0, attrs=attrs)
 
 
 def check_run(size: int, replicates: int, sweeps: int, thermalisation: int | None) -> int:
@@ -222,6 +229,46 @@ def moments(
         out[2:, i] = series[1:].mean(axis=2)
     coords = {"moment": list(MOMENTS), "centre": ("point", centres)}
     return xr.DataArray(out, dims=("moment", "point", "replicate"), coords=coords)
+
+
+def series(
+    sizes: int | Sequence[int],
+    controls: float | Controls,
+    coupling: Callable[[Floats], Floats],
+    q: int,
+    replicates: int,
+    sweeps: int,
+    thermalisation: int | None,
+    rng: Seed,
+) -> tuple[Any, Floats, Floats]:
+    """Sizes and controls of the points; series (energy, magnetisation; point, replicate, sweep)."""
+    size, control = points(np.atleast_1d(np.asarray(sizes)).tolist(), controls)
+    seeds = states(generator(rng), size.size, replicates)
+    out = np.empty((2, size.size, replicates, sweeps))
+    for i, (length, k) in enumerate(zip(size.tolist(), coupling(control).tolist(), strict=True)):
+        before = check_run(length, replicates, sweeps, thermalisation)
+        columns = runs(length, q, k, seeds[i], sweeps=sweeps, thermalisation=before)
+        out[0, i], out[1, i] = -columns[0], columns[3]
+    return size, control, out
+
+
+def make_series(
+    size: Any, control: Floats, out: Floats, *, one: bool, attrs: dict[str, Any]
+) -> xr.Dataset:
+    """Dataset of :func:`series`; `one` point loses its dimension."""
+    dims = ("point", "replicate", "sweep")
+    data = xr.Dataset(
+        {"energy": (dims, out[0]), "magnetisation": (dims, out[1])},
+        coords={
+            "size": ("point", size),
+            "control": ("point", control),
+            "sites": ("point", size**2),
+        },
+    ).assign_attrs(attrs)
+    if one and size.size == 1:
+        own = {"size": int(size[0]), "control": float(control[0])}
+        return data.isel(point=0).assign_attrs(own)
+    return data
 
 
 @dataclass(frozen=True)

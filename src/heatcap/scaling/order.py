@@ -1,0 +1,369 @@
+"""Order of a transition: second, first, Kosterlitz-Thouless, or undecided, and by what evidence.
+
+No single test tells.  Kosterlitz-Thouless data on a few sizes always fit a second-order collapse
+with a small 1/nu; a weak first-order transition looks continuous up to its correlation length.  So
+each test says what it excludes, and an order is the verdict only if it alone is left, if something
+speaks for it, and if no test speaks for another.
+
+test                  second order        first order            Kosterlitz-Thouless
+--------------------  ------------------  ---------------------  --------------------------------
+collapse              t L^(1/nu)          t L^d                  t (ln L/L0)^2
+1/nu                  below d             d                      -
+heat-capacity peaks   L^(alpha/nu)        L^d                    bounded
+energy histogram      one peak            barrier as L^(d-1)     one peak
+stiffness             -                   -                      universal jump
+
+M. S. S. Challa, D. P. Landau & K. Binder, Phys. Rev. B 34 (1986) 1841; J. Lee & J. M. Kosterlitz,
+Phys. Rev. Lett. 65 (1990) 137; H. Weber & P. Minnhagen, Phys. Rev. B 37 (1988) 5986: cited from
+memory, not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from heatcap._json import plain
+from heatcap.resampling import readable
+from heatcap.scaling.data_collapse import Collapse, collapse
+from heatcap.scaling.extrema import Extrema, extrema
+from heatcap.scaling.histogram import Barriers, barriers
+from heatcap.scaling.parameter import Parameter
+from heatcap.scaling.peaks import peaks_against_size
+from heatcap.scaling.points import Points, read_table
+from heatcap.scaling.reweighting import reweight
+from heatcap.scaling.stiffness import Stiffness
+from heatcap.scaling.stiffness import stiffness as fit_stiffness
+
+__all__ = ["ORDERS", "Evidence", "Order", "transition_order"]
+
+SECOND, FIRST, KT = ORDERS = ("second order", "first order", "Kosterlitz-Thouless")
+FORMS = {"second-order": SECOND, "first-order": FIRST, "kosterlitz-thouless": KT}
+
+DECISIVE = 5.0  # log evidence from which on the lesser form is excluded: odds of 150
+FAR = 3.0  # errors
+NEAR = 2.0  # errors within which a number is what it is compared with
+GROWS = 0.15  # exponent of a height from which on it is not bounded; that of XY has 0.1 at L = 16
+POOR = 1e-3
+NOTHING = Parameter(float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One test.
+
+    Attributes
+    ----------
+    test : str
+    favours, excludes : tuple of str
+        Of the three orders; both empty where the test says nothing.
+    quantity : str
+        What `value` is.
+    value : Parameter
+    message : str
+    """
+
+    test: str
+    quantity: str
+    value: Parameter
+    favours: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dict(plain({name: getattr(self, name) for name in self.__dataclass_fields__}))
+
+    def summary(self) -> str:
+        """One line."""
+        line = f"{self.test}: {self.quantity}"
+        if np.isfinite(self.value.value):
+            error = self.value.error
+            line += " = " + (
+                readable(self.value.value, error) if error > 0 else f"{self.value.value:.3g}"
+            )
+        for word in ("favours", "excludes"):
+            if names := getattr(self, word):
+                line += f"; {word} {', '.join(names)}"
+        return line + (f" ({self.message})" if self.message else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """The verdict and what it rests on.
+
+    Attributes
+    ----------
+    verdict : str
+        "second order", "first order", "Kosterlitz-Thouless" or "undecided".
+    evidence : list of Evidence
+    status : str
+        "ok", "undecided" (more than one order is left), "tests disagree", "no evidence".
+    message : str
+        What is left, and the limit of the verdict.
+    results : dict
+        By name the Collapse of each form, Extrema, Barriers and Stiffness behind the tests.
+    """
+
+    verdict: str
+    evidence: list[Evidence]
+    status: str
+    message: str
+    results: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def summary(self) -> str:
+        """Verdict, and a line for every test."""
+        lines = [f"verdict: {self.verdict} ({self.message})"]
+        return "\n".join([*lines, *(each.summary() for each in self.evidence)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = ("verdict", "status", "message", "evidence", "results")
+        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+
+
+def transition_order(
+    *,
+    dimensionless: Points | None = None,
+    heat_capacity: Points | None = None,
+    series: xr.Dataset | None = None,
+    stiffness: Points | None = None,
+    dimension: int = 2,
+    rng: int | np.random.Generator = 0,
+) -> Order:
+    """Order of a transition, from whatever there is.
+
+    Parameters
+    ----------
+    dimensionless : Points, optional
+        Such as Binder's cumulant: collapsed with all three forms at exponent 0.
+    heat_capacity : Points, optional
+        Per site, with a maximum at every size; from the `series` if left out.
+    series : Dataset (point, replicate, sweep), optional
+        Energies near the transition, as of :func:`heatcap.scaling.reweight`.
+    stiffness : Points, optional
+        Helicity modulus against temperature.
+    dimension : int
+        d.
+    rng : int or Generator
+
+    Returns
+    -------
+    Order
+        "undecided" unless the other two orders are excluded and no tests disagree.
+
+    Raises
+    ------
+    ValueError
+        If nothing is given, or as of the fits.
+    """
+    given = (dimensionless, heat_capacity, series, stiffness)
+    if all(each is None for each in given):
+        raise ValueError("expected a dimensionless quantity, heat capacity, series or stiffness")
+    generator = np.random.default_rng(rng)
+    results: dict[str, Any] = {}
+    evidence: list[Evidence] = []
+    if dimensionless is not None:
+        found = _collapses(dimensionless, dimension, generator)
+        results |= found
+        evidence += [_forms(found), _shape(found["second-order"], dimension)]
+    if series is not None:
+        histograms = barriers(series, dimension=dimension, rng=generator)
+        results["barriers"] = histograms
+        evidence.append(_histogram(histograms))
+        if heat_capacity is None:
+            heat_capacity = _reweighted(series, histograms)
+    if heat_capacity is not None and len(heat_capacity):
+        results["heat_capacity"] = peaks = extrema(heat_capacity, rng=generator)
+        evidence.append(_heights(peaks, dimension))
+    if stiffness is not None:
+        results["stiffness"] = jump = fit_stiffness(stiffness, rng=generator)
+        evidence.append(_jump(jump))
+    return Order(*_verdict(evidence, _largest(given)), results)
+
+
+def _collapses(points: Points, dimension: int, rng: np.random.Generator) -> dict[str, Collapse]:
+    held = {"exponent": 0.0}
+    of_first = held | {"dimension": float(dimension)}
+    return {
+        name: collapse(
+            points, ansatz=name, fixed=of_first if name == "first-order" else held, rng=rng
+        )
+        for name in FORMS
+    }
+
+
+def _forms(found: Mapping[str, Collapse]) -> Evidence:
+    """Log evidence of the best form over the next, and which forms are excluded by it."""
+    independent = min(each.independent for each in found.values())
+    scores = {name: independent * each.score for name, each in found.items()}
+    ranked = sorted(scores, key=lambda name: scores[name])
+    best = ranked[0]
+    odds = {name: (scores[name] - scores[best]) / 2 for name in ranked}
+    quantity = f"log evidence of {FORMS[best]} over {FORMS[ranked[1]]}"
+    number = Parameter(odds[ranked[1]], 0.0, 0.0)
+    others = ", ".join(f"{FORMS[name]} {odds[name]:.1f}" for name in ranked[1:])
+    if not np.isfinite(scores[best]) or not found[best].p_value >= POOR:
+        return Evidence("collapse", quantity, NOTHING, message="no form fits: no evidence for any")
+    if found[best].status != "ok":
+        said = f"the best form is {found[best].status}; behind it {others}"
+        return Evidence("collapse", quantity, number, message=said)
+    excluded = tuple(FORMS[name] for name in ranked[1:] if odds[name] >= DECISIVE)
+    favoured = (FORMS[best],) if odds[ranked[1]] >= DECISIVE else ()
+    said = f"behind it {others}"
+    if best == "second-order" and _like_kt(found[best]):
+        excluded, favoured = tuple(name for name in excluded if name != KT), ()
+        said += "; 1/nu is as small as that of Kosterlitz-Thouless data"
+    return Evidence("collapse", quantity, number, favoured, excluded, said)
+
+
+def _like_kt(found: Collapse) -> bool:
+    """Whether 1/nu is not above d ln (ln L/L0)^2 / d ln L = 2 / ln L of L0 = 1 at the middle size.
+
+    Below T_KT every temperature is critical, which no form of collapse describes; where the range
+    of the control reaches there, second order fits better, with such a 1/nu.
+    """
+    p = found.parameters["inverse_nu"]
+    middle = float(np.mean(np.log(found.sizes_used)))
+    return p.value - FAR * p.error < 2 / max(middle, 1e-9)
+
+
+def _shape(found: Collapse, dimension: int) -> Evidence:
+    """1/nu of the second-order collapse against the dimension."""
+    if not found.ok:
+        said = f"the second-order collapse is {found.status}"
+        return Evidence("1/nu", "1/nu", NOTHING, message=said)
+    p = found.parameters["inverse_nu"]
+    off = (p.value - dimension) / p.error
+    if off < -FAR:
+        return Evidence("1/nu", "1/nu", p, (), (FIRST,), f"below d by {-off:.1f} errors")
+    favoured = (FIRST,) if abs(off) < NEAR and p.error < dimension / 8 else ()
+    return Evidence("1/nu", "1/nu", p, favoured, (), f"from d by {off:+.1f} errors")
+
+
+def _heights(peaks: Extrema, dimension: int) -> Evidence:
+    """The exponent of the peaks of the heat capacity against 0 and against the dimension.
+
+    Beside the fit stands the exponent between the two largest sizes: a fit with a background calls
+    a power what first rises and then falls.
+    """
+    test, quantity = "heat-capacity peaks", "exponent of the height"
+    known = np.isfinite(peaks.height) & np.isfinite(peaks.height_error)
+    rows = np.flatnonzero(known & (peaks.height > 0))
+    if rows.size < 4:
+        said = f"{rows.size} sizes have a peak inside their data, 4 are needed"
+        return Evidence(test, quantity, NOTHING, message=said)
+    last = _last_exponent(peaks, rows[-2:])
+    said = f"between the largest sizes {readable(last.value, last.error)}"
+    low, high = last.value - FAR * last.error, last.value + FAR * last.error
+    if low < 0 and high < dimension / 2:
+        return Evidence(test, quantity, last, (), (FIRST,), "the largest sizes do not grow")
+    growth = peaks_against_size(
+        peaks.size[rows],
+        height=peaks.height[rows],
+        height_covariance=peaks.height_covariance[np.ix_(rows, rows)],
+    )
+    if growth.exponent is None or growth.height_status != "ok":
+        said = f"{growth.message or growth.height_status}; {said}"
+        return Evidence(test, quantity, NOTHING, message=said)
+    p = growth.exponent
+    excluded = []
+    if max(p.value + FAR * p.error, high) < dimension:
+        excluded.append(FIRST)
+    if min(p.value - FAR * p.error, low) > GROWS:
+        excluded.append(KT)
+    near = abs(p.value - dimension) < NEAR * p.error and p.error < dimension / 8
+    if near and low > dimension / 2:
+        return Evidence(test, quantity, p, (FIRST,), (SECOND, *excluded), said)
+    return Evidence(test, quantity, p, (), tuple(excluded), said)
+
+
+def _last_exponent(peaks: Extrema, rows: NDArray[np.intp]) -> Parameter:
+    """d ln h / d ln L between two sizes."""
+    log = np.log(peaks.size[rows[1]] / peaks.size[rows[0]])
+    h = peaks.height[rows]
+    slope = np.array([-1.0, 1.0]) / h / log
+    error = np.sqrt(slope @ peaks.height_covariance[np.ix_(rows, rows)] @ slope)
+    return Parameter(float(np.log(h[1] / h[0]) / log), float(error), 0.0)
+
+
+def _histogram(found: Barriers) -> Evidence:
+    """Growth of the barrier with L^(d-1)."""
+    test, quantity = "energy histogram", "growth of the barrier with L^(d-1)"
+    known = [i for i, word in enumerate(found.status) if word in ("double", "single")]
+    words = ", ".join(
+        f"{word} at L = {size:g}" for size, word in zip(found.size, found.status, strict=True)
+    )
+    if not known:
+        return Evidence(test, quantity, found.tension, message=words)
+    slope = found.tension
+    doubles = sum(found.status[i] == "double" for i in known)
+    if found.status[known[-1]] == "single":
+        return Evidence(test, quantity, slope, (), (), words)
+    if doubles > 1 and slope.value > FAR * slope.error:
+        return Evidence(test, quantity, slope, (FIRST,), (SECOND, KT), words)
+    return Evidence(test, quantity, slope, (FIRST,), (), f"{words}; its growth is not resolved")
+
+
+def _jump(found: Stiffness) -> Evidence:
+    """A jump of the stiffness, universal or not."""
+    test, quantity = "stiffness", "jump over 2 T / pi"
+    if found.status == "ok":
+        return Evidence(test, quantity, found.jump, (KT,), (SECOND, FIRST), "1 if universal")
+    if found.status in ("no jump", "another jump"):
+        return Evidence(test, quantity, found.jump, (), (KT,), found.status)
+    return Evidence(test, quantity, found.jump, message=f"{found.status}: {found.message}")
+
+
+def _reweighted(series: xr.Dataset, histograms: Barriers) -> Points | None:
+    """Heat capacities of the sizes whose runs sample both phases."""
+    sampled = [
+        size
+        for size, word in zip(histograms.size, histograms.status, strict=True)
+        if word != "no tunnelling"
+    ]
+    if "point" in series.dims:
+        series = series.isel(point=np.flatnonzero(np.isin(series["size"].to_numpy(), sampled)))
+    if not sampled:
+        return None
+    table = reweight(series)
+    return read_table(
+        table, size="size", control="control", value="heat_capacity", error="heat_capacity_error"
+    )
+
+
+def _verdict(evidence: list[Evidence], largest: float) -> tuple[str, list[Evidence], str, str]:
+    excluded = {name for each in evidence for name in each.excludes}
+    favoured = {name for each in evidence for name in each.favours}
+    left = [name for name in ORDERS if name not in excluded]
+    if not excluded and not favoured:
+        return "undecided", evidence, "no evidence", "no test says anything"
+    if favoured & excluded or not left:
+        names = ", ".join(sorted(favoured & excluded)) or "every order"
+        return "undecided", evidence, "tests disagree", f"{names}: favoured and excluded"
+    if len(left) > 1 or not favoured:
+        return "undecided", evidence, "undecided", f"not excluded: {', '.join(left)}"
+    return left[0], evidence, "ok", _limit(left[0], largest)
+
+
+def _largest(given: tuple[Any, ...]) -> float:
+    sizes: Iterator[Any] = (
+        each["size"].to_numpy() if isinstance(each, xr.Dataset) else each.size
+        for each in given
+        if each is not None
+    )
+    return max(float(np.max(size)) for size in sizes)
+
+
+def _limit(verdict: str, largest: float) -> str:
+    if verdict == SECOND:
+        return (
+            f"up to L = {largest:g}: a first-order transition with a larger correlation length"
+            " would look the same"
+        )
+    return f"up to L = {largest:g}"
