@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from heatcap.scaling import Collapse, Points, collapse, points, read_table
 
-from machine import cpu_name
+from machine import cpu_name, progress, said
 
 Floats = NDArray[np.float64]
 
@@ -228,17 +227,6 @@ def wrong_table(replicates: int) -> str:
         counts = ", ".join(f"{status} {n}" for status, n in Counter(found).most_common())
         lines.append(f"| {name} | {counts} |")
     return "\n".join(lines) + "\n"
-
-
-def progress(name: str, n: int) -> Iterator[int]:
-    for i in range(n):
-        yield i
-        if (i + 1) % 20 == 0:
-            said(f"{name}: {i + 1} of {n}")
-
-
-def said(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 def tables(replicates: int) -> Iterator[str]:

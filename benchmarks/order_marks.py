@@ -9,7 +9,6 @@ five minutes and the collapses about as long.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +24,7 @@ from heatcap.scaling.peaks import peaks_against_size
 from heatcap.scaling.reweighting import reweight
 from heatcap.systems import XY, Ising1D, Ising2D, Potts
 
-from machine import cpu_name
+from machine import cpu_name, said
 
 Given = dict[str, Any]
 
@@ -237,10 +236,6 @@ def exponent_row(
 ) -> str:
     off = (value - exact) / error
     return f"| {where} | {name} | {readable(value, error)} | {exact:.6g} | {off:+.1f} | {status} |"
-
-
-def said(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 def tables(replicates: int) -> Iterator[str]:

@@ -8,7 +8,6 @@ The XY model is sampled here (a few minutes on one core).
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from heatcap.resampling import readable
 from heatcap.scaling import Points, points
 from heatcap.scaling.stiffness import Stiffness, stiffness
 
-from machine import cpu_name
+from machine import cpu_name, progress, said
 
 Floats = NDArray[np.float64]
 
@@ -188,17 +187,6 @@ def status_table(replicates: int) -> str:
         said_by = ", ".join(f"{s} {found.count(s)}" for s in sorted(set(found)))
         lines.append(f"| {name} | {found.count('ok')} of {replicates} | {said_by} |")
     return "\n".join(lines) + "\n"
-
-
-def progress(name: str, n: int) -> Iterator[int]:
-    for i in range(n):
-        yield i
-        if (i + 1) % 20 == 0:
-            said(f"{name}: {i + 1} of {n}")
-
-
-def said(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 def tables(replicates: int) -> Iterator[str]:

@@ -53,6 +53,8 @@ def test_crossings_of_a_table(table: Path, tmp_path: Path) -> None:
     assert content["schema_version"] == 1
     assert abs(content["x_c"]["value"] - 1) < 3 * content["x_c"]["error"]
     assert len(content["covariance"]) == 3
+    assert content["goodness_of_fit"]["dof"] == 0
+    assert "no degrees of freedom left: the fit is not tested" in text
     assert content["inputs"]
     assert figure.is_file()
     assert figure.with_suffix(".png").is_file()
@@ -63,7 +65,7 @@ def test_extrema_of_a_table(peaked: Path, tmp_path: Path) -> None:
     status, text, _ = run("extrema", peaked, *OPTIONS, "--json", out, "--figure", figure)
     assert status == 0
     assert "size 128: x = " in text
-    assert "against size: status: ok" in text
+    assert "against size, status: ok" in text
     content = json.loads(out.read_text())
     exponent = content["against_size"]["exponent"]
     assert abs(exponent["value"] - 0.5) < 3 * exponent["error"]
@@ -80,6 +82,7 @@ def test_a_table_without_a_header_and_known_exponents(
     status, text, _ = run("crossings", tmp_path / "table.dat", *OPTIONS, *names, "--drift", "2")
     assert status == 0
     assert "drift_exponent = 2 (fixed)" in text
+    assert "chi2/dof = " in text
     arguments = (*names, "--inverse-nu", "1", "--exponent", "0.5")
     status, text, _ = run("extrema", tmp_path / "peaked.dat", *OPTIONS, *arguments)
     assert status == 0
@@ -107,4 +110,4 @@ def test_that_it_cannot_be_said_is_an_answer(table: Path, tmp_path: Path) -> Non
     status, text, _ = run("extrema", two, *OPTIONS, "--figure", tmp_path / "none.pdf")
     assert status == 0
     assert "status: no peak" in text
-    assert "too few sizes" in text
+    assert "too few sizes for positions, too few sizes for heights" in text

@@ -159,7 +159,7 @@ def test_points_that_share_their_runs_get_wider_errors():
 def test_the_jacobian_is_the_gradient_of_chi_squared():
     data = planted()
     model = Model(8)
-    theta = np.array([1.01, 0.85, 0.1, 1.3, -0.2, 0.15, 0.05])
+    theta = np.array([1.01, 0.85, 0.1, 1.3, -0.2, 0.15, 0.05, -0.04])
     for form in (second_order, with_logarithms(second_order, amplitude=0.5, stretch=0.3)):
         problem = Problem.of([data], form, names_of(form, ["A"]), {})
         knots = problem.knots(theta, model)
@@ -324,7 +324,7 @@ def test_a_covariance_leaves_the_points_where_they_are():
 
 def test_unknown_names_are_refused():
     with pytest.raises(
-        ValueError, match="fixed must be among x_c, inverse_nu, c, omega, exponent, b, a, got nu"
+        ValueError, match="fixed must be among x_c, inverse_nu, c, omega, exponent, b, a, s, got nu"
     ):
         collapse(planted(), fixed={"nu": 1})
     with pytest.raises(ValueError, match="ansatz must be one of second-order, first-order"):

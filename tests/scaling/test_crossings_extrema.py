@@ -16,7 +16,7 @@ from scipy.optimize import curve_fit
 
 from heatcap.scaling import crossings, extrema, points, read_table
 from heatcap.scaling._curves import curves
-from heatcap.scaling._powers import Form, average, fit_forms
+from heatcap.scaling._powers import Form, average, averaged_curve, fit_forms
 from heatcap.scaling.peaks import peaks_against_size
 from heatcap.systems import CurieWeiss, Ising2DExact, Planted
 
@@ -196,6 +196,21 @@ def test_fits_that_say_nothing_about_the_exponent_do_not_count_beside_those_that
     open_ = replace(fit, determined=False, mean=fit.mean + 9, score=fit.score + 1)
     assert average([fit, open_], 0).systematic == 0
     assert average([replace(fit, determined=False), open_], 0).systematic > 1
+
+
+def test_the_averaged_curve_ends_at_the_averaged_constant_and_its_error():
+    """Three smallest sizes whose fits differ: the average is none of them."""
+    size = np.array([8.0, 12, 16, 24, 32, 48])
+    error = 0.002 * np.ones(6)
+    y = 1 + 0.9 * size**-1.0 + error * np.random.default_rng(1).normal(size=6)
+    fits = fit_forms(size, y, np.diag(error**2), [FORM])
+    at, band = averaged_curve(fits, np.array([48.0, np.inf]), 48.0)
+    constant = average(fits, 0)
+    assert len(fits) == 3
+    assert constant.systematic > 0
+    assert [at[1], band[1]] == pytest.approx([constant.value, constant.error])
+    assert abs(at[0] - y[-1]) < 3 * error[-1]
+    assert band[0] < band[1]
 
 
 def test_a_correction_does_not_take_the_place_of_what_it_corrects():

@@ -48,10 +48,10 @@ def test_tests_that_disagree_are_undecided():
 class Fake:
     """What a collapse says of itself."""
 
-    def __init__(self, chi2, p_value=0.5, status="ok", inverse_nu=1.0):
+    def __init__(self, score, p_value=0.5, status="ok", inverse_nu=1.0, independent=1.0):
         self.parameters = {"inverse_nu": Parameter(inverse_nu, 0.04, 0.0)}
         self.sizes_used = [8.0, 16.0, 32.0, 64.0]
-        self.models = [{"chi2": chi2 + 2 * k, "dof": 40 + k / 2} for k in range(3)]
+        self.score, self.independent = score, independent
         self.p_value, self.status = p_value, status
 
 
@@ -66,6 +66,19 @@ def test_the_log_evidence_is_half_the_difference_of_scores():
         {"second-order": Fake(60), "first-order": Fake(70), "kosterlitz-thouless": Fake(46)}
     )
     assert (better.favours, set(better.excludes)) == ((KT,), {SECOND, FIRST})
+
+
+def test_correlated_points_weaken_the_log_evidence():
+    """One point in four counts, by the fit that sees the most correlation."""
+    found = _forms(
+        {
+            "second-order": Fake(40, independent=0.25),
+            "first-order": Fake(70),
+            "kosterlitz-thouless": Fake(46),
+        }
+    )
+    assert found.value.value == pytest.approx(0.75)
+    assert (found.favours, found.excludes) == ((), ())
 
 
 def test_a_small_exponent_is_no_evidence_against_kosterlitz_thouless():

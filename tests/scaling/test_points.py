@@ -79,10 +79,10 @@ def test_taking_some_takes_rows_and_columns_of_the_covariance():
     [
         (([8, 8], [1, 2, 3], [1, 2], [1, 1]), "control must have one entry for each of 2 points"),
         (([0, 8], [1, 2], [1, 2], [1, 1]), "sizes must be positive, got 0"),
-        (([8, 8], [1, 2], [1, np.inf], [1, 1]), "value must be finite, got inf in row 1"),
-        (([8, 8], [1, 2], [1, 2], [1, 0]), "errors must be positive, got 0 in row 1"),
+        (([8, 8], [1, 2], [1, np.inf], [1, 1]), "value must be finite, got inf in row 2"),
+        (([8, 8], [1, 2], [1, 2], [1, 0]), "errors must be positive, got 0 in row 2 of the data"),
         (([8, 8], [1, 1], [1, 2], [1, 1]), "two points at size 8 and control 1"),
-        (([8, 8], [1, 2], [1, 2]), "size 8 has 2 points: 5 are needed"),
+        (([8, 8], [1, 2], [1, 2]), "size 8 has 2 points: 7 are needed"),
     ],
 )
 def test_refusals(arguments, said):

@@ -231,6 +231,7 @@ def test_summary_and_json(found) -> None:
     content = found.to_dict()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert content["t_kt"]["value"] == found.t_kt.value
+    assert set(content["goodness_of_fit"]) == {"chi2", "dof", "p_value"}
     assert "T_KT = 0." in found.summary()
     weight, value, error = (
         np.array([m[name] for m in content["models"]]) for name in ("weight", "t_kt", "t_kt_error")

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words, write_json
-
-Table = Annotated[Path, typer.Argument(help="Table of points (CSV, whitespace, Parquet, NetCDF).")]
-Size = Annotated[str, typer.Option(help="Column of the size L.")]
-Control = Annotated[str, typer.Option(help="Column of the control x.")]
-Error = Annotated[str | None, typer.Option(help="Column of the error of the value.")]
-Names = Annotated[str, typer.Option(help="Columns of a table without a header: L,K,A,dA.")]
-Seed = Annotated[int, typer.Option(help="Of the draws.")]
-Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
-Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it.")]
+from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words
+from heatcap.cli._table import Control, Drawn, Error, Json, Names, Seed, Size, Table, answer
 
 
 @app.command()
@@ -46,10 +37,7 @@ def crossings(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )
         found = find(data, ratio=ratio, drift=drift, rng=seed)
-        typer.echo(found.summary())
-        if json is not None:
-            write_json(json, found.to_dict(), [table])
-            typer.echo(str(json))
+        answer(found.summary(), found.to_dict(), [table], json)
         if figure is not None:
             from heatcap.figures import crossings as draw
 
@@ -81,12 +69,9 @@ def extrema(
         )
         found = find(data, rng=seed)
         against = found.against_size(inverse_nu=inverse_nu, exponent=exponent)
-        typer.echo(found.summary())
-        typer.echo(f"against size: {against.summary()}")
-        if json is not None:
-            content = found.to_dict() | {"against_size": against.to_dict()}
-            write_json(json, content, [table])
-            typer.echo(str(json))
+        said = f"{found.summary()}\nagainst size, {against.summary()}"
+        content = found.to_dict() | {"against_size": against.to_dict()}
+        answer(said, content, [table], json)
         if figure is not None:
             from heatcap.figures import extrema as draw
 

@@ -8,29 +8,28 @@ from typing import Annotated
 import typer
 
 from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words, write_json
+from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words
+from heatcap.cli._table import TABLE, Control, Json, Names, Seed, Size, answer
 
 
 @app.command()
 def order(
-    table: Annotated[
-        Path | None, typer.Argument(help="Table of points (CSV, whitespace, Parquet, NetCDF).")
-    ] = None,
+    table: Annotated[Path | None, typer.Argument(help=TABLE)] = None,
     binder: Annotated[str, typer.Option(help="Column of a dimensionless quantity.")] = "",
     heat_capacity: Annotated[str, typer.Option(help="Column of the heat capacity per site.")] = "",
     stiffness: Annotated[str, typer.Option(help="Column of the helicity modulus.")] = "",
     series: Annotated[
         Path | None, typer.Option(help="SERIES.nc: energies (point, replicate, sweep).")
     ] = None,
-    size: Annotated[str, typer.Option(help="Column of the size L.")] = "size",
-    control: Annotated[str, typer.Option(help="Column of the control x.")] = "control",
+    size: Size = "size",
+    control: Control = "control",
     error_ending: Annotated[
         str, typer.Option(help="Ending of the columns of errors: binder_error of binder.")
     ] = "_error",
-    names: Annotated[str, typer.Option(help="Columns of a table without a header.")] = "",
+    names: Names = "",
     dimension: Annotated[int, typer.Option(help="d of the system.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of the searches and resamples.")] = 0,
-    json: Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
     figure: Annotated[
         Path | None, typer.Option(help="OUT.pdf of the energy histograms; a PNG comes with it.")
     ] = None,
@@ -41,8 +40,7 @@ def order(
     """
     import xarray as xr
 
-    from heatcap.scaling.order import transition_order
-    from heatcap.scaling.points import read_table
+    from heatcap.scaling import read_table, transition_order
 
     columns = {"dimensionless": binder, "heat_capacity": heat_capacity, "stiffness": stiffness}
     if table is None and any(columns.values()):
@@ -69,11 +67,8 @@ def order(
             with xr.open_dataset(series, engine="h5netcdf") as file:
                 energies = file.load()
         found = transition_order(**given, series=energies, dimension=dimension, rng=seed)
-        typer.echo(found.summary())
-        if json is not None:
-            write_json(json, found.to_dict(), inputs)
-            typer.echo(str(json))
+        answer(found.summary(), found.to_dict(), inputs, json)
         if figure is not None:
-            from heatcap.figures.order import histograms
+            from heatcap.figures import histograms
 
             save_figure(histograms(found.results["barriers"]), figure)

@@ -16,31 +16,29 @@ from heatcap.cli._shared import (
     plain_errors,
     save_figure,
     words,
-    write_json,
 )
+from heatcap.cli._table import TABLE, Control, Drawn, Json, Names, Seed, Size, answer
 
 
 @app.command()
 def collapse(
-    tables: Annotated[
-        list[Path], typer.Argument(help="Table of points (CSV, whitespace, Parquet, NetCDF).")
-    ],
+    tables: Annotated[list[Path], typer.Argument(help=TABLE)],
     value: Annotated[list[str], typer.Option(help="Column of the observable; may be repeated.")],
-    size: Annotated[str, typer.Option(help="Column of the size L.")] = "size",
-    control: Annotated[str, typer.Option(help="Column of the control x.")] = "control",
+    size: Size = "size",
+    control: Control = "control",
     error: Annotated[
         list[str] | None, typer.Option(help="Column of its error, for each --value in turn.")
     ] = None,
-    names: Annotated[str, typer.Option(help="Columns of tables without a header: L,K,A,dA.")] = "",
-    ansatz: Annotated[str, typer.Option(help="second-order or kosterlitz-thouless.")] = (
-        "second-order"
-    ),
+    names: Names = "",
+    ansatz: Annotated[
+        str, typer.Option(help="second-order, first-order or kosterlitz-thouless.")
+    ] = "second-order",
     fix: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: a parameter that is not fitted.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
-    json: Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")] = None,
-    figure: Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
+    figure: Drawn = None,
 ) -> None:
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
@@ -58,10 +56,7 @@ def collapse(
             for path, v, e in zip(files, value, errors, strict=True)
         ]
         found = fit(parts, ansatz=ansatz, fixed=assignments(fix), rng=seed)
-        typer.echo(found.summary())
-        if json is not None:
-            write_json(json, found.to_dict(), tables)
-            typer.echo(str(json))
+        answer(found.summary(), found.to_dict(), tables, json)
         if figure is not None:
             from heatcap.figures import collapse as draw
 

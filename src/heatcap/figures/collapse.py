@@ -8,19 +8,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.textpath import TextToPath
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
-from heatcap.figures._style import BLUE, LABEL, PAGE, VERMILION, new_figure, styled
+from heatcap.figures._parts import (
+    CENTRE,
+    CURVE,
+    LINE,
+    MARKERS,
+    PLAIN,
+    POINT,
+    SMALL,
+    SPREAD,
+    Look,
+    goodness,
+    head_lines,
+    look_of_sizes,
+    plain_axes,
+    say,
+    symbol,
+    write_head,
+)
+from heatcap.figures._style import BLUE, LABEL, PAGE, new_figure, styled
 from heatcap.resampling import readable
 from heatcap.scaling import Collapse, Points
 
@@ -28,23 +41,14 @@ __all__ = ["collapse"]
 
 Floats = NDArray[np.float64]
 
-WARNING = VERMILION
 WEIGHT = 1e-4  # of a model that is drawn
 CARRYING = 0.01  # the weight from which on the error of a model has its place on the axis
 BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
 SIZES, ACROSS = 24, 9  # in the legend, and in one of its lines
-SMALL, LINE = 7.0, 0.132  # points; inches from line to line
 ROW, SCAN, EMPTY, BELOW = 1.5, 1.45, 0.3, 0.22  # inches
-MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">")
-POINT: dict[str, Any] = {"ls": "", "ms": 2.9, "mew": 0.6, "elinewidth": 0.5, "zorder": 2}
-CENTRE: dict[str, Any] = {"color": "black", "lw": 0.9, "ls": (0, (4, 2)), "zorder": 3}
-SPREAD: dict[str, Any] = {"color": "#BDBDBD", "lw": 0, "zorder": 0}
-CURVE: dict[str, Any] = {"color": "black", "lw": 0.8, "zorder": 3}
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
 BORDER: dict[str, Any] = {"color": "#E0E0E0", "lw": 0.5, "zorder": 1}
 MODEL: dict[str, Any] = {"ls": "", "mew": 0.8, "elinewidth": 0.5, "color": BLUE, "zorder": 3}
-GREY = "#595959"
 BANDS = ("1 standard deviation", "2 standard deviations", "2 standard deviations, behind the line")
 SYMBOL = {"x_c": "$x_c$", "inverse_nu": r"$1/\nu$", "log_l0": r"$\ln L_0$", "omega": r"$\omega$"}
 
@@ -85,7 +89,7 @@ def collapse(
     free = [n for n in result.parameters if n not in result.fixed and n != "omega"]
     models = [m for m in result.models if m["weight"] > WEIGHT]
     sizes = sorted({float(s) for part in parts for s in part.size})
-    look = _look(sizes)
+    look = look_of_sizes(sizes)
     with styled():
         lines = _head_lines(result)
         keys = _sampled(sizes)
@@ -106,7 +110,7 @@ def collapse(
             _data(row[0], part, curve, result, look)
             if curve is None:
                 for ax in row[1:]:
-                    _say(ax, f"no fit: {result.status}")
+                    say(ax, f"no fit: {result.status}")
             else:
                 _collapsed(row[1], part, curve, 1 + twice, look)
                 _residuals(row[2], curve, look)
@@ -116,7 +120,7 @@ def collapse(
         else:
             why = "all parameters are fixed" if models else f"no fit, {result.status}"
             bottom.text(0.5, 0.5, f"no scan of models: {why}", ha="center", va="center", gid="none")
-        _head(top, lines, head, result)
+        write_head(top, lines, head, ok=result.ok)
         _legends(top, middle, keys, look, names[0], BANDS[twice + (twice and hidden)], head)
     return figure
 
@@ -134,15 +138,6 @@ def _curves(result: Collapse, parts: Sequence[Points]) -> list[dict[str, Any] | 
     return [found[name] for name in named]
 
 
-def _look(sizes: Sequence[float]) -> dict[float, dict[str, Any]]:
-    """Colour and marker by size: dark to bright, without the yellow that paper swallows."""
-    shades = colormaps["viridis"](np.linspace(0.0, 0.86, max(len(sizes), 2)))
-    return {
-        size: {"color": to_hex(shades[k]), "marker": MARKERS[k % len(MARKERS)]}
-        for k, size in enumerate(sizes)
-    }
-
-
 def _sampled(sizes: Sequence[float]) -> list[float]:
     """Sizes in the legend: all, or every second, third, ... where they are many."""
     return list(sizes[:: math.ceil(len(sizes) / SIZES)])
@@ -156,7 +151,7 @@ def _data(
     part: Points,
     curve: Mapping[str, Any] | None,
     result: Collapse,
-    look: Mapping[float, dict[str, Any]],
+    look: Look,
 ) -> None:
     kept = set() if curve is None else set(zip(curve["size"], curve["control"], strict=True))
     used = np.array([pair in kept for pair in zip(part.size, part.control, strict=True)])
@@ -175,7 +170,7 @@ def _data(
         ax.axvspan(found.value - found.error, found.value + found.error, **SPREAD, gid="x_c error")
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     ax.set_xlim(low - room, high + room)
-    _plain_axes(ax)
+    plain_axes(ax)
 
 
 def _by_size(
@@ -185,7 +180,7 @@ def _by_size(
     y: Floats,
     error: Floats | None,
     shown: NDArray[np.bool_],
-    look: Mapping[float, dict[str, Any]],
+    look: Look,
     gid: str,
     **more: Any,
 ) -> None:
@@ -202,7 +197,7 @@ def _collapsed(
     part: Points,
     curve: Mapping[str, Any],
     factor: int,
-    look: Mapping[float, dict[str, Any]],
+    look: Look,
 ) -> None:
     every = np.ones(len(curve["x"]), dtype=bool)
     if part.covariance is None:
@@ -217,7 +212,7 @@ def _collapsed(
     high = max((curve["y"] + curve["error"]).max(), f.max())
     room = 0.05 * (high - low) or 1.0
     ax.set_ylim(low - room, high + room)
-    _plain_axes(ax)
+    plain_axes(ax)
 
 
 def _width(curve: Mapping[str, Any]) -> float:
@@ -226,14 +221,14 @@ def _width(curve: Mapping[str, Any]) -> float:
     return float(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * (ROW - 0.3))
 
 
-def _residuals(ax: Axes, curve: Mapping[str, Any], look: Mapping[float, dict[str, Any]]) -> None:
+def _residuals(ax: Axes, curve: Mapping[str, Any], look: Look) -> None:
     for y, style in ((0, "-"), (2, (0, (3, 2))), (-2, (0, (3, 2)))):
         ax.axhline(y, **GUIDE, ls=style, gid="guide")
     every = np.ones(len(curve["x"]), dtype=bool)
     _by_size(ax, curve["size"], curve["x"], curve["residual"], None, every, look, "residual")
     most = max(3.2, 1.1 * float(np.abs(curve["residual"]).max()))
     ax.set_ylim(-most, most)
-    _plain_axes(ax)
+    plain_axes(ax)
 
 
 def _label(
@@ -251,7 +246,7 @@ def _label(
             residuals.set_ylabel("residual / error")
     first, last = panels[0], panels[-1]
     first[0].set_title("data", loc="left")
-    last[0].set_xlabel(_symbol(control))
+    last[0].set_xlabel(symbol(control))
     if first[1].axison:
         first[1].set_title("collapsed" + ", corrections taken off" * corrected, loc="left")
         first[2].set_title("residuals", loc="left")
@@ -346,7 +341,7 @@ def _models(
         low, high = min(low, value - reach), max(high, value + reach)
     room = 0.06 * (high - low) or 1.0
     ax.set_ylim(low - room, high + room)
-    _plain_axes(ax)
+    plain_axes(ax)
 
 
 # ---- words ---------------------------------------------------------------------------------
@@ -361,57 +356,25 @@ def _head_lines(result: Collapse) -> list[tuple[str, str]]:
         number = f"{p.value:g} (fixed)" if is_fixed else readable(p.value, p.error)
         items.append(f"{_parameter(name, several)} = {number}".replace("= -", "= \u2212"))
     if result.parameters:
-        small = 0 < result.p_value < 1e-3
-        chance = f"{result.p_value:.0e}" if small else f"{result.p_value:.2g}"
-        items += [rf"$\chi^2$/dof = {result.chi2:.1f}/{result.dof}", f"p = {chance}"]
-    said = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
-    return [
-        *(("parameters", line) for line in _filled(items, "     ", math_text=True)),
-        *(("status", line) for line in _filled(said.split(), " ")),
-    ]
-
-
-def _filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]:
-    """Lines no wider than the page, in the style that is set."""
-    measure, font = TextToPath(), FontProperties(size=SMALL)
-    lines: list[str] = []
-    for item in items:
-        longer = f"{lines[-1]}{gap}{item}" if lines else item
-        wide = measure.get_text_width_height_descent(longer, font, math_text and "$" in longer)[0]
-        if lines and wide <= 72 * (PAGE - MARGIN):
-            lines[-1] = longer
-        else:
-            lines.append(item)
-    return lines
-
-
-def _head(
-    part: SubFigure, lines: Sequence[tuple[str, str]], height: float, result: Collapse
-) -> None:
-    for k, (gid, line) in enumerate(lines):
-        style: dict[str, Any] = {"fontsize": SMALL, "gid": gid, "parse_math": gid == "parameters"}
-        if gid == "status" and not result.ok:
-            style |= {"color": WARNING}
-        y = 1 - (0.05 + LINE * k) / height
-        part.text(0.012, y, line, va="top", in_layout=False, **style)
+        items += goodness(result.chi2, result.dof, result.p_value)
+    return head_lines(items, result.status, result.message)
 
 
 def _legends(
     part: SubFigure,
     panels: SubFigure,
     sizes: Sequence[float],
-    look: Mapping[float, dict[str, Any]],
+    look: Look,
     size_name: str,
     deviations: str,
     height: float,
 ) -> None:
     """Sizes and, below them, whatever else is drawn."""
     drawn = {artist.get_gid() for ax in panels.axes for artist in ax.get_children()}
-    plain: dict[str, Any] = {"ls": "", "ms": 3.6, "mew": 0.8, "color": GREY}
     other: dict[str, Artist] = {
         "x_c": Line2D([], [], **CENTRE, label="$x_c$"),
         "x_c error": Patch(color=SPREAD["color"], label="its error"),
-        "left out": Line2D([], [], marker="o", mfc="white", **plain, label="left out of the fit"),
+        "left out": Line2D([], [], marker="o", mfc="white", **PLAIN, label="left out of the fit"),
         "f": Line2D([], [], **CURVE, label="scaling function $f$"),
         "band": Patch(color=SPREAD["color"], label=f"its error ({deviations})"),
     }
@@ -421,18 +384,12 @@ def _legends(
     if handles:
         low = part.legend(handles=handles, loc="lower center", ncols=len(handles))
         low.set_in_layout(False)
-    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=_symbol(size_name))]
-    keys += [Line2D([], [], **(plain | look[size]), label=f"{size:g}") for size in sizes]
+    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(size_name))]
+    keys += [Line2D([], [], **(PLAIN | look[size]), label=f"{size:g}") for size in sizes]
     above = (0.5, 1.35 * LINE / height if handles else 0.0)
     columns = min(len(keys), ACROSS + 1)
     high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
     high.set_in_layout(False)
-
-
-def _say(ax: Axes, words: str) -> None:
-    ax.set_axis_off()
-    where: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes}
-    ax.text(0.5, 0.5, words, **where, color=WARNING, gid="no data")
 
 
 def _note(ax: Axes, words: str, gid: str) -> None:
@@ -442,30 +399,15 @@ def _note(ax: Axes, words: str, gid: str) -> None:
     )  # fmt: skip
 
 
-def _plain_axes(ax: Axes) -> None:
-    """Few ticks, and numbers in full: no offset at the end of the axis."""
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        form = ScalarFormatter(useOffset=False)
-        axis.set_major_formatter(form)
-
-
 def _parameter(name: str, several: bool) -> str:
     if name in SYMBOL:
         return SYMBOL[name]
     if several and name.startswith("exponent_"):
-        return f"exponent of {_symbol(name.removeprefix('exponent_'))}"
-    return _symbol(name)
-
-
-def _symbol(name: str) -> str:
-    """A letter in italics, words without underscores."""
-    if len(name) == 1 and name.isalpha():
-        return f"${name}$"
-    return name.replace("_", " ").replace("$", r"\$")
+        return f"exponent of {symbol(name.removeprefix('exponent_'))}"
+    return symbol(name)
 
 
 def _value_name(name: str) -> str:
     if name in LABEL:
         return LABEL[name]
-    return "\n".join(textwrap.wrap(_symbol(name), 20)) or name
+    return "\n".join(textwrap.wrap(symbol(name), 20)) or name

@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from heatcap.figures._page import (
+from heatcap.figures._page import curves_of_sizes, page
+from heatcap.figures._parts import (
     CENTRE,
     CURVE,
     SPREAD,
-    curves_of_sizes,
-    page,
+    goodness,
     plain_axes,
     say,
     symbol,
@@ -36,6 +36,7 @@ CROSS: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 5.5, "mfc": "none", "mec": VERMILION, "mew": 1.0, "zorder": 4,
 }  # fmt: skip
 PAIR: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION, "elinewidth": 0.8}
+BAND: dict[str, Any] = {"color": "#E3E3E3", "lw": 0, "zorder": -1}
 ROOM = 2.5  # half the window over the distance of the farthest crossing from the middle
 NEAR = 7  # points of the largest size that are at least shown
 
@@ -68,6 +69,7 @@ def crossings(
             keys.append(Patch(color=SPREAD["color"], label="its error"))
         if result.extrapolation:
             keys.append(Line2D([], [], **CURVE, label="extrapolation"))
+            keys.append(Patch(color=BAND["color"], label="its error"))
         sizes = sorted({float(s) for s in data.size})
         figure, left, right, look = page(
             sizes, names[0], _numbers(result), result.status, result.message, keys
@@ -86,21 +88,18 @@ def crossings(
 def _numbers(result: Crossings) -> list[str]:
     named = {
         "$x_c$": result.x_c,
-        "$w$": result.drift_exponent,
         "value at infinity": result.height_infinity,
+        "$w$": result.drift_exponent,
     }
     found = [
         f"{name} = {readable(p.value, p.error)}"
         for name, p in named.items()
-        if p is not None and np.isfinite(p.value) and np.isfinite(p.error) and name != "$w$"
+        if p is not None and np.isfinite(p.value) and np.isfinite(p.error)
     ]
     if result.drift is not None:
         found.append(f"$w$ = {result.drift:g} (fixed)")
-    elif result.drift_exponent is not None:
-        p = result.drift_exponent
-        found.append(f"$w$ = {readable(p.value, p.error)}")
     if result.models:
-        found.append(rf"$\chi^2$/dof = {result.chi2:.1f}/{result.dof}, p = {result.p_value:.2g}")
+        found += goodness(result.chi2, result.dof, result.p_value)
     return [each.replace("= -", "= \u2212") for each in found]
 
 
@@ -143,8 +142,9 @@ def _against(ax: Axes, result: Crossings, names: Sequence[str]) -> None:
     middle = result.middle
     _mark(ax, result.x_c, vertical=False)
     if result.extrapolation:
-        size = np.asarray(result.extrapolation["size"])
-        ax.plot(size**-w, result.extrapolation["x"], **CURVE, gid="extrapolation")
+        size, x, band = (np.asarray(result.extrapolation[k]) for k in ("size", "x", "band"))
+        ax.fill_between(size**-w, x - band, x + band, **BAND, gid="band")
+        ax.plot(size**-w, x, **CURVE, gid="extrapolation")
     ax.errorbar(middle[known] ** -w, result.x[known], result.error[known], **PAIR)[0].set_gid(
         "pair"
     )

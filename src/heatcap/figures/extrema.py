@@ -11,15 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from heatcap.figures._page import (
-    CENTRE,
-    curves_of_sizes,
-    page,
-    plain_axes,
-    say,
-    symbol,
-    value_name,
-)
+from heatcap.figures._page import curves_of_sizes, page
+from heatcap.figures._parts import CENTRE, plain_axes, say, symbol, value_name
 from heatcap.figures._style import BLUE, VERMILION, styled
 from heatcap.resampling import readable
 from heatcap.scaling import Extrema, Points
@@ -66,8 +59,7 @@ def extrema(
     fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
     status, message = result.status, result.message
     if fits is not None and not fits.ok:
-        message = "; ".join(filter(None, [message, f"{fits.status}: {fits.message}"]))
-        status = fits.status.split(",")[0] if result.ok else status
+        status = fits.status if result.ok else status
         message = "; ".join(filter(None, [result.message, fits.message]))
     with styled():
         keys: list[Artist] = [Line2D([], [], **PEAK, label="peak")]

@@ -7,16 +7,16 @@ import textwrap
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from heatcap.figures import _parts as parts
+from heatcap.figures._parts import SMALL, Look, goodness, look_of_sizes, symbol
 from heatcap.figures._style import BLUE, PAGE, VERMILION, new_figure, styled
 from heatcap.resampling import readable
 from heatcap.scaling import Points
@@ -26,14 +26,12 @@ __all__ = ["stiffness"]
 
 Floats = NDArray[np.float64]
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">")
-POINT: dict[str, Any] = {"ls": "", "ms": 3.0, "mew": 0.6, "elinewidth": 0.5, "zorder": 3}
+POINT: dict[str, Any] = parts.POINT | {"ms": 3.0, "zorder": 3}
 LINE: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
 CENTRE: dict[str, Any] = {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1}
 SPREAD: dict[str, Any] = {"color": BLUE, "alpha": 0.25, "lw": 0, "zorder": 0}
 OTHER: dict[str, Any] = {"color": "#8C8C8C", "lw": 0.8, "ls": (0, (3, 2)), "zorder": 1}
 ROW, TEXT, LETTERS, SIZES, ACROSS = 2.35, 0.135, 122, 24, 10
-SMALL = 7.0  # points
 
 
 def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("size", "T")) -> Figure:
@@ -65,7 +63,7 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
     if not len(data):
         raise ValueError("no data: expected Points")
     sizes = np.unique(data.size)
-    look = _look(sizes)
+    look = look_of_sizes(sizes.tolist())
     with styled():
         lines = _head_lines(result)
         shown = sizes[:: math.ceil(sizes.size / SIZES)]
@@ -76,8 +74,8 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
         grid = below.add_gridspec(1, 2, width_ratios=[1.15, 1.0], wspace=0.05)
         left, right = (below.add_subplot(grid[0, k]) for k in (0, 1))
         _against_temperature(left, result, data, look)
-        left.set_xlabel(_symbol(names[1]))
-        left.set_ylabel(_symbol(data.name))
+        left.set_xlabel(symbol(names[1]))
+        left.set_ylabel(symbol(data.name))
         if result.curves:
             _at_the_transition(right, result, look)
         else:
@@ -91,18 +89,7 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
     return figure
 
 
-def _look(sizes: Floats) -> dict[float, dict[str, Any]]:
-    """Colour and marker by size, dark to bright."""
-    shades = colormaps["viridis"](np.linspace(0.0, 0.86, max(sizes.size, 2)))
-    return {
-        float(size): {"color": to_hex(shades[k]), "marker": MARKERS[k % len(MARKERS)]}
-        for k, size in enumerate(sizes)
-    }
-
-
-def _against_temperature(
-    ax: Axes, result: Stiffness, data: Points, look: dict[float, dict[str, Any]]
-) -> None:
+def _against_temperature(ax: Axes, result: Stiffness, data: Points, look: Look) -> None:
     low, high = float(data.control.min()), float(data.control.max())
     kept = result.curves.get("used", set())
     pairs = zip(data.size.tolist(), data.control.tolist(), strict=True)
@@ -131,7 +118,7 @@ def _against_temperature(
     ax.set_ylim(min(bottom, line.min()) - 0.05 * reach, max(top, line.max()) + 0.05 * reach)
 
 
-def _at_the_transition(ax: Axes, result: Stiffness, look: dict[float, dict[str, Any]]) -> None:
+def _at_the_transition(ax: Axes, result: Stiffness, look: Look) -> None:
     curves = result.curves
     x = 1 / curves["log_size"]
     for k, curve in enumerate(curves["at_t_kt"]):
@@ -173,14 +160,12 @@ def _head_lines(result: Stiffness) -> list[tuple[str, str]]:
     if not np.isfinite(result.t_kt.value):
         return lines
     t, j, c = result.t_kt, result.jump, result.c
-    chance = f"{result.p_value:.2g}"
     items = (
         rf"$T_\mathrm{{KT}}$ = {readable(t.value, t.error)}"
         + (" (jump free)" if result.free_jump else " (jump universal)"),
         f"jump $J$ = {readable(j.value, j.error)} of $2T/\\pi$",
         f"$c$ = {readable(c.value, c.error)}",
-        rf"$\chi^2$/dof = {result.chi2:.1f}/{result.dof}",
-        f"p = {chance}",
+        *goodness(result.chi2, result.dof, result.p_value),
     )
     return [("parameters", "     ".join(items).replace("= -", "= \u2212")), *lines]
 
@@ -190,11 +175,11 @@ def _legends(
     result: Stiffness,
     points: int,
     sizes: Floats,
-    look: dict[float, dict[str, Any]],
+    look: Look,
     name: str,
     height: float,
 ) -> None:
-    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=_symbol(name))]
+    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(name))]
     keys += [
         Line2D([], [], ls="", ms=3.6, mew=0.8, **look[float(s)], label=f"{s:g}") for s in sizes
     ]
@@ -208,7 +193,7 @@ def _legends(
         if len(result.curves["used"]) < points:
             grey: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.6, "mew": 0.8}
             label = "left out of the fit"
-            others.append(Line2D([], [], **grey, color="#595959", mfc="white", label=label))
+            others.append(Line2D([], [], **grey, color=parts.GREY, mfc="white", label=label))
         star: dict[str, Any] = {"marker": "*", "ms": 7, "mew": 0, "color": VERMILION, "ls": ""}
         others.append(Line2D([], [], **star, label="free jump"))
     low = part.legend(handles=others, loc="lower center", ncols=len(others))
@@ -220,9 +205,3 @@ def _legends(
     high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
     for legend in (low, high):
         legend.set_in_layout(False)
-
-
-def _symbol(name: str) -> str:
-    if len(name) == 1 and name.isalpha():
-        return f"${name}$"
-    return name.replace("_", " ").replace("$", r"\$")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from heatcap.scaling._problem import SHAPE, SHARED, X_C, Block, Model, Problem
+from heatcap.scaling._problem import OWN, SHAPE, SHARED, X_C, Block, Model, Problem
 
 __all__ = ["OVERLAP", "Solution", "search", "solve"]
 
@@ -52,7 +52,7 @@ def solve(problem: Problem, theta: Floats, model: Model, *, passes: int = 2) -> 
     free = problem.free(model)
     theta = theta.copy()
     if not model.corrected:
-        theta = problem.start(theta[X_C], theta[SHAPE], theta[SHARED::3].tolist())
+        theta = problem.start(theta[X_C], theta[SHAPE], theta[SHARED::OWN].tolist())
     converged = False
     for _ in range(passes):
         knots = problem.knots(theta, model)
@@ -157,7 +157,8 @@ def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generato
 
 def _exponents(problem: Problem, theta: Floats) -> Floats:
     """d ln|A| / d ln L of the points nearest to X = 0, for every block."""
-    return np.array([_exponent(block, problem.scaled(block, theta)) for block in problem.blocks])
+    blocks = enumerate(problem.blocks)
+    return np.array([_exponent(block, problem.scaled(b, theta)) for b, block in blocks])
 
 
 def _exponent(block: Block, x: Floats) -> float:

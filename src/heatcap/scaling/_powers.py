@@ -19,9 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from heatcap.scaling._average import averaged, moments, weights_of_scores
 from heatcap.scaling.parameter import Parameter
 
-__all__ = ["EXPONENT", "Fit", "Form", "average", "fit_forms", "heaviest", "predicted", "shares"]
+__all__ = [
+    "EXPONENT", "Fit", "Form", "average", "averaged_curve", "fit_forms", "heaviest", "predicted",
+    "shares",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Columns = Callable[[Floats, float], Floats]
@@ -56,7 +60,11 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One form from one smallest size on; `mean`, `variance` of the coefficients and of w."""
+    """One form from one smallest size on; `mean`, `variance` of the coefficients and of w.
+
+    `scan`: the exponents that were tried, their shares, and the coefficients of each with their
+    covariance (exponent, coefficient, coefficient).
+    """
 
     form: Form
     smallest: float
@@ -67,6 +75,7 @@ class Fit:
     variance: Floats
     determined: bool
     best: Floats
+    scan: tuple[Floats, Floats, Floats, Floats]
 
     @property
     def p_value(self) -> float:
@@ -149,7 +158,8 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
     score = least + 2 * k + 2 * cut
     known = not form.free or bool(ends - least > DETERMINED)
     best = every[chi2.argmin()]
-    return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best)
+    scan = w, share, coefficients, inverse @ inverse.transpose(0, 2, 1)
+    return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best, scan)
 
 
 def _sensible(form: Form, u: Floats, w: Floats, coefficients: Floats) -> NDArray[np.bool_]:
@@ -163,9 +173,7 @@ def _sensible(form: Form, u: Floats, w: Floats, coefficients: Floats) -> NDArray
 
 def shares(fits: Sequence[Fit]) -> Floats:
     """Weights of the fits, which add up to 1."""
-    score = np.array([fit.score for fit in fits])
-    weight = np.exp(-0.5 * (score - score.min()))
-    return np.asarray(weight / weight.sum())
+    return weights_of_scores([fit.score for fit in fits])
 
 
 def average(fits: Sequence[Fit], place: int) -> Parameter:
@@ -174,14 +182,37 @@ def average(fits: Sequence[Fit], place: int) -> Parameter:
     Where the fit of the largest weight determines its exponent, only such fits count: one of few
     sizes that says nothing about it would add the width of the bounds to the error.
     """
-    if heaviest(fits).determined:
-        fits = [fit for fit in fits if fit.determined]
-    weight = shares(fits)
-    value = np.array([fit.mean[place] for fit in fits])
-    variance = np.array([fit.variance[place] for fit in fits])
-    mean = float(weight @ value)
-    spread = float(np.sqrt(weight @ (value - mean) ** 2))
-    return Parameter(mean, float(np.sqrt(weight @ variance)), spread)
+    fits = _counted(fits)
+    variances = [fit.variance[place] for fit in fits]
+    return averaged(shares(fits), [fit.mean[place] for fit in fits], variances)
+
+
+def averaged_curve(fits: Sequence[Fit], size: Floats, largest: float) -> tuple[Floats, Floats]:
+    """y(L) and its error, averaged as :func:`average` does; at L = inf its constant.
+
+    `largest` is the L_max of the fits.
+    """
+    fits = _counted(fits)
+    curves = [_curve(fit, size / largest) for fit in fits]
+    values, variances = (np.array(each) for each in zip(*curves, strict=True))
+    mean, statistical, spread = moments(shares(fits), values, variances)
+    return mean, np.hypot(statistical, spread)
+
+
+def _counted(fits: Sequence[Fit]) -> Sequence[Fit]:
+    if not heaviest(fits).determined:
+        return fits
+    return [fit for fit in fits if fit.determined]
+
+
+def _curve(fit: Fit, u: Floats) -> tuple[Floats, Floats]:
+    """y and its variance at every u, over the distribution of the exponent."""
+    exponents, share, coefficients, covariance = fit.scan
+    columns = np.array([fit.form.columns(u, w) for w in exponents])
+    y = np.einsum("guk,gk->gu", columns, coefficients)
+    within = np.einsum("guk,gkl,gul->gu", columns, covariance, columns)
+    mean = share @ y
+    return mean, share @ (within + (y - mean) ** 2)
 
 
 def heaviest(fits: Sequence[Fit]) -> Fit:

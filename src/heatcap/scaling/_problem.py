@@ -9,9 +9,9 @@ Corrections are always fitted: they exist in every finite system, and leaving th
 data do not insist on them gives errors that are too small.  So that they do not run away where
 nothing determines them, they have priors, which enter chi^2 as one more residual each:
 
-    omega                         ln omega ~ N(ln 1.4, 0.5)     0.5 to 3.7 in 95 of 100
-    a                             a L_min^-omega ~ N(0, 0.5)    correction of the smallest size
-    b, c                          N(0, 1), N(0, 0.5)            over half the range of the control
+    omega                         ln omega ~ N(ln 1.4, 0.5)         0.5 to 3.7 in 95 of 100
+    a, s                          a L_min^-omega ~ N(0, 0.5), s 0.3       of the smallest size
+    b, c                          N(0, 1), N(0, 0.5)                over half the control's range
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ Floats = NDArray[np.float64]
 
 X_C, SHAPE, C, OMEGA, SHARED = 0, 1, 2, 3, 4  # places in theta; SHARED of them belong to all blocks
 OMEGA_PRIOR = (float(np.log(1.4)), 0.5)
-A_PRIOR, B_PRIOR, C_PRIOR = 0.5, 1.0, 0.5
+OWN = 4  # places of each block: exponent, b, a, s
+A_PRIOR, S_PRIOR, B_PRIOR, C_PRIOR = 0.5, 0.3, 1.0, 0.5
+MEETING = 3  # points of another size among one's own, for the two to be compared
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def names_of(ansatz: Ansatz, observables: Sequence[str]) -> list[str]:
     names = ["x_c", ansatz.parameter, "c", "omega"]
     for observable in observables:
         end = "" if len(observables) == 1 else f"_{observable}"
-        names += [f"exponent{end}", f"b{end}", f"a{end}"]
+        names += [f"{name}{end}" for name in ("exponent", "b", "a", "s")]
     return names
 
 
@@ -140,10 +142,10 @@ class Problem:
         return np.array(kept, dtype=np.intp)
 
     def start(self, x_c: float, shape: float, exponents: Sequence[float]) -> Floats:
-        """theta = [x_c, shape, c, omega, (exponent, b, a) of every block], fixed values put in."""
+        """theta = [x_c, shape, c, omega, (exponent, b, a, s) of every block], fixed ones put in."""
         theta = [x_c, shape, 0.0, float(np.exp(OMEGA_PRIOR[0]))]
         for exponent in exponents:
-            theta += [exponent, 0.0, 0.0]
+            theta += [exponent, 0.0, 0.0, 0.0]
         for i, name in enumerate(self.names):
             theta[i] = self.fixed.get(name, theta[i])
         return np.array(theta, dtype=np.float64)
@@ -152,7 +154,7 @@ class Problem:
         """Where a descent may go: a little beyond the data, no further than numbers stay finite."""
         high = np.full(len(self.names), 8.0)
         high[C] = 2.0
-        high[SHARED + 1 :: 3] = 4.0
+        high[SHARED + 1 :: OWN] = 4.0
         low = -high
         low[X_C], high[X_C] = self.centre - 1.5 * self.half, self.centre + 1.5 * self.half
         low[SHAPE], high[SHAPE] = self.ansatz.bounds
@@ -165,32 +167,33 @@ class Problem:
         there, slope_there = self.ansatz.stretch(np.array([block.log_ref]), shape)
         return log - there, slope - slope_there
 
-    def scaled(self, block: Block, theta: Floats) -> Floats:
-        """The scaling variable X of a block."""
+    def scaled(self, b: int, theta: Floats) -> Floats:
+        """The scaling variable X of block b, corrections included."""
+        block, shift = self.blocks[b], self._own(b, theta)[3]
         t = (block.control - theta[X_C]) / self.half
-        return np.asarray(t * (1 + theta[C] * t) * np.exp(self._stretch(block, theta[SHAPE])[0]))
+        x = t * (1 + theta[C] * t) * np.exp(self._stretch(block, theta[SHAPE])[0])
+        return np.asarray(x + shift * np.exp(-theta[OMEGA] * block.log_size))
+
+    def _own(self, b: int, theta: Floats) -> Floats:
+        return theta[SHARED + OWN * b : SHARED + OWN * (b + 1)]
 
     def overlap(self, theta: Floats) -> float:
-        """Share of the points whose X lies between those of another size; the least of all blocks.
+        """Share of the points that are compared with another size; the least of all blocks.
 
-        A large shape parameter pulls the sizes apart until none meets another: any data "collapse"
-        then, without anything having been compared.
+        A point is compared if its X lies between those of another size, of which some points lie
+        among its own size's in turn.  A large shape parameter pulls the sizes apart until none
+        meets another, or all points of one fall between two of the next: any data "collapse" then,
+        without anything having been compared.
         """
-        shares = []
-        for block in self.blocks:
-            x = self.scaled(block, theta)
-            covered = np.zeros(x.size, dtype=bool)
-            for size in np.unique(block.log_size):
-                own = block.log_size == size
-                covered |= ~own & (x >= x[own].min()) & (x <= x[own].max())
-            shares.append(covered.mean())
-        return float(min(shares))
+        return min(
+            _compared(self.scaled(b, theta), block.log_size) for b, block in enumerate(self.blocks)
+        )
 
     def knots(self, theta: Floats, model: Model) -> list[Floats]:
         """Knots of every block at even shares of its points, with room at the ends."""
         out = []
-        for block in self.blocks:
-            x = self.scaled(block, theta)
+        for b in range(len(self.blocks)):
+            x = self.scaled(b, theta)
             inner = np.quantile(x, np.linspace(0, 1, model.knots + 1))
             room = 0.1 * np.ptp(inner) + 1e-12
             inner = _apart(inner, room)
@@ -213,7 +216,7 @@ class Problem:
 
     def _factors(self, block: Block, b: int, theta: Floats) -> tuple[Floats, Floats, Floats]:
         """t, L^exponent K(L), and the correction to scaling 1 + a L^-omega."""
-        exponent, _, weight = theta[SHARED + 3 * b : SHARED + 3 * b + 3]
+        exponent, _, weight, *_ = self._own(b, theta)
         t = (block.control - theta[X_C]) / self.half
         size = exponent * block.log_size
         if self.ansatz.amplitude is not None:
@@ -224,34 +227,37 @@ class Problem:
     def _block(
         self, block: Block, b: int, theta: Floats, knots: Floats, jacobian: bool
     ) -> tuple[Floats, Floats, int]:
-        at = SHARED + 3 * b
-        c, omega, slope, weight = theta[C], theta[OMEGA], theta[at + 1], theta[at + 2]
+        at, c, omega = SHARED + OWN * b, theta[C], theta[OMEGA]
+        _, slope, weight, shift = self._own(b, theta)
         t, size, finite = self._factors(block, b, theta)
         log_stretch, d_shape = self._stretch(block, theta[SHAPE])
         stretch = np.exp(log_stretch)
-        x = t * (1 + c * t) * stretch
+        decline = np.exp(-omega * block.log_size)
+        bare = t * (1 + c * t) * stretch
+        x = bare + shift * decline
         factor = size * (1 + slope * t) * finite
         inside = x.clip(knots[0], knots[-1])
         design = BSpline.design_matrix(inside, knots, 3).toarray() * factor[:, None]
-        q, r = np.linalg.qr(block.whitened(design))
+        q, upper = np.linalg.qr(block.whitened(design))
         projected = q.T @ block.value
         residual = block.value - q @ projected
         if not jacobian:
-            return residual, np.empty((0, 0)), r.shape[1]
-        spline = BSpline(knots, _back(np.asarray(r), projected), 3)
+            return residual, np.empty((0, 0)), upper.shape[1]
+        spline = BSpline(knots, _back(np.asarray(upper), projected), 3)
         f, f_slope = spline(inside), spline.derivative()(inside)
         d_x, total = factor * f_slope, factor * f
-        decline = size * (1 + slope * t) * np.exp(-omega * block.log_size) * f
+        of_weight = size * (1 + slope * t) * decline * f
         change = np.zeros((t.size, theta.size))
         change[:, X_C] = (-d_x * (1 + 2 * c * t) * stretch - size * finite * slope * f) / self.half
-        change[:, SHAPE] = d_x * x * d_shape
+        change[:, SHAPE] = d_x * bare * d_shape
         change[:, C] = d_x * t**2 * stretch
-        change[:, OMEGA] = -weight * block.log_size * decline
+        change[:, OMEGA] = -block.log_size * (weight * of_weight + d_x * shift * decline)
         change[:, at] = total * block.log_size
         change[:, at + 1] = size * finite * t * f
-        change[:, at + 2] = decline
+        change[:, at + 2] = of_weight
+        change[:, at + 3] = d_x * decline
         change = block.whitened(change)
-        return residual, -(change - q @ (q.T @ change)), r.shape[1]
+        return residual, -(change - q @ (q.T @ change)), upper.shape[1]
 
     def priors(self, theta: Floats, model: Model) -> tuple[Floats, Floats]:
         """One residual for every correction that is free, and their derivatives."""
@@ -264,14 +270,15 @@ class Problem:
         if C in free:
             rows.append((theta[C] / C_PRIOR, {C: 1 / C_PRIOR}))
         for b, block in enumerate(self.blocks):
-            at = SHARED + 3 * b
+            at = SHARED + OWN * b
             if at + 1 in free:
                 rows.append((theta[at + 1] / B_PRIOR, {at + 1: 1 / B_PRIOR}))
-            if at + 2 in free:
-                smallest = float(block.log_size.min())
-                decline = np.exp(-theta[OMEGA] * smallest) / A_PRIOR
-                row = theta[at + 2] * decline
-                rows.append((row, {at + 2: decline, OMEGA: -smallest * row}))
+            smallest = float(block.log_size.min())
+            for place, width in ((at + 2, A_PRIOR), (at + 3, S_PRIOR)):
+                if place in free:
+                    decline = np.exp(-theta[OMEGA] * smallest) / width
+                    row = theta[place] * decline
+                    rows.append((row, {place: decline, OMEGA: -smallest * row}))
         jacobian = np.zeros((len(rows), theta.size))
         for i, (_, slopes) in enumerate(rows):
             for place, slope in slopes.items():
@@ -285,9 +292,9 @@ class Problem:
         correction to scaling taken off; `residual` in units of the error; `grid`, `f`, `band`.
         """
         block, knots = self.blocks[b], self.knots(theta, model)[b]
-        x = self.scaled(block, theta)
+        x = self.scaled(b, theta)
         t, size, finite = self._factors(block, b, theta)
-        factor = size * (1 + theta[SHARED + 3 * b + 1] * t) * finite
+        factor = size * (1 + self._own(b, theta)[1] * t) * finite
         basis = BSpline.design_matrix(x.clip(knots[0], knots[-1]), knots, 3).toarray()
         whitened = block.whitened(basis * factor[:, None])
         coefficients, *_ = np.linalg.lstsq(whitened, block.value, rcond=1e-10)
@@ -306,8 +313,22 @@ class Problem:
         }
 
 
+def _compared(x: Floats, log_size: Floats) -> float:
+    sizes = np.unique(log_size)
+    groups = [np.sort(x[log_size == size]) for size in sizes]
+    count = 0
+    for a, own in enumerate(groups):
+        covered = np.zeros(own.size, dtype=bool)
+        for b, other in enumerate(groups):
+            among = np.searchsorted(other, own[-1], "right") - np.searchsorted(other, own[0])
+            if a != b and among >= MEETING:
+                covered |= (own >= other[0]) & (own <= other[-1])
+        count += int(covered.sum())
+    return count / x.size
+
+
 def _is_correction(place: int) -> bool:
-    return place in (C, OMEGA) or (place >= SHARED and (place - SHARED) % 3 > 0)
+    return place in (C, OMEGA) or (place >= SHARED and (place - SHARED) % OWN > 0)
 
 
 def _apart(knots: Floats, room: float) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from heatcap.scaling._problem import SHARED, Block, Problem
+from heatcap.scaling._problem import OWN, SHARED, Block, Problem
 from heatcap.scaling.points import Points
 
 __all__ = ["pattern", "without_structure"]
@@ -55,7 +55,7 @@ def without_structure(problem: Problem) -> tuple[float, int]:
     """chi^2 and parameters of values that do not depend on the control, A = B L^exponent."""
     chi2, parameters = 0.0, 0
     for b, block in enumerate(problem.blocks):
-        name = problem.names[SHARED + 3 * b]
+        name = problem.names[SHARED + OWN * b]
         if name in problem.fixed:
             chi2 += _constant(problem.fixed[name], block)
             parameters += 1

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heatcap.scaling._average import averaged, weights_of_scores
 from heatcap.scaling._correlation import Correlation, measure
 from heatcap.scaling._descent import OVERLAP, Solution, solve
 from heatcap.scaling._problem import Model, Problem
@@ -119,7 +120,7 @@ def scan(
     """All models that have a weight worth the name."""
     independent = correlation.share if correlation else 1.0
     total = sum(map(len, parts))
-    distance = [np.abs(whole.scaled(block, found.theta)) for block in whole.blocks]
+    distance = [np.abs(whole.scaled(b, found.theta)) for b in range(len(parts))]
     fits: list[Fit] = []
     best = np.inf
     for smallest in _smallest_sizes(parts):
@@ -170,19 +171,14 @@ def _models(parts: Sequence[Points]) -> list[Model]:
 
 
 def weights_of(fits: Sequence[Fit]) -> Floats:
-    scores = np.array([fit.score for fit in fits])
-    weights = np.exp(-0.5 * (scores - scores.min()))
-    return np.asarray(weights / weights.sum())
+    """Weights of the fits, which add up to 1."""
+    return weights_of_scores([fit.score for fit in fits])
 
 
 def average(fits: Sequence[Fit], place: int) -> Parameter:
     """Mean of a parameter over models, its own error, and the spread between them."""
-    weights = weights_of(fits)
-    values = np.array([fit.solution.theta[place] for fit in fits])
-    mean = float(weights @ values)
-    statistical = weights @ np.array([fit.variance(place) for fit in fits])
-    spread = weights @ (values - mean) ** 2
-    return Parameter(mean, float(np.sqrt(statistical)), float(np.sqrt(spread)))
+    values = [fit.solution.theta[place] for fit in fits]
+    return averaged(weights_of(fits), values, [fit.variance(place) for fit in fits])
 
 
 def resampled(

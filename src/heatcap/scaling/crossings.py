@@ -19,29 +19,29 @@ from numpy.typing import NDArray
 from heatcap._json import plain
 from heatcap.resampling import readable
 from heatcap.scaling._curves import Curve, curves, drawing, missed
+from heatcap.scaling._meetings import common, covariance_of, cross, meet, usual_place
 from heatcap.scaling._powers import (
     EXPONENT,
     Fit,
     Form,
     average,
+    averaged_curve,
     fit_forms,
     heaviest,
-    predicted,
 )
-from heatcap.scaling.parameter import Parameter, finite
+from heatcap.scaling._words import goodness_line, parameter_line, status_line
+from heatcap.scaling.parameter import Parameter
 from heatcap.scaling.points import Points
 
 __all__ = ["Crossings", "crossings"]
 
 Floats = NDArray[np.float64]
 
-GRID = 501
 DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
 APPROACH = (0.25, 4.0)  # of the exponent with which the heights approach theirs, omega
-SURE = 3.0  # standard deviations by which two curves differ on either side of a crossing
-MOST_WITHOUT = 0.05  # share of draws without a crossing that is put up with
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
-BAND = 101  # points of the extrapolation that is drawn
+SHOWN = 200  # sizes of the extrapolation that is drawn
+FARTHEST = 1e4  # of them, in units of the largest pair; infinity comes after it
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,8 @@ class Crossings:
     curves : list of dict
         By size: grid `x`, `y`, and `band`, its standard deviation.
     extrapolation : dict
-        `size` (the middle of a pair), `x` and `band` of the extrapolation; empty without one.
+        `size` (the middle of a pair, the last one infinite), `x` and its error `band` of the
+        averaged extrapolation, which ends at x_c and its error; empty without one.
     draws : ndarray (pair, draw)
         Crossings of the draws, NaN where a draw has none.
     """
@@ -113,7 +114,7 @@ class Crossings:
 
     def summary(self) -> str:
         """Pairs, extrapolated values with their errors, goodness of fit and status, in lines."""
-        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        lines = [status_line(self.status, self.message)]
         for k in range(self.x.size):
             pair = f"sizes {self.small[k]:g}, {self.large[k]:g}: "
             if np.isfinite(self.x[k]):
@@ -122,10 +123,14 @@ class Crossings:
                 lines.append(f"{pair}x* = {at}, {self.name} = {height}")
             else:
                 lines.append(f"{pair}no crossing")
-        for name in ("x_c", "drift_exponent", "height_infinity"):
-            lines += _line(name, getattr(self, name), self.drift)
+        between = "between models" if self.models else "to the other pair"
+        lines += [
+            parameter_line("x_c", self.x_c, between=between),
+            parameter_line("drift_exponent", self.drift_exponent, fixed=self.drift),
+            parameter_line("height_infinity", self.height_infinity),
+        ]
         if self.models:
-            lines.append(f"chi2/dof = {self.chi2:.1f}/{self.dof} (p = {self.p_value:.2g})")
+            lines.append(goodness_line(self.chi2, self.dof, self.p_value))
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,20 +140,9 @@ class Crossings:
             "name", *pairs, "covariance", "height_covariance", "x_c", "drift_exponent",
             "height_infinity", "drift", "status", "message", "models",
         )  # fmt: skip
-        fit = {"chi2": finite(self.chi2), "dof": self.dof, "p_value": finite(self.p_value)}
-        values = {name: getattr(self, name) for name in names}
-        return {"schema_version": 1} | dict(plain(values)) | {"goodness_of_fit": fit}
-
-
-def _line(name: str, p: Parameter | None, drift: float | None) -> list[str]:
-    if name == "drift_exponent" and drift is not None:
-        return [f"{name} = {drift:g} (fixed)"]
-    if p is None or not np.isfinite(p.value):
-        return [f"{name}: not determined"]
-    if not np.isfinite(p.systematic):
-        return [f"{name} = {readable(p.value, p.statistical)}   statistical only, drift unknown"]
-    spread = f"   statistical {p.statistical:.2g}, between models {p.systematic:.2g}"
-    return [f"{name} = {readable(p.value, p.error)}{spread}"]
+        fit = {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
+        values = {name: getattr(self, name) for name in names} | {"goodness_of_fit": fit}
+        return {"schema_version": 1} | dict(plain(values))
 
 
 def crossings(
@@ -187,20 +181,20 @@ def crossings(
     _check(ratio, drift, draws)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     pairs = _pairs(lines, ratio)
-    meetings = [_meetings(a, b) for a, b in pairs]
-    guess = _guess(meetings)
-    found = [_cross(a, m, guess) for (a, _), m in zip(pairs, meetings, strict=True)]
+    met = [meet(a, b) for a, b in pairs]
+    place = usual_place(met)
+    found = [cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
     small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
     x, height = (np.array([f[k] for f in found]) for k in (0, 1))
     drawn, drawn_height = (
         np.array([f[k] for f in found]).reshape(len(pairs), draws) for k in (2, 3)
     )
-    covariance = _covariance(drawn, x, [_common(a, b) for a, b in pairs])
-    heights = _covariance(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
+    covariance = covariance_of(drawn, x, [common(a, b) for a, b in pairs])
+    heights = covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
     fits = _fits(small, large, x, covariance, DRIFT if drift is None else (drift, drift))
     of_height = _fits(small, large, height, heights, APPROACH)
     names = [f"{a.size:g}, {b.size:g}" for a, b in pairs]
-    many = [name for name, m in zip(names, meetings, strict=True) if len(m.brackets) > 1]
+    many = [name for name, m in zip(names, met, strict=True) if len(m.brackets) > 1]
     x_c, status, message = _verdict(x, covariance, fits, names, many, ratio)
     best = heaviest(fits) if fits else None
     w = average(fits, EXPONENT) if best and best.determined and best.form.free else None
@@ -228,131 +222,6 @@ def _pairs(lines: list[Curve], ratio: float | None) -> list[tuple[Curve, Curve]]
     if ratio is None:
         return list(itertools.pairwise(lines))
     return [(a, b) for a in lines for b in lines if abs(b.size / a.size / ratio - 1) < 0.02]
-
-
-# ---- crossings of two curves ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Meetings:
-    """The difference of two curves on a grid, and where it changes its sign for certain."""
-
-    x: Floats
-    mean: Floats
-    drawn: Floats
-    brackets: list[tuple[int, int]]
-
-
-def _common(a: Curve, b: Curve) -> tuple[float, float]:
-    """Where both have data."""
-    return max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
-
-
-def _meetings(a: Curve, b: Curve) -> _Meetings:
-    low, high = _common(a, b)
-    x = np.linspace(low, high, GRID) if high > low else np.empty(0)
-    if not x.size:
-        return _Meetings(x, x, np.empty((a.draws.shape[0], 0)), [])
-    mean, drawn = a(x) - b(x), a.drawn(x) - b.drawn(x)
-    return _Meetings(x, mean, drawn, _brackets(mean, drawn.std(axis=0)))
-
-
-def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
-    """Grid points between which the sign changes, each where its side is surest.
-
-    Far from a crossing the curves of a dimensionless quantity meet at its limits, where noise
-    makes them cross any number of times: a change between two sides that are no more than noise
-    does not count.
-    """
-    z = mean / np.maximum(deviation, 1e-300)
-    sure = np.flatnonzero(np.abs(z) > SURE)
-    if not sure.size:
-        return []
-    ends = np.flatnonzero(np.diff(np.sign(z[sure])) != 0) + 1
-    lobes = np.split(sure, ends)
-    tops = [int(lobe[np.abs(z[lobe]).argmax()]) for lobe in lobes]
-    return list(itertools.pairwise(tops))
-
-
-def _guess(meetings: Sequence[_Meetings]) -> float:
-    """The middle of all crossings that are certain; of all sign changes if none is."""
-    sure = [
-        x
-        for m in meetings
-        for low, high in m.brackets
-        for x in _roots(m.x[low : high + 1], m.mean[low : high + 1])
-    ]
-    every = sure or [x for m in meetings for x in _roots(m.x, m.mean)]
-    return float(np.median(every)) if every else float("nan")
-
-
-def _roots(x: Floats, y: Floats) -> Floats:
-    at = np.flatnonzero(np.signbit(y[1:]) != np.signbit(y[:-1]))
-    return np.asarray(x[at] - y[at] * (x[at + 1] - x[at]) / (y[at + 1] - y[at]))
-
-
-def _cross(a: Curve, meetings: _Meetings, guess: float) -> tuple[float, float, Floats, Floats]:
-    """Position, height and their draws, of the crossing nearest to a guess."""
-    nan, nothing = float("nan"), np.full(a.draws.shape[0], np.nan)
-    place = _place(meetings, guess)
-    if place is None:
-        return nan, nan, nothing, nothing
-    low, high, at = place
-    x, rows = meetings.x[low : high + 1], meetings.drawn[:, low : high + 1]
-    drawn = _nearest(x, rows, at)
-    if np.isfinite(drawn).mean() < 1 - MOST_WITHOUT:
-        return nan, nan, drawn, nothing
-    values = a.drawn(x)
-    heights = np.array([np.interp(p, x, y) for p, y in zip(drawn, values, strict=True)])
-    return at, float(a(np.array([at]))[0]), drawn, heights
-
-
-def _place(m: _Meetings, guess: float) -> tuple[int, int, float] | None:
-    """Grid points to look between, and the crossing."""
-    if not np.isfinite(guess) or not m.x.size:
-        return None
-    found = []
-    for low, high in m.brackets or [(0, m.x.size - 1)]:
-        roots = _roots(m.x[low : high + 1], m.mean[low : high + 1])
-        # Between sure sides there may be several by chance: their middle is nobody's choice.
-        if roots.size:
-            at = np.median(roots) if m.brackets else roots[np.abs(roots - guess).argmin()]
-            found.append((low, high, float(roots[np.abs(roots - at).argmin()])))
-    return min(found, key=lambda f: abs(f[2] - guess), default=None)
-
-
-def _nearest(x: Floats, rows: Floats, at: float) -> Floats:
-    """Of every row the sign change nearest to `at`, NaN where there is none."""
-    left, right = rows[:, :-1], rows[:, 1:]
-    change = np.signbit(left) != np.signbit(right)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        where = x[:-1] - left * np.diff(x) / (right - left)
-    apart = np.where(change, np.abs(where - at), np.inf)
-    k = apart.argmin(axis=1)
-    own = np.arange(rows.shape[0])
-    return np.where(np.isfinite(apart[own, k]), where[own, k], np.nan)
-
-
-def _covariance(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, float]]) -> Floats:
-    """Of the pairs that cross, NaN for the others.
-
-    A draw without a crossing has lost it beyond an end of the data: it counts as the nearer end, or
-    as far off as the farthest draw, whichever is farther.  To leave it out would make errors small.
-    """
-    filled = drawn.copy()
-    for row, at, (low, high) in zip(filled, value, ranges, strict=True):
-        lost = np.isnan(row)
-        if not np.isfinite(at) or not lost.any():
-            continue
-        side = -1.0 if at - low < high - at else 1.0
-        end = min(at - low, high - at)
-        far = float(np.nanmax(np.abs(row - at)))
-        row[lost] = at + side * max(end if np.isfinite(end) else 0.0, far)
-    out = np.full((value.size, value.size), np.nan)
-    known = np.flatnonzero(np.isfinite(value))
-    if known.size:
-        out[np.ix_(known, known)] = np.atleast_2d(np.cov(filled[known]))
-    return out
 
 
 def _errors(covariance: Floats) -> Floats:
@@ -403,7 +272,10 @@ def _verdict(
         last = known[-1]
         spread = float(np.ptp(x[known])) if known.size > 1 else nan
         value = Parameter(float(x[last]), float(np.sqrt(covariance[last, last])), spread)
-        said = f"{known.size} pair{'s' * (known.size > 1)} of sizes cross, 3 are needed to"
+        crossing = (
+            "1 pair of sizes crosses" if known.size == 1 else f"{known.size} pairs of sizes cross"
+        )
+        said = f"{crossing}, 3 are needed to"
         said += " extrapolate: add sizes; x_c is the crossing of the largest pair"
         return value, "too few pairs", "; ".join(filter(None, [said, lost]))
     x_c, best = average(fits, 0), heaviest(fits)
@@ -419,9 +291,10 @@ def _verdict(
 
 
 def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
-    """The extrapolation with the largest weight, and the error of x_c beside it."""
+    """The averaged extrapolation from the smallest pair of the heaviest fit to infinite size."""
     if not fits:
         return {}
-    best = heaviest(fits)
-    size = np.geomspace(best.smallest, 20 * middle.max(), BAND)
-    return {"size": size, "x": predicted(best, size, float(middle.max()))}
+    largest = float(middle.max())
+    size = np.append(np.geomspace(heaviest(fits).smallest, FARTHEST * largest, SHOWN), np.inf)
+    x, band = averaged_curve(fits, size, largest)
+    return {"size": size, "x": x, "band": band}

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from heatcap.resampling import readable
 from heatcap.scaling._correlation import Correlation
 from heatcap.scaling._descent import search
 from heatcap.scaling._problem import Problem, names_of
 from heatcap.scaling._residuals import pattern, without_structure
 from heatcap.scaling._scan import Fit, average, correlation_of, resampled, scan, weights_of
+from heatcap.scaling._words import goodness_line, parameter_line, status_line
 from heatcap.scaling.ansatz import ANSATZE, Ansatz
 from heatcap.scaling.parameter import Parameter, finite
 from heatcap.scaling.points import Points
@@ -35,7 +35,7 @@ __all__ = ["Collapse", "collapse"]
 
 Floats = NDArray[np.float64]
 
-CORRECTIONS = ("a", "b", "c", "omega")  # parameters that no one asks for
+CORRECTIONS = ("a", "b", "c", "s", "omega")  # parameters that no one asks for
 SEARCHED = 240  # points of an observable that a search looks at
 KEPT = 0.5  # share of the points: an ansatz that needs to leave out more does not hold
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
@@ -100,19 +100,15 @@ class Collapse:
 
     def summary(self) -> str:
         """Parameters with their errors, goodness of fit and status, in lines."""
-        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
-        for name, p in self.parameters.items():
-            if name in self.fixed:
-                lines.append(f"{name} = {p.value:g} (fixed)")
-                continue
-            lines.append(
-                f"{name} = {readable(p.value, p.error)}"
-                f"   statistical {p.statistical:.2g}, between models {p.systematic:.2g}"
-            )
+        lines = [status_line(self.status, self.message)]
+        lines += [
+            parameter_line(name, p, fixed=self.fixed.get(name))
+            for name, p in self.parameters.items()
+        ]
         if self.parameters:
             sizes = ", ".join(f"{s:g}" for s in self.sizes_used)
             lines.append(
-                f"chi2/dof = {self.chi2:.1f}/{self.dof} (p = {self.p_value:.2g}), sizes {sizes}, "
+                f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
                 f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
             )
         return "\n".join(lines)

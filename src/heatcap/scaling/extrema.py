@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from heatcap._json import plain
 from heatcap.resampling import readable
 from heatcap.scaling._curves import Curve, curves, drawing, missed
+from heatcap.scaling._words import status_line
 from heatcap.scaling.peaks import PeakScaling, peaks_against_size
 from heatcap.scaling.points import Points
 
@@ -77,7 +78,7 @@ class Extrema:
 
     def summary(self) -> str:
         """Peaks with their errors and status, in lines."""
-        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        lines = [status_line(self.status, self.message)]
         for k, size in enumerate(self.size):
             if np.isfinite(self.x[k]):
                 at = readable(float(self.x[k]), float(self.x_error[k]))

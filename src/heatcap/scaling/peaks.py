@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap._json import plain
-from heatcap.resampling import readable
 from heatcap.scaling._powers import (
     EXPONENT,
     Fit,
@@ -28,6 +27,7 @@ from heatcap.scaling._powers import (
     predicted,
     shares,
 )
+from heatcap.scaling._words import parameter_line, status_line
 from heatcap.scaling.parameter import Parameter
 
 __all__ = ["PeakScaling", "peaks_against_size"]
@@ -39,6 +39,11 @@ GROWTH = (-3.0, 5.0)  # bounds of kappa
 OMEGAS = (1.0, 2.0)
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 SHOWN = 101  # points of a fit that is drawn
+SAID = {
+    "too few sizes": "too few sizes for {}",
+    "undetermined": "{} undetermined",
+    "poor fit": "poor fit of {}",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +98,8 @@ class PeakScaling:
     @property
     def status(self) -> str:
         """ "ok" if all that is given is fitted well; else which part is not, and why."""
-        parts = {"position": self.position_status, "height": self.height_status}
-        bad = [f"{k}: {v}" for k, v in parts.items() if v not in ("ok", "not given")]
-        return ", ".join(bad) or "ok"
+        parts = {"positions": self.position_status, "heights": self.height_status}
+        return ", ".join(SAID[v].format(k) for k, v in parts.items() if v in SAID) or "ok"
 
     @property
     def ok(self) -> bool:
@@ -103,21 +107,15 @@ class PeakScaling:
 
     def summary(self) -> str:
         """Parameters with their errors and status, in lines."""
-        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        lines = [status_line(self.status, self.message)]
         names = ["x_c", "inverse_nu"] * (self.x is not None)
         names += ["exponent", "log_slope"] * (self.height is not None)
-        lines += [self._line(name, getattr(self, name)) for name in names]
+        lines += [
+            parameter_line(name, getattr(self, name), fixed=self.fixed.get(name)) for name in names
+        ]
         if np.isfinite(self.log_weight):
             lines.append(f"weight of the logarithm against the power law: {self.log_weight:.2g}")
         return "\n".join(lines)
-
-    def _line(self, name: str, p: Parameter | None) -> str:
-        if name in self.fixed:
-            return f"{name} = {self.fixed[name]:g} (fixed)"
-        if p is None:
-            return f"{name}: not determined"
-        spread = f"   statistical {p.statistical:.2g}, between models {p.systematic:.2g}"
-        return f"{name} = {readable(p.value, p.error)}{spread}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

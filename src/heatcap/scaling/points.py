@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,11 @@ class Points:
     replicates: Floats | None = None
     name: str = "A"
     message: str = ""
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{size:g}" for size in np.unique(self.size))
+        note = f" ({self.message})" if self.message else ""
+        return f"<Points {self.name}: {len(self)} points, sizes {sizes}{note}>"
 
     def __len__(self) -> int:
         return int(self.size.size)
@@ -107,8 +112,8 @@ def points(
     ----------
     size, control, value, error : array_like (point)
         Rows in which a size, control or value is NaN are left out.  Without errors, they come from
-        the replicates or the covariance, else from the scatter about the lines through neighbours
-        of one size, and `message` says so.
+        the replicates or the covariance, else from the scatter about the cubics through the
+        neighbours of one size, and `message` says so.
     covariance : array_like (point, point), optional
     replicates : array_like (replicate, point), optional
     name : str
@@ -144,25 +149,31 @@ def points(
     order = np.flatnonzero(known)[np.lexsort((arrays["control"][known], arrays["size"][known]))]
     _check(arrays, errors, order)
     left_out = n - order.size
-    notes = [said, f"{left_out} rows without a number left out" if left_out else ""]
+    rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
+    notes = [said, rows]
     said = "; ".join(filter(None, notes))
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name, said)
     return out.take(order)
 
 
 def _first(values: Floats) -> int:
-    return int(np.flatnonzero(np.isinf(values))[0])
+    return int(np.flatnonzero(np.isinf(values))[0]) + 1
 
 
 def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -> None:
     if np.any(errors[order] <= 0):
-        bad = order[np.argmax(errors[order] <= 0)]
-        raise ValueError(f"errors must be positive, got {errors[bad]:g} in row {bad}")
+        bad = order[errors[order] <= 0].min()
+        raise ValueError(
+            f"errors must be positive, got {errors[bad]:g} in row {bad + 1} of the data"
+        )
     pair = np.column_stack([arrays["size"][order], arrays["control"][order]])
     same = np.flatnonzero((np.diff(pair, axis=0) == 0).all(axis=1))
     if same.size:
         size, control = pair[same[0]]
-        raise ValueError(f"two points at size {size:g} and control {control:g}; expected one")
+        raise ValueError(
+            f"two points at size {size:g} and control {control:g}, expected one: average them, or "
+            "give them as replicates"
+        )
 
 
 def _errors(
@@ -180,25 +191,37 @@ def _errors(
         return given, ""
     if rep is not None:
         return rep.std(axis=0, ddof=1) / np.sqrt(rep.shape[0]), "errors from the replicates"
-    return _scatter(arrays), "no errors given: estimated from the scatter between neighbours"
+    return _scatter(
+        arrays
+    ), "no errors given: estimated from the scatter between neighbours, so that chi^2 tests nothing"
 
 
 def _scatter(arrays: dict[str, Floats]) -> Floats:
-    """One error per size: the median distance from the line through the neighbours."""
+    """One error per size: the median distance from the cubic through the neighbours."""
     out = np.full(arrays["size"].size, np.nan)
     for size in np.unique(arrays["size"][np.isfinite(arrays["size"])]):
         rows = np.flatnonzero((arrays["size"] == size) & np.isfinite(arrays["value"]))
         rows = rows[np.argsort(arrays["control"][rows])]
-        if rows.size < 5:
+        if rows.size < 7:
             raise ValueError(
-                f"no errors given, and size {size:g} has {rows.size} points: 5 are needed to"
+                f"no errors given, and size {size:g} has {rows.size} points: 7 are needed to"
                 " estimate them from their scatter"
             )
-        x, y = arrays["control"][rows], arrays["value"][rows]
-        a = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
-        off = (a * y[:-2] + (1 - a) * y[2:] - y[1:-1]) / np.sqrt(a**2 + (1 - a) ** 2 + 1)
-        out[rows] = 1.4826 * np.median(np.abs(off))
+        off = _off_neighbours(arrays["control"][rows], arrays["value"][rows])
+        out[rows] = max(1.4826 * float(np.median(np.abs(off))), 1e-300)
     return out
+
+
+def _off_neighbours(x: Floats, y: Floats) -> Floats:
+    """Distance of each value from the cubic through its four neighbours, in units of its error."""
+    out = []
+    for i in range(2, x.size - 2):
+        near = np.array([i - 2, i - 1, i + 1, i + 2])
+        weights = np.array(
+            [np.prod((x[i] - x[near[near != j]]) / (x[j] - x[near[near != j]])) for j in near]
+        )
+        out.append((y[i] - weights @ y[near]) / np.sqrt(1 + weights @ weights))
+    return np.array(out)
 
 
 def read_table(
@@ -237,10 +260,14 @@ def read_table(
         raise ValueError(
             f"{_called(table)}no column {', '.join(map(repr, missing))}; there is "
             + ", ".join(map(repr, data.columns))
+            + (": no header? Then name the columns" if _all_numbers(data.columns) else "")
         )
     columns = [_numbers(data[name], name, _called(table)) for name in wanted]
     fitting = {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
-    return points(*columns, name=value, **fitting)
+    try:
+        return points(*columns, name=value, **fitting)
+    except ValueError as problem:
+        raise ValueError(f"{_called(table)}{problem}") from None
 
 
 def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
@@ -254,6 +281,10 @@ def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
             f" {column.iloc[row]!r}"
         )
     return numbers
+
+
+def _all_numbers(names: Iterable[str]) -> bool:
+    return bool(pd.to_numeric(pd.Series(list(names)), errors="coerce").notna().all())
 
 
 def _called(table: Table) -> str:

@@ -15,7 +15,6 @@ temperature and corrections are averaged with weights e^(-(chi^2 + 2 k + 2 n_cut
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,11 +24,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize_scalar
-from scipy.stats import qmc
 
 from heatcap._json import plain
 from heatcap.resampling import readable
-from heatcap.scaling._flow import NEXT, Fit, Form, Problem, limits
+from heatcap.scaling._flow import Fit
+from heatcap.scaling._flow_curves import curves_of
+from heatcap.scaling._flow_scan import (
+    Model,
+    average,
+    constant_of,
+    described,
+    scan,
+    search,
+    smooth_score,
+    too_little,
+    weights_of,
+)
+from heatcap.scaling._words import goodness_line, parameter_line, status_line
 from heatcap.scaling.parameter import Parameter, finite
 from heatcap.scaling.points import Points
 
@@ -37,22 +48,10 @@ __all__ = ["Stiffness", "stiffness"]
 
 Floats = NDArray[np.float64]
 
-SEARCH, REFINED = 256, 6  # points of the global search, and of those that are refined
-ROUGH = 0.03  # added to the errors of y in the search: far from T_KT the flow is only a sketch
-NEAR = (0.5, 2.2)  # y of the points of the search
-DEEPEST = -0.35  # v of the first guess, below which the flow, a series in v and u, says little
-SHARES = (1.0, 0.8, 0.65, 0.5)  # of the points, nearest to T_KT
-NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
 POOR = 1e-3
 FAR = 3.0  # errors between the jump and the universal one that are no accident
 VAGUE = 0.15  # error of the jump from which on its test says nothing
-CURVE = 120  # points of a curve
-SMOOTH_ORDERS, SMOOTH_POWERS = (2, 3, 4), (0.5, 1.0, 2.0)  # of a stiffness without a jump
 EXCLUDED = 6.0  # in the score: by so much the better of the two must win
-FORMS = (
-    Form(0.0), Form(0.0, True), Form(), Form(NEXT, True), Form(NEXT, False, True),
-    Form(NEXT, True, True),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +118,7 @@ class Stiffness:
 
     def summary(self) -> str:
         """Parameters with their errors, goodness of fit and status, in lines."""
-        lines = [f"status: {self.status}" + (f" ({self.message})" if self.message else "")]
+        lines = [status_line(self.status, self.message)]
         if not np.isfinite(self.t_kt.value):
             return lines[0]
         notes = {
@@ -128,13 +127,10 @@ class Stiffness:
             "c": "1 + 1 / (2 ln L + c) at the largest size",
         }
         for (name, note), p in zip(notes.items(), (self.t_kt, self.jump, self.c), strict=True):
-            lines.append(
-                f"{name} = {readable(p.value, p.error)}   statistical {p.statistical:.2g}, "
-                f"between models {p.systematic:.2g}; {note}"
-            )
+            lines.append(parameter_line(name, p, note=f"; {note}"))
         sizes = ", ".join(f"{s:g}" for s in self.sizes_used)
         lines.append(
-            f"chi2/dof = {self.chi2:.1f}/{self.dof} (p = {self.p_value:.2g}), sizes {sizes}, "
+            f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
             f"T {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
         )
         return "\n".join(lines)
@@ -142,10 +138,12 @@ class Stiffness:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         names = (
-            "t_kt", "jump", "c", "chi2", "dof", "p_value", "window", "sizes_used", "free_jump",
-            "against_smooth", "status", "message", "seconds", "temperatures", "models",
+            "t_kt", "jump", "c", "window", "sizes_used", "free_jump", "against_smooth", "status",
+            "message", "seconds", "temperatures", "models",
         )  # fmt: skip
-        return dict(plain({"schema_version": 1} | {name: getattr(self, name) for name in names}))
+        fit = {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
+        values = {name: getattr(self, name) for name in names} | {"goodness_of_fit": fit}
+        return {"schema_version": 1} | dict(plain(values))
 
 
 def stiffness(
@@ -179,33 +177,24 @@ def stiffness(
         raise ValueError(
             f"temperatures must be positive, got {points.control.min():g}: the control must be T"
         )
-    if refusal := _too_little(points):
+    if refusal := too_little(points):
         return _refused(*refusal, points, free_jump, began)
     if refusal := _no_crossing(points):
         return _refused(*refusal, points, free_jump, began)
-    guess = _search(points, np.random.default_rng(rng))
-    near = points.take(_described(guess, points)) if guess else points
-    if guess is None or (refusal := _too_little(near)):
+    guess = search(points, np.random.default_rng(rng))
+    near = points.take(described(guess, points)) if guess else points
+    if guess is None or too_little(near):
         return _refused(
             "no jump", "no point lies where a flow to a jump would be", points, free_jump, began
         )
-    fixed, free = (_scan(near, guess, jump) for jump in (False, True))
+    fixed, free = (scan(near, guess, jump) for jump in (False, True))
     chosen = free if free_jump else fixed
     if not fixed or not free:
         return _refused(
             "too few points", "no fit has degrees of freedom left", points, free_jump, began
         )
-    smooth = _smooth(near, guess) - min(model.charged for model in (*fixed, *free))
+    smooth = smooth_score(near, guess) - min(model.charged for model in (*fixed, *free))
     return _average(chosen, free, points, free_jump, smooth, began)
-
-
-def _too_little(points: Points) -> tuple[str, str] | None:
-    sizes = np.unique(points.size)
-    if sizes.size < 3:
-        return "too few sizes", f"{sizes.size} sizes; a logarithm needs three or more"
-    if len(points) < 12 or np.unique(points.control).size < 3:
-        return "too few points", f"{len(points)} points, at least 12 at 3 temperatures are needed"
-    return None
 
 
 def _no_crossing(points: Points) -> tuple[str, str] | None:
@@ -228,132 +217,12 @@ def _no_crossing(points: Points) -> tuple[str, str] | None:
     return None
 
 
-# ---- fits ----------------------------------------------------------------------------------
-
-
-def _search(points: Points, rng: np.random.Generator) -> Fit | None:
-    """The best of rough fits from the best points of a space-filling design."""
-    y = np.pi * points.value / (2 * points.control)
-    some = points.take((y > NEAR[0]) & (y < NEAR[1]))
-    if _too_little(some):
-        return None
-    half = float(np.ptp(points.control)) / 2
-    problem, form = Problem.of(some, half, ROUGH), Form()
-    low, high = limits(form.names(False), problem)
-    low[1:], high[1:] = (0.05, -3.0, -0.5), (1.5, 0.0, 3.0)
-    thetas = low + qmc.Sobol(low.size, rng=rng).random(SEARCH) * (high - low)
-    costs = np.log1p(problem.residuals(thetas, form, False) ** 2).sum(axis=1)
-    fits = [problem.solve(thetas[k], form, False) for k in np.argsort(costs)[:REFINED]]
-    return min(fits, key=lambda fit: fit.chi2)
-
-
-def _described(guess: Fit, points: Points) -> NDArray[np.bool_]:
-    """Points that the flow can describe; by the guess and not by their noise."""
-    problem = Problem.of(points, guess.problem.half)
-    shift = problem.log_sizes - guess.problem.log_sizes[0]
-    # The guess starts at its own smallest size; sizes below it are taken as that one.
-    first = guess.problem.log_sizes[0]
-    problem = replace(problem, log_sizes=first + np.maximum(shift, 0.0))
-    expected = problem.expected(guess.theta[None], guess.form, False)[0]
-    return np.asarray(expected > 1 + DEEPEST / 2)
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    fit: Fit
-    points: Points
-    cut: int
-    share: float
-
-    @property
-    def score(self) -> float:
-        """Corrections are free of charge: that data do without is no evidence against them."""
-        return self.fit.chi2 + 2 * self.cut
-
-    @property
-    def charged(self) -> float:
-        """With all parameters, for the comparison with another kind of model."""
-        return self.score + 2 * self.fit.theta.size
-
-
-def _scan(points: Points, guess: Fit, jump: bool) -> list[_Model]:
-    distance = np.abs(points.control - guess.of("t_kt")[0])
-    start = dict(zip(guess.form.names(False), guess.theta, strict=True)) | {"jump": 1.0}
-    out: list[_Model] = []
-    best = np.inf
-    sizes = np.unique(points.size)
-    for smallest, share in itertools.product(sizes[: max(1, min(sizes.size - 2, 4))], SHARES):
-        reach = np.quantile(distance, share)
-        kept = points.take((points.size >= smallest) & (distance <= reach * (1 + 1e-9)))
-        if _too_little(kept):
-            continue
-        problem, cut = Problem.of(kept, guess.problem.half), len(points) - len(kept)
-        begin = start
-        for form in FORMS:
-            names = form.names(jump)
-            dof = len(kept) - len(names)
-            least = dof - 3 * np.sqrt(2 * max(dof, 0)) + 2 * cut
-            if dof < max(3, len(kept) // 10) or least > best + NEGLIGIBLE:
-                continue
-            fit = problem.solve(np.array([begin.get(n, 0.0) for n in names]), form, jump)
-            if not (form.quadratic or form.correction):
-                begin = start | dict(zip(names, fit.theta, strict=True))
-            out.append(_Model(fit, kept, cut, share))
-            best = min(best, out[-1].score)
-    return out
-
-
-def _smooth(points: Points, guess: Fit) -> float:
-    """chi^2 + 2 k of the best y = P(T) + Q(T) L^-w: no jump, the same curve for all large sizes.
-
-    Below T_KT, and at it, a flow looks much like this; above it, where the fall with the size
-    grows ever steeper, it does not.
-    """
-    problem = Problem.of(points, guess.problem.half)
-    t = (points.control - guess.of("t_kt")[0]) / guess.problem.half
-    value, scores = problem.whiten @ problem.y, []
-    for order, power in itertools.product(SMOOTH_ORDERS, SMOOTH_POWERS):
-        in_t = np.polynomial.chebyshev.chebvander(t, order)
-        small = (points.size / points.size.min())[:, None] ** -power
-        design = problem.whiten @ np.hstack([in_t, small * in_t])
-        off = value - design @ np.linalg.lstsq(design, value, rcond=1e-12)[0]
-        scores.append(float(off @ off) + 2 * design.shape[1])
-    return float(min(scores))
-
-
-def _weights(models: Sequence[_Model]) -> Floats:
-    scores = np.array([model.score for model in models])
-    weights = np.exp(-0.5 * (scores - scores.min()))
-    return np.asarray(weights / weights.sum())
-
-
-def _mean(models: Sequence[_Model], pairs: Sequence[tuple[float, float]]) -> Parameter:
-    """Average of values with variances."""
-    weights, (values, variances) = _weights(models), np.array(pairs).T
-    mean = float(weights @ values)
-    spread = float(np.sqrt(weights @ (values - mean) ** 2))
-    return Parameter(mean, float(np.sqrt(weights @ variances)), spread)
-
-
-def _constant(fit: Fit, largest: float) -> tuple[float, float]:
-    """c at T_KT and the largest size, with its variance: there v is that of the critical line."""
-    names, h = fit.form.names(fit.free_jump), 1e-4
-    trial = np.tile(fit.theta, (2, 1))
-    trial[:, names.index("v")] += [-h, h]
-    at = np.concatenate([fit.problem.log_sizes, [np.log(largest)]])
-    problem = replace(fit.problem, log_sizes=np.unique(at))
-    v = problem.running(trial, fit.form, fit.free_jump, fit.theta[:1])[-1, :, 0]
-    down, up = 2 / v - 2 * np.log(largest)
-    slope = (up - down) / (2 * h)
-    return float((up + down) / 2), float(slope**2 * fit.of("v")[1])
-
-
 # ---- result --------------------------------------------------------------------------------
 
 
 def _average(
-    chosen: Sequence[_Model],
-    free: Sequence[_Model],
+    chosen: Sequence[Model],
+    free: Sequence[Model],
     points: Points,
     free_jump: bool,
     smooth: float,
@@ -361,22 +230,22 @@ def _average(
 ) -> Stiffness:
     best = min(chosen, key=lambda model: model.score)
     largest = float(points.size.max())
-    t_kt = _mean(chosen, [model.fit.of("t_kt") for model in chosen])
-    jump = _mean(free, [model.fit.of("jump") for model in free])
+    t_kt = average(chosen, [model.fit.of("t_kt") for model in chosen])
+    jump = average(free, [model.fit.of("jump") for model in free])
     found = Stiffness(
         t_kt=t_kt,
         jump=jump,
-        c=_mean(chosen, [_constant(model.fit, largest) for model in chosen]),
+        c=average(chosen, [constant_of(model.fit, largest) for model in chosen]),
         chi2=best.fit.chi2,
         dof=best.fit.dof,
         p_value=_p_value(best.fit),
         window=(float(best.points.control.min()), float(best.points.control.max())),
         sizes_used=[float(s) for s in np.unique(best.points.size)],
         temperatures=_table(points),
-        models=[_row(m, w) for m, w in zip(chosen, _weights(chosen), strict=True)],
+        models=[_row(m, w) for m, w in zip(chosen, weights_of(chosen), strict=True)],
         free_jump=free_jump,
         against_smooth=smooth,
-        curves=_curves(chosen),
+        curves=curves_of(chosen),
     )
     status, message = _status(found, min(free, key=lambda model: model.score).fit, points)
     return replace(found, status=status, message=message, seconds=time.perf_counter() - began)
@@ -474,7 +343,7 @@ def _table(points: Points) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(model: _Model, weight: float) -> dict[str, Any]:
+def _row(model: Model, weight: float) -> dict[str, Any]:
     fit = model.fit
     (t_kt, t_variance), (jump, jump_variance) = fit.of("t_kt"), fit.of("jump")
     return {
@@ -491,63 +360,3 @@ def _row(model: _Model, weight: float) -> dict[str, Any]:
         "jump": finite(jump),
         "jump_error": finite(np.sqrt(jump_variance)),
     }
-
-
-def _curves(models: Sequence[_Model]) -> dict[str, Any]:
-    weights = _weights(models)
-    best = models[int(np.argmax(weights))]
-    fit, used = best.fit, best.points
-    t_kt = fit.of("t_kt")[0]
-    window = used.control.min(), used.control.max()
-    fine = np.linspace(*window, CURVE)
-    sizes = np.unique(used.size)
-    first, last = 1 / np.log(sizes[[0, -1]])
-    grid = np.exp(
-        1 / np.concatenate([np.linspace(first, last, 20), last * np.geomspace(0.9, 0.05, 30)])
-    )
-    at = _y(fit, sizes, np.concatenate([fine, [t_kt]]))
-    measured = [_moved(fit, used, size, at[k, -1]) for k, size in enumerate(sizes)]
-    heavy = [k for k in np.argsort(-weights)[:8] if weights[k] > 0.01]
-    return {
-        "size": sizes,
-        "used": set(zip(used.size.tolist(), used.control.tolist(), strict=True)),
-        "temperature": fine,
-        "stiffness": at[:, :-1] * 2 * fine / np.pi,
-        "t_kt": t_kt,
-        "measured": np.array([m[0] for m in measured]),
-        "measured_error": np.array([m[1] for m in measured]),
-        "log_size": np.log(grid),
-        "at_t_kt": [_critical(models[k].fit, grid) for k in heavy],
-        "weight": weights[heavy],
-    }
-
-
-def _y(fit: Fit, sizes: Floats, temperatures: Floats) -> Floats:
-    """y of the fit (size, temperature); no size below its smallest."""
-    first = fit.problem.log_sizes[0]
-    logs = np.maximum(np.log(sizes), first)
-    every = np.unique(np.concatenate([[first], logs]))
-    problem = replace(fit.problem, log_sizes=every)
-    v = problem.running(fit.theta[None], fit.form, fit.free_jump, temperatures)[:, 0]
-    values = 1 + v[np.searchsorted(every, logs)] / 2
-    if fit.form.correction:
-        weight = fit.theta[fit.form.names(fit.free_jump).index("correction")]
-        values = values + weight * np.exp(-2 * (logs - first))[:, None]
-    return np.asarray(fit.of("jump")[0] * values)
-
-
-def _critical(fit: Fit, sizes: Floats) -> Floats:
-    """y at the fit's own T_KT; NaN below its smallest size."""
-    y = _y(fit, sizes, fit.theta[:1])[:, 0]
-    return np.where(np.log(sizes) >= fit.problem.log_sizes[0] - 1e-9, y, np.nan)
-
-
-def _moved(fit: Fit, used: Points, size: float, there: float) -> tuple[float, float]:
-    """y of the two temperatures nearest to T_KT, moved there along the fit."""
-    own = used.take(used.size == size)
-    own = own.take(np.argsort(np.abs(own.control - fit.of("t_kt")[0]))[:2])
-    factor = np.pi / (2 * own.control)
-    expected = np.array([_y(fit, np.array([size]), np.array([t]))[0, 0] for t in own.control])
-    weight = 1 / (own.error * factor) ** 2
-    off = float(np.sum(weight * (own.value * factor - expected)) / weight.sum())
-    return there + off, float(1 / np.sqrt(weight.sum()))
