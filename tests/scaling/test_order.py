@@ -49,7 +49,10 @@ class Fake:
     """What a collapse says of itself."""
 
     def __init__(self, score, p_value=0.5, status="ok", inverse_nu=1.0, independent=1.0):
-        self.parameters = {"inverse_nu": Parameter(inverse_nu, 0.04, 0.0)}
+        self.parameters = {
+            "inverse_nu": Parameter(inverse_nu, 0.04, 0.0),
+            "log_l0": Parameter(0.0, 0.1, 0.0),
+        }
         self.sizes_used = [8.0, 16.0, 32.0, 64.0]
         self.score, self.independent = score, independent
         self.p_value, self.status = p_value, status
@@ -57,13 +60,13 @@ class Fake:
 
 def test_the_log_evidence_is_half_the_difference_of_scores():
     found = _forms(
-        {"second-order": Fake(40), "first-order": Fake(70), "kosterlitz-thouless": Fake(46)}
+        {"second-order": Fake(40), "first-order": Fake(70), "kosterlitz-thouless": Fake(46)}, 2
     )
     assert found.value.value == pytest.approx(3)
     assert found.excludes == (FIRST,)
     assert found.favours == ()
     better = _forms(
-        {"second-order": Fake(60), "first-order": Fake(70), "kosterlitz-thouless": Fake(46)}
+        {"second-order": Fake(60), "first-order": Fake(70), "kosterlitz-thouless": Fake(46)}, 2
     )
     assert (better.favours, set(better.excludes)) == ((KT,), {SECOND, FIRST})
 
@@ -75,7 +78,8 @@ def test_correlated_points_weaken_the_log_evidence():
             "second-order": Fake(40, independent=0.25),
             "first-order": Fake(70),
             "kosterlitz-thouless": Fake(46),
-        }
+        },
+        2,
     )
     assert found.value.value == pytest.approx(0.75)
     assert (found.favours, found.excludes) == ((), ())
@@ -84,10 +88,19 @@ def test_correlated_points_weaken_the_log_evidence():
 def test_a_small_exponent_is_no_evidence_against_kosterlitz_thouless():
     """XY: the second-order form was 7 ahead, with 1/nu = 0.54(4)."""
     others = {"first-order": Fake(90), "kosterlitz-thouless": Fake(55)}
-    small = _forms(others | {"second-order": Fake(40, inverse_nu=0.54)})
+    small = _forms(others | {"second-order": Fake(40, inverse_nu=0.54)}, 2)
     assert (small.favours, small.excludes) == ((), (FIRST,))
-    large = _forms(others | {"second-order": Fake(40, inverse_nu=0.8)})
+    large = _forms(others | {"second-order": Fake(40, inverse_nu=0.95)}, 2)
     assert (large.favours, large.excludes) == ((SECOND,), (KT, FIRST))
+
+
+def test_corrections_to_first_order_are_no_evidence_against_it():
+    """1/nu within 15 % of d, or above it: the free exponent takes up what the held one cannot."""
+    others = {"first-order": Fake(90), "kosterlitz-thouless": Fake(95)}
+    for inverse_nu in (1.75, 2.4):
+        near = _forms(others | {"second-order": Fake(40, inverse_nu=inverse_nu)}, 2)
+        assert (near.favours, near.excludes) == ((), (KT,))
+    assert FIRST in _forms(others | {"second-order": Fake(40, inverse_nu=1.2)}, 2).excludes
 
 
 def test_poor_fits_are_evidence_for_none():
@@ -96,11 +109,11 @@ def test_poor_fits_are_evidence_for_none():
         "first-order": Fake(700, 1e-9, "poor fit"),
         "kosterlitz-thouless": Fake(500, 1e-9, "poor fit"),
     }
-    found = _forms(poor)
+    found = _forms(poor, 2)
     assert (found.favours, found.excludes) == ((), ())
     assert "no form fits" in found.message
     vague = poor | {"second-order": Fake(40, 0.5, "unidentified")}
-    assert _forms(vague).excludes == ()
+    assert _forms(vague, 2).excludes == ()
 
 
 def noisy(system, sizes, controls, noise, seed):

@@ -42,7 +42,7 @@ def test_every_kind_of_table_gives_the_same_points(tmp_path, kind):
 def test_missing_rows_are_left_out_and_said():
     found = points([8, 8, 8], [1, 2, 3], [1, np.nan, 3], [0.1] * 3)
     assert found.value.tolist() == [1, 3]
-    assert found.message == "1 rows without a number left out"
+    assert found.message == "1 row without a number left out"
 
 
 def test_errors_come_from_replicates_or_from_scatter_and_say_so():

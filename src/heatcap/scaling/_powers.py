@@ -5,6 +5,8 @@
 The coefficients c_k enter linearly and are solved for; the one exponent w is scanned, finer where
 chi^2 is small, and its profile exp(-chi^2 / 2) taken as its distribution.  Forms and smallest sizes
 are averaged with weights exp(-(chi^2 + 2 k + 2 n_cut) / 2) as in :mod:`heatcap.scaling.collapse`.
+As there, a correction is always in a form and has a prior, which counts as one more point: its
+share of the leading term at the smallest size is 0 +- 0.3.
 Errors of y are taken as known, which is why k is not charged more where sizes are few (as it would
 be in Akaike's criterion for an unknown variance).
 """
@@ -34,7 +36,7 @@ EXPONENT = -1  # in the place of a coefficient: the exponent itself
 STEPS = 61
 ZOOMS = 12
 NEAR = 20.0  # of chi^2 above the least: what is looked at more closely
-LARGEST = 0.3  # correction over the leading term at the smallest size: else it is the leading one
+LARGEST = 0.3  # correction over the leading term at the smallest size: its standard deviation
 DETERMINED = 4.0  # of chi^2 at the bounds above the least: two standard deviations
 
 
@@ -115,29 +117,47 @@ def fit_forms(
     fits = []
     for form in forms:
         middle = sum(form.bounds) / 2
-        terms = form.columns(np.array([0.5, 1.0]), middle).shape[1] + form.free
+        terms = _terms(form, form.columns(np.array([0.5, 1.0]), middle).shape[1])
         for first in range(max(size.size - terms - spare + 1, 0)):
-            fit = _fit(form, size[first:], y[first:], covariance[first:, first:], first)
-            fits += [] if fit is None else [fit]
+            fits.append(_fit(form, size[first:], y[first:], covariance[first:, first:], first))
             if size.size - first <= terms + 1:
                 break  # a fit without anything left over is there only where there is no other
     return fits
 
 
-def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> Fit | None:
+def _terms(form: Form, columns: int) -> int:
+    """Parameters that points have to determine: not a correction, which has its prior."""
+    return columns - (form.correction is not None) + form.free
+
+
+def _with_prior(
+    form: Form, designs: Floats, whitened: Floats, target: Floats
+) -> tuple[Floats, Floats]:
+    """A row more for the correction, in units of the leading term of a fit without it."""
+    if form.correction is None:
+        return whitened @ designs, target
+    lead, other = form.correction
+    without = np.delete(designs, other, axis=2)
+    amplitude = (np.linalg.pinv(whitened @ without, rcond=1e-12) @ target)[:, lead]
+    leading, own = amplitude * designs[:, 0, lead], designs[:, 0, other]
+    error = 1 / whitened[0, 0]  # a term that is lost in it has no size of its own
+    row = np.zeros((designs.shape[0], 1, designs.shape[2]))
+    row[:, 0, other] = np.abs(own) / (LARGEST * np.maximum(np.abs(leading), error))
+    return np.concatenate([whitened @ designs, row], axis=1), np.append(target, 0.0)
+
+
+def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> Fit:
     whitened = np.linalg.inv(np.linalg.cholesky(covariance))
-    u, target = size / size[-1], whitened @ y
+    u, data = size / size[-1], whitened @ y
     low, high = form.bounds
     ends = np.inf
     for zoom in range(ZOOMS if form.free else 1):
         w = np.linspace(low, high, STEPS if form.free else 1)
-        designs = whitened @ np.array([form.columns(u, each) for each in w])
+        columns = np.array([form.columns(u, each) for each in w])
+        designs, target = _with_prior(form, columns, whitened, data)
         inverse = np.linalg.pinv(designs, rcond=1e-12)
         coefficients = inverse @ target
         chi2 = np.sum((np.einsum("gst,gt->gs", designs, coefficients) - target) ** 2, axis=1)
-        chi2[~_sensible(form, u, w, coefficients)] = np.inf
-        if not np.isfinite(chi2).any():
-            return None
         if zoom == 0:
             ends = min(chi2[0], chi2[-1])
         near = np.flatnonzero(chi2 < chi2.min() + NEAR)
@@ -153,22 +173,13 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
     # a sequence that drifts slowly is covered 0.4 of the time where 0.68 is said.
     mean = share @ every
     variance = share @ (within + (every - mean) ** 2)
-    k = coefficients.shape[1] + form.free
+    k = _terms(form, coefficients.shape[1])
     least = float(chi2.min())
     score = least + 2 * k + 2 * cut
     known = not form.free or bool(ends - least > DETERMINED)
     best = every[chi2.argmin()]
     scan = w, share, coefficients, inverse @ inverse.transpose(0, 2, 1)
     return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best, scan)
-
-
-def _sensible(form: Form, u: Floats, w: Floats, coefficients: Floats) -> NDArray[np.bool_]:
-    """Where the correction stays small beside the term that it corrects, at the smallest size."""
-    if form.correction is None:
-        return np.ones(w.size, dtype=bool)
-    terms = np.array([form.columns(u[:1], each)[0] for each in w]) * coefficients
-    leading, other = (np.abs(terms[:, k]) for k in form.correction)
-    return np.asarray(other <= LARGEST * leading)
 
 
 def shares(fits: Sequence[Fit]) -> Floats:

@@ -8,13 +8,13 @@ with x_s the half-width of the control's range.  The scaling variable is
     first order              X = t (1 + c t) L^d                   d the dimension, held at 2
     Kosterlitz-Thouless      X = t (1 + c t) (ln L/L0)^2           (ln L/L0)^(1/sigma), sigma = 1/2
 
-f is a spline.  a and s are the corrections to scaling: of the general f(X) + L^-omega g(X) the parts
-of g that look like f and like its derivative; without s, curves of different sizes could not cross
-away from x_c.  b and c are the analytic corrections: a scaling field that is not linear in the
-control, and a prefactor that is not constant (Pelissetto and Vicari, Phys. Rep. 368 (2002) 549,
-section 1; cited from memory, not checked).  Without them a wide window biases the exponents without
-a bad chi^2.  K is known beforehand, such as a power of ln L, and 1
-where nothing else is said.
+f is a spline.  a and s are the corrections to scaling: the general one is f(X) + L^-omega g(X), and
+they are the parts of g that look like f and like its derivative; without s, curves of different
+sizes could not cross away from x_c.  b and c are the analytic corrections: a scaling field that is
+not linear in the control, and a prefactor that is not constant (Pelissetto and Vicari, Phys. Rep.
+368 (2002) 549, section 1; cited from memory, not checked).  Without them a wide window biases the
+exponents without a bad chi^2.  K is known beforehand, such as a power of ln L, and 1 where nothing
+else is said.
 """
 
 from __future__ import annotations

@@ -94,6 +94,9 @@ class Collapse:
     score: float = float("inf")
     independent: float = 1.0
 
+    def __repr__(self) -> str:
+        return f"<Collapse {self.ansatz}, {self.summary()}>"
+
     @property
     def ok(self) -> bool:
         return self.status == "ok"
@@ -173,8 +176,8 @@ def collapse(
     began = time.perf_counter()
     parts = [data] if isinstance(data, Points) else list(data)
     form = _ansatz(ansatz)
-    if not parts:
-        raise ValueError("no data: expected Points, or a sequence of them")
+    if not parts or not all(isinstance(part, Points) for part in parts):
+        raise ValueError("expected Points, or a sequence of them: read_table and points make them")
     names = names_of(form, [part.name for part in parts])
     if len(set(names)) < len(names):
         raise ValueError("observables must have different names")
@@ -227,7 +230,8 @@ def _ansatz(ansatz: str | Ansatz) -> Ansatz:
 
 def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dict[str, float]:
     if unknown := [name for name in given if name not in names]:
-        raise ValueError(f"{what} must be among {', '.join(names)}, got {', '.join(unknown)}")
+        hint = " (nu is given as inverse_nu = 1/nu)" if "nu" in unknown else ""
+        raise ValueError(f"{what} must be among {', '.join(names)}, got {', '.join(unknown)}{hint}")
     return {name: float(value) for name, value in given.items()}
 
 
@@ -285,9 +289,13 @@ def _result(
     p_value = float(stats.chi2.sf(chi2 * share, dof * share))
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status == "ok":
-        status, message = _hollow(fits, weights) or (status, message)
+        status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
+    notes = [message, *sorted({part.message for part in parts})]
     if correlation is not None:
-        message = "; ".join(filter(None, [message, _CORRELATED.format(1 / share)]))
+        notes.append(_CORRELATED.format(1 / share))
+    elif p_value > 1 - POOR:
+        notes.append(_TOO_GOOD.format(chi2, dof))
+    message = "; ".join(filter(None, notes))
     return Collapse(
         parameters=parameters,
         chi2=chi2,
@@ -311,10 +319,24 @@ def _result(
     )
 
 
+_TOO_GOOD = (
+    "chi2 = {:.1f} for {} degrees of freedom: errors are too large, or points share their runs and "
+    "a common error cannot be seen (then give a covariance or the replicates)"
+)
 _CORRELATED = (
     "residuals of neighbouring points of one size agree, as if they shared their runs: {:.0f} "
     "points count as one, errors are widened accordingly (a covariance would do better)"
 )
+
+
+def _two_sizes(parts: Sequence[Points]) -> tuple[str, str] | None:
+    """Two sizes always meet somewhere, and leave no room for a correction to scaling."""
+    if min(np.unique(part.size).size for part in parts) > 2:
+        return None
+    return "too few sizes", (
+        "two sizes leave no room for a correction to scaling, which the errors do not hold: add a "
+        "third"
+    )
 
 
 def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 GRID = 501
 MOST_AT_END = 0.05  # share of draws that peak at an end of the data
+ACROSS = 4  # points within half the height of a peak, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Extrema:
     x_covariance, height_covariance : ndarray (size, size)
         Diagonal unless sizes share replicates.
     status : str
-        "ok", "peak at an end" of the data of some sizes, "no peak" at any size.
+        "ok", "peak at an end" of the data of some sizes, "no peak" at any size, "undersampled".
     message : str
         Which sizes, and what to do.
     curves : list of dict
@@ -133,13 +134,40 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     at_end = [f"{line.size:g}" for line, ok in zip(lines, inside, strict=True) if not ok]
     said = f"highest at an end of the data: sizes {', '.join(at_end)}" if at_end else ""
     said += "; widen the range of their control" if at_end else ""
-    status = "ok" if inside.all() else "peak at an end" if inside.any() else "no peak"
+    coarse = [
+        f"{line.size:g}"
+        for line, ok in zip(lines, inside, strict=True)
+        if ok and _across(line, points.control[points.size == line.size]) < ACROSS
+    ]
+    if coarse:
+        said = "; ".join(filter(None, [said, _COARSE.format(", ".join(coarse), ACROSS)]))
+    status = "undersampled" if coarse else "ok"
+    if not inside.all():
+        status = "peak at an end" if inside.any() else "no peak"
     return Extrema(
         np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
         np.sqrt(np.diag(covariance)), bias, covariance, x_covariance, status,
         "; ".join(filter(None, [said, points.message, missed(lines)])), points.name,
         [drawing(line) for line in lines], drawn,
     )  # fmt: skip
+
+
+_COARSE = (
+    "undersampled: the peaks of sizes {} have fewer than {} points within half of their height, so "
+    "that the heights are guesses; measure in between"
+)
+
+
+def _across(line: Curve, control: Floats) -> int:
+    """Points about the peak, up to where the curve has fallen by half."""
+    x = np.linspace(*line.range, GRID)
+    y = line(x)
+    low = y < (y.max() + y.min()) / 2
+    top = int(y.argmax())
+    left, right = np.flatnonzero(low[:top]), np.flatnonzero(low[top:])
+    first = x[left[-1]] if left.size else x[0]
+    last = x[top + right[0]] if right.size else x[-1]
+    return int(np.sum((control >= first) & (control <= last)))
 
 
 def _maximum(line: Curve) -> tuple[float, float, float, Floats, Floats]:

@@ -8,7 +8,7 @@ speaks for it, and if no test speaks for another.
 test                  second order        first order            Kosterlitz-Thouless
 --------------------  ------------------  ---------------------  --------------------------------
 collapse              t L^(1/nu)          t L^d                  t (ln L/L0)^2
-1/nu                  below d             d                      -
+1/nu                  below 0.85 d        d                      -
 heat-capacity peaks   L^(alpha/nu)        L^d                    bounded
 energy histogram      one peak            barrier as L^(d-1)     one peak
 stiffness             -                   -                      universal jump
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from heatcap._json import plain
 from heatcap.resampling import readable
+from heatcap.scaling.ansatz import ANSATZE
 from heatcap.scaling.data_collapse import Collapse, collapse
 from heatcap.scaling.extrema import Extrema, extrema
 from heatcap.scaling.histogram import Barriers, barriers
@@ -47,6 +48,7 @@ FORMS = {"second-order": SECOND, "first-order": FIRST, "kosterlitz-thouless": KT
 
 DECISIVE = 5.0  # log evidence from which on the lesser form is excluded: odds of 150
 FAR = 3.0  # errors
+CLEARLY = 0.85  # of the dimension: 1/nu below it is no first-order transition with corrections
 NEAR = 2.0  # errors within which a number is what it is compared with
 GROWS = 0.15  # exponent of a height from which on it is not bounded; that of XY has 0.1 at L = 16
 POOR = 1e-3
@@ -171,7 +173,7 @@ def transition_order(
     if dimensionless is not None:
         found = _collapses(dimensionless, dimension, generator)
         results |= found
-        evidence += [_forms(found), _shape(found["second-order"], dimension)]
+        evidence += [_forms(found, dimension), _shape(found["second-order"], dimension)]
     if series is not None:
         histograms = barriers(series, dimension=dimension, rng=generator)
         results["barriers"] = histograms
@@ -198,7 +200,7 @@ def _collapses(points: Points, dimension: int, rng: np.random.Generator) -> dict
     }
 
 
-def _forms(found: Mapping[str, Collapse]) -> Evidence:
+def _forms(found: Mapping[str, Collapse], dimension: int) -> Evidence:
     """Log evidence of the best form over the next, and which forms are excluded by it."""
     independent = min(each.independent for each in found.values())
     scores = {name: independent * each.score for name, each in found.items()}
@@ -216,21 +218,40 @@ def _forms(found: Mapping[str, Collapse]) -> Evidence:
     excluded = tuple(FORMS[name] for name in ranked[1:] if odds[name] >= DECISIVE)
     favoured = (FORMS[best],) if odds[ranked[1]] >= DECISIVE else ()
     said = f"behind it {others}"
-    if best == "second-order" and _like_kt(found[best]):
-        excluded, favoured = tuple(name for name in excluded if name != KT), ()
-        said += "; 1/nu is as small as that of Kosterlitz-Thouless data"
+    if best == "second-order":
+        if _like_kt(found):
+            excluded, favoured = tuple(name for name in excluded if name != KT), ()
+            said += "; 1/nu is as small as that of Kosterlitz-Thouless data"
+        if _like_first(found[best], dimension):
+            excluded, favoured = tuple(name for name in excluded if name != FIRST), ()
+            said += "; 1/nu is as large as at a first-order transition with corrections"
     return Evidence("collapse", quantity, number, favoured, excluded, said)
 
 
-def _like_kt(found: Collapse) -> bool:
-    """Whether 1/nu is not above d ln (ln L/L0)^2 / d ln L = 2 / ln L of L0 = 1 at the middle size.
+def _like_first(second: Collapse, dimension: int) -> bool:
+    """Whether 1/nu is not clearly below d.
+
+    The form with 1/nu held at d has no freedom for corrections to L^d, which a free 1/nu takes up:
+    that it fits worse is evidence for corrections as much as against first order.
+    """
+    p = second.parameters["inverse_nu"]
+    return p.value + FAR * p.error > CLEARLY * dimension
+
+
+def _like_kt(found: Mapping[str, Collapse]) -> bool:
+    """Whether 1/nu is not above d ln (ln L/L0)^2 / d ln L = 2 / ln(L/L0) at the middle size.
+
+    L0 is that of the Kosterlitz-Thouless fit, three errors up.
 
     Below T_KT every temperature is critical, which no form of collapse describes; where the range
     of the control reaches there, second order fits better, with such a 1/nu.
     """
-    p = found.parameters["inverse_nu"]
-    middle = float(np.mean(np.log(found.sizes_used)))
-    return p.value - FAR * p.error < 2 / max(middle, 1e-9)
+    second, other = found["second-order"], found["kosterlitz-thouless"]
+    p, highest = second.parameters["inverse_nu"], ANSATZE["kosterlitz-thouless"].bounds[1]
+    log_l0 = other.parameters.get("log_l0", Parameter(highest, 0.0, 0.0))
+    start = min(highest, log_l0.value + FAR * log_l0.error)
+    middle = float(np.mean(np.log(second.sizes_used)))
+    return p.value - FAR * p.error < 2 / max(middle - start, 1e-9)
 
 
 def _shape(found: Collapse, dimension: int) -> Evidence:
@@ -240,8 +261,11 @@ def _shape(found: Collapse, dimension: int) -> Evidence:
         return Evidence("1/nu", "1/nu", NOTHING, message=said)
     p = found.parameters["inverse_nu"]
     off = (p.value - dimension) / p.error
-    if off < -FAR:
+    if not _like_first(found, dimension):
         return Evidence("1/nu", "1/nu", p, (), (FIRST,), f"below d by {-off:.1f} errors")
+    if off > FAR:
+        said = f"above d by {off:.1f} errors, which no transition has: corrections, or no scaling"
+        return Evidence("1/nu", "1/nu", p, message=said)
     favoured = (FIRST,) if abs(off) < NEAR and p.error < dimension / 8 else ()
     return Evidence("1/nu", "1/nu", p, favoured, (), f"from d by {off:+.1f} errors")
 

@@ -142,7 +142,7 @@ def peaks_against_size(
 ) -> PeakScaling:
     """Fit ready-made peaks: positions, heights, or both.
 
-    Forms with and without corrections (omega = 1, 2) and all smallest sizes are averaged.  The fits
+    Corrections (omega = 1, 2) and all smallest sizes are averaged.  The fits
     are small on purpose: whether heights diverge or stay bounded is a question of its own, with
     classes, margins and a guarantee, for ``heatcap.divergence``; `log_weight` is no answer to it.
 
@@ -233,21 +233,19 @@ def _checked(
 # ---- positions -----------------------------------------------------------------------------
 
 
-def _shift(omega: float | None, bounds: tuple[float, float]) -> Form:
+def _shift(omega: float, bounds: tuple[float, float]) -> Form:
     def columns(u: Floats, w: float) -> Floats:
-        own = [np.ones_like(u), u**-w] + ([] if omega is None else [u ** -(w + omega)])
-        return np.column_stack(own)
+        return np.column_stack([np.ones_like(u), u**-w, u ** -(w + omega)])
 
-    end = "" if omega is None else f" (1 + b L^-{omega:g})"
-    pair = None if omega is None else (1, 2)
-    return Form(f"x_c + a L^(-1/nu){end}", columns, bounds, slow=True, correction=pair)
+    name = f"x_c + a L^(-1/nu) (1 + b L^-{omega:g})"
+    return Form(name, columns, bounds, slow=True, correction=(1, 2))
 
 
 def _positions(
     size: Floats, x: Floats, covariance: Floats, inverse_nu: float | None
 ) -> dict[str, Any]:
     bounds = SHIFT if inverse_nu is None else (inverse_nu, inverse_nu)
-    forms = [_shift(omega, bounds) for omega in (None, *OMEGAS)]
+    forms = [_shift(omega, bounds) for omega in OMEGAS]
     fits = _fits(size, x, covariance, forms)
     if not fits:
         return {
@@ -276,14 +274,11 @@ def _positions(
 # ---- heights -------------------------------------------------------------------------------
 
 
-def _power(omega: float | None, bounds: tuple[float, float]) -> Form:
+def _power(omega: float, bounds: tuple[float, float]) -> Form:
     def columns(u: Floats, kappa: float) -> Floats:
-        own = [u**kappa] + ([] if omega is None else [u ** (kappa - omega)])
-        return np.column_stack(own)
+        return np.column_stack([u**kappa, u ** (kappa - omega)])
 
-    end = "" if omega is None else f" (1 + b L^-{omega:g})"
-    pair = None if omega is None else (0, 1)
-    return Form(f"A L^kappa{end}", columns, bounds, correction=pair)
+    return Form(f"A L^kappa (1 + b L^-{omega:g})", columns, bounds, correction=(0, 1))
 
 
 def _background(bounds: tuple[float, float]) -> Form:
@@ -295,20 +290,20 @@ def _background(bounds: tuple[float, float]) -> Form:
     return Form("c + A (L^kappa - 1)/kappa", columns, bounds)
 
 
-def _logarithm(corrected: bool) -> Form:
+def _logarithm() -> Form:
     def columns(u: Floats, _: float) -> Floats:
-        return np.column_stack([np.ones_like(u), np.log(u)] + [1 / u] * corrected)
+        return np.column_stack([np.ones_like(u), np.log(u), 1 / u])
 
-    return Form("A ln L + B" + " + b/L" * corrected, columns, (0.0, 0.0))
+    return Form("A ln L + B + b/L", columns, (0.0, 0.0), correction=(1, 2))
 
 
 def _heights(
     size: Floats, height: Floats, covariance: Floats, exponent: float | None
 ) -> dict[str, Any]:
     bounds = GROWTH if exponent is None else (exponent, exponent)
-    forms = [_power(omega, bounds) for omega in (None, *OMEGAS)] + [_background(bounds)]
+    forms = [_power(omega, bounds) for omega in OMEGAS] + [_background(bounds)]
     powers = _fits(size, height, covariance, forms)
-    logs = _fits(size, height, covariance, [_logarithm(c) for c in (False, True)])
+    logs = _fits(size, height, covariance, [_logarithm()])
     if not powers or not logs:
         return {"height_status": "too few sizes", "said": _few(size, "heights", 3)}
     power, log = heaviest(powers), heaviest(logs)
