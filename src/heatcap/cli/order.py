@@ -11,21 +11,23 @@ from heatcap.cli._app import app
 from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words
 from heatcap.cli._table import TABLE, Control, Json, Names, Seed, Size, answer
 
+OF_ERROR = "Column of its error; its name with _error unless said."
+
 
 @app.command()
 def order(
     table: Annotated[Path | None, typer.Argument(help=TABLE)] = None,
     binder: Annotated[str, typer.Option(help="Column of a dimensionless quantity.")] = "",
+    binder_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
     heat_capacity: Annotated[str, typer.Option(help="Column of the heat capacity per site.")] = "",
+    heat_capacity_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
     stiffness: Annotated[str, typer.Option(help="Column of the helicity modulus.")] = "",
+    stiffness_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
     series: Annotated[
         Path | None, typer.Option(help="SERIES.nc: energies (point, replicate, sweep).")
     ] = None,
     size: Size = "size",
     control: Control = "control",
-    error_ending: Annotated[
-        str, typer.Option(help="Ending of the columns of errors: binder_error of binder.")
-    ] = "_error",
     names: Names = "",
     dimension: Annotated[int, typer.Option(help="d of the system.")] = 2,
     seed: Seed = 0,
@@ -42,10 +44,15 @@ def order(
 
     from heatcap.scaling import read_table, transition_order
 
-    columns = {"dimensionless": binder, "heat_capacity": heat_capacity, "stiffness": stiffness}
-    if table is None and any(columns.values()):
+    columns = {
+        "dimensionless": (binder, binder_error),
+        "heat_capacity": (heat_capacity, heat_capacity_error),
+        "stiffness": (stiffness, stiffness_error),
+    }
+    named = any(column for column, _ in columns.values())
+    if table is None and named:
         raise typer.BadParameter("columns are named, but no table is given", param_hint="TABLE")
-    if not any(columns.values()) and series is None:
+    if not named and series is None:
         raise typer.BadParameter(
             "expected --binder, --heat-capacity or --stiffness with a table, or --series"
         )
@@ -57,9 +64,9 @@ def order(
         given = {
             what: read_table(
                 table, size=size, control=control, value=column,
-                error=f"{column}{error_ending}" if error_ending else None, names=words(names),
+                error=error or f"{column}_error", names=words(names),
             )
-            for what, column in columns.items()
+            for what, (column, error) in columns.items()
             if column and table is not None
         }  # fmt: skip
         energies = None

@@ -77,6 +77,7 @@ def system(
 ) -> None:
     """Write the table of a system whose answer is known: exact, sampled or planted."""
     from heatcap.systems import SYSTEMS, write
+    from heatcap.systems.system import ANSWERS
 
     with plain_errors():
         given: dict[str, Any] = dict(assignments(options))
@@ -86,6 +87,9 @@ def system(
         whole = [int(size) for size in numbers("--sizes", sizes)]
         table = write(name, output, whole, _grid(control), **given)
         typer.echo(f"{output}: {table.sizes['point']} points of {name}")
+        known = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
+        if known:
+            typer.echo("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in known.items()))
 
 
 def _grid(text: str) -> list[float]:

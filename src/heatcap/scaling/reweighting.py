@@ -152,8 +152,8 @@ def _beyond(each: Ensemble, controls: Floats, samples: Floats) -> str:
         return ""
     return (
         f"size {each.size:g}: {controls.size} controls ({controls.min():g} to {controls.max():g})"
-        " lie beyond the energies that were sampled; they are NaN (at most"
-        f" {samples.max():.0f} effective samples)"
+        " are NaN: too few independent samples behind them (at most"
+        f" {samples.max():.0f}), or energies that were not sampled; run longer, or nearer to them"
     )
 
 
