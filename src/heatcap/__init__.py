@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heatcap.audit import Audit, audit_leads
+    from heatcap.divergence import Calibration, Margins, Verdict, calibrate, divergence_test
     from heatcap.ensemble import canonical, heat_capacities, heat_capacity_bound
     from heatcap.events import Events, find_events, peaks_by_size
     from heatcap.observables import load, observe, save
@@ -36,17 +37,22 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Audit": "audit",
+    "Calibration": "divergence",
     "Collapse": "scaling",
     "Estimate": "resampling",
     "Events": "events",
+    "Margins": "divergence",
     "RunFileError": "runfile",
     "RunWriter": "runfile",
     "Runs": "runfile",
+    "Verdict": "divergence",
     "audit_leads": "audit",
     "bootstrap": "resampling",
+    "calibrate": "divergence",
     "canonical": "ensemble",
     "collapse": "scaling",
     "crossings": "scaling",
+    "divergence_test": "divergence",
     "extrema": "scaling",
     "find_events": "events",
     "gamma_method": "resampling",
@@ -67,17 +73,22 @@ _HOME = {
 
 __all__ = [
     "Audit",
+    "Calibration",
     "Collapse",
     "Estimate",
     "Events",
+    "Margins",
     "RunFileError",
     "RunWriter",
     "Runs",
+    "Verdict",
     "audit_leads",
     "bootstrap",
+    "calibrate",
     "canonical",
     "collapse",
     "crossings",
+    "divergence_test",
     "extrema",
     "find_events",
     "gamma_method",

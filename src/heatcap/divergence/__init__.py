@@ -1,0 +1,19 @@
+"""Power-law divergence, logarithm, or bounded: which growths the data do not exclude.
+
+verdict = divergence_test(sizes, heights, errors, size_name="L")
+planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
+"""
+
+from heatcap.divergence.calibration import Calibration, calibrate
+from heatcap.divergence.margins import CLASSES, Margins
+from heatcap.divergence.verdict import BOUNDED_MEANS, Verdict, divergence_test
+
+__all__ = [
+    "BOUNDED_MEANS",
+    "CLASSES",
+    "Calibration",
+    "Margins",
+    "Verdict",
+    "calibrate",
+    "divergence_test",
+]

@@ -1,0 +1,263 @@
+"""The best shape of every class for many sets of heights: a linear fit within a box, by shape.
+
+    chi^2 = r^T W r,   r = y - s - a (g + b e),   a in [a_low, a_high] H,   s in [s_low, s_high] H
+
+H the largest height of the set, b in [b_low, b_high].  At fixed b chi^2 is convex in (s, a): its
+minimum over the box is the free one, if that lies inside, or else the best of the minima on the
+four edges.  Over b it has one minimum, because {(s, a, ab): chi^2 <= t} is convex and b = (ab) / a
+keeps that; it is the free one of the three coefficients, or else found by golden section.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap._kernels import _cache_lock as compiling
+from heatcap._vector import Floats, jit
+from heatcap.divergence.shapes import Shapes
+
+__all__ = ["Ints", "Normal", "best", "every", "normal"]
+
+Ints = NDArray[np.int64]
+Three = tuple[float, float, float]
+Four = tuple[float, float, float, float]
+Six = tuple[float, float, float, float, float, float]
+
+_GOLDEN = 0.6180339887498949
+_STEPS = 10  # b to 0.8 % of its range
+
+
+class Normal(NamedTuple):
+    """Scalar products, with the weight W, of 1 and of g and e of each shape.
+
+    Attributes
+    ----------
+    products : ndarray (shape, 6)
+        1.1, 1.g, g.g, 1.e, e.e, g.e; those with e are 0 where there is no correction.
+    free : ndarray (shape, 3, 3)
+        Inverse of the normal matrix of (1, g, e).
+    wg, we, w1 : ndarray (shape, size), (shape, size), (size,)
+        g W, e W, 1 W.
+    """
+
+    products: Floats
+    free: Floats
+    wg: Floats
+    we: Floats
+    w1: Floats
+
+
+@jit()
+def _value(a: float, s: float, b1: float, bv: float, s11: float, s1v: float, svv: float) -> float:
+    return s * s * s11 + 2.0 * a * s * s1v + a * a * svv - 2.0 * (s * b1 + a * bv)
+
+
+@jit()
+def _at(b: float, y: Three, n: Six, box: Four) -> Three:
+    """Minimum of chi^2 - y W y over the box at fixed b, and its a and s."""
+    al, ah, sl, sh = box
+    b1, bv, s11 = y[0], y[1] + b * y[2], n[0]
+    s1v, svv = n[1] + b * n[3], n[2] + 2.0 * b * n[5] + b * b * n[4]
+    det = s11 * svv - s1v * s1v
+    s = (b1 * svv - bv * s1v) / det
+    a = (bv * s11 - b1 * s1v) / det
+    if al <= a <= ah and sl <= s <= sh:
+        return _value(a, s, b1, bv, s11, s1v, svv), a, s
+    low, best_a, best_s = np.inf, 0.0, 0.0
+    for edge in range(4):
+        if edge < 2:
+            a = al if edge == 0 else ah
+            if not np.isfinite(a):
+                continue
+            s = min(max((b1 - a * s1v) / s11, sl), sh)
+        else:
+            s = sl if edge == 2 else sh
+            if not np.isfinite(s):
+                continue
+            a = min(max((bv - s * s1v) / svv, al), ah)
+        v = _value(a, s, b1, bv, s11, s1v, svv)
+        if v < low:
+            low, best_a, best_s = v, a, s
+    return low, best_a, best_s
+
+
+@jit()
+def _over_b(
+    y: Three, n: Six, free: Floats, box: Four, left: float, right: float, beat: float
+) -> Four:
+    """Minimum over (s, a, b) with its a, s, b; infinite if it cannot lie below `beat`."""
+    s = free[0, 0] * y[0] + free[0, 1] * y[1] + free[0, 2] * y[2]
+    a = free[1, 0] * y[0] + free[1, 1] * y[1] + free[1, 2] * y[2]
+    c = free[2, 0] * y[0] + free[2, 1] * y[1] + free[2, 2] * y[2]
+    lowest = -(s * y[0] + a * y[1] + c * y[2])
+    if lowest >= beat:
+        return np.inf, 0.0, 0.0, 0.0
+    inside = box[0] <= a <= box[1] and box[2] <= s <= box[3]
+    if inside and left * abs(a) <= np.sign(a) * c <= right * abs(a):
+        return lowest, a, s, c / a
+    first, second = _at(left, y, n, box), _at(right, y, n, box)
+    kept, b = (first, left) if first[0] < second[0] else (second, right)
+    x1, x2 = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
+    f1, f2 = _at(x1, y, n, box), _at(x2, y, n, box)
+    for _ in range(_STEPS):
+        if f1[0] < f2[0]:
+            right, x2, f2 = x2, x1, f1
+            x1 = right - _GOLDEN * (right - left)
+            f1 = _at(x1, y, n, box)
+        else:
+            left, x1, f1 = x1, x2, f2
+            x2 = left + _GOLDEN * (right - left)
+            f2 = _at(x2, y, n, box)
+    if f1[0] < kept[0]:
+        kept, b = f1, x1
+    if f2[0] < kept[0]:
+        kept, b = f2, x2
+    return kept[0], kept[1], kept[2], b
+
+
+@jit()
+def _fit(
+    e: int,
+    y: Three,
+    height: float,
+    mean: float,
+    products: Floats,
+    free: Floats,
+    box: Floats,
+    beat: float,
+) -> Four:
+    """One shape: chi^2 - y W y and a, s, b."""
+    p = products[e]
+    n = (p[0], p[1], p[2], p[3], p[4], p[5])
+    low, high = box[2, e] * height - mean, box[3, e] * height - mean
+    bounds = (box[0, e] * height, box[1, e] * height, low, high)
+    if box[4, e] == box[5, e]:
+        v, a, s = _at(0.0, y, n, bounds)
+        return v, a, s, 0.0
+    return _over_b(y, n, free[e], bounds, box[4, e], box[5, e], beat)
+
+
+@jit()
+def _best(
+    yy: Floats,
+    height: Floats,
+    mean: Floats,
+    y1: Floats,
+    yg: Floats,
+    ye: Floats,
+    products: Floats,
+    free: Floats,
+    box: Floats,
+    kind: Ints,
+    penalty: Floats,
+    score: Floats,
+) -> None:
+    """Lowest chi^2 + penalty (set, class); heights less their `mean`."""
+    score[:] = np.inf
+    for r in range(yy.size):
+        for e in range(kind.size):
+            c = kind[e]
+            extra = yy[r] + penalty[e]
+            y = (y1[r], yg[r, e], ye[r, e])
+            beat = score[r, c] - extra
+            v = _fit(e, y, height[r], mean[r], products, free, box, beat)[0]
+            score[r, c] = min(score[r, c], v + extra)
+
+
+@jit()
+def _every(
+    height: float,
+    mean: float,
+    y1: float,
+    yg: Floats,
+    ye: Floats,
+    products: Floats,
+    free: Floats,
+    box: Floats,
+    out: Floats,
+) -> None:
+    """chi^2 - y W y, a, s and b (4, shape) of every shape for one set."""
+    for e in range(yg.size):
+        y = (y1, yg[e], ye[e])
+        v, a, s, b = _fit(e, y, height, mean, products, free, box, np.inf)
+        out[0, e] = v
+        out[1, e] = a
+        out[2, e] = s + mean
+        out[3, e] = b
+
+
+@functools.cache
+def _compile_once() -> None:
+    """Compile the kernels or load them from the cache, one process at a time."""
+    with compiling():
+        one, row, index = np.ones(1), np.ones((1, 1)), np.zeros(1, np.int64)
+        # 1, g and e of three sizes, with unit weights.
+        products = np.array([[3.0, 1.0, 2.0, 2.0, 2.0, 0.0]])
+        free, box = np.eye(3)[np.newaxis].copy(), np.array([[0.0, 1.0] * 3]).T.copy()
+        shared = (products, free, box)
+        _best(one, one, one, one, row, row, *shared, index, one, np.empty((1, 4)))
+        _every(1.0, 1.0, 1.0, one, one, *shared, np.empty((4, 1)))
+
+
+def normal(shapes: Shapes, weight: Floats) -> Normal:
+    """What the fits need of shapes and weight."""
+    g, e = shapes.g, shapes.e
+    wg, we, w1 = g @ weight, e @ weight, weight.sum(axis=1)
+    s11, s1g, s1e = np.full(len(shapes), w1.sum()), wg.sum(axis=1), we.sum(axis=1)
+    sgg, see, sge = ((u * v).sum(axis=1) for u, v in ((wg, g), (we, e), (wg, e)))
+    products = np.column_stack([s11, s1g, sgg, s1e, see, sge])
+    matrix = np.array([[s11, s1g, s1e], [s1g, sgg, sge], [s1e, sge, see]]).transpose(2, 0, 1)
+    unit = np.sqrt(np.einsum("eii->ei", matrix))
+    unit[unit == 0] = 1.0
+    scale = unit[:, :, np.newaxis] * unit[:, np.newaxis, :]
+    free = np.ascontiguousarray(np.linalg.pinv(matrix / scale, hermitian=True) / scale)
+    return Normal(np.ascontiguousarray(products), free, wg, we, w1)
+
+
+def best(shapes: Shapes, parts: Normal, weight: Floats, y: Floats) -> Floats:
+    """Lowest chi^2 + penalty of every class (set, class) for `y` (set, size)."""
+    _compile_once()
+    # chi^2 is small against y W y, but not against that of the heights less their mean.
+    mean = y @ parts.w1 / parts.w1.sum()
+    rest = y - mean[:, np.newaxis]
+    score = np.empty((len(y), 4))
+    _best(
+        np.einsum("ij,ij->i", rest @ weight, rest),
+        y.max(axis=1),
+        mean,
+        rest @ parts.w1,
+        np.ascontiguousarray(rest @ parts.wg.T),
+        np.ascontiguousarray(rest @ parts.we.T),
+        parts.products,
+        parts.free,
+        shapes.box,
+        shapes.kind,
+        shapes.penalty,
+        score,
+    )
+    return score
+
+
+def every(shapes: Shapes, parts: Normal, weight: Floats, y: Floats) -> Floats:
+    """chi^2, a, s and b (4, shape) of every shape for one set `y` (size,)."""
+    _compile_once()
+    mean = float(y @ parts.w1 / parts.w1.sum())
+    rest = y - mean
+    out = np.empty((4, len(shapes)))
+    _every(
+        float(y.max()),
+        mean,
+        float(rest @ parts.w1),
+        np.ascontiguousarray(parts.wg @ rest),
+        np.ascontiguousarray(parts.we @ rest),
+        parts.products,
+        parts.free,
+        shapes.box,
+        out,
+    )
+    out[0] += float(rest @ weight @ rest)
+    return out

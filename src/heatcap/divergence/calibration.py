@@ -1,0 +1,272 @@
+"""False alarms and power of a planned experiment, before anything is measured.
+
+For every truth data are drawn at the planned sizes and errors and put through the whole test, so
+that the shares are those of the tool and not of a formula.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from heatcap._json import plain
+from heatcap._vector import Floats
+from heatcap.divergence.heights import checked_sizes
+from heatcap.divergence.margins import CLASSES, Margins
+from heatcap.divergence.plausible import plausible, problem
+from heatcap.divergence.power import kept_classes, verdict_of
+
+__all__ = ["Calibration", "Truth", "calibrate", "usual_truths"]
+
+VERDICTS = (*CLASSES, "divergent", "undecided")
+POWER = 0.8  # of the right verdict, to call a design enough
+DRAWS = 200
+SMALLER = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+MORE = (0, 1, 2, 3, 4, 6, 8)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A growth law with its class: heights as a function of an array of sizes."""
+
+    name: str
+    kind: str
+    heights: Callable[[Floats], Floats]
+
+    def __post_init__(self) -> None:
+        if self.kind not in CLASSES:
+            raise ValueError(
+                f"the class of {self.name} must be one of {CLASSES}, got {self.kind!r}"
+            )
+
+
+def usual_truths(sizes: Floats) -> list[Truth]:
+    """Growths by half of the smallest height over the sizes, whatever the class; and none."""
+    low, high = float(sizes.min()), float(sizes.max())
+
+    def rising(g: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+        first, last = g(np.array([low, high]))
+        return lambda L: 1.0 + 0.5 * (g(L) - first) / (last - first)
+
+    def power(kappa: float) -> Truth:
+        return Truth(f"c + a L^{kappa:g}", "power-law", rising(lambda L: L**kappa))
+
+    length = np.sqrt(low * high)
+    return [
+        Truth("constant", "flat", lambda L: np.ones_like(L)),
+        Truth("s - a/L", "bounded", rising(lambda L: -1.0 / L)),
+        Truth(f"s - a exp(-L/{length:.3g})", "bounded", rising(lambda L: -np.exp(-L / length))),
+        Truth("c + a ln L", "logarithmic", rising(lambda L: np.log(L))),
+        *(power(kappa) for kappa in (0.2, 0.4, 1.0)),
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What a planned experiment would find.
+
+    Attributes
+    ----------
+    sizes : ndarray
+    relative_error : float
+        Of one height, over all its seeds.
+    rows : list of dict
+        By truth: `truth`, `class`, the share of each verdict (`verdicts`), `coverage` (its class
+        plausible), `power` (its class alone, or "divergent" for the two that are), `false` (a
+        verdict that is wrong).
+    suggestions : list of dict
+        By truth without enough power: `smaller_errors`, `seeds` (if the seeds are given) and
+        `more_sizes`; None where nothing that was tried is enough.
+    """
+
+    sizes: Floats
+    relative_error: float
+    seeds: int | None
+    level: float
+    margins: Margins
+    replicates: int
+    rows: list[dict[str, Any]]
+    suggestions: list[dict[str, Any]]
+    seconds: float
+
+    def summary(self) -> str:
+        """A line for every truth, and what is suggested."""
+        sizes = ", ".join(f"{size:g}" for size in self.sizes)
+        lines = [
+            f"sizes {sizes}; errors of {self.relative_error:.2%} of a height"
+            + (f" ({self.seeds} seeds)" if self.seeds else "")
+            + f"; {self.replicates} experiments for each truth"
+        ]
+        for row in self.rows:
+            found = ", ".join(f"{name} {share:.2f}" for name, share in row["verdicts"].items())
+            lines.append(
+                f"{row['truth']} ({row['class']}): {found}; power {row['power']:.2f}, "
+                f"false {row['false']:.2f}, coverage {row['coverage']:.2f}"
+            )
+        return "\n".join([*lines, *(each["text"] for each in self.suggestions)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"schema_version": 1} | {
+            name: plain(getattr(self, name)) for name in self.__dataclass_fields__
+        }
+
+
+def calibrate(
+    sizes: ArrayLike,
+    relative_error: float | None = None,
+    *,
+    seeds: int | None = None,
+    scatter: float | None = None,
+    margins: Margins | None = None,
+    level: float = 0.95,
+    truths: list[Truth] | None = None,
+    replicates: int = 100,
+    rng: int | np.random.Generator = 0,
+) -> Calibration:
+    """False-alarm rates and power of a planned experiment, for each class of truth.
+
+    Parameters
+    ----------
+    sizes : array_like (size,)
+        That are planned.
+    relative_error : float, optional
+        Of the height of one size, after averaging over seeds.
+    seeds : int, optional
+        Runs of each size.
+    scatter : float, optional
+        Relative scatter of the height between runs; with `seeds` it gives the relative error.
+    margins : Margins, optional
+    level : float
+    truths : list of Truth, optional
+        Otherwise :func:`usual_truths`: a constant, two that saturate, a logarithm, and powers 0.2,
+        0.4 and 1, which grow by half of the smallest height over the sizes.
+    replicates : int
+        Experiments drawn for each truth.
+    rng : int or Generator
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    ValueError
+        If the error is not positive or neither it nor seeds and scatter are given.
+    """
+    start = time.perf_counter()
+    size = np.sort(checked_sizes(sizes))
+    error = _error(relative_error, seeds, scatter)
+    if not 0.5 <= level < 1:
+        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
+    if replicates < 1:
+        raise ValueError(f"at least one replicate is needed, got {replicates}")
+    m, generator = margins or Margins(), np.random.default_rng(rng)
+    rows, suggestions = [], []
+    for truth in usual_truths(size) if truths is None else truths:
+        row = _row(truth, size, error, m, level, replicates, generator)
+        rows.append(row)
+        if row["power"] < POWER:
+            suggestions.append(_suggest(truth, size, error, seeds, m, level, generator))
+    seconds = time.perf_counter() - start
+    return Calibration(size, error, seeds, level, m, replicates, rows, suggestions, seconds)
+
+
+def _error(relative_error: float | None, seeds: int | None, scatter: float | None) -> float:
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"at least one seed is needed, got {seeds}")
+    if relative_error is None:
+        if seeds is None or scatter is None:
+            raise ValueError("give a relative error, or seeds and their scatter")
+        relative_error = scatter / np.sqrt(seeds)
+    elif scatter is not None:
+        raise ValueError("give a relative error or a scatter, not both")
+    if not 0 < relative_error < 1:
+        raise ValueError(f"the relative error must lie between 0 and 1, got {relative_error}")
+    return float(relative_error)
+
+
+def _row(
+    truth: Truth,
+    sizes: Floats,
+    error: float,
+    margins: Margins,
+    level: float,
+    replicates: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    curve = truth.heights(sizes)
+    setup = problem(sizes, np.diag((error * curve) ** 2), margins)
+    names = [
+        plausible(setup, y, draws=DRAWS, rng=rng, enough=1 - level).names(level)
+        for y in curve + setup.noise(replicates, rng)
+    ]
+    verdicts = [verdict_of(each) for each in names]
+    right = _right(truth.kind)
+    shares = {name: verdicts.count(name) / replicates for name in VERDICTS if name in verdicts}
+    return {
+        "truth": truth.name,
+        "class": truth.kind,
+        "verdicts": shares,
+        "coverage": sum(truth.kind in each for each in names) / replicates,
+        "power": sum(shares.get(name, 0.0) for name in right),
+        "false": sum(v for name, v in shares.items() if name not in (*right, "undecided")),
+    }
+
+
+def _right(kind: str) -> tuple[str, ...]:
+    return (kind, "divergent") if kind in ("logarithmic", "power-law") else (kind,)
+
+
+def _suggest(
+    truth: Truth,
+    sizes: Floats,
+    error: float,
+    seeds: int | None,
+    margins: Margins,
+    level: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """By the quick estimate of power: smaller errors at these sizes, or more sizes."""
+
+    def enough(planned: Floats, planned_error: float) -> bool:
+        curve = truth.heights(planned)
+        setup = problem(planned, np.diag((planned_error * curve) ** 2), margins)
+        kept = kept_classes(setup, curve, level=level, draws=DRAWS, rng=rng)
+        found = [
+            verdict_of(tuple(name for name, is_in in zip(CLASSES, row, strict=True) if is_in))
+            for row in kept
+        ]
+        return sum(found.count(name) for name in _right(truth.kind)) >= POWER * len(found)
+
+    ratio = sizes[-1] / sizes[-2]
+    longer = {n: np.round(sizes[-1] * ratio ** np.arange(1, n + 1)) for n in MORE}
+    factor = next((f for f in SMALLER if enough(sizes, error / f)), None)
+    added = next((n for n in MORE if enough(np.concatenate([sizes, longer[n]]), error)), None)
+    runs = None if factor is None or seeds is None else int(np.ceil(seeds * factor**2))
+    more = None if added is None else longer[added].tolist()
+    return {
+        "truth": truth.name,
+        "smaller_errors": factor,
+        "seeds": runs,
+        "more_sizes": more,
+        "text": _text(truth.name, factor, runs, more),
+    }
+
+
+def _text(name: str, factor: float | None, runs: int | None, more: list[float] | None) -> str:
+    ways = []
+    if factor is not None:
+        ways.append(f"errors smaller by {factor:g}" + (f" ({runs} seeds)" if runs else ""))
+    if more:
+        ways.append("more sizes: " + ", ".join(f"{size:g}" for size in more))
+    if not ways:
+        return (
+            f"{name}: neither errors {SMALLER[-1]:g} times smaller nor {MORE[-1]} more sizes tell"
+        )
+    return f"{name}: told {POWER:.0%} of the time by " + ", or by ".join(ways)

@@ -1,0 +1,60 @@
+"""The four classes, and the margins that separate them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+__all__ = ["BOUNDED", "CLASSES", "FLAT", "LOGARITHMIC", "POWER", "Margins"]
+
+CLASSES = ("flat", "bounded", "logarithmic", "power-law")
+FLAT, BOUNDED, LOGARITHMIC, POWER = range(4)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What separates the classes; they are part of every answer.
+
+    Without them nothing can be told: a logarithm is the limit of both small powers and slow
+    saturation, and a correction to scaling that may be as large as it likes imitates anything.
+
+    Attributes
+    ----------
+    kappa_min : float
+        Smallest asymptotic exponent of a power law.
+    saturation_ratio : float
+        R: what saturates beyond R times the largest observed height is not seen to saturate.
+    smallest_effect : float
+        Change over the sizes, in units of the largest height, below which heights are flat.
+    correction : float
+        Largest correction to scaling |b| L_min^-omega, in units of the growth that is seen.
+    corrected_growth : float
+        Least growth, in units of the largest height, that may have a correction.
+    penalty : float
+        Cost of a correction in chi^2 (25: five standard deviations): corrections come in where
+        the data ask for them by more.  At 0 the guarantee holds for every correction within the
+        margin, and far more data are undecided.
+    """
+
+    kappa_min: float = 0.1
+    saturation_ratio: float = 2.0
+    smallest_effect: float = 0.05
+    correction: float = 0.3
+    corrected_growth: float = 0.1
+    penalty: float = 25.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 1.0 if name == "saturation_ratio" else 0.0
+            if not least < value < float("inf") and not (value == 0.0 and name in _MAY_BE_ZERO):
+                raise ValueError(f"margin {name} must be above {least:g}, got {value}")
+        if self.smallest_effect >= 0.5:
+            raise ValueError(
+                f"margin smallest_effect must be below 0.5, got {self.smallest_effect}"
+            )
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+_MAY_BE_ZERO = ("correction", "penalty")

@@ -1,0 +1,393 @@
+"""Does a height diverge with the size?  The classes that the data do not exclude, and the verdict.
+
+The answer is a set of classes with a guarantee: the true one is in it 95 times in 100, at the sizes
+and errors at hand (:mod:`heatcap.divergence.plausible`).  One class left is a verdict, logarithm
+and power law together are "divergent", anything else is "undecided".  All of it holds within the
+margins, which are part of the answer, and for the size that was named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from heatcap._json import plain
+from heatcap._vector import Floats
+from heatcap.divergence.bound import Bound, Ceiling, ceiling
+from heatcap.divergence.box_cox import Exponent, box_cox
+from heatcap.divergence.diagnostics import local_exponents, predictions, stability
+from heatcap.divergence.evidence import models_of
+from heatcap.divergence.heights import Heights, read_heights
+from heatcap.divergence.margins import CLASSES, Margins
+from heatcap.divergence.plausible import Fits, Plausible, Problem, plausible, problem
+from heatcap.divergence.power import Advice, advice, detectable, verdict_of
+
+__all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
+
+BOUNDED_MEANS = (
+    "the height saturates: a crossover, or a transition at which this observable does not diverge "
+    "(alpha <= 0, a jump, Kosterlitz-Thouless); these heights do not tell them apart"
+)
+MEANING = {
+    "flat": "the heights do not change by more than the smallest effect over these sizes",
+    "bounded": BOUNDED_MEANS,
+    "logarithmic": "the height grows, but neither like a power nor towards a limit in sight",
+    "power-law": "the height grows like a power of the size",
+    "divergent": "the height grows without a limit in sight; logarithm or power law is open",
+    "undecided": "the data do not exclude enough",
+}
+
+MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
+INNER = 150  # draws for advice and power
+REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The classes that the data do not exclude, and what they rest on.
+
+    Attributes
+    ----------
+    verdict : str
+        A class ("flat", "bounded", "logarithmic", "power-law"), "divergent" or "undecided".
+    plausible : tuple of str
+        The classes that are not excluded.
+    p_values : dict
+        Of every class.
+    exponent : Exponent
+        kappa of c + a (L^kappa - 1) / kappa with its 95 % interval, and the profile of chi^2.
+    exponent_upper_limit95 : float
+        One-sided; infinite where nothing limits it.
+    detectable_exponent : float
+        Smallest kappa whose growth, as large as the one seen, these data would have told from flat
+        and bounded 95 times in 100; NaN if no exponent up to 3 is.
+    models : list of dict
+        Every family of shapes: name, class, parameters, chi2, dof, p_value, weight (approximate
+        marginal likelihood), aicc_weight.
+    margins : Margins
+    calibration : dict
+        `replicates` drawn for each null, and the `realised_level`: the share of sets of data drawn
+        from the best fit for which its class was plausible, from `repeats` sets.
+    warnings : list of str
+    advice : str
+        What would decide; empty where the data do.
+    seconds : float
+    size_name : str
+    level : float
+    data : Heights
+        Sizes, heights and covariance as used.
+    curves : dict
+        By class the best fit: `name`, `sizes` (a grid), `heights`.
+    local_exponents, predictions, stability : list of dict
+        See :mod:`heatcap.divergence.diagnostics`.
+    ways : dict
+        The advice as numbers, for each plausible class of an undecided verdict: sizes to add
+        (`more_sizes`), factor by which errors must shrink (`smaller_errors`); None where nothing
+        that was tried is enough.
+    excluded_by_bound : tuple of str
+    """
+
+    verdict: str
+    plausible: tuple[str, ...]
+    p_values: Mapping[str, float]
+    exponent: Exponent
+    detectable_exponent: float
+    models: list[dict[str, Any]]
+    margins: Margins
+    calibration: Mapping[str, Any]
+    warnings: list[str]
+    advice: str
+    seconds: float
+    size_name: str
+    level: float
+    data: Heights
+    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    local_exponents: list[dict[str, float]] = field(default_factory=list, repr=False)
+    predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    stability: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    ways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    excluded_by_bound: tuple[str, ...] = ()
+
+    @property
+    def exponent_upper_limit95(self) -> float:
+        return self.exponent.upper_limit95
+
+    def summary(self) -> str:
+        """The verdict in plain words, in lines."""
+        first, last = self.data.sizes[0], self.data.sizes[-1]
+        named = f"{len(self.data.sizes)} sizes, {self.size_name} = {first:g} to {last:g}"
+        lines = [
+            f"verdict: {self.verdict} ({named}): {MEANING[self.verdict]}",
+            f"not excluded at {self.level:.0%}: {', '.join(self.plausible)}",
+        ]
+        if self.verdict == "undecided" and "bounded" in self.plausible:
+            lines.append(f"bounded would mean: {BOUNDED_MEANS}")
+        lines += [self._exponent_line(), *self._lines()]
+        return "\n".join(lines)
+
+    def _exponent_line(self) -> str:
+        found = self.exponent
+        if not np.isfinite(found.value):
+            line = "exponent: the heights do not grow, so that there is none"
+        else:
+            low, high = found.ci95
+            line = (
+                f"exponent in one family (0 is a logarithm): {found.value:.2f}, 95 % interval "
+                f"{_bracket(low)} to {_bracket(high)}, upper limit {_bracket(found.upper_limit95)}"
+            )
+        if np.isnan(self.detectable_exponent):
+            return line + "; no exponent up to 3 would have been told from bounded"
+        return line + f"; {self.detectable_exponent:g} would have been told from bounded"
+
+    def _lines(self) -> list[str]:
+        m = self.margins
+        lines = [
+            f"margins: power law from kappa = {m.kappa_min:g}, bounded up to "
+            f"{m.saturation_ratio:g} times the heights seen, effects from {m.smallest_effect:.0%}, "
+            f"corrections up to {m.correction:g} of the growth at a cost of {m.penalty:g} in chi2"
+        ]
+        lines += [f"warning: {text}" for text in self.warnings]
+        return lines + ([f"to decide: {self.advice}"] if self.advice else [])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: None for what is infinite or does not exist."""
+        names = ("exponent_upper_limit95", "detectable_exponent", "models", "margins")
+        more = ("calibration", "warnings", "advice", "seconds")
+        return dict(
+            plain(
+                {
+                    "schema_version": 1,
+                    "verdict": self.verdict,
+                    "plausible": list(self.plausible),
+                    "exponent": self.exponent.to_dict(),
+                }
+                | {name: getattr(self, name) for name in names + more}
+            )
+        )
+
+
+def _bracket(x: float) -> str:
+    return f"{x:.2f}" if np.isfinite(x) else "no limit"
+
+
+def divergence_test(
+    sizes: ArrayLike,
+    heights: ArrayLike | None,
+    errors: ArrayLike | None = None,
+    *,
+    covariance: ArrayLike | None = None,
+    replicates: Sequence[ArrayLike] | None = None,
+    size_name: str = "L",
+    level: float = 0.95,
+    margins: Margins | None = None,
+    exponent: float | None = None,
+    bound: Bound | None = None,
+    missing: Mapping[float, int] | Sequence[int] | None = None,
+    rescale: bool = False,
+    draws: int = 400,
+    rng: int | np.random.Generator = 0,
+) -> Verdict:
+    """Which growths of peak heights with the size the data do not exclude.
+
+        h(L) = s + a [g(L) + b (L / L_min)^-omega]
+
+    Parameters
+    ----------
+    sizes : array_like (size,)
+        At least four, each once, above 1.
+    heights : array_like (size,)
+        May be None if there are replicates.
+    errors : array_like (size,), optional
+        One standard deviation.  If nothing is known of the errors, they are taken equal and their
+        size from the scatter about the best fit: misfit is then not seen.
+    covariance : array_like (size, size), optional
+        Instead of errors.
+    replicates : sequence of array_like, optional
+        Heights of independent runs of each size: gives mean and error.
+    size_name : str
+        What the size is; a verdict is about it.
+    level : float
+        The true class is plausible at least this often.
+    margins : Margins, optional
+    exponent : float, optional
+        Of the power law where theory gives it (d at a first-order transition); no other power law
+        is then tried.
+    bound : array_like (size,) or callable, optional
+        Upper bound of the observable at each size, such as :func:`heatcap.heat_capacity_bound`
+        where the size is the number of keys.  A function is also asked how it grows.
+    missing : mapping or sequence, optional
+        By size (or in the order of the sizes) the runs without a peak or censored, that are
+        not in the heights: stated.
+    rescale : bool
+        Multiply the errors so that chi^2 is what it should be, if it is not.
+    draws : int
+        Sets of data drawn for each null.
+    rng : int or Generator
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        For sizes, heights or errors that cannot be used, or options out of range.
+    """
+    start = time.perf_counter()
+    _check_options(level, draws, exponent)
+    m = margins or Margins()
+    generator = np.random.default_rng(rng)
+    data = read_heights(sizes, heights, errors, covariance=covariance, replicates=replicates)
+    order = np.asarray(sizes, dtype=np.float64)
+    limit = ceiling(data, bound, m.kappa_min, size_name, order)
+    data, setup, found, warnings = judged(data, m, exponent, rescale, draws, generator)
+    fits = setup.fits(data.heights)
+    names, said, contradiction = _with_bound(found.names(level), limit)
+    advised = Advice({}, "")
+    if verdict_of(names) == "undecided":
+        advised = advice(
+            data, fits, names, size_name=size_name, level=level, draws=INNER, rng=generator
+        )
+    warnings += [*limit.messages, *said, *_missing(missing, order, size_name)]
+    if exponent is not None:
+        warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
+    return Verdict(
+        verdict="undecided" if contradiction else verdict_of(names),
+        plausible=names,
+        p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
+        exponent=box_cox(data),
+        detectable_exponent=detectable(fits, level=level, draws=INNER, rng=generator),
+        models=models_of(fits),
+        margins=m,
+        calibration=_realised(setup, fits, level, draws, generator),
+        warnings=warnings,
+        advice=advised.text,
+        seconds=time.perf_counter() - start,
+        size_name=size_name,
+        level=level,
+        data=data,
+        curves=_curves(fits),
+        local_exponents=local_exponents(data),
+        predictions=predictions(data, m, exponent),
+        stability=stability(data, m, exponent, level=level, draws=REPEATED, rng=generator),
+        ways=advised.ways,
+        excluded_by_bound=limit.excluded,
+    )
+
+
+def _check_options(level: float, draws: int, exponent: float | None) -> None:
+    if not 0.5 <= level < 1:
+        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
+    least = int(np.ceil(5 / (1 - level)))
+    if draws < least:
+        raise ValueError(f"a level of {level} needs at least {least} draws, got {draws}")
+    if exponent is not None and not 0 < exponent < np.inf:
+        raise ValueError(f"exponent must be positive, got {exponent}")
+
+
+def judged(
+    data: Heights,
+    m: Margins,
+    exponent: float | None,
+    rescale: bool,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[Heights, Problem, Plausible, list[str]]:
+    """The test, with what chi^2 says of the errors; again with others if the caller asks for it."""
+    warnings = list(data.notes)
+    setup = problem(data.sizes, data.covariance, m, exponent)
+    found = plausible(setup, data.heights, draws=draws, rng=rng)
+    worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
+    better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
+    factor = float(np.sqrt(max(found.best_chi2, 1e-12) / np.median(found.drawn_chi2)))
+    if not data.known:
+        warnings.append(
+            "no errors given: equal ones were taken from the scatter about the best fit"
+        )
+    elif worse < MISFIT:
+        warnings.append(
+            f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p = {worse:.2g}): errors "
+            f"are too small by {factor:.2g}, or the heights have structure that no class has"
+        )
+    elif better < MISFIT:
+        warnings.append(
+            f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p = {better:.2g}): errors "
+            f"look too large, by {1 / factor:.2g}"
+        )
+    misfit = worse < MISFIT or better < MISFIT
+    if not data.known or (rescale and misfit):
+        data = data.scaled(factor)
+        warnings.append(f"errors were multiplied by {factor:.3g}")
+        setup = problem(data.sizes, data.covariance, m, exponent)
+        found = plausible(setup, data.heights, draws=draws, rng=rng)
+    elif worse < MISFIT:
+        warnings.append("the guarantee does not hold with such errors: test again with rescale")
+    return data, setup, found, warnings
+
+
+def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...], list[str], bool]:
+    """Classes that neither data nor theorem exclude, what to say, and whether they contradict."""
+    left = tuple(name for name in names if name not in limit.excluded)
+    removed = ", ".join(name for name in names if name in limit.excluded)
+    if not removed:
+        return names, [], False
+    if left:
+        return left, [f"excluded by the bound, not by the data: {removed}"], False
+    said = (
+        f"the data leave only {removed}, which the bound excludes: growth that cannot go on beyond "
+        "these sizes, or a bound of something else"
+    )
+    return names, [said], True
+
+
+def _missing(
+    missing: Mapping[float, int] | Sequence[int] | None, sizes: Floats, size_name: str
+) -> list[str]:
+    if missing is None:
+        return []
+    if isinstance(missing, Mapping):
+        counts = {float(size): int(n) for size, n in missing.items()}
+    elif len(missing) == len(sizes):
+        counts = dict(zip(sizes.tolist(), map(int, missing), strict=True))
+    else:
+        raise ValueError(f"expected missing runs of {len(sizes)} sizes, got {len(missing)}")
+    listed = [f"{n} at {size_name} = {size:g}" for size, n in sorted(counts.items()) if n]
+    if not listed:
+        return []
+    return [
+        "runs without a peak, or censored, are not in the heights: " + ", ".join(listed) + "; if "
+        "they are not like the others, the heights are a selection"
+    ]
+
+
+def _realised(
+    setup: Problem, fits: Fits, level: float, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    best = int(np.argmin(fits.score))
+    kind = int(setup.shapes.kind[best])
+    curve = fits.curves(np.array([best]))[0]
+    kept = [
+        kind in plausible(setup, y, draws=REPEATED, rng=rng, enough=1 - level).kinds(level)
+        for y in curve + setup.noise(REPEATS, rng)
+    ]
+    return {
+        "replicates": draws,
+        "realised_level": float(np.mean(kept)),
+        "repeats": REPEATS,
+    }
+
+
+def _curves(fits: Fits) -> dict[str, dict[str, Any]]:
+    rows = np.array([fits.of(kind)[0] for kind in range(len(CLASSES))])
+    sizes = fits.problem.shapes.sizes
+    grid = np.geomspace(sizes.min(), sizes.max(), 100)
+    heights = fits.curves_at(rows, grid)
+    return {
+        name: {"name": fits.problem.shapes.rows[i].family, "sizes": grid, "heights": h}
+        for name, i, h in zip(CLASSES, rows.tolist(), heights, strict=True)
+    }

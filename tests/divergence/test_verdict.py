@@ -1,0 +1,315 @@
+"""The verdict on heights whose growth is known, and what it says beside it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
+from heatcap.divergence.box_cox import box_cox
+from heatcap.divergence.heights import read_heights
+from heatcap.divergence.verdict import judged
+from heatcap.ensemble import heat_capacity_bound
+from heatcap.systems import CurieWeiss, TwoLevel
+
+DOUBLING = 2.0 ** np.arange(3, 9)
+MANY = np.round(np.geomspace(8, 1024, 15))
+RNG = np.random.default_rng(8)
+FIELDS = {
+    "schema_version",
+    "verdict",
+    "plausible",
+    "exponent",
+    "exponent_upper_limit95",
+    "detectable_exponent",
+    "models",
+    "margins",
+    "calibration",
+    "warnings",
+    "advice",
+    "seconds",
+}
+
+
+def noisy(sizes, curve, noise, seed=0):
+    h = curve(sizes)
+    return h * (1 + noise * np.random.default_rng(seed).normal(size=sizes.size)), noise * h
+
+
+@pytest.mark.parametrize(
+    ("curve", "verdict"),
+    [
+        (lambda L: 3 + 0 * L, "flat"),
+        (lambda L: 4 - 10 / L, "bounded"),
+        (lambda L: 1 + 0.5 * np.log(L), "logarithmic"),
+        (lambda L: 1 + 0.3 * L**0.4, "power-law"),
+    ],
+)
+def test_precise_heights_get_their_class(curve, verdict):
+    found = divergence_test(MANY, *noisy(MANY, curve, 0.002))
+    assert found.verdict == verdict
+    assert found.plausible == (verdict,)
+    assert found.advice == ""
+    data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert set(data) == FIELDS
+    assert set(data["models"][0]) >= {
+        "name",
+        "class",
+        "parameters",
+        "chi2",
+        "dof",
+        "p_value",
+        "weight",
+    }
+    assert sum(row["weight"] for row in data["models"]) == pytest.approx(1)
+    assert sum(row["aicc_weight"] for row in data["models"]) == pytest.approx(1)
+    assert data["margins"]["kappa_min"] == 0.1
+    assert set(data["calibration"]) >= {"replicates", "realised_level"}
+    assert "no transition" not in found.summary()
+    best = next(row for row in found.models if "corrected" not in row["name"])
+    assert best["class"] == verdict
+
+
+def test_bounded_says_what_it_does_not_exclude():
+    """The mean-field magnet has a transition, and its heat capacity is bounded."""
+    sizes = np.array([16, 32, 64, 128, 256, 512, 1024.0])
+    h = np.array([CurieWeiss().maximum(int(n))[1] for n in sizes])
+    found = divergence_test(sizes, h, 0.003 * h, size_name="N")
+    assert found.verdict == "bounded"
+    assert BOUNDED_MEANS in found.summary()
+    assert "N = 16 to 1024" in found.summary()
+
+
+def test_a_logarithm_on_few_noisy_sizes_is_undecided_and_says_what_would_decide():
+    primes = np.array([19, 23, 29, 37, 43, 59, 73, 83, 97, 113.0])
+    found = divergence_test(primes, *noisy(primes, lambda L: 1 + 0.5 * np.log(L), 0.01))
+    assert found.verdict == "undecided"
+    assert {"bounded", "logarithmic"} <= set(found.plausible)
+    assert found.advice.startswith("if bounded: ")
+    assert set(found.ways) == set(found.plausible)
+
+
+def test_the_advice_holds():
+    """Errors as small as advised decide, most of the time, where the class is true."""
+    curve = lambda L: 4 - 10 / L  # noqa: E731
+    found = divergence_test(DOUBLING, *noisy(DOUBLING, curve, 0.06, seed=3))
+    assert found.verdict == "undecided"
+    factor = found.ways["bounded"]["smaller_errors"]
+    assert factor is not None
+    rng, decided = np.random.default_rng(0), 0
+    for seed in range(20):
+        data = read_heights(DOUBLING, *noisy(DOUBLING, curve, 0.06 / factor, seed))
+        decided += judged(data, Margins(), None, False, 100, rng)[2].names(0.95) == ("bounded",)
+    assert decided >= 12
+
+
+def test_the_true_class_is_kept():
+    """A miniature of benchmarks/divergence_marks.py: 5 % of 72 is 3.6, and 11 is far too many."""
+    lost, margins, rng = 0, Margins(), np.random.default_rng(5)
+    for curve, kind in (
+        (lambda L: 4 - 10 / L, "bounded"),
+        (lambda L: 1 + 0.5 * np.log(L), "logarithmic"),
+        (lambda L: 1 + 0.3 * L**0.4, "power-law"),
+    ):
+        for seed in range(24):
+            data = read_heights(DOUBLING, *noisy(DOUBLING, curve, 0.02, seed))
+            *_, found, _ = judged(data, margins, None, False, 100, rng)
+            lost += kind not in found.names(0.95)
+    assert lost < 11
+
+
+@settings(max_examples=10)
+@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
+def test_units_and_order_change_nothing(scale, seed):
+    y, errors = noisy(DOUBLING, lambda L: 1 + 0.3 * L**0.4, 0.02, seed)
+    mixed = np.random.default_rng(seed).permutation(6)
+    plain = read_heights(DOUBLING, y, errors)
+    other = read_heights(DOUBLING[mixed], scale * y[mixed], scale * errors[mixed])
+    found = [
+        judged(data, Margins(), None, False, 100, np.random.default_rng(1))[2].p_values
+        for data in (plain, other)
+    ]
+    assert found[1] == pytest.approx(found[0], abs=0.02)  # ties by rounding
+    assert box_cox(other).value == pytest.approx(box_cox(plain).value, abs=1e-6)
+
+
+def test_order_of_the_sizes_changes_nothing():
+    y, errors = noisy(DOUBLING, lambda L: 1 + 0.3 * L**0.4, 0.02)
+    plain = divergence_test(DOUBLING, y, errors).to_dict()
+    other = divergence_test(DOUBLING[::-1], y[::-1], errors[::-1]).to_dict()
+    plain.pop("seconds"), other.pop("seconds")
+    assert other == plain
+
+
+def test_equal_seeds_give_equal_results():
+    data = noisy(DOUBLING, lambda L: 1 + 0.5 * np.log(L), 0.004)
+    first, second = (divergence_test(DOUBLING, *data, rng=4).to_dict() for _ in range(2))
+    first.pop("seconds"), second.pop("seconds")
+    assert first == second
+
+
+def test_wider_margins_for_power_laws_turn_one_into_a_logarithm():
+    """Negative control: the class is a matter of margins, and they are heeded."""
+    data = noisy(MANY, lambda L: 1 + 0.3 * L**0.2, 0.001)
+    assert "power-law" in divergence_test(MANY, *data).plausible
+    narrow = divergence_test(MANY, *data, margins=Margins(kappa_min=0.5))
+    assert narrow.verdict == "logarithmic"
+    assert narrow.to_dict()["margins"]["kappa_min"] == 0.5
+
+
+def test_the_exponent_of_first_order_growth():
+    y, errors = noisy(DOUBLING, lambda L: 2 + 0.01 * L**2, 0.01)
+    found = divergence_test(DOUBLING, y, errors, exponent=2.0)
+    assert found.verdict == "power-law"
+    assert any("exponent 2 alone was tried" in text for text in found.warnings)
+    slow = divergence_test(DOUBLING, *noisy(DOUBLING, lambda L: 1 + L, 0.01), exponent=2.0)
+    assert "power-law" not in slow.plausible
+
+
+@pytest.mark.parametrize(
+    ("kappa", "noise"), [(-1.0, 0.003), (0.0, 0.01), (0.4, 0.003), (0.4, 0.03)]
+)
+def test_intervals_of_the_exponent_hold_the_truth(kappa, noise):
+    inside = below = 0
+    for seed in range(200):
+
+        def curve(L):
+            return 1 + 0.5 * (np.log(L) if kappa == 0 else (L**kappa - 1) / kappa)
+
+        found = box_cox(read_heights(MANY, *noisy(MANY, curve, noise, seed)))
+        inside += found.ci95[0] <= kappa <= found.ci95[1]
+        below += kappa <= found.upper_limit95
+    for limit, rise in zip(
+        (*found.ci95, found.upper_limit95), (3.8415, 3.8415, 2.7055), strict=True
+    ):
+        at = np.interp(limit, found.kappa, found.chi2) - found.chi2.min()
+        assert at == pytest.approx(rise, abs=0.02)
+    assert 180 <= inside <= 199
+    assert 180 <= below <= 199
+
+
+def test_falling_heights_have_no_exponent():
+    found = divergence_test(DOUBLING, *noisy(DOUBLING, lambda L: 1 + 4 / L, 0.01))
+    assert found.verdict == "bounded"
+    assert np.isnan(found.exponent.value)
+    assert found.to_dict()["exponent"]["value"] is None
+    assert "do not grow" in found.summary()
+
+
+def test_errors_too_small_are_noticed_and_mended():
+    y, errors = noisy(MANY, lambda L: 1 + 0.5 * np.log(L), 0.02, seed=1)
+    found = divergence_test(MANY, y, errors / 3)
+    assert any("too large" in text and "errors are too small" in text for text in found.warnings)
+    mended = divergence_test(MANY, y, errors / 3, rescale=True)
+    np.testing.assert_allclose(mended.data.errors, errors, rtol=0.5)
+    assert "logarithmic" in mended.plausible
+    wide = judged(read_heights(MANY, y, 4 * errors), Margins(), None, False, 100, RNG)[3]
+    assert any("errors look too large" in text for text in wide)
+    unknown = divergence_test(MANY, y)
+    np.testing.assert_allclose(unknown.data.errors.mean(), errors.mean(), rtol=0.6)
+    assert any("no errors given" in text for text in unknown.warnings)
+
+
+def test_the_number_of_keys_excludes_a_power_law():
+    sizes = DOUBLING
+    h = np.array([TwoLevel().maximum(int(n))[1] for n in sizes])
+    y = h * (1 - 0.06)
+    free = divergence_test(sizes, y, 0.03 * y, size_name="n")
+    assert free.plausible == ("logarithmic", "power-law")
+    bound = divergence_test(sizes, y, 0.03 * y, size_name="n", bound=heat_capacity_bound)
+    assert bound.verdict == "logarithmic"
+    assert bound.excluded_by_bound == ("power-law",)
+    assert any("excluded by the bound, not by the data: power-law" in w for w in bound.warnings)
+    at = divergence_test(sizes, h, 0.03 * h, size_name="n", bound=heat_capacity_bound)
+    assert any("are at their bound" in text for text in at.warnings)
+
+
+def test_three_keys_whatever_the_size():
+    """Modular addition: three visible keys for each modulus, so that nothing can grow."""
+    y, errors = noisy(DOUBLING, lambda L: 0.7 - 0.3 * L**-0.3, 0.02)
+    found = divergence_test(DOUBLING, y, errors, bound=np.full(6, 0.7618))
+    assert not {"logarithmic", "power-law"} & set(found.plausible)
+    assert any("same at every size" in text for text in found.warnings)
+    wrong = divergence_test(DOUBLING, 10 * y, errors, bound=np.full(6, 0.7618))
+    assert any("lie above it" in text for text in wrong.warnings)
+
+
+def test_a_bound_that_grows_is_matched_to_its_sizes():
+    y, errors = noisy(DOUBLING, lambda L: np.log(L) / 3, 0.02)
+    mixed = np.array([3, 0, 5, 1, 4, 2])
+    bound = 2 * y
+    bound[2] = y[2]
+    found = divergence_test(DOUBLING[mixed], y[mixed], errors[mixed], bound=bound[mixed])
+    assert any("L = 32 are at their bound" in text for text in found.warnings)
+    assert found.excluded_by_bound == ()
+
+
+def test_runs_that_are_missing_are_stated():
+    data = noisy(DOUBLING, lambda L: 4 - 10 / L, 0.02)
+    found = divergence_test(DOUBLING, *data, missing={8: 2, 16: 0, 128: 1})
+    assert any("2 at L = 8, 1 at L = 128" in text for text in found.warnings)
+    assert not any("without a peak" in w for w in divergence_test(DOUBLING, *data).warnings)
+    with pytest.raises(ValueError, match="missing runs of 6 sizes"):
+        divergence_test(DOUBLING, *data, missing=[1, 2])
+
+
+def test_replicates_give_means_and_errors():
+    rng = np.random.default_rng(0)
+    curve = 4 - 10 / DOUBLING
+    runs = [h * (1 + 0.05 * rng.normal(size=12)) for h in curve]
+    found = divergence_test(DOUBLING, None, replicates=runs)
+    np.testing.assert_allclose(found.data.heights, [np.mean(r) for r in runs])
+    expected = [np.std(r, ddof=1) / np.sqrt(12) for r in runs]
+    np.testing.assert_allclose(found.data.errors, expected)
+    few = divergence_test(DOUBLING, None, replicates=[r[:3] for r in runs])
+    relative = few.data.errors / few.data.heights
+    np.testing.assert_allclose(relative, relative[0])
+    assert any("share one relative spread" in text for text in few.warnings)
+
+
+def test_what_stands_beside_the_verdict():
+    found = divergence_test(MANY, *noisy(MANY, lambda L: L**0.4, 0.005))
+    for row in found.local_exponents:
+        assert abs(row["exponent"] - 0.4) < 4.5 * row["error"]
+    pulls = {row["class"]: row["pull"] for row in found.predictions}
+    assert abs(pulls["power-law"]) < 4 < abs(pulls["bounded"])
+    assert all("power-law" in row["plausible"] for row in found.stability)
+    assert found.stability[0]["smallest_size"] == MANY[1]
+    assert set(found.curves) == set(CLASSES)
+    assert 0.15 <= found.detectable_exponent <= 1
+    assert found.exponent_upper_limit95 > found.exponent.value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sizes": [8, 16, 32]}, "at least 4 sizes, got 3"),
+        ({"sizes": [8, 8, 16, 32, 64, 128]}, "every size must occur once, got 8 2 times"),
+        ({"sizes": [1, 2, 4, 8, 16, 32]}, "above 1"),
+        ({"heights": [1, 2, np.nan, 3, 4, 5]}, "heights must be finite"),
+        ({"heights": [1, 2, 3]}, "one height per size"),
+        ({"heights": [-1, -2, -3, -1, -2, -3]}, "largest height must be positive"),
+        ({"errors": [0, 1, 1, 1, 1, 1]}, "errors must be positive and finite, got 0"),
+        ({"errors": [1, 1]}, "one error per height"),
+        ({"covariance": np.eye(6)}, "only one of errors"),
+        ({"errors": None, "covariance": np.eye(5)}, "covariance of shape"),
+        ({"errors": None, "covariance": np.ones((6, 6))}, "positive definite"),
+        ({"heights": None}, "heights are needed"),
+        ({"level": 1.0}, "level must be"),
+        ({"draws": 10}, "at least 100 draws"),
+        ({"exponent": -1.0}, "exponent must be positive"),
+        ({"bound": [0, 1, 1, 1, 1, 1]}, "bound must be positive"),
+        ({"errors": None, "replicates": [[1.0]] * 6}, "no spread"),
+        ({"errors": None, "replicates": [[1.0, 2.0]] * 5}, "replicates of each of 6 sizes"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    heights, errors = noisy(DOUBLING, lambda L: 4 - 10 / L, 0.02)
+    given = {"sizes": DOUBLING, "heights": heights, "errors": errors} | change
+    positional = [given.pop(name) for name in ("sizes", "heights", "errors")]
+    with pytest.raises(ValueError, match=message):
+        divergence_test(*positional, **given)
