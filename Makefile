@@ -39,6 +39,7 @@ types: $(VENV)/everything
 bench: $(VENV)/everything
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/peers.py
 
 verify: $(VENV)/everything
 	$(BIN)/python benchmarks/verify.py

@@ -43,7 +43,11 @@ def around(system: Any, width: float, power: float, count: int) -> Any:
 def potts3(replicates: int) -> Given:
     system = Potts(3)
     table = system.sample(
-        [8, 16, 32, 64], around(system, 1.2, 1.2, 13), replicates=replicates, sweeps=1200, rng=1
+        [8, 16, 32, 64, 128],
+        around(system, 1.2, 1.2, 13),
+        replicates=replicates,
+        sweeps=1200,
+        rng=1,
     )
     sizes = [8, 16, 32, 64, 128]
     # Peaks of the heat capacity lie above T_c, the more so the smaller the lattice.

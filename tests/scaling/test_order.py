@@ -36,6 +36,14 @@ def test_two_orders_left_are_undecided():
     assert message == f"not excluded: {SECOND}, {KT}"
 
 
+def test_what_is_left_must_at_least_describe_the_data():
+    rest = evidence(excludes=[FIRST, KT])
+    assert _verdict([rest], 64.0)[0] == "undecided"
+    fits = Evidence("a test", "a number", NUMBER, allows=(SECOND,))
+    assert _verdict([rest, fits], 64.0)[0] == SECOND
+    assert _verdict([evidence(excludes=[FIRST]), fits], 64.0)[0] == "undecided"
+
+
 def test_tests_that_disagree_are_undecided():
     """Two peaks that do not grow keep first order open, whatever 1/nu says."""
     tests = [evidence(favours=[SECOND], excludes=[FIRST, KT]), evidence(favours=[FIRST])]

@@ -3,7 +3,7 @@
 No single test tells.  Kosterlitz-Thouless data on a few sizes always fit a second-order collapse
 with a small 1/nu; a weak first-order transition looks continuous up to its correlation length.  So
 each test says what it excludes, and an order is the verdict only if it alone is left, if something
-speaks for it, and if no test speaks for another.
+speaks for it or is well described by it, and if no test speaks for another.
 
 test                  second order        first order            Kosterlitz-Thouless
 --------------------  ------------------  ---------------------  --------------------------------
@@ -68,6 +68,8 @@ class Evidence:
         What `value` is.
     value : Parameter
     message : str
+    allows : tuple of str
+        What the data fit well, without speaking for it alone.
     """
 
     test: str
@@ -76,6 +78,7 @@ class Evidence:
     favours: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     message: str = ""
+    allows: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -225,7 +228,7 @@ def _forms(found: Mapping[str, Collapse], dimension: int) -> Evidence:
         if _like_first(found[best], dimension):
             excluded, favoured = tuple(name for name in excluded if name != FIRST), ()
             said += "; 1/nu is as large as at a first-order transition with corrections"
-    return Evidence("collapse", quantity, number, favoured, excluded, said)
+    return Evidence("collapse", quantity, number, favoured, excluded, said, (FORMS[best],))
 
 
 def _like_first(second: Collapse, dimension: int) -> bool:
@@ -364,13 +367,14 @@ def _reweighted(series: xr.Dataset, histograms: Barriers) -> Points | None:
 def _verdict(evidence: list[Evidence], largest: float) -> tuple[str, list[Evidence], str, str]:
     excluded = {name for each in evidence for name in each.excludes}
     favoured = {name for each in evidence for name in each.favours}
+    allowed = {name for each in evidence for name in each.allows}
     left = [name for name in ORDERS if name not in excluded]
     if not excluded and not favoured:
         return "undecided", evidence, "no evidence", "no test says anything"
     if favoured & excluded or not left:
         names = ", ".join(sorted(favoured & excluded)) or "every order"
         return "undecided", evidence, "tests disagree", f"{names}: favoured and excluded"
-    if len(left) > 1 or not favoured:
+    if len(left) > 1 or left[0] not in favoured | allowed:
         return "undecided", evidence, "undecided", f"not excluded: {', '.join(left)}"
     return left[0], evidence, "ok", _limit(left[0], largest)
 
