@@ -235,6 +235,12 @@ def test_a_correction_that_shifts_the_crossings():
     assert np.sqrt(np.mean(np.square(z))) < 2
 
 
+def test_a_correction_does_not_stand_in_for_an_exponent_that_was_fixed_wrongly():
+    """L^-0.25 as 1 + a L^-0.6 with a as large as the leading term: x_c was 5 errors off, and ok."""
+    found = collapse(planted(n=25), fixed={"exponent": 0})
+    assert found.status == "poor fit"
+
+
 def test_two_sizes_are_not_enough():
     """They always meet somewhere: x_c was 7 errors off."""
     found = collapse(crossing_away(0, (16, 32)), fixed={"exponent": 0})

@@ -23,7 +23,7 @@ from scipy import stats
 
 from heatcap.scaling._correlation import Correlation
 from heatcap.scaling._descent import search
-from heatcap.scaling._problem import Problem, names_of
+from heatcap.scaling._problem import OMEGA, OWN, SHARED, Problem, names_of
 from heatcap.scaling._residuals import pattern, without_structure
 from heatcap.scaling._scan import Fit, average, correlation_of, resampled, scan, weights_of
 from heatcap.scaling._words import goodness_line, parameter_line, status_line
@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 
 CORRECTIONS = ("a", "b", "c", "s", "omega")  # parameters that no one asks for
 SEARCHED = 240  # points of an observable that a search looks at
+SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
 KEPT = 0.5  # share of the points: an ansatz that needs to leave out more does not hold
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
@@ -329,6 +330,16 @@ _CORRELATED = (
 )
 
 
+def _largest_correction(best: Fit) -> float:
+    """|a| L_min^-omega of the observable that has most of it."""
+    theta, blocks = best.solution.theta, best.problem.blocks
+    shares = [
+        float(abs(theta[SHARED + OWN * b + 2]) * np.exp(-theta[OMEGA] * block.log_size.min()))
+        for b, block in enumerate(blocks)
+    ]
+    return max(shares)
+
+
 def _two_sizes(parts: Sequence[Points]) -> tuple[str, str] | None:
     """Two sizes always meet somewhere, and leave no room for a correction to scaling."""
     if min(np.unique(part.size).size for part in parts) > 2:
@@ -348,6 +359,11 @@ def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[str, str] | None:
         return "poor fit", (
             f"only {kept:.0%} of the {total} points, those nearest to x_c or of the largest sizes, "
             "follow the ansatz: try another one, or give it only the range where it should hold"
+        )
+    if (correction := _largest_correction(best)) > SMALL:
+        return "poor fit", (
+            f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
+            "size, which is no correction: check what is fixed, or leave out the smallest sizes"
         )
     chi2, parameters = without_structure(best.problem)
     gain = (chi2 - best.solution.chi2) * best.independent
@@ -388,7 +404,7 @@ def _status(
         if name.startswith("exponent") and name not in fixed and not p.error < 0.5:
             return "unidentified", f"{name} has an error of {p.error:.2g}"
     low, high = controls.min(), controls.max()
-    margin = 0.02 * span
+    margin = max(0.02 * span, x_c.error)
     if "x_c" not in fixed and not low + margin < x_c.value < high - margin:
         return "at an edge", (
             f"x_c = {x_c.value:.6g} lies at the edge of the control, {low:g} to {high:g}: "
