@@ -8,7 +8,6 @@ from); without it those rows are skipped.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from heatcap.scaling import Collapse, Points, collapse, points, read_table
 
-from machine import cpu_name, progress, said
+from machine import cpu_name, print_tables, progress, said
 
 Floats = NDArray[np.float64]
 
@@ -288,12 +287,5 @@ def tables(replicates: int) -> Iterator[str]:
     yield f"### Corrections of another form ({few} collapses a row)\n\n" + other_table(few)
 
 
-def main(arguments: Any = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=200)
-    for text in tables(parser.parse_args(arguments).replicates):
-        print(text, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(tables, __doc__, 200)

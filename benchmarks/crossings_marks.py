@@ -5,17 +5,15 @@ python benchmarks/crossings_marks.py [--replicates 200]
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from heatcap.scaling import Points, crossings, read_table
 from heatcap.systems import Planted
 
-from machine import cpu_name
+from machine import cpu_name, print_tables
 
 SIZES = {6: (8, 16, 32, 64, 128, 256), 4: (8, 16, 32, 64)}
 DRIFTS = {2.0: (1.0, 1.0, 0.6), 1.2: (0.6, 0.6, 0.4)}  # w = 1/nu + omega: 1/nu, omega, b
@@ -67,12 +65,5 @@ def tables(replicates: int) -> Iterator[str]:
     yield f"### x_c from crossings ({replicates} tables a row)\n\n" + coverage_table(replicates)
 
 
-def main(arguments: Any = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=200)
-    for text in tables(parser.parse_args(arguments).replicates):
-        print(text, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(tables, __doc__, 200)

@@ -9,7 +9,6 @@ A (1 - e^(-bL)), ordinary least squares, a verdict from Delta AIC = 2 on.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 import time
@@ -30,7 +29,7 @@ from heatcap.divergence.power import kept_classes, verdict_of
 from heatcap.divergence.verdict import divergence_test, judged
 from heatcap.systems import CurieWeiss, Ising1D, Ising2DExact, TwoLevel
 
-from machine import cpu_name
+from machine import cpu_name, print_tables
 
 Floats = NDArray[np.float64]
 
@@ -353,12 +352,5 @@ def tables(replicates: int) -> Iterator[str]:
     yield "### Speed, whole `divergence_test`, 15 sizes\n\n" + speed()
 
 
-def main(arguments: Any = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=200)
-    for text in tables(parser.parse_args(arguments).replicates):
-        print(text, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(tables, __doc__, 200)

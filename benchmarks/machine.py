@@ -1,13 +1,14 @@
-"""What benchmarks share: the machine that a table names, and progress on stderr."""
+"""What benchmarks share: the machine that a table names, progress on stderr, a command line."""
 
 from __future__ import annotations
 
+import argparse
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["cpu_name", "progress", "said"]
+__all__ = ["cpu_name", "print_tables", "progress", "said"]
 
 
 def cpu_name() -> str:
@@ -29,3 +30,11 @@ def progress(name: str, n: int) -> Iterator[int]:
 
 def said(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
+
+
+def print_tables(tables: Callable[[int], Iterator[str]], about: str | None, usual: int) -> None:
+    """The tables of a battery, one by one; ``--replicates`` says how many of whatever it counts."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    parser.add_argument("--replicates", type=int, default=usual)
+    for text in tables(parser.parse_args().replicates):
+        print(text, flush=True)

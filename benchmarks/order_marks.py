@@ -8,7 +8,6 @@ five minutes and the collapses about as long.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +23,7 @@ from heatcap.scaling.peaks import peaks_against_size
 from heatcap.scaling.reweighting import reweight
 from heatcap.systems import XY, Ising1D, Ising2D, Potts
 
-from machine import cpu_name, said
+from machine import cpu_name, print_tables, said
 
 Given = dict[str, Any]
 
@@ -252,12 +251,5 @@ def tables(replicates: int) -> Iterator[str]:
     yield "### Exponents of Potts q = 3\n\n" + exponent_table(given["potts3"])
 
 
-def main(arguments: Any = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=16)
-    for text in tables(parser.parse_args(arguments).replicates):
-        print(text, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(tables, __doc__, 16)

@@ -1,7 +1,7 @@
 """Collapse beside other public tools, on the same published data, in one run.
 
     python -m pip install --no-deps fssa==0.7.6
-    python benchmarks/peers.py [--starts 60]
+    python benchmarks/peers.py [--replicates 60]
 
 pyfssa (PyPI: fssa; https://github.com/andsor/pyfssa) is the one that Python users know; its last
 release is older than NumPy 2, so that names which NumPy and SciPy have removed since are lent to it
@@ -12,7 +12,6 @@ those of collapse_marks.py (docs/verification.md says where they come from).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import sys
@@ -29,7 +28,7 @@ from heatcap.resampling import readable
 from heatcap.scaling import Collapse, Points, collapse
 
 from collapse_marks import PUBLISHED, ising, percolation
-from machine import cpu_name
+from machine import cpu_name, print_tables
 
 Floats = NDArray[np.float64]
 
@@ -283,12 +282,5 @@ def tables(starts: int) -> Iterator[str]:
     yield "### Random starts, Ising Binder ratio\n\n" + basin_table(fssa, starts)
 
 
-def main(arguments: Any = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--starts", type=int, default=60)
-    for text in tables(parser.parse_args(arguments).starts):
-        print(text, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(tables, __doc__, 60)

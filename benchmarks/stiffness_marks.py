@@ -7,7 +7,6 @@ The XY model is sampled here (a few minutes on one core).
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from heatcap.resampling import readable
 from heatcap.scaling import Points, points
 from heatcap.scaling.stiffness import Stiffness, stiffness
 
-from machine import cpu_name, progress, said
+from machine import cpu_name, print_tables, progress, said
 
 Floats = NDArray[np.float64]
 
@@ -198,12 +197,5 @@ def tables(replicates: int) -> Iterator[str]:
     yield "### Data without a jump, or with another one\n\n" + status_table(few)
 
 
-def main(arguments: Any = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=100)
-    for text in tables(parser.parse_args(arguments).replicates):
-        print(text, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(tables, __doc__, 100)

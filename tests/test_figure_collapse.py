@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
-from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
 from heatcap.figures import collapse as draw
 from heatcap.figures import save
 from heatcap.scaling import Parameter, collapse, points
 
 from collapse_marks import planted
+from pictures import gids, overlapping, words
 
 
 @pytest.fixture(scope="module")
@@ -46,44 +44,13 @@ def few():
     return collapse(data), data
 
 
-def gids(figure, *names):
-    """Artists that are drawn under one of these names."""
-    return [artist for artist in figure.findobj() if artist.get_gid() in names]
-
-
 def drawn(figure, *names):
     return sum(len(line.get_xdata()) for line in gids(figure, *names))
-
-
-def words(figure):
-    return " ".join(text.get_text() for text in figure.findobj(Text))
 
 
 def status(figure):
     lines = gids(figure, "status")
     return " ".join(line.get_text() for line in lines), {line.get_color() for line in lines}
-
-
-def overlapping(figure):
-    """Pairs of texts that overlap on the canvas, and texts that leave it."""
-    boxes, paint = {}, Text.draw
-
-    def recorded(self, renderer, *args, **kwargs):
-        if self.get_visible() and self.get_text().strip():
-            boxes[self] = self.get_window_extent(renderer).padded(-0.5)
-        return paint(self, renderer, *args, **kwargs)
-
-    with mock.patch.object(Text, "draw", recorded):
-        figure.draw_without_rendering()
-    assert len(boxes) > 8
-    page = figure.bbox.padded(1.0)
-    outside = [
-        text.get_text()
-        for text, box in boxes.items()
-        if not (page.contains(*box.min) and page.contains(*box.max))
-    ]
-    pairs = itertools.combinations(boxes, 2)
-    return outside + [(a.get_text(), b.get_text()) for a, b in pairs if boxes[a].overlaps(boxes[b])]
 
 
 # ---- what is drawn -------------------------------------------------------------------------

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-from unittest import mock
-
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
 from heatcap.figures import crossings as draw_crossings
 from heatcap.figures import extrema as draw_extrema
 from heatcap.figures import save
 from heatcap.scaling import crossings, extrema, points, read_table
 from heatcap.systems import Planted
+
+from pictures import gids, overlapping, words
 
 TEN = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181)
 
@@ -35,36 +33,6 @@ def crossed():
 def peaked():
     data = planted("lorentzian", [8, 16, 32, 64, 128], 0.5)
     return extrema(data, rng=0, draws=100), data
-
-
-def gids(figure, *names):
-    return [artist for artist in figure.findobj() if artist.get_gid() in names]
-
-
-def words(figure):
-    return " ".join(text.get_text() for text in figure.findobj(Text))
-
-
-def overlapping(figure):
-    """Pairs of texts that overlap on the canvas, and texts that leave it."""
-    boxes, paint = {}, Text.draw
-
-    def recorded(self, renderer, *args, **kwargs):
-        if self.get_visible() and self.get_text().strip():
-            boxes[self] = self.get_window_extent(renderer).padded(-0.5)
-        return paint(self, renderer, *args, **kwargs)
-
-    with mock.patch.object(Text, "draw", recorded):
-        figure.draw_without_rendering()
-    assert len(boxes) > 8
-    page = figure.bbox.padded(1.0)
-    outside = [
-        text.get_text()
-        for text, box in boxes.items()
-        if not (page.contains(*box.min) and page.contains(*box.max))
-    ]
-    pairs = itertools.combinations(boxes, 2)
-    return outside + [(a.get_text(), b.get_text()) for a, b in pairs if boxes[a].overlaps(boxes[b])]
 
 
 def test_crossings_are_ringed_and_extrapolated(crossed):

@@ -13,8 +13,8 @@ from matplotlib.text import Text
 from heatcap.audit import Clock, Slope, audit_leads, lead_table
 from heatcap.events import find_events
 from heatcap.figures import leads, save
-from test_figures import overlapping
 
+from pictures import overlapping
 from synthetic import Plan, observables, sweep
 
 DEFAULT = ["heat_capacity", "landscape_heat_capacity_fixed", "unweighted_heat_capacity"]

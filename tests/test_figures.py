@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
-from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +14,7 @@ from matplotlib.text import Text
 from heatcap.events import find_events
 from heatcap.figures import evolution, save, scan
 
+from pictures import overlapping
 from synthetic import Plan, observables, sweep
 
 PLANS = [
@@ -60,25 +59,6 @@ def by_title(figure):
 def place(ax):
     """Block and column of a panel."""
     return id(ax.figure), ax.get_subplotspec().colspan.start
-
-
-def overlapping(figure):
-    """Pairs of texts that overlap on the canvas, of those that are drawn."""
-    drawn, draw = {}, Text.draw
-
-    def recorded(self, renderer, *args, **kwargs):
-        if self.get_visible() and self.get_text().strip():
-            drawn[self] = self.get_window_extent(renderer).padded(-0.5)
-        return draw(self, renderer, *args, **kwargs)
-
-    with mock.patch.object(Text, "draw", recorded):
-        figure.draw_without_rendering()
-    assert len(drawn) > 8
-    return [
-        (a.get_text(), b.get_text())
-        for a, b in itertools.combinations(drawn, 2)
-        if drawn[a].overlaps(drawn[b])
-    ]
 
 
 # ---- evolution -----------------------------------------------------------------------------

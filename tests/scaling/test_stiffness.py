@@ -21,6 +21,7 @@ from heatcap.scaling._flow import NEXT, Form, Problem, critical_fugacity, flow
 from heatcap.scaling.stiffness import stiffness
 from heatcap.systems import weber_minnhagen
 
+from pictures import gids
 from stiffness_marks import T_PLANTED, flowing, planted, without_a_jump
 
 LOGS = np.log([8.0, 12.0, 16.0, 32.0, 64.0, 128.0])
@@ -258,10 +259,6 @@ def test_command(data, tmp_path: Path) -> None:
     assert (tmp_path / "f.png").is_file()
     bad = CliRunner().invoke(app, ["stiffness", str(table), "--value", "Z", "--names", "L,T,Y,dY"])
     assert bad.exit_code == 1
-
-
-def gids(figure, name):
-    return [artist for artist in figure.findobj() if artist.get_gid() == name]
 
 
 def test_figure(data, found, tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ class Solution:
     residuals: Floats
     jacobian: Floats
     model: Model
-    converged: bool
 
     @property
     def dof(self) -> int:
@@ -53,10 +52,9 @@ def solve(problem: Problem, theta: Floats, model: Model, *, passes: int = 2) -> 
     theta = theta.copy()
     if not model.corrected:
         theta = problem.start(theta[X_C], theta[SHAPE], theta[SHARED::OWN].tolist())
-    converged = False
     for _ in range(passes):
         knots = problem.knots(theta, model)
-        theta, converged = _descend(problem, theta, model, knots, free)
+        theta = _descend(problem, theta, model, knots, free)
     residuals, jacobian, linear = problem.evaluate(theta, knots)
     prior, prior_slopes = problem.priors(theta, model)
     return Solution(
@@ -68,7 +66,6 @@ def solve(problem: Problem, theta: Floats, model: Model, *, passes: int = 2) -> 
         residuals=residuals,
         jacobian=jacobian[:, free],
         model=model,
-        converged=converged,
     )
 
 
@@ -86,7 +83,7 @@ def _descend(
     model: Model,
     knots: Sequence[Floats],
     free: NDArray[np.intp],
-) -> tuple[Floats, bool]:
+) -> Floats:
     residual, jacobian = _rows(problem, theta, model, knots)
     cost, damping = residual @ residual, 1e-3
     low, high = problem.limits()
@@ -102,12 +99,12 @@ def _descend(
             theta, residual, jacobian, cost = trial, new, new_jacobian, new_cost
             damping = max(damping / 5, 1e-9)
             if small:
-                return theta, True
+                return theta
         else:
             damping *= 4
             if damping > 1e8:
-                return theta, True
-    return theta, False
+                return theta
+    return theta
 
 
 def _damped(normal: Floats, gradient: Floats, damping: float) -> Floats:

@@ -207,16 +207,16 @@ class Problem:
     ) -> tuple[Floats, Floats, int]:
         """Residuals, their derivatives with respect to theta, and the number of coefficients."""
         residuals, derivatives, count = [], [], 0
-        for b, block in enumerate(self.blocks):
-            r, j, k = self._block(block, b, theta, knots[b], jacobian)
+        for b in range(len(self.blocks)):
+            r, j, k = self._block(b, theta, knots[b], jacobian)
             residuals.append(r)
             derivatives.append(j)
             count += k
         return np.concatenate(residuals), np.concatenate(derivatives), count
 
-    def _factors(self, block: Block, b: int, theta: Floats) -> tuple[Floats, Floats, Floats]:
+    def _factors(self, b: int, theta: Floats) -> tuple[Floats, Floats, Floats]:
         """t, L^exponent K(L), and the correction to scaling 1 + a L^-omega."""
-        exponent, _, weight, *_ = self._own(b, theta)
+        block, (exponent, _, weight, _) = self.blocks[b], self._own(b, theta)
         t = (block.control - theta[X_C]) / self.half
         size = exponent * block.log_size
         if self.ansatz.amplitude is not None:
@@ -225,14 +225,14 @@ class Problem:
         return t, np.exp(size), 1 + weight * np.exp(-theta[OMEGA] * block.log_size)
 
     def _block(
-        self, block: Block, b: int, theta: Floats, knots: Floats, jacobian: bool
+        self, b: int, theta: Floats, knots: Floats, jacobian: bool
     ) -> tuple[Floats, Floats, int]:
-        at, c, omega = SHARED + OWN * b, theta[C], theta[OMEGA]
+        block, at, c = self.blocks[b], SHARED + OWN * b, theta[C]
         _, slope, weight, shift = self._own(b, theta)
-        t, size, finite = self._factors(block, b, theta)
+        t, size, finite = self._factors(b, theta)
         log_stretch, d_shape = self._stretch(block, theta[SHAPE])
         stretch = np.exp(log_stretch)
-        decline = np.exp(-omega * block.log_size)
+        decline = np.exp(-theta[OMEGA] * block.log_size)
         bare = t * (1 + c * t) * stretch
         x = bare + shift * decline
         factor = size * (1 + slope * t) * finite
@@ -285,6 +285,13 @@ class Problem:
                 jacobian[i, place] = slope
         return np.array([row for row, _ in rows]), jacobian
 
+    def largest_correction(self, theta: Floats) -> float:
+        """|a| L^-omega at the smallest size, of the block that has most of it."""
+        return max(
+            float(np.abs(self._factors(b, theta)[2][block.log_size.argmin()] - 1))
+            for b, block in enumerate(self.blocks)
+        )
+
     def curve(self, b: int, theta: Floats, model: Model, points: int = 200) -> dict[str, Floats]:
         """What a picture of block b needs: collapsed points, the scaling function and its band.
 
@@ -293,7 +300,7 @@ class Problem:
         """
         block, knots = self.blocks[b], self.knots(theta, model)[b]
         x = self.scaled(b, theta)
-        t, size, finite = self._factors(block, b, theta)
+        t, size, finite = self._factors(b, theta)
         factor = size * (1 + self._own(b, theta)[1] * t) * finite
         basis = BSpline.design_matrix(x.clip(knots[0], knots[-1]), knots, 3).toarray()
         whitened = block.whitened(basis * factor[:, None])

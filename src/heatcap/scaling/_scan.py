@@ -1,9 +1,7 @@
 """The scan of models: windows around X = 0, smallest sizes, knots; and their average.
 
-    w ~ exp(-(chi^2 + 2 k + 2 n_cut) / 2)
-
-with k coefficients of the scaling functions and n_cut points left out (Jay and Neil, Phys. Rev. D
-103 (2021) 114502), so that the spread between models is part of the error.
+Weights are those of :mod:`heatcap.scaling._average`; k are the coefficients of the scaling
+functions, as all other parameters are in every model.
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
 """Data collapse: a global search, a scan of models, and an average with an honest error.
 
-The user gives no starting point.  A first fit is sought over the whole range of x_c, of the shape
-parameter and of the exponents; then windows around X = 0, numbers of knots, smallest sizes and
-corrections are scanned, and the fits averaged with weights
-
-    w ~ exp(-(chi^2 + 2 k + 2 n_cut) / 2)
-
-(k parameters, n_cut points left out; Jay and Neil, Phys. Rev. D 103 (2021) 114502), so that the
-spread between models is part of the error.
+The user gives no starting point.  A first fit is sought over the whole range of x_c and of the
+shape parameter (:mod:`heatcap.scaling._descent`); then windows around X = 0, smallest sizes and
+numbers of knots are scanned and averaged (:mod:`heatcap.scaling._scan`), so that the spread between
+models is part of the error.
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ from scipy import stats
 
 from heatcap.scaling._correlation import Correlation
 from heatcap.scaling._descent import search
-from heatcap.scaling._problem import OMEGA, OWN, SHARED, Problem, names_of
+from heatcap.scaling._problem import Problem, names_of
 from heatcap.scaling._residuals import pattern, without_structure
 from heatcap.scaling._scan import Fit, average, correlation_of, resampled, scan, weights_of
 from heatcap.scaling._words import goodness_line, parameter_line, status_line
@@ -51,13 +47,13 @@ class Collapse:
     ----------
     parameters : dict of Parameter
         `x_c`, `inverse_nu` (or `log_l0`), `exponent` (`exponent_A` for several observables), and
-        `omega` where corrections to scaling carry most of the weight.
+        `omega` where there are corrections to scaling, with three sizes or more.
     chi2, dof, p_value : of the fit with the largest weight
     window : tuple of float
         Smallest and largest control in that fit.
     sizes_used : list of float
     models : list of dict
-        Every fit: weight, window, knots, omega, chi2, dof, parameters and their errors.
+        Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
     status : str
         "ok", or the reason why not: "too few sizes", "too few points", "poor fit", "unidentified",
         "at an edge".
@@ -330,16 +326,6 @@ _CORRELATED = (
 )
 
 
-def _largest_correction(best: Fit) -> float:
-    """|a| L_min^-omega of the observable that has most of it."""
-    theta, blocks = best.solution.theta, best.problem.blocks
-    shares = [
-        float(abs(theta[SHARED + OWN * b + 2]) * np.exp(-theta[OMEGA] * block.log_size.min()))
-        for b, block in enumerate(blocks)
-    ]
-    return max(shares)
-
-
 def _two_sizes(parts: Sequence[Points]) -> tuple[str, str] | None:
     """Two sizes always meet somewhere, and leave no room for a correction to scaling."""
     if min(np.unique(part.size).size for part in parts) > 2:
@@ -360,7 +346,7 @@ def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[str, str] | None:
             f"only {kept:.0%} of the {total} points, those nearest to x_c or of the largest sizes, "
             "follow the ansatz: try another one, or give it only the range where it should hold"
         )
-    if (correction := _largest_correction(best)) > SMALL:
+    if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
         return "poor fit", (
             f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
             "size, which is no correction: check what is fixed, or leave out the smallest sizes"

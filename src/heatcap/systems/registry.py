@@ -70,13 +70,13 @@ def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any
     if name not in SYSTEMS:
         raise ValueError(f"system must be one of {sorted(SYSTEMS)}, got {name!r}")
     system = SYSTEMS[name]
-    fields = {field.name for field in dataclasses.fields(system)}  # type: ignore[arg-type]
+    fields = {field.name for field in dataclasses.fields(system)}
     own = {key: value for key, value in options.items() if key in fields}
     rest = {key: value for key, value in options.items() if key not in fields}
     allowed = _options(system)
     if unknown := sorted(set(rest) - allowed):
         raise ValueError(f"{name} has no option {unknown}, only {sorted(fields | allowed)}")
-    system = dataclasses.replace(system, **own)  # type: ignore[type-var]
+    system = dataclasses.replace(system, **own)
     if isinstance(system, (SampledSystem, Planted)):
         return system.sample(sizes, controls, **rest)
     if isinstance(system, ExactSystem):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -21,7 +23,8 @@ ANSWERS = ("critical_point", "nu", "alpha_over_nu", "beta_over_nu", "gamma_over_
 """Numbers that may be known: the control at the transition, and the exponents of the size."""
 
 
-class System:
+@dataclass(frozen=True)
+class System(ABC):
     """A system whose answer is known; an answer that is not defined is None.
 
     Attributes
@@ -31,13 +34,13 @@ class System:
     observables : tuple of str
     """
 
-    control_name: str
-    observables: tuple[str, ...]
+    control_name: ClassVar[str]
+    observables: ClassVar[tuple[str, ...]]
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """As in :data:`heatcap.systems.SYSTEMS`."""
-        raise NotImplementedError
 
     @property
     def transition(self) -> str:
@@ -77,16 +80,17 @@ class System:
     def describe(self) -> dict[str, Any]:
         """Name, control, transition, parameters and answers: the attributes of every table."""
         own = {"system": self.name, "control_name": self.control_name}
-        parameters = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        parameters = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return own | {"transition": self.transition} | parameters | self.answers()
 
 
+@dataclass(frozen=True)
 class ExactSystem(System):
     """A system with a formula for every size."""
 
+    @abstractmethod
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
         """Observables of one size at an array of controls."""
-        raise NotImplementedError
 
     def exact(self, sizes: Sequence[int], controls: Controls) -> xr.Dataset:
         """Table of exact values: no errors are in it.
@@ -121,10 +125,11 @@ class ExactSystem(System):
         return maximum(lambda x: self.columns(size, x)[name], bounds)
 
 
+@dataclass(frozen=True)
 class SampledSystem(System):
     """A system that is sampled: independent runs, each thermalised on its own."""
 
-    sample: Callable[..., xr.Dataset]
+    sample: ClassVar[Callable[..., xr.Dataset]]
 
 
 def maximum(curve: Callable[[Floats], Floats], bounds: tuple[float, float]) -> tuple[float, float]:
