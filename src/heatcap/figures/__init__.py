@@ -16,6 +16,7 @@ from heatcap.figures.order import histograms
 from heatcap.figures.save import save
 from heatcap.figures.scan import scan
 from heatcap.figures.stiffness import stiffness
+from heatcap.figures.verdict import verdict
 
 __all__ = [
     "collapse",
@@ -27,4 +28,5 @@ __all__ = [
     "save",
     "scan",
     "stiffness",
+    "verdict",
 ]

@@ -1,0 +1,175 @@
+"""Does a peak height diverge with the size: the verdict on a table, and what a plan would find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heatcap.cli._app import app
+from heatcap.cli._shared import check_outputs, numbers, plain_errors, save_figure, words
+from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["calibrate", "verdict"]
+
+Level = Annotated[float, typer.Option(help="The true class is not excluded at least this often.")]
+KappaMin = Annotated[float, typer.Option(help="Margin: smallest exponent of a power law.")]
+Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so many heights.")]
+Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]
+
+
+@app.command()
+def verdict(
+    table: Table,
+    value: Annotated[str, typer.Option(help="Column of the peak height; empty: no peak.")],
+    size: Size = "size",
+    error: Error = None,
+    names: Names = "",
+    level: Level = 0.95,
+    kappa_min: KappaMin = 0.1,
+    saturation_ratio: Ratio = 2.0,
+    smallest_effect: Effect = 0.05,
+    rescale: Annotated[
+        bool, typer.Option("--rescale", help="Multiply errors that chi2 does not agree with.")
+    ] = False,
+    seed: Seed = 0,
+    json: Json = None,
+    figure: Drawn = None,
+) -> None:
+    """Which growths of heights with the size are not excluded: power law, logarithm, bounded, flat.
+
+    One row for each size.  Without --error several rows of one size are independent runs, and
+    their spread gives the error.
+    """
+    from heatcap.divergence import Margins, divergence_test
+
+    with plain_errors():
+        check_outputs([table], json, figure)
+        margins = Margins(kappa_min, saturation_ratio, smallest_effect)
+        data = _read(table, size, value, error, words(names))
+        try:
+            found = divergence_test(
+                data.sizes, data.heights, data.errors, replicates=data.replicates,
+                missing=data.missing, size_name=size, level=level, margins=margins,
+                rescale=rescale, rng=seed,
+            )  # fmt: skip
+        except ValueError as problem:
+            raise ValueError(f"{table}: {problem}") from None
+        answer(found.summary(), found.to_dict(), [table], json)
+        if figure is not None:
+            from heatcap.figures import verdict as draw
+
+            save_figure(draw(found, name=value), figure)
+
+
+@app.command()
+def calibrate(
+    sizes: Annotated[str, typer.Option(help="Planned sizes, e.g. 19,23,29,37.")],
+    relative_error: Annotated[
+        float | None, typer.Option(help="Of the height of one size, over all its runs.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs of each size.")] = None,
+    scatter: Annotated[
+        float | None, typer.Option(help="Relative scatter of the height from run to run.")
+    ] = None,
+    level: Level = 0.95,
+    kappa_min: KappaMin = 0.1,
+    saturation_ratio: Ratio = 2.0,
+    smallest_effect: Effect = 0.05,
+    replicates: Annotated[int, typer.Option(help="Experiments drawn for each truth.")] = 100,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """What a planned experiment would find: power and false verdicts for each truth.
+
+    The error is --relative-error, or --scatter over the root of --seeds.
+    """
+    from heatcap.divergence import Margins
+    from heatcap.divergence import calibrate as plan
+
+    with plain_errors():
+        check_outputs([], json)
+        found = plan(
+            numbers("--sizes", sizes), relative_error, seeds=seeds, scatter=scatter,
+            margins=Margins(kappa_min, saturation_ratio, smallest_effect), level=level,
+            replicates=replicates, rng=seed,
+        )  # fmt: skip
+        answer(found.summary(), found.to_dict(), [], json)
+
+
+@dataclass(frozen=True, eq=False)
+class _Input:
+    """Arguments of the test: heights with errors or none, or replicates of each size."""
+
+    sizes: Floats
+    heights: Floats | None
+    errors: Floats | None
+    replicates: list[Floats] | None
+    missing: dict[float, int]
+
+
+def _read(path: Path, size: str, value: str, error: str | None, names: list[str] | None) -> _Input:
+    import numpy as np
+
+    columns = _columns(path, size, value, error, names)
+    sizes, heights = columns[size], columns[value]
+    _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
+    _refuse(path, value, heights, np.isinf(heights), "a finite height")
+    # An empty height is a run without a peak: it is stated, not dropped in silence.
+    there = ~np.isnan(heights)
+    empty, counts = np.unique(sizes[~there], return_counts=True)
+    missing = dict(zip(empty.tolist(), counts.tolist(), strict=True))
+    errors = None if error is None else columns[error]
+    if error is not None and errors is not None:
+        bad = there & ~(np.isfinite(errors) & (errors > 0))
+        _refuse(path, error, errors, bad, "a positive error")
+        _each_once(path, size, sizes, there)
+        return _Input(sizes[there], heights[there], errors[there], None, missing)
+    known, counts = np.unique(sizes[there], return_counts=True)
+    if counts.size and counts.max() > 1:
+        runs = [heights[there & (sizes == each)] for each in known]
+        return _Input(known, None, None, runs, missing)
+    return _Input(sizes[there], heights[there], None, None, missing)
+
+
+def _columns(
+    path: Path, size: str, value: str, error: str | None, names: list[str] | None
+) -> dict[str, Floats]:
+    from heatcap.scaling.points import _all_numbers, _load, _numbers
+
+    data, _ = _load(path, names, value)
+    wanted = [size, value, *([error] if error else [])]
+    if absent := [name for name in wanted if name not in data.columns]:
+        raise ValueError(
+            f"{path}: no column {', '.join(map(repr, absent))}; there is "
+            + ", ".join(map(repr, data.columns))
+            + (": no header? Then name the columns" if _all_numbers(data.columns) else "")
+        )
+    return {name: _numbers(data[name], name, f"{path}: ") for name in wanted}
+
+
+def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{path}: row {row + 1} of the data, column {name!r}: expected {expected}, got"
+            f" {column[row]:g}"
+        )
+
+
+def _each_once(path: Path, size: str, sizes: Floats, there: Any) -> None:
+    first: dict[float, int] = {}
+    for row, (each, known) in enumerate(zip(sizes.tolist(), there.tolist(), strict=True), 1):
+        if known and first.setdefault(each, row) != row:
+            raise ValueError(
+                f"{path}: rows {first[each]} and {row} of the data, column {size!r}: both have"
+                f" {each:g}, expected every size once; runs of one size go without --error"
+            )

@@ -1,0 +1,183 @@
+"""`heatcap verdict` and `heatcap calibrate`: a table in, the summary, JSON and a figure out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from heatcap._json import plain
+from heatcap.cli import app
+from heatcap.divergence import Margins, divergence_test
+
+SIZES = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
+HEIGHTS = 4 - 10 / SIZES
+OPTIONS = ("--size", "L", "--value", "h")
+ERROR = ("--error", "dh")
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+def frame() -> pd.DataFrame:
+    noise = np.array([0.4, -0.7, 1.1, -0.2, 0.6, -0.9])
+    errors = 0.01 * HEIGHTS
+    return pd.DataFrame({"L": SIZES, "h": HEIGHTS + noise * errors, "dh": errors})
+
+
+def runs() -> pd.DataFrame:
+    scatter = 1 + 0.01 * np.random.default_rng(0).normal(size=(6, 9))
+    return pd.DataFrame({"L": np.repeat(SIZES, 9), "h": (HEIGHTS[:, None] * scatter).ravel()})
+
+
+def written(path: Path, table: pd.DataFrame) -> Path:
+    if path.suffix == ".parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="," if path.suffix == ".csv" else " ")
+    return path
+
+
+def without_time(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != "seconds"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".dat", ".parquet"])
+def test_the_verdict_on_a_table_is_that_of_the_function(suffix: str, tmp_path: Path) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="Parquet is read by pyarrow")
+    shuffled = frame().sample(frac=1, random_state=0)
+    table, out = written(tmp_path / f"table{suffix}", shuffled), tmp_path / "out.json"
+    options = ("--level", "0.9", "--kappa-min", "0.15", "--saturation-ratio", "1.8")
+    more = ("--smallest-effect", "0.04", "--seed", "3", "--json", out)
+    status, text, _ = run("verdict", table, *OPTIONS, *ERROR, *options, *more)
+    assert status == 0
+    expected = divergence_test(
+        *(frame()[name] for name in ("L", "h", "dh")),
+        level=0.9, margins=Margins(0.15, 1.8, 0.04), rng=3,
+    )  # fmt: skip
+    assert expected.summary() in text
+    content = json.loads(out.read_text())
+    assert content.pop("inputs").keys() == {str(table)}
+    assert content.pop("versions")
+    assert content.pop("command")
+    assert without_time(content) == without_time(json.loads(json.dumps(expected.to_dict())))
+
+
+def test_a_figure_comes_with_its_png(tmp_path: Path) -> None:
+    table, figure = written(tmp_path / "table.csv", frame()), tmp_path / "out.pdf"
+    status, text, _ = run("verdict", table, *OPTIONS, *ERROR, "--figure", figure)
+    assert status == 0
+    assert "crossover, or a transition at which this observable does not diverge" in text
+    assert figure.is_file()
+    assert figure.with_suffix(".png").is_file()
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    bare = tmp_path / "table.dat"
+    frame().to_csv(bare, index=False, header=False, sep=" ")
+    status, text, _ = run("verdict", bare, *OPTIONS, *ERROR, "--names", "L,h,dh")
+    assert status == 0
+    assert "verdict: bounded (6 sizes, L = 8 to 256)" in text
+    status, _, said = run("verdict", bare, *OPTIONS, *ERROR)
+    assert status == 1
+    assert "no header? Then name the columns" in said
+
+
+def test_rows_of_one_size_are_replicates_and_empty_heights_are_stated(tmp_path: Path) -> None:
+    table = runs()
+    table.loc[[3, 4, 20], "h"] = np.nan
+    path, out = written(tmp_path / "table.csv", table), tmp_path / "out.json"
+    status, text, _ = run("verdict", path, *OPTIONS, "--json", out)
+    assert status == 0
+    assert "not in the heights: 2 at L = 8, 1 at L = 32" in text
+    kept = table.dropna()
+    expected = divergence_test(
+        SIZES,
+        None,
+        replicates=[kept.h[size == kept.L].to_numpy() for size in SIZES],
+        missing={8.0: 2, 32.0: 1},
+        size_name="L",
+    )
+    content = json.loads(out.read_text())
+    assert content["models"] == plain(expected.to_dict()["models"])
+
+
+def test_one_row_per_size_without_errors_takes_them_from_the_scatter(tmp_path: Path) -> None:
+    status, text, _ = run("verdict", written(tmp_path / "table.csv", frame()), *OPTIONS)
+    assert status == 0
+    assert "no errors given" in text
+
+
+def test_errors_that_are_too_small_are_rescaled_on_request(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.csv", frame().assign(dh=0.002 * HEIGHTS))
+    assert "test again with rescale" in run("verdict", path, *OPTIONS, *ERROR)[1]
+    assert "errors were multiplied by" in run("verdict", path, *OPTIONS, *ERROR, "--rescale")[1]
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "cell", "expected"),
+    [
+        ("L", 1, "x", "row 2 of the data, column 'L': expected a number, got 'x'"),
+        ("L", 2, "1", "row 3 of the data, column 'L': expected a finite size above 1, got 1"),
+        ("L", 3, "", "row 4 of the data, column 'L': expected a finite size above 1, got nan"),
+        ("h", 0, "inf", "row 1 of the data, column 'h': expected a finite height, got inf"),
+        ("dh", 4, "0", "row 5 of the data, column 'dh': expected a positive error, got 0"),
+        ("dh", 5, "", "row 6 of the data, column 'dh': expected a positive error, got nan"),
+        ("L", 4, "8.0", "rows 1 and 5 of the data, column 'L': both have 8"),
+    ],
+)
+def test_a_bad_cell_is_named(
+    column: str, row: int, cell: str, expected: str, tmp_path: Path
+) -> None:
+    table = frame().astype(str)
+    table.loc[row, column] = cell
+    path = written(tmp_path / "table.csv", table)
+    status, _, said = run("verdict", path, *OPTIONS, *ERROR)
+    assert status == 1
+    assert f"{path}: {expected}" in said
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.csv", frame())
+    for arguments, expected in [
+        ((path, "--size", "L", "--value", "C"), "no column 'C'; there is 'L', 'h', 'dh'"),
+        ((path, *OPTIONS, "--json", path), "is an input"),
+        ((path, *OPTIONS, "--kappa-min", "-1"), "margin kappa_min must be above 0"),
+        ((path, *OPTIONS, *ERROR, "--level", "2"), "level must be at least 0.5"),
+        ((tmp_path / "none.csv", *OPTIONS), "no such file"),
+        ((written(tmp_path / "few.csv", frame()[:3]), *OPTIONS), "few.csv: expected at least 4"),
+    ]:
+        status, _, said = run("verdict", *arguments)
+        assert status == 1
+        assert expected in said
+    assert run("verdict", path)[0] == 2
+
+
+def test_a_plan_is_calibrated(tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    plan = ("--sizes", "8,16,32,64,128,256", "--seeds", "4", "--scatter", "0.02")
+    status, text, _ = run("calibrate", *plan, "--replicates", "5", "--json", out)
+    assert status == 0
+    assert "sizes 8, 16, 32, 64, 128, 256; errors of 1.00% of a height (4 seeds)" in text
+    assert "constant (flat): " in text
+    content = json.loads(out.read_text())
+    assert content["relative_error"] == pytest.approx(0.01)
+    assert content["replicates"] == 5
+    assert len(content["rows"]) == 7
+
+
+def test_a_plan_without_an_error_is_refused() -> None:
+    status, _, said = run("calibrate", "--sizes", "8,16,32,64")
+    assert status == 1
+    assert "give a relative error, or seeds and their scatter" in said
+    assert run("calibrate", "--sizes", "8,x", "--relative-error", "0.01")[0] == 2

@@ -1,0 +1,153 @@
+"""The figure of a verdict shows what the verdict says, and nothing overlaps."""
+
+from __future__ import annotations
+
+import itertools
+from unittest import mock
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+
+from heatcap.divergence import CLASSES, divergence_test
+from heatcap.ensemble import heat_capacity_bound
+from heatcap.figures import save
+from heatcap.figures import verdict as draw
+
+SIX = 2.0 ** np.arange(3, 9)
+PRIMES = np.array([19.0, 23, 29, 37, 43, 59, 73, 83, 97, 113])
+LOG = np.array([2.477, 2.554, 2.673, 2.737, 2.932, 3.074, 3.135, 3.234, 3.297, 3.345])
+CASES = {
+    "bounded": (SIX, 4 - 10 / SIX, 0.01, "L"),
+    "undecided": (PRIMES, LOG, 0.01, "p"),
+    "divergent": (SIX, 1 + 0.3 * SIX**0.4, 0.01, "L"),
+    "power-law": (SIX, 1 + 0.3 * SIX, 0.01, "number_of_keys"),
+    "flat": (SIX, np.full(6, 3.0), 0.01, "L"),
+}
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    found = {
+        name: divergence_test(sizes, heights, noise * heights, size_name=called)
+        for name, (sizes, heights, noise, called) in CASES.items()
+    }
+    assert {name: each.verdict for name, each in found.items()} == {name: name for name in CASES}
+    return found
+
+
+def gids(figure, *names):
+    return [artist for artist in figure.findobj() if artist.get_gid() in names]
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def overlapping(figure):
+    """Pairs of texts that overlap on the canvas, and texts that leave it."""
+    boxes, paint = {}, Text.draw
+
+    def recorded(self, renderer, *args, **kwargs):
+        if self.get_visible() and self.get_text().strip():
+            boxes[self] = self.get_window_extent(renderer).padded(-0.5)
+        return paint(self, renderer, *args, **kwargs)
+
+    with mock.patch.object(Text, "draw", recorded):
+        figure.draw_without_rendering()
+    assert len(boxes) > 8
+    page = figure.bbox.padded(1.0)
+    outside = [
+        text.get_text()
+        for text, box in boxes.items()
+        if not (page.contains(*box.min) and page.contains(*box.max))
+    ]
+    pairs = itertools.combinations(boxes, 2)
+    return outside + [(a.get_text(), b.get_text()) for a, b in pairs if boxes[a].overlaps(boxes[b])]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_overlaps_and_axes_are_named(name, verdicts):
+    figure = draw(verdicts[name], name="heat_capacity")
+    assert overlapping(figure) == []
+    assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.get_axes() if ax.axison)
+
+
+def test_panels_hold_the_numbers_of_the_verdict(verdicts):
+    result = verdicts["undecided"]
+    figure = draw(result)
+    (points,) = gids(figure, "height")
+    assert points.get_xdata() == pytest.approx(PRIMES)
+    assert points.get_ydata() == pytest.approx(LOG)
+    (local,) = gids(figure, "local exponent")
+    assert local.get_ydata() == pytest.approx([r["exponent"] for r in result.local_exponents])
+    assert local.get_xdata()[0] == pytest.approx(1 / np.log(PRIMES).mean())
+    (profile,) = gids(figure, "profile")
+    assert profile.get_ydata().min() == 0
+    assert profile.get_xdata()[profile.get_ydata().argmin()] == pytest.approx(
+        result.exponent.value, abs=0.01
+    )
+    (interval,) = gids(figure, "interval")
+    low, high = interval.get_x(), interval.get_x() + interval.get_width()
+    assert (low, high) == pytest.approx(result.exponent.ci95)
+    (least,) = gids(figure, "kappa_min")
+    assert least.get_xdata()[0] == result.margins.kappa_min
+    assert figure.get_axes()[0].get_xscale() == "log"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_excluded_classes_are_dotted_and_said_to_be(name, verdicts):
+    result = verdicts[name]
+    figure = draw(result)
+    colours = set()
+    for kind in CLASSES:
+        (line,) = gids(figure, f"fit {kind}")
+        assert line.is_dashed() == (kind not in result.plausible)
+        assert (f"{kind} (excluded)" in words(figure)) == (kind not in result.plausible)
+        assert line.get_ydata() == pytest.approx(result.curves[kind]["heights"])
+        colours.add(to_hex(line.get_color()))
+    assert len(colours) == 4
+
+
+def test_the_head_has_verdict_set_margins_and_what_bounded_means(verdicts):
+    for result in verdicts.values():
+        said = words(draw(result))
+        assert f"verdict: {result.verdict} (" in said
+        assert f"not excluded at 95%: {', '.join(result.plausible)}" in said
+        assert "power law from kappa = 0.1, bounded up to 2 times" in said
+        assert ("a crossover, or a transition" in said) == ("bounded" in result.plausible)
+        assert "no transition" not in said
+
+
+def test_a_margin_far_from_the_interval_is_pointed_at(verdicts):
+    (mark,) = gids(draw(verdicts["power-law"]), "kappa_min")
+    assert "leftarrow" in mark.get_text()
+
+
+def test_warnings_and_what_a_bound_excludes_are_shown():
+    heights = np.array([1.697, 2.259, 3.523, 4.627, 6.054, 7.725])
+    result = divergence_test(SIX, heights, 0.03 * heights, bound=heat_capacity_bound)
+    figure = draw(result)
+    assert "power-law (excluded by bound)" in words(figure)
+    assert "warning: bound: it grows slower than any power" in words(figure)
+    assert overlapping(figure) == []
+
+
+def test_heights_that_fall_or_are_negative_have_words_instead_of_panels():
+    heights = np.array([0.53, 0.5, 0.46, 0.43, -0.1, -0.2])
+    result = divergence_test(SIX, heights, np.full(6, 0.02))
+    assert np.isnan(result.exponent.value)
+    figure = draw(result)
+    said = words(figure)
+    assert "the heights do not grow" in said
+    assert overlapping(figure) == []
+
+
+def test_drawing_leaves_no_trace_and_files_are_equal(verdicts, tmp_path):
+    before = dict(mpl.rcParams)
+    first, _ = save(draw(verdicts["bounded"]), tmp_path / "a.pdf")
+    second, _ = save(draw(verdicts["bounded"]), tmp_path / "b.pdf")
+    assert dict(mpl.rcParams) == before
+    assert first.read_bytes() == second.read_bytes()
