@@ -30,9 +30,8 @@ class Margins:
     corrected_growth : float
         Least growth, in units of the largest height, that may have a correction.
     penalty : float
-        Cost of a correction in chi^2 (25: five standard deviations): corrections come in where
-        the data ask for them by more.  At 0 the guarantee holds for every correction within the
-        margin, and far more data are undecided.
+        Cost of a correction in chi^2 (4: two standard deviations), so that corrections come in
+        where the data ask for them.  At 0 they cost nothing and fewer data decide.
     """
 
     kappa_min: float = 0.1
@@ -40,7 +39,7 @@ class Margins:
     smallest_effect: float = 0.05
     correction: float = 0.3
     corrected_growth: float = 0.1
-    penalty: float = 25.0
+    penalty: float = 4.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -34,7 +34,7 @@ BELOW = (0.3, 0.6, 0.99)  # exponents of logarithmic growth in units of kappa_mi
 ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
 EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.0)
 LENGTHS = 10
-OMEGAS = (1.0, 2.0)
+OMEGAS = (1.0, 1.5, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,9 @@ def _rows(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Shape]:
 
 
 def _corrected(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Shape]:
-    grows, seen = (max(m.corrected_growth, m.smallest_effect), np.inf), (0.0, m.saturation_ratio)
+    grows = (max(m.corrected_growth, m.smallest_effect), np.inf)
+    # Slow saturation with a correction looks like a logarithm: its limit has to be nearer.
+    seen = (0.0, (1.0 + m.saturation_ratio) / 2.0)
     for omega in OMEGAS:
         for kind, family, chain in _growing(sizes, m, exponent):
             for known, form in chain:

@@ -27,7 +27,7 @@ from heatcap.events.estimates import PeaksBySize, peaks_by_size
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import MirrorLeak, mirror_leak
-from heatcap.events.result import Events, order_of_events, sizes_of
+from heatcap.events.result import Events, order_of_events, size_name_of, sizes_of
 from heatcap.events.survival import OnsetSurvival, onset_survival
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "order_of_events",
     "peaks",
     "peaks_by_size",
+    "size_name_of",
     "sizes_of",
     "smooth",
     "spikes",

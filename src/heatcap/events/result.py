@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from heatcap._json import plain
 from heatcap.events._median import censored_median
 
-__all__ = ["Events", "order_of_events", "sizes_of"]
+__all__ = ["Events", "order_of_events", "size_name_of", "sizes_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +163,13 @@ def sizes_of(runs: pd.DataFrame) -> pd.Series:
         if name in runs and runs[name].notna().any():
             return runs[name].astype(float)
     return pd.Series(0.0, index=runs.index)
+
+
+def size_name_of(runs: pd.DataFrame) -> str:
+    """What the size of the runs is called."""
+    if "size_name" in runs:
+        return str(runs["size_name"].iloc[0])
+    return "p" if "p" in runs else "size"
 
 
 def _count(part: pd.DataFrame) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.audit import Audit, LeadAudit, Leads, Slope, lead_table
-from heatcap.events import Events
+from heatcap.events import Events, size_name_of
 from heatcap.figures._style import BLUE, ENSEMBLE, LABEL, PAGE, new_figure, styled
 
 __all__ = ["leads"]
@@ -132,10 +132,7 @@ def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
 
 
 def _size_name(events: Events) -> str:
-    if "size_name" in events.runs:
-        name = str(events.runs["size_name"].iloc[0])
-    else:
-        name = "p" if "p" in events.runs else "size"
+    name = size_name_of(events.runs)
     return f"${name}$" if len(name) == 1 else name
 
 

@@ -1,0 +1,132 @@
+"""Verdicts on the peak heights of saved runs: one for each observable, for the size of the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from heatcap.divergence.bound import Bound
+from heatcap.divergence.verdict import Verdict, divergence_test
+from heatcap.ensemble import heat_capacity_bound
+from heatcap.events import Events, size_name_of, sizes_of
+
+__all__ = ["bound_by_keys", "verdict_of_runs"]
+
+SETTINGS = ("task", "fraction", "weight_decay")  # of runs that are compared between sizes
+
+
+def verdict_of_runs(
+    events: Events,
+    observable: str,
+    *,
+    head: int | str = "mean",
+    layer: Any = None,
+    group: str = "none",
+    bound: Bound | None = None,
+    **options: Any,
+) -> Verdict:
+    """Which growths of the peak height with the size the saved runs do not exclude.
+
+    The runs of a size are independent, and their spread gives the error; each height is free of
+    the bias of a noisy, smoothed maximum (:func:`heatcap.find_events`).  Runs without an interior
+    peak are not in the heights; they and the censored ones are counted in the warnings.
+
+    Parameters
+    ----------
+    events : Events
+    observable : str
+    head : int or "mean"
+    layer : label, optional
+        The first one by default.
+    group : str
+        "none" for the runs proper, or a control.
+    bound : callable, optional
+        See :func:`divergence_test`; :func:`bound_by_keys` has that of the row heat capacity.
+    **options
+        Of :func:`divergence_test`: level, margins, rescale, draws, rng, ...
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        If `events` lack the observable, layer, head or group, or fewer than four sizes have a peak.
+    """
+    runs = events.runs[(events.runs["group"] == group) & sizes_of(events.runs).notna()]
+    if runs.empty:
+        raise ValueError(f"no run with a size belongs to group {group!r}")
+    peaks = events.peak(observable, layer=layer, head=head)
+    size = sizes_of(runs)
+    height = runs["run"].map(peaks.set_index("run")["peak_height"])
+    there = height.notna()
+    sizes = np.unique(size[there])
+    try:
+        found = divergence_test(
+            sizes,
+            None,
+            replicates=[height[there & (size == each)].to_numpy() for each in sizes],
+            missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
+            size_name=size_name_of(runs),
+            bound=bound,
+            **options,
+        )
+    except ValueError as problem:
+        raise ValueError(f"{observable}: {problem}") from None
+    return replace(found, warnings=[*found.warnings, *_said(runs[there], size[there])])
+
+
+def _counted(sizes: NDArray[np.float64]) -> tuple[list[float], list[int]]:
+    """Each size that occurs, and how often."""
+    known, counts = np.unique(sizes, return_counts=True)
+    return known.tolist(), counts.tolist()
+
+
+def _said(runs: pd.DataFrame, size: pd.Series) -> list[str]:
+    """Censored runs in the heights, and settings that differ between them."""
+    found = []
+    censored = size[runs["censored"].fillna(False).astype(bool)]
+    if len(censored):
+        counts = ", ".join(
+            f"{n} at {s:g}" for s, n in zip(*_counted(censored.to_numpy()), strict=True)
+        )
+        found.append(f"did not generalise by their last step, and are in the heights: {counts}")
+    for name in SETTINGS:
+        values = runs[name].unique().tolist() if name in runs else []
+        if len(values) > 1:
+            shown = ", ".join(map(str, values))
+            found.append(f"the runs differ in {name} ({shown}): a height may follow it, not a size")
+    return found
+
+
+def bound_by_keys(obs: xr.Dataset) -> Callable[[float], float] | None:
+    """Largest possible canonical heat capacity of the last query, as a function of the size.
+
+    The number of visible keys n is read off the runs: where it is the same for all, so is the bound
+    (:func:`heatcap.heat_capacity_bound`), and where it grows along a straight line of the size, the
+    bound grows like (ln n)^2 / 4.  None where it is neither.
+    """
+    named = next((name for name in ("size", "p") if name in obs.coords), None)
+    if "mean_visible_keys" not in obs or named is None:
+        return None
+    keys = obs["mean_visible_keys"].isel(query=-1).to_numpy().ravel()
+    size = obs[named].to_numpy().astype(np.float64)
+    known = np.isfinite(keys) & np.isfinite(size)
+    keys, size = keys[known], size[known]
+    if keys.size == 0:
+        return None
+    if np.ptp(keys) == 0:
+        return lambda _: float(heat_capacity_bound(keys[0]))
+    if np.ptp(size) == 0:
+        return None
+    slope, start = np.polyfit(size, keys, 1)
+    if slope <= 0 or np.abs(start + slope * size - keys).max() > 1e-6 * keys.max():
+        return None
+    return lambda each: float(heat_capacity_bound(start + slope * each))
