@@ -16,6 +16,7 @@ from pathlib import Path
 import collapse_marks
 import coverage_of_intervals
 import crossings_marks
+import divergence_marks
 import false_alarms_and_power
 import order_marks
 import peers
@@ -30,6 +31,7 @@ BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "crossings": (crossings_marks.tables, 200),
     "stiffness": (stiffness_marks.tables, 100),
     "order": (order_marks.tables, 16),
+    "divergence": (divergence_marks.tables, 200),
 }
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from heatcap._json import plain
 from heatcap.cli import app
-from heatcap.divergence import Margins, divergence_test
+from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
 
 SIZES = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
 HEIGHTS = 4 - 10 / SIZES
@@ -181,3 +181,55 @@ def test_a_plan_without_an_error_is_refused() -> None:
     assert status == 1
     assert "give a relative error, or seeds and their scatter" in said
     assert run("calibrate", "--sizes", "8,x", "--relative-error", "0.01")[0] == 2
+
+
+def peak(sizes: tuple[float, ...] = (8.0,)) -> pd.DataFrame:
+    """A Lorentzian along T, of another height for every size."""
+    temperature = np.linspace(0.5, 2.5, 40)
+    noise = 0.02 * np.random.default_rng(0).normal(size=40)
+    curve = 1 / (1 + ((temperature - 1.4) / 0.5) ** 2) + noise
+    return pd.concat(
+        pd.DataFrame({"L": size, "T": temperature, "C": 0.1 * size + curve, "dC": 0.02})
+        for size in sizes
+    )
+
+
+ALONG = ("--control", "T", "--value", "C", "--error", "dC")
+
+
+def test_along_the_control_the_verdict_is_that_of_the_function(tmp_path: Path) -> None:
+    table = written(tmp_path / "table.csv", peak((8.0, 16.0)))
+    out, figure = tmp_path / "out.json", tmp_path / "out.pdf"
+    options = ("--size", "L", "--at", "16", "--window", "0.6,2.4", "--alpha-min", "0.2")
+    more = ("--json", out, "--figure", figure, "--seed", "2")
+    status, text, _ = run("verdict", table, *ALONG, *options, *more)
+    assert status == 0
+    expected = peak_test(
+        *(peak((16.0,))[name] for name in ("T", "C", "dC")), control_name="T", window=(0.6, 2.4),
+        margins=PeakMargins(alpha_min=0.2), rng=2,
+    )  # fmt: skip
+    assert expected.summary() in text
+    assert "only heights against size tell" in text
+    content = json.loads(out.read_text())
+    assert content.pop("inputs").keys() == {str(table)}
+    assert content.pop("versions")
+    assert content.pop("command")
+    assert without_time(content) == without_time(json.loads(json.dumps(expected.to_dict())))
+    assert figure.is_file()
+    assert figure.with_suffix(".png").is_file()
+
+
+def test_options_of_one_question_are_refused_for_the_other(tmp_path: Path) -> None:
+    table = written(tmp_path / "table.csv", peak((8.0, 16.0)))
+    for arguments, expected in [
+        ((*ALONG, "--size", "L"), "--size with --control needs --at"),
+        ((*ALONG, "--size", "L", "--at", "9"), "no row with L = 9; there is 8, 16"),
+        ((*ALONG, "--kappa-min", "0.2"), "--kappa-min goes without --control"),
+        ((*ALONG, "--window", "1"), "--window: expected lowest,highest, got 1"),
+        (ALONG, "every control must occur once, got 0.5 again"),
+        (("--size", "L", "--value", "C", "--window", "1,2"), "--window needs --control"),
+        (("--size", "L", "--value", "C", "--log-control"), "--log-control needs --control"),
+    ]:
+        status, _, said = run("verdict", table, *arguments)
+        assert status == 1
+        assert expected in said

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heatcap.audit import Audit, audit_leads
-    from heatcap.divergence import Calibration, Margins, Verdict, calibrate, divergence_test
+    from heatcap.divergence import (
+        Calibration,
+        Margins,
+        PeakMargins,
+        PeakVerdict,
+        Verdict,
+        calibrate,
+        divergence_test,
+        peak_test,
+    )
     from heatcap.ensemble import canonical, heat_capacities, heat_capacity_bound
     from heatcap.events import Events, find_events, peaks_by_size
     from heatcap.observables import load, observe, save
@@ -42,6 +51,8 @@ _HOME = {
     "Estimate": "resampling",
     "Events": "events",
     "Margins": "divergence",
+    "PeakMargins": "divergence",
+    "PeakVerdict": "divergence",
     "RunFileError": "runfile",
     "RunWriter": "runfile",
     "Runs": "runfile",
@@ -63,6 +74,7 @@ _HOME = {
     "observe": "observables",
     "open_run": "runfile",
     "open_runs": "runfile",
+    "peak_test": "divergence",
     "peaks_by_size": "events",
     "read_scalars": "scalars",
     "read_table": "scaling",
@@ -78,6 +90,8 @@ __all__ = [
     "Estimate",
     "Events",
     "Margins",
+    "PeakMargins",
+    "PeakVerdict",
     "RunFileError",
     "RunWriter",
     "Runs",
@@ -99,6 +113,7 @@ __all__ = [
     "observe",
     "open_run",
     "open_runs",
+    "peak_test",
     "peaks_by_size",
     "read_scalars",
     "read_table",

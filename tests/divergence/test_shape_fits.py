@@ -30,41 +30,50 @@ def set_up(sizes, errors, **margins):
 @pytest.mark.parametrize("sizes", [PRIMES, DOUBLING])
 @pytest.mark.parametrize("curve", [lambda L: 1 + 0.5 * np.log(L), lambda L: 4 - 10 / L])
 def test_every_fit_is_the_constrained_minimum_of_scipy(sizes, curve):
-    """Oracle: SLSQP on (s, a, c = a b) with the box and |c| <= B a, from two starts."""
+    """Oracle: SLSQP on (s, a, c = a b, u = a t) with the box and what b and t may be."""
     y, errors = noisy(sizes, curve, 0.02)
     setup = set_up(sizes, errors)
     fits, shapes, top = setup.fits(y), setup.shapes, y.max()
-    rng = np.random.default_rng(1)
-    for e in rng.choice(len(shapes), 25, replace=False):
-        box = np.clip(shapes.box[:, e] * top, -1e3, 1e3)
-        extra, (low, high) = shapes.e[e], shapes.box[4:, e]
-        has, sign = high > low, 1.0 if box[1] > 0 else -1.0
+    rng, corrected = np.random.default_rng(1), [bool(row.omega) for row in shapes.rows]
+    some = [rng.choice(np.flatnonzero(np.equal(corrected, each)), 25) for each in (True, False)]
+    for i in np.concatenate(some):
+        box = np.clip(shapes.box[:, i] * top, -1e3, 1e3)
+        low, high = shapes.box[4:, i]
+        step = bool(shapes.d[i].any())
+        design = np.array([np.ones_like(sizes), shapes.g[i], shapes.e[i], shapes.d[i]])
 
-        def chi2(x, g=shapes.g[e], extra=extra):
-            return np.sum(((y - x[0] - x[1] * g - x[2] * extra) / errors) ** 2)
+        def chi2(x, design=design):
+            return np.sum(((y - x @ design) / errors) ** 2)
 
+        sign = 1.0 if box[1] > 0 else -1.0
+        ends = [(2, low, high)] * int(high > low) + [(3, 0.0, 1.0)] * int(step)
         limits = [
-            {"type": "ineq", "fun": lambda x, b=low, s=sign: s * (x[2] - b * x[1])},
-            {"type": "ineq", "fun": lambda x, b=high, s=sign: s * (b * x[1] - x[2])},
+            {"type": "ineq", "fun": lambda x, k=k, end=end, s=s: s * (end * x[1] - x[k])}
+            for k, *both in ends
+            for s, end in zip((-sign, sign), both, strict=True)
         ]
-        bounds = [(box[2], box[3]), (box[0], box[1]), (-1e3, 1e3) if has else (0, 0)]
-        middle = [np.clip(y.mean(), *bounds[0]), np.clip(y.std(), *bounds[1]), 0.0]
-        found = [fits.s[e], fits.a[e], fits.a[e] * fits.b[e]]
-        assert chi2(np.array(found)) == pytest.approx(fits.chi2[e], rel=1e-7, abs=1e-7)
+        free = (-1e3, 1e3)
+        bounds = [(box[2], box[3]), (box[0], box[1])]
+        bounds += [free if high > low else (0, 0), free if step else (0, 0)]
+        middle = [np.clip(y.mean(), *bounds[0]), np.clip(y.std(), *bounds[1]), 0.0, 0.0]
+        a = fits.a[i]
+        found = np.array([fits.s[i], a, a * fits.b[i], a * fits.t[i]])
+        assert chi2(found) == pytest.approx(fits.chi2[i], rel=1e-7, abs=1e-7)
         tolerance = 1e-9 * (1 + np.abs(found).max())
-        assert box[0] - tolerance <= fits.a[e] <= box[1] + tolerance
-        assert box[2] - tolerance <= fits.s[e] <= box[3] + tolerance
-        assert low - 1e-12 <= fits.b[e] <= high + 1e-12
+        assert box[0] - tolerance <= a <= box[1] + tolerance
+        assert box[2] - tolerance <= fits.s[i] <= box[3] + tolerance
+        assert low - 1e-12 <= fits.b[i] <= high + 1e-12
+        assert 0.0 <= fits.t[i] <= float(step) + 1e-12
         for start in (middle, found):
             best = minimize(
                 chi2,
                 start,
                 method="SLSQP",
                 bounds=bounds,
-                constraints=limits if has else (),
+                constraints=limits,
                 options={"ftol": 1e-13, "maxiter": 400},
             )
-            assert fits.chi2[e] <= best.fun * (1 + 1e-3) + 1e-3
+            assert fits.chi2[i] <= best.fun * (1 + 1e-3) + 1e-3
 
 
 def test_best_of_each_class_is_the_best_of_every_shape():
@@ -158,10 +167,10 @@ def test_between_two_neighbours_lies_the_grid():
     far = shapes.at(longer)
     np.testing.assert_allclose(far.g[:, :10], shapes.g)
     np.testing.assert_allclose(far.e[:, :10], shapes.e, atol=1e-12)
-    for row, g, e in zip(far.rows, far.g, far.e, strict=True):
+    for row, g, e, d in zip(far.rows, far.g, far.e, far.d, strict=True):
         if row.further is not None:
-            other = row.further[1](longer)
-            np.testing.assert_allclose(g + e, other / np.ptp(row.further[1](PRIMES)), rtol=1e-9)
+            other, step = row.further[1](longer), d if row.omega else e
+            np.testing.assert_allclose(g + step, other / np.ptp(row.further[1](PRIMES)), rtol=1e-9)
 
 
 @settings(max_examples=15)
@@ -170,6 +179,15 @@ def test_exponents_off_the_grid_are_fitted(kappa, level):
     y = level + PRIMES**kappa / np.ptp(PRIMES**kappa)
     lowest = set_up(PRIMES, 0.002 * y, correction=0.0).fits(y).best_of_classes()
     assert lowest[POWER] < 0.6
+
+
+@settings(max_examples=15)
+@given(kappa=st.floats(0.15, 1.0), b=st.floats(-0.25, 0.25))
+def test_corrected_exponents_off_the_grid_are_fitted(kappa, b):
+    growth = PRIMES**kappa / np.ptp(PRIMES**kappa)
+    y = 3 + growth + b * (PRIMES / 19) ** -1.0
+    lowest = set_up(PRIMES, 0.002 * y, penalty=0.0).fits(y).best_of_classes()
+    assert lowest[POWER] < 0.1
 
 
 def test_a_given_exponent_is_the_only_power_law():

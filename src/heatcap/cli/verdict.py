@@ -1,4 +1,4 @@
-"""Does a peak height diverge with the size: the verdict on a table, and what a plan would find."""
+"""Does a peak diverge, with the size or along the control: the verdict on a table; and a plan."""
 
 from __future__ import annotations
 
@@ -24,15 +24,33 @@ Level = Annotated[float, typer.Option(help="The true class is not excluded at le
 KappaMin = Annotated[float, typer.Option(help="Margin: smallest exponent of a power law.")]
 Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so many heights.")]
 Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]
+# Options that belong to one of the two questions alone.
+ALONG = ("window", "log_control", "at", "alpha_min", "decade")
+BY_SIZE = ("kappa_min", "saturation_ratio")
 
 
 @app.command()
 def verdict(
+    context: typer.Context,
     table: Table,
     value: Annotated[str, typer.Option(help="Column of the peak height; empty: no peak.")],
     size: Size = "size",
     error: Error = None,
     names: Names = "",
+    control: Annotated[
+        str | None, typer.Option(help="Column of the control: test one curve along it.")
+    ] = None,
+    at: Annotated[float | None, typer.Option(help="With --control: rows of this --size.")] = None,
+    window: Annotated[str, typer.Option(help="With --control: lowest,highest.")] = "",
+    log_control: Annotated[
+        bool, typer.Option("--log-control", help="With --control: forms in its logarithm.")
+    ] = False,
+    alpha_min: Annotated[
+        float, typer.Option(help="With --control, margin: smallest exponent of a power law.")
+    ] = 0.1,
+    decade: Annotated[
+        float, typer.Option(help="With --control, margin: reach over cut-off of a power law.")
+    ] = 10.0,
     level: Level = 0.95,
     kappa_min: KappaMin = 0.1,
     saturation_ratio: Ratio = 2.0,
@@ -47,12 +65,30 @@ def verdict(
     """Which growths of heights with the size are not excluded: power law, logarithm, bounded, flat.
 
     One row for each size.  Without --error several rows of one size are independent runs, and
-    their spread gives the error.
+    their spread gives the error.  With --control one curve along the control, at one size, is
+    tested in the same way; of a table with several sizes, --size and --at pick one.
     """
     from heatcap.divergence import Margins, divergence_test
 
     with plain_errors():
         check_outputs([table], json, figure)
+        given = _given(context)
+        if control is not None:
+            _only(given, BY_SIZE, "goes without --control")
+            if "size" in given and at is None:
+                raise ValueError("--size with --control needs --at, the size whose rows are used")
+            ends = numbers("--window", window) if window else None
+            if ends is not None and len(ends) != 2:
+                raise ValueError(f"--window: expected lowest,highest, got {window}")
+            picked = None if at is None else (size, at)
+            curve = _curve(table, control, value, error, words(names), picked)
+            _along(
+                table, curve, json, figure, control=control, value=value, level=level,
+                window=None if ends is None else (ends[0], ends[1]), logarithmic=log_control,
+                margins=(alpha_min, decade, smallest_effect), rescale=rescale, seed=seed,
+            )  # fmt: skip
+            return
+        _only(given, ALONG, "needs --control")
         margins = Margins(kappa_min, saturation_ratio, smallest_effect)
         data = _read(table, size, value, error, words(names))
         try:
@@ -68,6 +104,85 @@ def verdict(
             from heatcap.figures import verdict as draw
 
             save_figure(draw(found, name=value), figure)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """Options that are on the command line."""
+    return {
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+
+
+def _only(given: set[str], names: tuple[str, ...], expected: str) -> None:
+    for name in names:
+        if name in given:
+            raise ValueError(f"--{name.replace('_', '-')} {expected}")
+
+
+def _along(
+    table: Path,
+    curve: tuple[Floats, Floats, Floats | None],
+    json: Path | None,
+    figure: Path | None,
+    *,
+    control: str,
+    value: str,
+    level: float,
+    window: tuple[float, float] | None,
+    logarithmic: bool,
+    margins: tuple[float, float, float],
+    rescale: bool,
+    seed: int,
+) -> None:
+    """The verdict on one curve along the control."""
+    from heatcap.divergence import PeakMargins, peak_test
+
+    kept = PeakMargins(*margins)
+    try:
+        found = peak_test(
+            *curve, control_name=control, window=window, logarithmic=logarithmic, level=level,
+            margins=kept, rescale=rescale, rng=seed,
+        )  # fmt: skip
+    except ValueError as problem:
+        raise ValueError(f"{table}: {problem}") from None
+    answer(found.summary(), found.to_dict(), [table], json)
+    if figure is not None:
+        from heatcap.figures import peak_verdict as draw
+
+        save_figure(draw(found, name=value), figure)
+
+
+def _curve(
+    path: Path,
+    control: str,
+    value: str,
+    error: str | None,
+    names: list[str] | None,
+    picked: tuple[str, float] | None,
+) -> tuple[Floats, Floats, Floats | None]:
+    """Control, values and errors of the rows of one size; rows without a value are left out."""
+    import numpy as np
+
+    columns = _columns(path, control, value, error, names)
+    x, y = columns[control], columns[value]
+    rows = ~np.isnan(y)
+    if picked is not None:
+        size, at = picked
+        sizes = _columns(path, size, value, None, names)[size]
+        rows &= sizes == at
+        if not rows.any():
+            known = ", ".join(f"{each:g}" for each in np.unique(sizes))
+            raise ValueError(f"{path}: no row with {size} = {at:g}; there is {known}")
+    _refuse(path, control, x, rows & ~np.isfinite(x), "a finite control")
+    _refuse(path, value, y, rows & np.isinf(y), "a finite value")
+    if error is None:
+        return x[rows], y[rows], None
+    errors = columns[error]
+    bad = rows & ~(np.isfinite(errors) & (errors > 0))
+    _refuse(path, error, errors, bad, "a positive error")
+    return x[rows], y[rows], errors[rows]
 
 
 @app.command()

@@ -6,14 +6,20 @@ planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
 
 from heatcap.divergence.calibration import Calibration, calibrate
 from heatcap.divergence.margins import CLASSES, Margins
+from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
+from heatcap.divergence.peak_shapes import PeakMargins
 from heatcap.divergence.verdict import BOUNDED_MEANS, Verdict, divergence_test
 
 __all__ = [
     "BOUNDED_MEANS",
     "CLASSES",
+    "ROUNDED_MEANS",
     "Calibration",
     "Margins",
+    "PeakMargins",
+    "PeakVerdict",
     "Verdict",
     "calibrate",
     "divergence_test",
+    "peak_test",
 ]

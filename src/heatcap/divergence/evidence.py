@@ -54,11 +54,12 @@ def _row(fits: Fits, i: int, family: str, members: int) -> dict[str, Any]:
     shape = fits.problem.shapes.rows[i]
     has_limit = "s - a" in family or "overshoot" in family
     parameters = {"s" if has_limit else "c": float(fits.s[i]), "growth": float(fits.a[i])}
-    b, further = float(fits.b[i]), shape.further[0] if shape.further else shape.parameters
+    step = float(fits.t[i] if shape.omega else fits.b[i])
+    further = shape.further[0] if shape.further else shape.parameters
     for name, value in shape.parameters.items():
-        parameters[name] = float(value + b * (further[name] - value))
+        parameters[name] = float(value + step * (further[name] - value))
     if shape.omega:
-        parameters |= {"b": b, "omega": shape.omega}
+        parameters |= {"b": float(fits.b[i]), "omega": shape.omega}
     dof = len(fits.problem.error) - _count(shape, members)
     chi2 = float(fits.chi2[i])
     p = float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan")

@@ -12,6 +12,7 @@ below that of a truth on the boundary of two classes, P(chi^2_1 > Delta) / 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.special import chdtrc
@@ -21,12 +22,53 @@ from heatcap.divergence._kernel import Ints, Normal, best, every, normal
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.shapes import Shapes, shapes_of
 
-__all__ = ["HOPELESS", "Fits", "Plausible", "Problem", "nulls", "plausible", "problem"]
+__all__ = [
+    "HOPELESS",
+    "Fits",
+    "Fitted",
+    "Plausible",
+    "Problem",
+    "Setup",
+    "nulls",
+    "plausible",
+    "problem",
+]
 
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
 NULLS = 8
 APART = 0.5  # in errors: fits that differ by less are the same null
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
+
+
+class Costly(Protocol):
+    """Margins with the cost of a correction in chi^2."""
+
+    @property
+    def penalty(self) -> float: ...
+
+
+class Setup(Protocol):
+    """What the test needs of shapes with a covariance: heights by size, or a peak by control."""
+
+    @property
+    def margins(self) -> Costly: ...
+    @property
+    def error(self) -> Floats: ...
+    def scores(self, y: Floats) -> Floats: ...
+    def fits(self, y: Floats) -> Fitted: ...
+    def noise(self, draws: int, rng: np.random.Generator) -> Floats: ...
+
+
+class Fitted(Protocol):
+    """What it needs of all shapes fitted to one set."""
+
+    @property
+    def problem(self) -> Setup: ...
+    @property
+    def score(self) -> Floats: ...
+    def of(self, kind: int) -> Ints: ...
+    def curves(self, rows: Ints) -> Floats: ...
+    def best_of_classes(self) -> Floats: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +92,8 @@ class Problem:
 
     def fits(self, y: Floats) -> Fits:
         """All shapes fitted to one set of heights."""
-        chi2, a, s, b = every(self.shapes, self.parts, self.weight, y)
-        return Fits(self, chi2, chi2 + self.shapes.penalty, a, s, b)
+        chi2, a, s, b, t = every(self.shapes, self.parts, self.weight, y)
+        return Fits(self, chi2, chi2 + self.shapes.penalty, a, s, b, t)
 
     def noise(self, draws: int, rng: np.random.Generator) -> Floats:
         return np.asarray(rng.normal(size=(draws, len(self.error))) @ self.root.T)
@@ -59,7 +101,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """chi^2, score = chi^2 + penalty, growth a, level s and correction or step b of every shape."""
+    """chi^2, score = chi^2 + penalty, growth a, level s, b (of e) and t (of d) of every shape."""
 
     problem: Problem
     chi2: Floats
@@ -67,6 +109,7 @@ class Fits:
     a: Floats
     s: Floats
     b: Floats
+    t: Floats
 
     def of(self, kind: int) -> Ints:
         """Shapes of a class, the best first."""
@@ -83,7 +126,8 @@ class Fits:
         return self._curves(own.at(sizes), rows)
 
     def _curves(self, shapes: Shapes, rows: Ints) -> Floats:
-        forms = shapes.g[rows] + self.b[rows, np.newaxis] * shapes.e[rows]
+        b, t = self.b[rows, np.newaxis], self.t[rows, np.newaxis]
+        forms = shapes.g[rows] + b * shapes.e[rows] + t * shapes.d[rows]
         return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
 
     def best_of_classes(self) -> Floats:
@@ -121,7 +165,7 @@ def problem(
 
 
 def plausible(
-    setup: Problem,
+    setup: Setup,
     y: Floats,
     *,
     draws: int,
@@ -147,7 +191,7 @@ def plausible(
     return Plausible(p, delta, float(lowest.min()), chi2)
 
 
-def _p_value(setup: Problem, drawn: Floats, kind: int, delta: float) -> float:
+def _p_value(setup: Setup, drawn: Floats, kind: int, delta: float) -> float:
     scores = setup.scores(drawn)
     return float(1 + np.sum(scores[:, kind] - scores.min(axis=1) >= delta)) / (1 + len(drawn))
 
@@ -160,7 +204,7 @@ def _boundary(delta: float) -> float:
     return 0.5 * float(chdtrc(1, delta))
 
 
-def nulls(fits: Fits, kind: int) -> list[Floats]:
+def nulls(fits: Fitted, kind: int) -> list[Floats]:
     """Curves of a class that data may be drawn from: its best fit, and near ones.
 
     Where another class describes a curve as well as its own, Delta is largest: of the near fits

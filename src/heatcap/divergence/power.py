@@ -19,7 +19,7 @@ from scipy.special import chdtri
 from heatcap._vector import Floats
 from heatcap.divergence.heights import Heights
 from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
-from heatcap.divergence.plausible import HOPELESS, Fits, Problem, nulls, problem
+from heatcap.divergence.plausible import HOPELESS, Fits, Setup, nulls, problem
 
 __all__ = ["Advice", "advice", "detectable", "kept_classes", "verdict_of"]
 
@@ -38,7 +38,7 @@ def verdict_of(names: tuple[str, ...]) -> str:
 
 
 def kept_classes(
-    setup: Problem, curve: Floats, *, level: float, draws: int, rng: np.random.Generator
+    setup: Setup, curve: Floats, *, level: float, draws: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Whether each class is plausible (draw, class) for data drawn about a curve (size,)."""
     fits = setup.fits(curve)
@@ -57,7 +57,7 @@ def kept_classes(
     return kept
 
 
-def _delta(setup: Problem, y: Floats, kind: int) -> Floats:
+def _delta(setup: Setup, y: Floats, kind: int) -> Floats:
     scores = setup.scores(y)
     return np.asarray(scores[:, kind] - scores.min(axis=1))
 

@@ -5,8 +5,8 @@
 g is scaled to change by one over the sizes at hand, so that a is the growth that is seen and b the
 correction to scaling in units of it (B = 0 for most shapes).  Where g has a limit it is 0, so that
 s is the height at which h saturates.  Exponents and lengths are on a grid; between neighbours g is
-interpolated, g_i + t (g_(i+1) - g_i) with 0 <= t <= 1, so that a fit is linear in s, a and either
-a t or a b.  A class is the union of its shapes, each with a box for s and a.
+interpolated, g_i + t (g_(i+1) - g_i) with 0 <= t <= 1: a fit is linear in s, a, a t and a b.  A
+class is the union of its shapes, each with a box for s and a.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Shape:
     """One growth law, and the box of s and a, in units of the largest height, where it is meant.
 
     `family` groups shapes that differ by `parameters` alone.  `further` is the neighbour on the
-    grid, with its parameters; `omega` the exponent of a correction.  A shape has one or neither.
+    grid, with its parameters; `omega` the exponent of a correction.
     """
 
     family: str
@@ -62,8 +62,9 @@ class Shapes:
     Attributes
     ----------
     sizes : ndarray (size,)
-    g, e : ndarray (shape, size)
-        h = s + a (g + b e): e is the correction, the step to the neighbour, or 0.
+    g, e, d : ndarray (shape, size)
+        h = s + a (g + b e + t d).  With a correction e is the correction and d the step to the
+        neighbour; without, e is the step and d is 0.
     span : ndarray (2, shape)
         What g and its neighbour are divided by.
     kind : ndarray of int (shape,)
@@ -79,6 +80,7 @@ class Shapes:
     sizes: Floats
     g: Floats
     e: Floats
+    d: Floats
     span: Floats
     kind: NDArray[np.int64]
     box: Floats
@@ -90,8 +92,8 @@ class Shapes:
 
     def at(self, sizes: Floats) -> Shapes:
         """The same functions at other sizes, in the same units."""
-        g, e = _functions(self.rows, sizes, self.sizes.min(), self.span)
-        return replace(self, sizes=sizes, g=g, e=e)
+        g, e, d = _functions(self.rows, sizes, self.sizes.min(), self.span)
+        return replace(self, sizes=sizes, g=g, e=e, d=d)
 
 
 def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) -> Shapes:
@@ -108,13 +110,14 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     """
     rows = list(_rows(sizes, margins, exponent))
     span = np.ptp([[row.form(sizes), _second(row)(sizes)] for row in rows], axis=2).T
-    g, e = _functions(rows, sizes, sizes.min(), span)
+    g, e, d = _functions(rows, sizes, sizes.min(), span)
     b = {"corrected": (-margins.correction, margins.correction), "between": (0.0, 1.0)}
     box = [[*row.growth, *row.limit, *b.get(_role(row), (0.0, 0.0))] for row in rows]
     return Shapes(
         sizes=sizes,
         g=g,
         e=e,
+        d=d,
         span=span,
         kind=np.array([row.kind for row in rows], dtype=np.int64),
         box=np.ascontiguousarray(np.array(box).T),
@@ -133,14 +136,15 @@ def _second(row: Shape) -> Form:
 
 def _functions(
     rows: list[Shape], sizes: Floats, smallest: float, span: Floats
-) -> tuple[Floats, Floats]:
-    """g and e (shape, size)."""
+) -> tuple[Floats, Floats, Floats]:
+    """g, e and d (shape, size)."""
     g = np.array([row.form(sizes) for row in rows]) / span[0][:, np.newaxis]
     e = np.array([_second(row)(sizes) for row in rows]) / span[1][:, np.newaxis] - g
+    d = np.zeros_like(g)
     for i, row in enumerate(rows):
         if row.omega:
-            e[i] = (sizes / smallest) ** -row.omega
-    return g, e
+            d[i], e[i] = e[i], (sizes / smallest) ** -row.omega
+    return g, e, d
 
 
 def _rows(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Shape]:
@@ -172,12 +176,12 @@ def _corrected(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Sh
     seen = (0.0, (1.0 + m.saturation_ratio) / 2.0)
     for omega in OMEGAS:
         for kind, family, chain in _growing(sizes, m, exponent):
-            for known, form in chain:
+            for known, form, further in _pairs(chain):
                 name = f"{family}, corrected"
-                yield Shape(name, kind, form, grows, parameters=known, omega=omega)
-        for known, form in _algebraic():
+                yield Shape(name, kind, form, grows, (-np.inf, np.inf), known, further, omega)
+        for known, form, further in _pairs(_algebraic()):
             name = "s - a L^-k, corrected"
-            yield Shape(name, BOUNDED, form, grows, seen, known, omega=omega)
+            yield Shape(name, BOUNDED, form, grows, seen, known, further, omega)
 
 
 def _pairs(

@@ -9,9 +9,9 @@ margins, which are part of the answer, and for the size that was named.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,10 +24,10 @@ from heatcap.divergence.diagnostics import local_exponents, predictions, stabili
 from heatcap.divergence.evidence import models_of
 from heatcap.divergence.heights import Heights, read_heights
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.plausible import Fits, Plausible, Problem, plausible, problem
+from heatcap.divergence.plausible import Fits, Plausible, Problem, Setup, plausible, problem
 from heatcap.divergence.power import Advice, advice, detectable, verdict_of
 
-__all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
+__all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged", "judged_by"]
 
 BOUNDED_MEANS = (
     "the height saturates: a crossover, or a transition at which this observable does not diverge "
@@ -45,6 +45,20 @@ MEANING = {
 MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
 INNER = 150  # draws for advice and power
 REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
+
+
+class Scalable(Protocol):
+    """Data whose errors can be multiplied by a factor."""
+
+    @property
+    def known(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def scaled(self: D, factor: float) -> D: ...
+
+
+D = TypeVar("D", bound=Scalable)
+S = TypeVar("S", bound=Setup)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,9 +313,26 @@ def judged(
     rng: np.random.Generator,
 ) -> tuple[Heights, Problem, Plausible, list[str]]:
     """The test, with what chi^2 says of the errors; again with others if the caller asks for it."""
+
+    def prepared(given: Heights) -> Problem:
+        return problem(given.sizes, given.covariance, m, exponent)
+
+    return judged_by(prepared, data, data.heights, rescale, draws, rng, "heights")
+
+
+def judged_by(
+    prepared: Callable[[D], S],
+    data: D,
+    values: Floats,
+    rescale: bool,
+    draws: int,
+    rng: np.random.Generator,
+    called: str,
+) -> tuple[D, S, Plausible, list[str]]:
+    """The same for any data with shapes, which `prepared` makes from them."""
     warnings = list(data.notes)
-    setup = problem(data.sizes, data.covariance, m, exponent)
-    found = plausible(setup, data.heights, draws=draws, rng=rng)
+    setup = prepared(data)
+    found = plausible(setup, values, draws=draws, rng=rng)
     worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
     better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
     factor = float(np.sqrt(max(found.best_chi2, 1e-12) / np.median(found.drawn_chi2)))
@@ -312,7 +343,7 @@ def judged(
     elif worse < MISFIT:
         warnings.append(
             f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p = {worse:.2g}): errors "
-            f"are too small by {factor:.2g}, or the heights have structure that no class has"
+            f"are too small by {factor:.2g}, or the {called} have structure that no class has"
         )
     elif better < MISFIT:
         warnings.append(
@@ -323,8 +354,8 @@ def judged(
     if not data.known or (rescale and misfit):
         data = data.scaled(factor)
         warnings.append(f"errors were multiplied by {factor:.3g}")
-        setup = problem(data.sizes, data.covariance, m, exponent)
-        found = plausible(setup, data.heights, draws=draws, rng=rng)
+        setup = prepared(data)
+        found = plausible(setup, values, draws=draws, rng=rng)
     elif worse < MISFIT:
         warnings.append("the guarantee does not hold with such errors: test again with rescale")
     return data, setup, found, warnings

@@ -13,6 +13,7 @@ from heatcap.figures.evolution import evolution
 from heatcap.figures.extrema import extrema
 from heatcap.figures.leads import leads
 from heatcap.figures.order import histograms
+from heatcap.figures.peak_verdict import peak_verdict
 from heatcap.figures.save import save
 from heatcap.figures.scan import scan
 from heatcap.figures.stiffness import stiffness
@@ -25,6 +26,7 @@ __all__ = [
     "extrema",
     "histograms",
     "leads",
+    "peak_verdict",
     "save",
     "scan",
     "stiffness",

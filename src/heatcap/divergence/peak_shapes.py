@@ -1,0 +1,359 @@
+"""Forms of a peak along the control, each of which belongs to one class, at one size.
+
+    A(x) = s + c (x - x_bar) + a [g(x) + b e(x)],    |b| <= B
+
+The part of g + b e that is no straight line changes by at least one over the points: else a wide
+step and a slope that takes it back would be both a step and flat.  With t = x - x_c,
+e = g t / sqrt(t^2 + w^2) has the other sign on the other side: amplitudes differ by up to a factor
+of two.  x is the control, or its logarithm, in units of the window.
+
+    cut-off power     g ~ [(t^2 + delta^2)^(-alpha/2) - (r^2 + delta^2)^(-alpha/2)] / alpha
+    Gaussian          exp(-t^2 / 2 w^2)            sech^2      cosh(t / w)^-2
+    step              tanh(t / w)                  Schottky    (D/x)^2 q e^(D/x) / (1 + q e^(D/x))^2
+
+r, the reach, is the larger distance from x_c to an end of the window: one side is enough to see a
+power law, and a peak that is not in the middle would otherwise have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from heatcap._vector import Floats
+from heatcap.divergence._kernel import Ints
+from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER
+
+__all__ = [
+    "ALL",
+    "CUSP",
+    "STEEPEST",
+    "Family",
+    "PeakMargins",
+    "PeakShapes",
+    "cut_off",
+    "families",
+    "plain",
+    "reach",
+    "stacked",
+]
+
+Form = Callable[[Floats, Floats], tuple[Floats, Floats]]
+
+STEEPEST = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is a Gaussian
+CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
+FINEST = 1 / 8  # smallest cut-off in units of the distance of points
+WIDEST = 3.0  # largest rounding in units of the reach
+STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
+SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones are a single point
+SLOPES = (-1.5, 0.0, 1.5)  # drift beside them, in units of their height
+MANY = 80  # their positions
+
+
+@dataclass(frozen=True)
+class PeakMargins:
+    """What separates the classes at one size, where every peak is rounded.
+
+    Attributes
+    ----------
+    alpha_min : float
+        Smallest exponent of a power law; from -alpha_min to alpha_min it is a logarithm, below
+        that a cusp, which is bounded.
+    decade : float
+        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade.
+        Above that the rounding itself is seen, and the peak is bounded.  A Lorentzian narrower
+        than this has alpha = 2, and belongs to the power laws.
+    smallest_effect : float
+        Change over the window, in units of the largest value, below which the curve is flat.
+    asymmetry : float
+        Largest ratio of the amplitudes on the two sides.
+    """
+
+    alpha_min: float = 0.1
+    decade: float = 10.0
+    smallest_effect: float = 0.05
+    asymmetry: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 1.0 if name in ("decade", "asymmetry") else 0.0
+            if not least <= value < float("inf") or (value == least and name != "asymmetry"):
+                raise ValueError(f"margin {name} must be above {least:g}, got {value}")
+        for name, most in (("smallest_effect", 0.5), ("alpha_min", 1.0)):
+            if getattr(self, name) >= most:
+                raise ValueError(f"margin {name} must be below {most}, got {getattr(self, name)}")
+
+    @property
+    def penalty(self) -> float:
+        """Cost of a correction in chi^2: there are none."""
+        return 0.0
+
+    @property
+    def skew(self) -> float:
+        """Largest |b|: the amplitudes are 1 + b and 1 - b."""
+        return (self.asymmetry - 1) / (self.asymmetry + 1)
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Forms of one class that differ by their parameters.
+
+    Attributes
+    ----------
+    name : str
+    kind : int
+    axes : dict
+        For each parameter the values that a search starts from, equally spaced.
+    form : callable
+        x (point,) and parameters (shape, parameter) to g and e (shape, point).
+    growth : tuple of float
+        Lowest and highest a, in units of the largest value.
+    """
+
+    name: str
+    kind: int
+    axes: dict[str, Floats]
+    form: Form
+    growth: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class PeakShapes:
+    """Shapes on given points, as arrays for the kernel.
+
+    Attributes
+    ----------
+    g, e : ndarray (shape, point)
+    kind : ndarray of int (shape,)
+        Index into :data:`heatcap.divergence.margins.CLASSES`.
+    box : ndarray (6, shape)
+        Lowest and highest a, s (both in units of the largest value) and b.
+    penalty : ndarray (shape,)
+        Zero.
+    span : ndarray (shape,)
+        What g and e were divided by.
+    rows : list of (Family, ndarray)
+        Family and parameters of every shape.
+    """
+
+    g: Floats
+    e: Floats
+    kind: Ints
+    box: Floats
+    penalty: Floats
+    span: Floats
+    rows: list[tuple[Family, Floats]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def d(self) -> Floats:
+        """No further step: positions, widths and exponents are on a lattice."""
+        return np.zeros_like(self.g)
+
+    def take(self, kept: NDArray[np.bool_]) -> PeakShapes:
+        """Some of them."""
+        return PeakShapes(
+            g=np.ascontiguousarray(self.g[kept]),
+            e=np.ascontiguousarray(self.e[kept]),
+            kind=self.kind[kept],
+            box=np.ascontiguousarray(self.box[:, kept]),
+            penalty=self.penalty[kept],
+            span=self.span[kept],
+            rows=[row for row, each in zip(self.rows, kept.tolist(), strict=True) if each],
+        )
+
+    def at(self, x: Floats, index: Ints) -> tuple[Floats, Floats]:
+        """g and e of some shapes at other points, in the same units."""
+        pairs = [self.rows[i][0].form(x, self.rows[i][1][np.newaxis]) for i in index.tolist()]
+        span = self.span[index][:, np.newaxis]
+        g, e = (np.concatenate(each) / span for each in zip(*pairs, strict=True))
+        return g, e
+
+
+def stacked(
+    x: Floats, found: list[tuple[Family, Floats]], skew: float, *, sloped: bool = True
+) -> PeakShapes:
+    """Shapes of families with their parameters (shape, parameter), beside a slope or without."""
+    pairs = [family.form(x, theta) for family, theta in found]
+    g, e = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    span = _span(x, g, e, skew) if sloped else np.ptp(g, axis=1)
+    span[span == 0] = 1.0  # so far outside that no point sees it
+    count = [len(theta) for _, theta in found]
+    growth = np.repeat([family.growth for family, _ in found], count, axis=0).T
+    b = np.where(np.any(e, axis=1), skew, 0.0)
+    free = np.full(len(g), np.inf)
+    return PeakShapes(
+        g=np.ascontiguousarray(g / span[:, np.newaxis]),
+        e=np.ascontiguousarray(e / span[:, np.newaxis]),
+        kind=np.repeat(np.array([family.kind for family, _ in found], dtype=np.int64), count),
+        box=np.ascontiguousarray(np.vstack([growth, -free, free, -b, b])),
+        penalty=np.zeros(len(g)),
+        span=span,
+        rows=[(family, row) for family, theta in found for row in theta],
+    )
+
+
+def _span(x: Floats, g: Floats, e: Floats, skew: float) -> Floats:
+    """Change of g + b e beside its straight line, where it is least over b.
+
+    At the edge of the window e is nearly -g, or both are straight lines: the change must be seen
+    whatever the asymmetry, or what is flat would be a peak.
+    """
+    t = x - x.mean()
+    line = np.outer(t, t) / (t @ t) + 1 / len(t)
+    g, e = g - g @ line, e - e @ line
+    square = np.maximum(np.einsum("ij,ij->i", e, e), 1e-300)
+    least = np.clip(-np.einsum("ij,ij->i", g, e) / square, -skew, skew)
+    each = [np.ptp(g + b * e, axis=1) for b in (-skew, 0.0, skew, least[:, np.newaxis])]
+    return np.asarray(np.min(each, axis=0))
+
+
+def plain(x: Floats, m: PeakMargins) -> list[tuple[Family, Floats]]:
+    """What has no slope beside its change: flat, with small peaks and steps too; and drift.
+
+    Drift by more than the smallest effect is bounded over any window, and is no peak.
+    """
+    least = m.smallest_effect
+    places = x[:: int(np.ceil(len(x) / MANY))]
+    gap = float(np.median(np.diff(x)))
+    widths = np.log([gap / 2, *SMALL])
+    axes = (places, widths, np.array(SLOPES))
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    bend = {"power": np.array([1.0])}
+    both = dict(zip(("x_c", "w", "tilt"), axes, strict=True))
+    small = (-least, least)
+    return [
+        (Family("constant, drift", FLAT, bend, _drift, small), np.array([[1.0], [2.0]])),
+        (Family("constant, small peak", FLAT, both, _peak_on_drift, small), grid),
+        (Family("constant, small step", FLAT, both, _step_on_drift, small), grid),
+        (Family("drift up", BOUNDED, bend, _drift, (least, np.inf)), np.array([[1.0]])),
+        (Family("drift down", BOUNDED, bend, _drift, (-np.inf, -least)), np.array([[1.0]])),
+    ]
+
+
+def families(
+    x: Floats,
+    top: tuple[float, float],
+    gap: float,
+    m: PeakMargins,
+    control: Callable[[Floats], Floats],
+    starts: int = STARTS,
+) -> Iterator[Family]:
+    """Every family that changes.
+
+    Parameters
+    ----------
+    x : ndarray (point,)
+        From 0 to 1.
+    top : tuple of float
+        Where the maximum may be.
+    gap : float
+        Distance of points there.
+    m : PeakMargins
+    control : callable
+        The control itself by x: the Schottky anomaly is a function of it, if it is positive.
+    starts : int
+        Most positions.
+    """
+    up, down = (m.smallest_effect, np.inf), (-np.inf, -m.smallest_effect)
+    count = int(np.clip(np.ceil((top[1] - top[0]) / gap) + 1, 3, starts))
+    where = np.linspace(*top, count)
+    edge = -np.log(m.decade)
+    finest = min(np.log(FINEST * gap), edge - np.log(2))
+    sharp = np.linspace(finest, edge, max(int(np.ceil((edge - finest) / 0.7)) + 1, 3))
+    wide = np.linspace(edge, np.log(WIDEST), 6)
+    least = m.alpha_min
+    for name, kind, rounding, alpha in (
+        ("cut-off power", POWER, sharp, np.linspace(least, STEEPEST, 7)),
+        ("cut-off logarithm", LOGARITHMIC, sharp, np.linspace(-0.99 * least, 0.99 * least, 3)),
+        ("cusp", BOUNDED, sharp, np.linspace(CUSP, -least, 4)),
+        ("rounded power", BOUNDED, wide, np.linspace(ROUND, STEEPEST, 5)),
+    ):
+        yield Family(name, kind, {"x_c": where, "delta": rounding, "alpha": alpha}, cut_off, up)
+    widths = np.linspace(np.log(gap / 2), np.log(2.0), 9)
+    for name, form in (("Gaussian", _gauss), ("sech^2", _sech)):
+        yield Family(name, BOUNDED, {"x_c": where, "w": widths}, form, up)
+    inside = np.linspace(x[0], x[-1], STARTS)
+    for name, sign in (("step up", up), ("step down", down)):
+        yield Family(name, BOUNDED, {"x_c": inside, "w": widths}, _step, sign)
+    ends = control(np.array([0.0, 1.0]))
+    if ends[0] > 0:
+        lowest, highest = np.log(ends)
+        axes = {"D": np.linspace(lowest, highest + 2, 12), "q": np.linspace(-2.0, 2.0, 4)}
+        yield Family("Schottky", BOUNDED, axes, _schottky(control), up)
+
+
+def reach(x_c: Floats) -> Floats:
+    """Larger distance from x_c to an end of the window, which is [0, 1]."""
+    return np.maximum(x_c, 1 - x_c)
+
+
+def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """(t^2 + delta^2)^(-alpha/2) less its value at the reach, over alpha; delta in units of it."""
+    x_c, v, alpha = theta.T[:, :, np.newaxis]
+    r = reach(x_c)
+    delta = r * np.exp(v)
+    t = x - x_c
+    square = t * t + delta * delta
+    log = np.log(square / (r * r + delta * delta))
+    small = np.where(np.abs(alpha) < 1e-9, 1.0, alpha)
+    g = np.where(np.abs(alpha) < 1e-9, -log / 2, np.expm1(-alpha / 2 * log) / small)
+    return g, g * t / np.sqrt(square)
+
+
+def _gauss(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    x_c, w = theta[:, 0, np.newaxis], np.exp(theta[:, 1, np.newaxis])
+    t = (x - x_c) / w
+    g = np.exp(-np.minimum(t * t / 2, 700.0))
+    return g, g * t / np.hypot(t, 1.0)
+
+
+def _sech(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    x_c, w = theta[:, 0, np.newaxis], np.exp(theta[:, 1, np.newaxis])
+    t = (x - x_c) / w
+    g = np.cosh(np.minimum(np.abs(t), 300.0)) ** -2
+    return g, g * t / np.hypot(t, 1.0)
+
+
+def _step(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    x_c, w = theta[:, 0, np.newaxis], np.exp(theta[:, 1, np.newaxis])
+    g = np.tanh((x - x_c) / w)
+    return g, np.zeros_like(g)
+
+
+def _peak_on_drift(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    drift = x - 0.5 + np.zeros_like(theta[:, :1])
+    return _gauss(x, theta)[0] + theta[:, 2:] * drift, drift
+
+
+def _step_on_drift(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    drift = x - 0.5 + np.zeros_like(theta[:, :1])
+    return _step(x, theta)[0] + theta[:, 2:] * drift, drift
+
+
+def _drift(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """x with some curvature, and (x - 1/2)^2."""
+    g = (x - 0.5 * (theta - 1)) ** theta
+    return g, np.where(theta == 1, (x - 0.5) ** 2, 0.0)
+
+
+def _schottky(control: Callable[[Floats], Floats]) -> Form:
+    """Two levels D apart, degeneracies in the ratio q."""
+
+    def form(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+        z = np.minimum(np.exp(theta[:, :1]) / control(x), 700.0)
+        p = expit(z + theta[:, 1:])
+        g = z * z * p * (1 - p)
+        return g, np.zeros_like(g)
+
+    return form

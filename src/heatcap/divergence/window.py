@@ -1,0 +1,116 @@
+"""A curve along the control, checked: the points of a window with their covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from heatcap._vector import Floats
+from heatcap.divergence.heights import _covariance
+
+__all__ = ["LEAST_POINTS", "Curve", "read_curve"]
+
+LEAST_POINTS = 12  # level, slope, change, asymmetry, position, width, exponent, and some to test
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Values in rising order of the control.
+
+    Attributes
+    ----------
+    control, values : ndarray (point,)
+    covariance : ndarray (point, point)
+    logarithmic : bool
+        Whether forms are functions of ln control.
+    known : bool
+        Whether the size of the errors is known; else only their ratios are.
+    notes : tuple of str
+    """
+
+    control: Floats
+    values: Floats
+    covariance: Floats
+    logarithmic: bool = False
+    known: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> Floats:
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """First and last control, or their logarithms."""
+        first, last = self.control[0], self.control[-1]
+        return (np.log(first), np.log(last)) if self.logarithmic else (first, last)
+
+    @cached_property
+    def x(self) -> Floats:
+        """The control, or its logarithm, in units of the window: 0 to 1."""
+        low, high = self.ends
+        each = np.log(self.control) if self.logarithmic else self.control
+        return np.asarray((each - low) / (high - low))
+
+    @cached_property
+    def centre(self) -> float:
+        """Mean of x with the weights of the values, so that a slope about it moves no level."""
+        w = np.linalg.solve(self.covariance, np.ones(len(self.control)))
+        return float(w @ self.x / w.sum())
+
+    def at(self, x: Floats) -> Floats:
+        """The control at `x`."""
+        low, high = self.ends
+        inside = low + (high - low) * x
+        return np.asarray(np.exp(inside) if self.logarithmic else inside)
+
+    def scaled(self, factor: float) -> Curve:
+        """The same with errors multiplied by a factor."""
+        return replace(self, covariance=self.covariance * factor**2)
+
+
+def read_curve(
+    control: ArrayLike,
+    values: ArrayLike,
+    errors: ArrayLike | None = None,
+    *,
+    covariance: ArrayLike | None = None,
+    window: tuple[float, float] | None = None,
+    logarithmic: bool = False,
+) -> Curve:
+    """Points within the window, sorted by control.
+
+    Raises
+    ------
+    ValueError
+        For what is not finite, of another length or given twice, and for fewer than 12 points.
+    """
+    x = np.asarray(control, dtype=np.float64)
+    y = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or y.shape != x.shape:
+        raise ValueError(f"expected one value per point, got shapes {x.shape} and {y.shape}")
+    for name, each in (("control", x), ("values", y)):
+        if not np.all(np.isfinite(each)):
+            raise ValueError(f"{name} must be finite, got {each[~np.isfinite(each)][0]}")
+    if errors is not None and covariance is not None:
+        raise ValueError("give only one of errors and covariance")
+    matrix = _covariance(y, errors, covariance)
+    low, high = (-np.inf, np.inf) if window is None else window
+    if not low < high:
+        raise ValueError(f"the window must rise, got {low:g} to {high:g}")
+    inside = np.flatnonzero((x >= low) & (x <= high))
+    order = inside[np.argsort(x[inside], kind="stable")]
+    x, y = x[order], y[order]
+    if x.size < LEAST_POINTS:
+        raise ValueError(f"expected at least {LEAST_POINTS} points in the window, got {x.size}")
+    if np.any(twice := np.diff(x) == 0):
+        raise ValueError(f"every control must occur once, got {x[1:][twice][0]:g} again")
+    if logarithmic and x[0] <= 0:
+        raise ValueError(f"the logarithm needs a positive control, got {x[0]:g}")
+    if not y.max() > 0:
+        raise ValueError(f"the largest value must be positive, got {y.max():g}")
+    known = errors is not None or covariance is not None
+    return Curve(x, y, matrix[np.ix_(order, order)], logarithmic, known)
