@@ -19,6 +19,7 @@ demo: $(VENV)/analysis
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group weight_decay_0 -o out/weight_decay_0.pdf
 	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv --json out/audit.json
 	$(BIN)/heatcap figure leads $(DATA)/observables.nc -o out/leads.pdf
+	$(BIN)/heatcap verdict $(DATA)/observables.nc --json out/verdict.json
 
 test: $(VENV)/everything
 	$(BIN)/coverage erase

@@ -1,6 +1,6 @@
 """Measure coverage, false alarms and power, and write the tables into docs/verification.md.
 
-    python benchmarks/verify.py            # about an hour on one core
+    python benchmarks/verify.py            # hours; each battery alone takes 5 to 40 minutes
     python benchmarks/verify.py --only false_alarms --replicates 200
 
 The page's own text stays; what stands between the marks of a battery is replaced.
@@ -19,6 +19,7 @@ import crossings_marks
 import divergence_marks
 import false_alarms_and_power
 import order_marks
+import peak_marks
 import peers
 import stiffness_marks
 
@@ -32,6 +33,7 @@ BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "stiffness": (stiffness_marks.tables, 100),
     "order": (order_marks.tables, 16),
     "divergence": (divergence_marks.tables, 200),
+    "peak": (peak_marks.tables, 40),
 }
 
 

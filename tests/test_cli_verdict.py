@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 from heatcap._json import plain
 from heatcap.cli import app
 from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
+from heatcap.observables import save
+
+from synthetic import Plan, observables
 
 SIZES = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
 HEIGHTS = 4 - 10 / SIZES
@@ -152,6 +155,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     for arguments, expected in [
         ((path, "--size", "L", "--value", "C"), "no column 'C'; there is 'L', 'h', 'dh'"),
         ((path, *OPTIONS, "--json", path), "is an input"),
+        ((path,), "table.csv: a table needs --value, the column of the height"),
+        ((path, "--kappa-min", "0.2", *ERROR), "--error needs --value"),
+        ((path, *OPTIONS, "--group", "none"), "--group goes without --value"),
         ((path, *OPTIONS, "--kappa-min", "-1"), "margin kappa_min must be above 0"),
         ((path, *OPTIONS, *ERROR, "--level", "2"), "level must be at least 0.5"),
         ((tmp_path / "none.csv", *OPTIONS), "no such file"),
@@ -160,7 +166,6 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         status, _, said = run("verdict", *arguments)
         assert status == 1
         assert expected in said
-    assert run("verdict", path)[0] == 2
 
 
 def test_a_plan_is_calibrated(tmp_path: Path) -> None:
@@ -233,3 +238,34 @@ def test_options_of_one_question_are_refused_for_the_other(tmp_path: Path) -> No
         status, _, said = run("verdict", table, *arguments)
         assert status == 1
         assert expected in said
+
+
+def test_saved_runs_have_a_verdict_for_each_observable(tmp_path: Path) -> None:
+    plans = [Plan(p=p, seed=s) for p in (19, 29, 43, 67) for s in range(3)]
+    path, out = tmp_path / "obs.nc", tmp_path / "verdict.json"
+    save(observables(plans, noise=0.002, scan=False), path)
+    status, text, _ = run("verdict", path, "--json", out)
+    assert status == 0
+    content = json.loads(out.read_text())["observables"]
+    for name, found in content.items():
+        assert f"{name}: {found['verdict']} (4 sizes, p = 19 to 67); not excluded at 95%: " in text
+        assert f"{found['verdict']}: " in text  # what it means, once
+        assert found["size_name"] == "p"
+    assert text.count("margins: power law from kappa = 0.1") == 1
+    status, _, said = run("verdict", path, "--figure", tmp_path / "verdict.pdf")
+    assert status == 1
+    assert "name one --observable" in said
+
+
+def test_an_observable_without_a_verdict_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    plans = [Plan(p=p, seed=s) for p in (19, 29, 43, 67) for s in range(3)]
+    table = observables(plans, noise=0.002, scan=False)
+    lost = table["landscape_heat_capacity"].where(table["p"] < 60, 1.0)
+    path = tmp_path / "obs.nc"
+    save(table.assign(landscape_heat_capacity=lost), path)
+    names = ("--observable", "landscape_heat_capacity", "--observable", "heat_capacity")
+    status, text, said = run("verdict", path, *names)
+    assert status == 1
+    assert "landscape_heat_capacity: no verdict: " in said
+    assert "expected at least 4 sizes, got 3" in said
+    assert text.startswith("heat_capacity: ")

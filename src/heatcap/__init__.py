@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         calibrate,
         divergence_test,
         peak_test,
+        verdict_of_runs,
     )
     from heatcap.ensemble import canonical, heat_capacities, heat_capacity_bound
     from heatcap.events import Events, find_events, peaks_by_size
@@ -81,6 +82,7 @@ _HOME = {
     "save": "observables",
     "stiffness": "scaling",
     "transition_order": "scaling",
+    "verdict_of_runs": "divergence",
 }
 
 __all__ = [
@@ -120,6 +122,7 @@ __all__ = [
     "save",
     "stiffness",
     "transition_order",
+    "verdict_of_runs",
 ]
 
 

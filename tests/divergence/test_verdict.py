@@ -23,6 +23,8 @@ FIELDS = {
     "schema_version",
     "verdict",
     "plausible",
+    "p_values",
+    "size_name",
     "exponent",
     "exponent_upper_limit95",
     "detectable_exponent",

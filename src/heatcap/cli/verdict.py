@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, numbers, plain_errors, save_figure, words
+from heatcap.cli._shared import (
+    check_outputs,
+    fail_if,
+    numbers,
+    plain_errors,
+    save_figure,
+    words,
+)
 from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
 
 if TYPE_CHECKING:
@@ -24,16 +31,20 @@ Level = Annotated[float, typer.Option(help="The true class is not excluded at le
 KappaMin = Annotated[float, typer.Option(help="Margin: smallest exponent of a power law.")]
 Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so many heights.")]
 Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]
-# Options that belong to one of the two questions alone.
+# Options that belong to some of the questions alone.
 ALONG = ("window", "log_control", "at", "alpha_min", "decade")
 BY_SIZE = ("kappa_min", "saturation_ratio")
+OF_TABLES = ("control", "size", "error", "names")
+OF_RUNS = ("observable", "group")
 
 
 @app.command()
 def verdict(
     context: typer.Context,
     table: Table,
-    value: Annotated[str, typer.Option(help="Column of the peak height; empty: no peak.")],
+    value: Annotated[
+        str | None, typer.Option(help="Column of the peak height; an empty cell is no peak.")
+    ] = None,
     size: Size = "size",
     error: Error = None,
     names: Names = "",
@@ -42,6 +53,12 @@ def verdict(
     ] = None,
     at: Annotated[float | None, typer.Option(help="With --control: rows of this --size.")] = None,
     window: Annotated[str, typer.Option(help="With --control: lowest,highest.")] = "",
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Of saved runs; repeat for several, all by default.")
+    ] = None,
+    group: Annotated[
+        str, typer.Option(help='Of saved runs: "none" for the runs proper, or a control.')
+    ] = "none",
     log_control: Annotated[
         bool, typer.Option("--log-control", help="With --control: forms in its logarithm.")
     ] = False,
@@ -64,15 +81,26 @@ def verdict(
 ) -> None:
     """Which growths of heights with the size are not excluded: power law, logarithm, bounded, flat.
 
-    One row for each size.  Without --error several rows of one size are independent runs, and
-    their spread gives the error.  With --control one curve along the control, at one size, is
-    tested in the same way; of a table with several sizes, --size and --at pick one.
+    Without --value the table is OBS.nc from `heatcap observe`: a verdict for each observable, on
+    the peak heights of the runs.  With it, one row for each size; without --error several rows of
+    one size are independent runs, and their spread gives the error.  With --control one curve along
+    the control, at one size, is tested in the same way; of a table with several sizes, --size and
+    --at pick one.
     """
     from heatcap.divergence import Margins, divergence_test
 
     with plain_errors():
         check_outputs([table], json, figure)
         given = _given(context)
+        if value is None:
+            _only(given, ALONG + OF_TABLES, "needs --value, the column of a table")
+            margins = Margins(kappa_min, saturation_ratio, smallest_effect)
+            _of_runs(
+                table, observable, group, json, figure,
+                level=level, margins=margins, rescale=rescale, rng=seed,
+            )  # fmt: skip
+            return
+        _only(given, OF_RUNS, "goes without --value")
         if control is not None:
             _only(given, BY_SIZE, "goes without --control")
             if "size" in given and at is None:
@@ -104,6 +132,50 @@ def verdict(
             from heatcap.figures import verdict as draw
 
             save_figure(draw(found, name=value), figure)
+
+
+def _of_runs(
+    path: Path,
+    observables: list[str] | None,
+    group: str,
+    json: Path | None,
+    figure: Path | None,
+    **options: Any,
+) -> None:
+    """A verdict for each observable of saved runs; one that cannot be judged says why."""
+    from heatcap.divergence import bound_by_keys, verdict_of_runs
+    from heatcap.events import find_events
+    from heatcap.observables import load
+
+    if path.suffix != ".nc":
+        raise ValueError(f"{path}: a table needs --value, the column of the height")
+    obs = load(path)
+    events = find_events(obs, *(observables or ()))
+    names = observables or list(dict.fromkeys(events.table["observable"]))
+    if figure is not None and len(names) != 1:
+        raise ValueError("--figure draws one verdict: name one --observable")
+    found, problems = {}, {}
+    for name in names:
+        bound = bound_by_keys(obs) if name == "heat_capacity" else None
+        try:
+            found[name] = verdict_of_runs(events, name, group=group, bound=bound, **options)
+        except ValueError as problem:
+            problems[name] = str(problem)
+            typer.echo(f"{name}: no verdict: {problem}", err=True)
+            continue
+        typer.echo(found[name].brief(name))
+    said = dict.fromkeys(f"{each.verdict}: {each.meaning}" for each in found.values())
+    content = {
+        "schema_version": 1,
+        "observables": {name: each.to_dict() for name, each in found.items()},
+        "problems": problems,
+    }
+    answer("\n".join([*said, options["margins"].summary()]), content, [path], json)
+    if figure is not None and found:
+        from heatcap.figures import verdict as draw
+
+        save_figure(draw(found[names[0]], name=names[0]), figure)
+    fail_if(bool(problems))
 
 
 def _given(context: typer.Context) -> set[str]:

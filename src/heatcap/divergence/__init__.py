@@ -8,6 +8,7 @@ from heatcap.divergence.calibration import Calibration, calibrate
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
 from heatcap.divergence.peak_shapes import PeakMargins
+from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
 from heatcap.divergence.verdict import BOUNDED_MEANS, Verdict, divergence_test
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "PeakMargins",
     "PeakVerdict",
     "Verdict",
+    "bound_by_keys",
     "calibrate",
     "divergence_test",
     "peak_test",
+    "verdict_of_runs",
 ]

@@ -51,6 +51,15 @@ class Margins:
                 f"margin smallest_effect must be below 0.5, got {self.smallest_effect}"
             )
 
+    def summary(self) -> str:
+        """In a line."""
+        return (
+            f"margins: power law from kappa = {self.kappa_min:g}, bounded up to "
+            f"{self.saturation_ratio:g} times the heights seen, effects from "
+            f"{self.smallest_effect:.0%}, corrections up to {self.correction:g} of the growth at a "
+            f"cost of {self.penalty:g} in chi2"
+        )
+
     def to_dict(self) -> dict[str, float]:
         """Plain values for JSON."""
         return asdict(self)

@@ -131,23 +131,42 @@ class Verdict:
     def exponent_upper_limit95(self) -> float:
         return self.exponent.upper_limit95
 
+    @property
+    def meaning(self) -> str:
+        """What the verdict says, and what `bounded` would mean where it is left."""
+        if self.verdict == "undecided" and "bounded" in self.plausible:
+            return f"{MEANING['undecided']}; bounded would mean that {BOUNDED_MEANS}"
+        return MEANING[self.verdict]
+
     def summary(self) -> str:
         """The verdict in plain words, in lines."""
-        first, last = self.data.sizes[0], self.data.sizes[-1]
-        named = f"{len(self.data.sizes)} sizes, {self.size_name} = {first:g} to {last:g}"
         lines = [
-            f"verdict: {self.verdict} ({named}): {MEANING[self.verdict]}",
+            f"verdict: {self.verdict} ({self._named()}): {self.meaning}",
             f"not excluded at {self.level:.0%}: {', '.join(self.plausible)}",
+            self._exponent_line(),
+            self.margins.summary(),
+            *(f"warning: {text}" for text in self.warnings),
         ]
-        if self.verdict == "undecided" and "bounded" in self.plausible:
-            lines.append(f"bounded would mean: {BOUNDED_MEANS}")
-        lines += [self._exponent_line(), *self._lines()]
-        return "\n".join(lines)
+        return "\n".join(lines + ([f"to decide: {self.advice}"] if self.advice else []))
+
+    def brief(self, name: str) -> str:
+        """The same for one of several heights, without what they share: meaning and margins."""
+        lines = [
+            f"{name}: {self.verdict} ({self._named()}); not excluded at {self.level:.0%}: "
+            + ", ".join(self.plausible),
+            self._exponent_line(),
+            *(f"warning: {text}" for text in self.warnings),
+        ]
+        return "\n    ".join(lines + ([f"to decide: {self.advice}"] if self.advice else []))
+
+    def _named(self) -> str:
+        first, last = self.data.sizes[0], self.data.sizes[-1]
+        return f"{len(self.data.sizes)} sizes, {self.size_name} = {first:g} to {last:g}"
 
     def _exponent_line(self) -> str:
         found = self.exponent
         if not np.isfinite(found.value):
-            line = "exponent: the heights do not grow, so that there is none"
+            line = "exponent: the heights do not grow with the size, so that there is none"
         else:
             low, high = found.ci95
             line = (
@@ -156,17 +175,7 @@ class Verdict:
             )
         if np.isnan(self.detectable_exponent):
             return line + "; no exponent up to 3 would have been told from bounded"
-        return line + f"; {self.detectable_exponent:g} would have been told from bounded"
-
-    def _lines(self) -> list[str]:
-        m = self.margins
-        lines = [
-            f"margins: power law from kappa = {m.kappa_min:g}, bounded up to "
-            f"{m.saturation_ratio:g} times the heights seen, effects from {m.smallest_effect:.0%}, "
-            f"corrections up to {m.correction:g} of the growth at a cost of {m.penalty:g} in chi2"
-        ]
-        lines += [f"warning: {text}" for text in self.warnings]
-        return lines + ([f"to decide: {self.advice}"] if self.advice else [])
+        return line + f"; {self.detectable_exponent:g} or more would have been told from bounded"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
@@ -178,6 +187,8 @@ class Verdict:
                     "schema_version": 1,
                     "verdict": self.verdict,
                     "plausible": list(self.plausible),
+                    "p_values": self.p_values,
+                    "size_name": self.size_name,
                     "exponent": self.exponent.to_dict(),
                 }
                 | {name: getattr(self, name) for name in names + more}
