@@ -40,7 +40,7 @@ DESIGNS = {
 }
 NOISE = (0.003, 0.01, 0.03)
 DRAWS = 200
-SEED = 21  # of the tables; the margins and the number of nulls were tuned with other seeds
+SEED = 22  # of the tables; the margins and the number of nulls were tuned with other seeds
 RIGHT = {
     "flat": ("flat",),
     "bounded": ("bounded",),

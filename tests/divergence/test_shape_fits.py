@@ -128,7 +128,7 @@ def test_every_shape_belongs_to_its_class():
     for row, g, (near, later) in zip(shapes.rows, out, steps, strict=True):
         if row.kind == BOUNDED:
             assert abs(g) < 0.5
-            assert row.limit == (0.0, 1.5 if row.omega else 2.0)
+            assert row.limit == (0.0, 1.25 if row.omega else 2.0)
         elif row.kind == POWER:
             kappa = np.log(later / near) / np.log(100)
             assert kappa == pytest.approx(row.parameters["kappa"], abs=1e-6)

@@ -29,6 +29,9 @@ class Margins:
         Largest correction to scaling |b| L_min^-omega, in units of the growth that is seen.
     corrected_growth : float
         Least growth, in units of the largest height, that may have a correction.
+    corrected_saturation : float
+        The same as R where a saturation has a correction: slow ones with corrections look like a
+        logarithm over any sizes, so their limit has to be nearly reached.
     penalty : float
         Cost of a correction in chi^2 (4: two standard deviations), so that corrections come in
         where the data ask for them.  At 0 they cost nothing and fewer data decide.
@@ -39,11 +42,12 @@ class Margins:
     smallest_effect: float = 0.05
     correction: float = 0.3
     corrected_growth: float = 0.1
+    corrected_saturation: float = 1.25
     penalty: float = 4.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            least = 1.0 if name == "saturation_ratio" else 0.0
+            least = 1.0 if "saturation" in name else 0.0
             if not least < value < float("inf") and not (value == 0.0 and name in _MAY_BE_ZERO):
                 raise ValueError(f"margin {name} must be above {least:g}, got {value}")
         if self.smallest_effect >= 0.5:
@@ -57,7 +61,8 @@ class Margins:
             f"margins: power law from kappa = {self.kappa_min:g}, bounded up to "
             f"{self.saturation_ratio:g} times the heights seen, effects from "
             f"{self.smallest_effect:.0%}, corrections up to {self.correction:g} of the growth at a "
-            f"cost of {self.penalty:g} in chi2"
+            f"cost of {self.penalty:g} in chi2, with a limit at most {self.corrected_saturation:g} "
+            "times the heights"
         )
 
     def to_dict(self) -> dict[str, float]:

@@ -172,8 +172,7 @@ def _rows(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Shape]:
 
 def _corrected(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Shape]:
     grows = (max(m.corrected_growth, m.smallest_effect), np.inf)
-    # Slow saturation with a correction looks like a logarithm: its limit has to be nearer.
-    seen = (0.0, (1.0 + m.saturation_ratio) / 2.0)
+    seen = (0.0, min(m.corrected_saturation, m.saturation_ratio))
     for omega in OMEGAS:
         for kind, family, chain in _growing(sizes, m, exponent):
             for known, form, further in _pairs(chain):
