@@ -136,7 +136,13 @@ class Verdict:
         """What the verdict says, and what `bounded` would mean where it is left."""
         if self.verdict == "undecided" and "bounded" in self.plausible:
             return f"{MEANING['undecided']}; bounded would mean that {BOUNDED_MEANS}"
+        if self.verdict == "bounded" and self._falls():
+            return BOUNDED_MEANS.replace("saturates", "falls with the size")
         return MEANING[self.verdict]
+
+    def _falls(self) -> bool:
+        heights = self.curves["bounded"]["heights"]
+        return bool(heights[-1] < heights[0])
 
     def summary(self) -> str:
         """The verdict in plain words, in lines."""
