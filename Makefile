@@ -7,25 +7,30 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DATA := data/grokking
 
-.PHONY: demo test lint types bench verify clean
+# Processes at once.
+JOBS ?= 2
+FIGURES := scan evolution random_labels weight_decay_0 leads
+
+.PHONY: demo $(FIGURES) test lint types bench verify clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/analysis
 	@mkdir -p out
 	$(BIN)/heatcap observe $(DATA)/runs -o out/runs.nc --temperature 0.1:10:41
-	$(BIN)/heatcap figure scan out/runs.nc -o out/scan.pdf
-	$(BIN)/heatcap figure evolution $(DATA)/observables.nc -o out/evolution.pdf
-	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group random_labels -o out/random_labels.pdf
-	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group weight_decay_0 -o out/weight_decay_0.pdf
+	@$(MAKE) --no-print-directory -j$(JOBS) $(FIGURES)
 	$(BIN)/heatcap events $(DATA)/observables.nc -o out/events.csv --json out/audit.json
-	$(BIN)/heatcap figure leads $(DATA)/observables.nc -o out/leads.pdf
 	$(BIN)/heatcap verdict $(DATA)/observables.nc --json out/verdict.json
+
+scan:
+	$(BIN)/heatcap figure scan out/runs.nc -o out/$@.pdf
+evolution leads:
+	$(BIN)/heatcap figure $@ $(DATA)/observables.nc -o out/$@.pdf
+random_labels weight_decay_0:
+	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group $@ -o out/$@.pdf
 
 test: $(VENV)/everything
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest --cov --cov-report=term -n $(JOBS) $(TESTS)
-
-JOBS ?= 2
 
 # Where torch's CPU builds are, if pip would otherwise bring one for CUDA (README says when).
 TORCH_INDEX ?=

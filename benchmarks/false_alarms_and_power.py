@@ -9,7 +9,6 @@ thousands of experiments can be judged; the last table goes through curves and p
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,6 +20,8 @@ from numpy.typing import NDArray
 from heatcap.audit import clock, lead_table, max_statistic, precedes, records_of
 from heatcap.audit.conclusion import order_of
 from heatcap.events import find_events, order_of_events, peaks
+
+from machine import said
 
 Floats = NDArray[np.float64]
 
@@ -362,10 +363,6 @@ SHARE = {  # of the replicates, where curves are made
     "Peaks in scatter": 0.3,
     "Heights": 0.2,
 }
-
-
-def said(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 def tables(replicates: int) -> Iterator[str]:

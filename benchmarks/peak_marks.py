@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 X_C = 0.037  # between points, and not in the middle of the window
 NOISES = (0.01, 0.04)  # of the largest value
+COLDEST = 1.1  # what is added to the control for temperatures
 DRAWS = 150
 
 
@@ -45,7 +46,7 @@ def cut_off_power(alpha: float, delta: float, right: float = 1.0) -> Callable[[F
 
 def schottky(x: Floats) -> Floats:
     """Two levels 1.2 apart at temperatures 0.1 to 2.1."""
-    z = 1.2 / (x + 1.1)
+    z = 1.2 / (x + COLDEST)
     return 5 * z**2 * np.exp(z) / (1 + np.exp(z)) ** 2
 
 
@@ -67,20 +68,27 @@ TRUTHS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
 }
 
 
+def drawn(
+    name: str, noise: float, points: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Control, values and errors: `noise` of the largest value."""
+    _, curve = TRUTHS[name]
+    x = control(points)
+    exact = curve(x)
+    error = np.full(points, noise * exact.max())
+    # The Schottky anomaly is a function of the temperature, and that is positive.
+    shown = x + COLDEST if name.startswith("Schottky") else x
+    return shown, exact + error * rng.normal(size=points), error
+
+
 def plausible_classes(
     name: str, noise: float, points: int, seeds: Sequence[int]
 ) -> list[tuple[str, ...]]:
     """Classes that are not excluded, for data of every seed."""
-    _, curve = TRUTHS[name]
-    x = control(points)
-    # The Schottky anomaly is a function of the temperature, and that is positive.
-    shown = x + 1.1 if name.startswith("Schottky") else x
-    exact = curve(x)
-    error = np.full(points, noise * exact.max())
     found = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        data = read_curve(shown, exact + error * rng.normal(size=points), error)
+        data = read_curve(*drawn(name, noise, points, rng))
         found.append(judged_peak(data, PeakMargins(), False, DRAWS, rng)[2].names(0.95))
     return found
 
@@ -109,14 +117,11 @@ def coverage_table(replicates: int, noise: float, points: int = 60) -> str:
 def seconds_table() -> str:
     """Time of the whole test, with calibration, power and advice."""
     lines = ["| truth | noise | verdict | seconds |", "|---|---|---|---|"]
-    x = control(60)
-    for name, (_, curve) in TRUTHS.items():
+    for name in TRUTHS:
         for noise in NOISES:
-            exact = curve(x)
-            rng = np.random.default_rng(0)
-            error = np.full(60, noise * exact.max())
+            data = drawn(name, noise, 60, np.random.default_rng(0))
             began = time.perf_counter()
-            found = peak_test(x, exact + error * rng.normal(size=60), error)
+            found = peak_test(*data)
             lines.append(
                 f"| {name} | {noise:.0%} | {found.verdict} | {time.perf_counter() - began:.1f} |"
             )

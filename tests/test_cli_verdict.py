@@ -123,7 +123,7 @@ def test_one_row_per_size_without_errors_takes_them_from_the_scatter(tmp_path: P
 
 def test_errors_that_are_too_small_are_rescaled_on_request(tmp_path: Path) -> None:
     path = written(tmp_path / "table.csv", frame().assign(dh=0.002 * HEIGHTS))
-    assert "test again with rescale" in run("verdict", path, *OPTIONS, *ERROR)[1]
+    assert "test again with --rescale" in run("verdict", path, *OPTIONS, *ERROR)[1]
     assert "errors were multiplied by" in run("verdict", path, *OPTIONS, *ERROR, "--rescale")[1]
 
 
@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         ((path,), "table.csv: a table needs --value, the column of the height"),
         ((path, "--kappa-min", "0.2", *ERROR), "--error needs --value"),
         ((path, *OPTIONS, "--group", "none"), "--group goes without --value"),
-        ((path, *OPTIONS, "--kappa-min", "-1"), "margin kappa_min must be above 0"),
+        ((path, *OPTIONS, "--kappa-min", "-1"), "margin kappa_min must be finite and above 0"),
         ((path, *OPTIONS, *ERROR, "--level", "2"), "level must be at least 0.5"),
         ((tmp_path / "none.csv", *OPTIONS), "no such file"),
         ((written(tmp_path / "few.csv", frame()[:3]), *OPTIONS), "few.csv: expected at least 4"),

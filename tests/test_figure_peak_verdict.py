@@ -5,11 +5,11 @@ from __future__ import annotations
 import matplotlib as mpl
 import numpy as np
 import pytest
-from peak_marks import TRUTHS, control
 
 from heatcap.divergence import CLASSES, peak_test
 from heatcap.figures import peak_verdict as draw
 
+from peak_marks import TRUTHS, control
 from pictures import gids, overlapping, words
 
 X = control(40)
@@ -42,6 +42,41 @@ def test_nothing_overlaps_and_every_class_is_there(kind, verdicts):
     said = words(figure)
     assert f"verdict: {kind} (" in said
     assert "only heights against" in said
+
+
+def test_without_a_named_class_every_fit_is_dotted_and_none_is_called_excluded():
+    error = np.full(40, 0.02)
+    values = 2 + X + error * np.random.default_rng(0).normal(size=40)
+    result = peak_test(X, values, error, control_name="T", draws=100)
+    assert result.status == "edge"
+    figure = draw(result)
+    assert overlapping(figure) == []
+    assert all(line.is_dashed() for each in CLASSES for line in gids(figure, f"fit {each}"))
+    said = words(figure)
+    assert "(excluded)" not in said
+    assert "not excluded at 95%: no class is named" in said
+    assert said.count("the maximum is at the edge of the window") == 1
+
+
+def test_a_logarithmic_control_has_a_logarithmic_axis_and_distances(verdicts):
+    plain = verdicts["power-law"].data
+    result = peak_test(
+        np.exp(X), plain.values, plain.errors, control_name="t", logarithmic=True, draws=100
+    )
+    figure = draw(result)
+    assert overlapping(figure) == []
+    left, centre, _ = figure.get_axes()
+    assert left.get_xscale() == "log"
+    assert left.get_xlabel().endswith("(logarithmic)")
+    assert r"\ln" in centre.get_xlabel()
+    (values,) = gids(figure, "value")
+    assert values.get_xdata() == pytest.approx(np.exp(X))
+    place = np.log(result.curves["power-law"]["x_c"])
+    assert place == pytest.approx(0.037, abs=0.01)
+    (before,), (after,) = gids(figure, "tail left"), gids(figure, "tail right")
+    shown = np.concatenate([place - before.get_xdata(), place + after.get_xdata()])
+    assert len(shown) > 10
+    assert all(np.abs(X - each).min() < 1e-9 for each in shown)
 
 
 def test_tails_and_profile_hold_the_numbers(verdicts):

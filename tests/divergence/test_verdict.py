@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import chdtrc, ndtri, stdtrit
+from scipy.stats import chi2
 
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
 from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.heights import read_heights
+from heatcap.divergence.plausible import nulls, plausible, problem
 from heatcap.divergence.verdict import judged
 from heatcap.ensemble import heat_capacity_bound
 from heatcap.systems import CurieWeiss, TwoLevel
@@ -23,8 +27,18 @@ FIELDS = {
     "schema_version",
     "verdict",
     "plausible",
+    "status",
     "p_values",
     "size_name",
+    "level",
+    "excluded_by_bound",
+    "ways",
+    "sizes",
+    "heights",
+    "errors",
+    "local_exponents",
+    "predictions",
+    "stability",
     "exponent",
     "exponent_upper_limit95",
     "detectable_exponent",
@@ -265,7 +279,8 @@ def test_replicates_give_means_and_errors():
     runs = [h * (1 + 0.05 * rng.normal(size=12)) for h in curve]
     found = divergence_test(DOUBLING, None, replicates=runs)
     np.testing.assert_allclose(found.data.heights, [np.mean(r) for r in runs])
-    expected = [np.std(r, ddof=1) / np.sqrt(12) for r in runs]
+    wider = stdtrit(11, 0.975) / ndtri(0.975)
+    expected = [wider * np.std(r, ddof=1) / np.sqrt(12) for r in runs]
     np.testing.assert_allclose(found.data.errors, expected)
     few = divergence_test(DOUBLING, None, replicates=[r[:3] for r in runs])
     relative = few.data.errors / few.data.heights
@@ -294,7 +309,7 @@ def test_what_stands_beside_the_verdict():
         ({"sizes": [1, 2, 4, 8, 16, 32]}, "above 1"),
         ({"heights": [1, 2, np.nan, 3, 4, 5]}, "heights must be finite"),
         ({"heights": [1, 2, 3]}, "one height per size"),
-        ({"heights": [-1, -2, -3, -1, -2, -3]}, "largest height must be positive"),
+        ({"heights": [-1, -2, -3, -1, -2, -3]}, "heights must be positive"),
         ({"errors": [0, 1, 1, 1, 1, 1]}, "errors must be positive and finite, got 0"),
         ({"errors": [1, 1]}, "one error per height"),
         ({"covariance": np.eye(6)}, "only one of errors"),
@@ -315,3 +330,116 @@ def test_bad_input_is_named(change, message):
     positional = [given.pop(name) for name in ("sizes", "heights", "errors")]
     with pytest.raises(ValueError, match=message):
         divergence_test(*positional, **given)
+
+
+def test_a_class_on_the_boundary_keeps_its_share():
+    """No p-value is below that of a truth between two classes."""
+    y, errors = noisy(DOUBLING, lambda L: 1 + 0.5 * np.log(L), 0.02, 3)
+    found = plausible(
+        problem(DOUBLING, np.diag(errors**2), Margins()),
+        y,
+        draws=100,
+        rng=np.random.default_rng(0),
+    )
+    near = (found.delta > 0) & (found.delta < 20)
+    assert near.any()
+    assert np.all(found.p_values[near] >= 0.5 * chdtrc(1, found.delta[near]))
+
+
+def test_noise_has_the_covariance_of_the_heights():
+    root = np.tril(0.1 * np.random.default_rng(0).normal(size=(6, 6))) + 0.2 * np.eye(6)
+    covariance = root @ root.T
+    setup = problem(DOUBLING, covariance, Margins())
+    drawn = np.cov(setup.noise(40000, np.random.default_rng(1)).T)
+    scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+    assert np.abs((drawn - covariance) / scale).max() < 0.03
+    assert np.abs(covariance / scale - np.eye(6)).max() > 0.2
+
+
+def test_several_nulls_are_drawn_from_where_fits_cannot_be_told_apart():
+    y, errors = noisy(DOUBLING, lambda L: 1 + 0.5 * np.log(L), 0.03, 1)
+    fits = problem(DOUBLING, np.diag(errors**2), Margins()).fits(y)
+    curves = nulls(fits, CLASSES.index("power-law"))
+    assert len(curves) > 2
+    apart = [np.abs((a - b) / errors).max() for a, b in pairwise(curves)]
+    assert min(apart) > 0.5
+
+
+def test_models_report_the_parameters_of_their_best_fit():
+    """Rebuilt by hand: s - a L^-k with k between two points of the grid."""
+    heights = 4 - 8 * DOUBLING**-0.6
+    found = divergence_test(DOUBLING, heights, 1e-3 * heights)
+    row = next(r for r in found.models if r["name"] == "s - a L^-k, from below")
+    k, s, growth = (row["parameters"][name] for name in ("k", "s", "growth"))
+    assert k == pytest.approx(0.6, abs=0.02)
+    assert s == pytest.approx(4, abs=0.05)
+    assert growth == pytest.approx(np.ptp(heights), rel=0.01)
+    assert row["dof"] == 3
+    assert row["p_value"] == pytest.approx(chi2.sf(row["chi2"], 3))
+    assert sum(r["weight"] for r in found.models) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01])
+def test_a_small_bump_is_flat(noise):
+    """A change of 4.5 % is below the smallest effect, whatever its form."""
+    x = np.log(MANY)
+    curve = 3 + 0.13 * np.exp(-(((x - x.mean()) / 0.8) ** 2) / 2)
+    assert "flat" in divergence_test(MANY, curve, noise * curve).plausible
+
+
+def test_one_wild_height_names_no_class():
+    y, errors = noisy(MANY, lambda L: 1 + 0.5 * np.log(L), 0.01, 2)
+    y[6] *= 1.6
+    found = divergence_test(MANY, y, errors)
+    assert found.verdict == "undecided"
+    assert found.status == "misfit"
+    assert "no class describes the heights" in found.summary()
+
+
+def test_a_constant_bound_out_of_sight_excludes_power_laws_alone():
+    heights = 5 - 4 * (MANY / 8) ** -0.15
+    near = divergence_test(MANY, heights, 0.01 * heights, bound=lambda _: 1.5 * heights.max())
+    far = divergence_test(MANY, heights, 0.01 * heights, bound=lambda _: 100.0)
+    assert near.excluded_by_bound == ("logarithmic", "power-law")
+    assert far.excluded_by_bound == ("power-law",)
+    assert any("beyond what counts as seen" in text for text in far.warnings)
+
+
+def test_bounds_are_worded_by_how_they_grow():
+    heights = 1 + 0.1 * np.log(MANY)
+
+    def said(bound):
+        return " ".join(divergence_test(MANY, heights, 0.05 * heights, bound=bound).warnings)
+
+    assert "slower than the power 0.1" in said(lambda L: 10 * L**0.05)
+    assert "slower than any power" in said(lambda L: 10 + np.log(L) ** 2)
+    assert "excludes nothing" in said(lambda L: 10 * L**0.5)
+
+
+def test_few_heights_without_errors_name_no_class():
+    found = divergence_test([8, 16, 32, 64], [1, 2, 3, 4], None)
+    assert (found.verdict, found.status) == ("undecided", "no errors")
+
+
+def test_few_runs_have_wider_errors():
+    """Two runs of four sizes: four degrees of freedom, t = 2.776."""
+    runs = [[1.0, 1.1], [1.2, 1.3], [1.4, 1.5], [1.6, 1.5]]
+    found = read_heights([8, 16, 32, 64], None, replicates=runs)
+    mean = np.mean(runs, axis=1)
+    relative = np.sqrt(np.mean(np.var(runs, axis=1, ddof=1) / mean**2))
+    np.testing.assert_allclose(
+        found.errors, 2.776445 / 1.959964 * relative * mean / np.sqrt(2), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "heights", "errors", "expected"),
+    [
+        (DOUBLING, [-10, -9, -8, -7, -6, 0.01], 0.1 * np.ones(6), "heights must be positive"),
+        (1 + 1e-13 * np.arange(1, 7), np.ones(6), 0.1 * np.ones(6), "no growth law changes"),
+        ([8, 16, 32, np.inf], [1, 2, 3, 4], [1, 1, 1, 1], r"got \[inf\]"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(sizes, heights, errors, expected):
+    with pytest.raises(ValueError, match=expected):
+        divergence_test(sizes, heights, errors)

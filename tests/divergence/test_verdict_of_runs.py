@@ -62,7 +62,7 @@ def test_an_unknown_group_and_too_few_sizes_are_refused(obs, events):
     with pytest.raises(ValueError, match="group 'absent'"):
         verdict_of_runs(events, NAME, group="absent")
     few = find_events(obs.where(obs["p"] < 50, drop=True), NAME)
-    with pytest.raises(ValueError, match=f"{NAME}: expected at least 4 sizes, got 3"):
+    with pytest.raises(ValueError, match="expected at least 4 sizes, got 3"):
         verdict_of_runs(few, NAME)
 
 

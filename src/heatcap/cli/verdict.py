@@ -121,7 +121,8 @@ def verdict(
         data = _read(table, size, value, error, words(names))
         try:
             found = divergence_test(
-                data.sizes, data.heights, data.errors, replicates=data.replicates,
+                data.sizes, data.heights, data.errors,
+                covariance=data.covariance, replicates=data.replicates,
                 missing=data.missing, size_name=size, level=level, margins=margins,
                 rescale=rescale, rng=seed,
             )  # fmt: skip
@@ -237,12 +238,15 @@ def _curve(
     """Control, values and errors of the rows of one size; rows without a value are left out."""
     import numpy as np
 
-    columns = _columns(path, control, value, error, names)
+    from heatcap.scaling.points import read_columns
+
+    wanted = [control, value, *([error] if error else []), *([picked[0]] if picked else [])]
+    columns, _ = read_columns(path, wanted, names=names, value=value)
     x, y = columns[control], columns[value]
     rows = ~np.isnan(y)
     if picked is not None:
         size, at = picked
-        sizes = _columns(path, size, value, None, names)[size]
+        sizes = columns[size]
         rows &= sizes == at
         if not rows.any():
             known = ", ".join(f"{each:g}" for each in np.unique(sizes))
@@ -299,6 +303,7 @@ class _Input:
     sizes: Floats
     heights: Floats | None
     errors: Floats | None
+    covariance: Floats | None
     replicates: list[Floats] | None
     missing: dict[float, int]
 
@@ -306,7 +311,10 @@ class _Input:
 def _read(path: Path, size: str, value: str, error: str | None, names: list[str] | None) -> _Input:
     import numpy as np
 
-    columns = _columns(path, size, value, error, names)
+    from heatcap.scaling.points import read_columns
+
+    wanted = [size, value, *([error] if error else [])]
+    columns, beside = read_columns(path, wanted, names=names, value=value)
     sizes, heights = columns[size], columns[value]
     _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
     _refuse(path, value, heights, np.isinf(heights), "a finite height")
@@ -319,28 +327,20 @@ def _read(path: Path, size: str, value: str, error: str | None, names: list[str]
         bad = there & ~(np.isfinite(errors) & (errors > 0))
         _refuse(path, error, errors, bad, "a positive error")
         _each_once(path, size, sizes, there)
-        return _Input(sizes[there], heights[there], errors[there], None, missing)
+        return _Input(sizes[there], heights[there], errors[there], None, None, missing)
+    if beside:
+        _each_once(path, size, sizes, there)
+        covariance = beside.get("covariance")
+        if covariance is None:
+            covariance = np.cov(beside["replicates"].T) / len(beside["replicates"])
+        return _Input(
+            sizes[there], heights[there], None, covariance[np.ix_(there, there)], None, missing
+        )
     known, counts = np.unique(sizes[there], return_counts=True)
     if counts.size and counts.max() > 1:
         runs = [heights[there & (sizes == each)] for each in known]
-        return _Input(known, None, None, runs, missing)
-    return _Input(sizes[there], heights[there], None, None, missing)
-
-
-def _columns(
-    path: Path, size: str, value: str, error: str | None, names: list[str] | None
-) -> dict[str, Floats]:
-    from heatcap.scaling.points import _all_numbers, _load, _numbers
-
-    data, _ = _load(path, names, value)
-    wanted = [size, value, *([error] if error else [])]
-    if absent := [name for name in wanted if name not in data.columns]:
-        raise ValueError(
-            f"{path}: no column {', '.join(map(repr, absent))}; there is "
-            + ", ".join(map(repr, data.columns))
-            + (": no header? Then name the columns" if _all_numbers(data.columns) else "")
-        )
-    return {name: _numbers(data[name], name, f"{path}: ") for name in wanted}
+        return _Input(known, None, None, None, runs, missing)
+    return _Input(sizes[there], heights[there], None, None, None, missing)
 
 
 def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:

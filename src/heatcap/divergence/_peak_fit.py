@@ -9,6 +9,7 @@ the weight, W - W t t^T W / t^T W t, so that level, change and asymmetry are lef
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -61,11 +62,11 @@ class PeakProblem:
     error: Floats
     parts: tuple[Normal, Normal]
 
-    @property
+    @cached_property
     def kind(self) -> Ints:
         return np.concatenate([self.flat.kind, self.peaks.kind])
 
-    @property
+    @cached_property
     def rows(self) -> list[tuple[Family, Floats]]:
         return self.flat.rows + self.peaks.rows
 

@@ -17,13 +17,15 @@ from numpy.typing import ArrayLike
 
 from heatcap._vector import Floats
 from heatcap.divergence.heights import Heights
+from heatcap.divergence.margins import Margins
 
 __all__ = ["Bound", "Ceiling", "ceiling"]
 
 Bound = ArrayLike | Callable[[float], Any]
 
 NEAR = 0.95  # share of the bound from which on a height is at the bound
-FAR = (1e30, 1e60)  # sizes between which the growth of a bound is read off
+FAR = (1e15, 1e30, 1e60)  # sizes between which the growth of a bound is read off
+FALLS = 0.8  # a local exponent that falls by more goes on falling
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,36 @@ class Ceiling:
 
 
 def ceiling(
-    data: Heights, bound: Bound | None, kappa_min: float, size_name: str, order: Floats
+    data: Heights, bound: Bound | None, margins: Margins, size_name: str, order: Floats
 ) -> Ceiling:
-    """Compare heights with their bound; an array has the order of the sizes as given (`order`)."""
+    """Compare heights with their bound; an array has the order of the sizes as given (`order`).
+
+    Raises
+    ------
+    ValueError
+        For a bound of another length, or one that is not positive and finite.
+    """
     if bound is None:
         return Ceiling()
     if callable(bound):
         values = np.array([float(bound(float(size))) for size in data.sizes])
-        excluded, said = _asymptotics(bound, kappa_min)
+        excluded, said = _asymptotics(bound, margins.kappa_min)
     else:
-        values = np.broadcast_to(np.asarray(bound, dtype=np.float64), order.shape)[
-            np.argsort(order)
-        ]
+        given = np.asarray(bound, dtype=np.float64)
+        if given.shape not in ((), (1,), order.shape):
+            raise ValueError(f"expected one bound per size ({order.size}), got shape {given.shape}")
+        values = np.broadcast_to(given, order.shape)[np.argsort(order)]
         excluded, said = (), "its growth is not known: give it as a function of the size"
         if np.ptp(values) == 0:
             excluded = ("logarithmic", "power-law")
-            said = "it is the same at every size, so that no height can grow without limit"
+            said = "it is the same at every size, so no height can grow without limit"
     if not np.all(np.isfinite(values) & (values > 0)):
-        raise ValueError(f"a bound must be positive and finite, got {values.min()}")
+        wrong = values[~(np.isfinite(values) & (values > 0))][0]
+        raise ValueError(f"a bound must be positive and finite, got {wrong}")
+    seen = margins.saturation_ratio * data.heights.max()
+    if "logarithmic" in excluded and values[-1] > seen:
+        excluded = ("power-law",)
+        said += f"; but a limit up to {values[-1]:.3g} is beyond what counts as seen"
     messages = [f"bound: {said}"]
     above = data.heights > values + 3 * data.errors
     if above.any():
@@ -66,12 +80,16 @@ def ceiling(
 
 
 def _asymptotics(bound: Callable[[float], Any], kappa_min: float) -> tuple[tuple[str, ...], str]:
-    first, last = (float(bound(size)) for size in FAR)
-    growth = math.log(last / first) / math.log(FAR[1] / FAR[0])
+    values = [float(bound(size)) for size in FAR]
+    before, growth = (
+        math.log(values[i + 1] / values[i]) / math.log(FAR[i + 1] / FAR[i]) for i in (0, 1)
+    )
     if abs(growth) < 1e-12:
         return ("logarithmic", "power-law"), "it does not grow with the size, so no height can"
-    if growth < kappa_min:
+    if growth < FALLS * before:
         return ("power-law",), "it grows slower than any power of the size: no power law"
+    if growth < kappa_min:
+        return ("power-law",), f"it grows slower than the power {kappa_min:g}: no power law"
     return (), f"it grows like a power {growth:.2g} of the size and excludes nothing"
 
 

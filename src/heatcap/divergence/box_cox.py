@@ -6,7 +6,7 @@ interval (3.84) and the one-sided upper limit (2.71).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ class Exponent:
     value: float
     ci95: tuple[float, float]
     upper_limit95: float
-    kappa: Floats
-    chi2: Floats
+    kappa: Floats = field(repr=False)
+    chi2: Floats = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -19,7 +19,7 @@ from heatcap._vector import Floats
 from heatcap.divergence.heights import checked_sizes
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.plausible import plausible, problem
-from heatcap.divergence.power import kept_classes, verdict_of
+from heatcap.divergence.power import kept_classes, right_verdicts, verdict_of
 
 __all__ = ["Calibration", "Truth", "calibrate", "usual_truths"]
 
@@ -207,7 +207,7 @@ def _row(
         for y in curve + setup.noise(replicates, rng)
     ]
     verdicts = [verdict_of(each) for each in names]
-    right = _right(truth.kind)
+    right = right_verdicts(truth.kind)
     shares = {name: verdicts.count(name) / replicates for name in VERDICTS if name in verdicts}
     return {
         "truth": truth.name,
@@ -217,10 +217,6 @@ def _row(
         "power": sum(shares.get(name, 0.0) for name in right),
         "false": sum(v for name, v in shares.items() if name not in (*right, "undecided")),
     }
-
-
-def _right(kind: str) -> tuple[str, ...]:
-    return (kind, "divergent") if kind in ("logarithmic", "power-law") else (kind,)
 
 
 def _suggest(
@@ -242,7 +238,7 @@ def _suggest(
             verdict_of(tuple(name for name, is_in in zip(CLASSES, row, strict=True) if is_in))
             for row in kept
         ]
-        return sum(found.count(name) for name in _right(truth.kind)) >= POWER * len(found)
+        return sum(found.count(name) for name in right_verdicts(truth.kind)) >= POWER * len(found)
 
     ratio = sizes[-1] / sizes[-2]
     longer = {n: np.round(sizes[-1] * ratio ** np.arange(1, n + 1)) for n in MORE}

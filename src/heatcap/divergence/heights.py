@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
 
 from heatcap._vector import Floats
 
-__all__ = ["LEAST_SIZES", "Heights", "checked_sizes", "read_heights"]
+__all__ = ["LEAST_SIZES", "Heights", "checked_sizes", "covariance_of", "read_heights"]
 
 LEAST_SIZES = 4
 FEW = 8  # replicates below which the spread at one size is no error by itself
@@ -66,10 +67,13 @@ def checked_sizes(sizes: ArrayLike) -> Floats:
         If there are fewer than four, one is not above 1 or not finite, or one occurs twice.
     """
     size = np.asarray(sizes, dtype=np.float64)
-    if size.ndim != 1 or size.size < LEAST_SIZES:
+    if size.ndim != 1:
+        raise ValueError(f"expected sizes along one dimension, got shape {size.shape}")
+    if size.size < LEAST_SIZES:
         raise ValueError(f"expected at least {LEAST_SIZES} sizes, got {size.size}")
-    if not np.all(np.isfinite(size) & (size > 1)):
-        raise ValueError(f"sizes must be finite and above 1, got {size[~(size > 1)][:3].tolist()}")
+    good = np.isfinite(size) & (size > 1)
+    if not good.all():
+        raise ValueError(f"sizes must be finite and above 1, got {size[~good][:3].tolist()}")
     values, counts = np.unique(size, return_counts=True)
     if np.any(counts > 1):
         raise ValueError(
@@ -109,16 +113,26 @@ def read_heights(
         raise ValueError(f"expected one height per size ({size.size}), got shape {height.shape}")
     if not np.all(np.isfinite(height)):
         raise ValueError(f"heights must be finite, got {height[~np.isfinite(height)][0]}")
-    if not height.max() > 0:
-        raise ValueError(f"the largest height must be positive, got {height.max():g}")
+    if not height.max() > 0 or -height.min() > height.max():
+        raise ValueError(
+            "heights must be positive, but for noise: margins are in units of the largest; got "
+            f"{height.min():g} to {height.max():g}"
+        )
     if replicates is None:
-        cov = _covariance(height, errors, covariance)
+        cov = covariance_of(height, errors, covariance)
     order = np.argsort(size)
     known = not (errors is None and covariance is None and replicates is None)
     return Heights(size[order], height[order], cov[np.ix_(order, order)], known, notes)
 
 
-def _covariance(height: Floats, errors: ArrayLike | None, covariance: ArrayLike | None) -> Floats:
+def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLike | None) -> Floats:
+    """Covariance of heights; equal errors of 1 % of the largest where nothing is known.
+
+    Raises
+    ------
+    ValueError
+        For another shape, errors that are not positive, a matrix that is no covariance.
+    """
     if covariance is not None:
         matrix = np.asarray(covariance, dtype=np.float64)
         if matrix.shape != (height.size, height.size):
@@ -158,14 +172,19 @@ def _of_replicates(
     mean = np.array([each.mean() for each in runs])
     squares = np.array([np.sum((each - each.mean()) ** 2) for each in runs])
     if count.min() < FEW and np.all(mean > 0):
-        relative = np.sqrt(np.sum(squares / mean**2) / np.sum(count - 1))
-        spread = relative * mean
+        free = int(np.sum(count - 1))
+        relative = np.sqrt(np.sum(squares / mean**2) / free)
+        # The spread is itself uncertain: the interval of Student's t is wider than that of a
+        # Gaussian by this factor.
+        wider = float(stdtrit(free, 0.975) / ndtri(0.975))
+        spread = wider * relative * mean
         notes: tuple[str, ...] = (
             f"fewer than {FEW} replicates at some sizes: all share one relative spread of "
-            f"{relative:.2g}",
+            f"{relative:.2g}; errors are wider by {wider:.3g} for it",
         )
     else:
-        spread, notes = np.sqrt(squares / np.maximum(count - 1, 1)), ()
+        wider = stdtrit(np.maximum(count - 1, 1), 0.975) / ndtri(0.975)
+        spread, notes = wider * np.sqrt(squares / np.maximum(count - 1, 1)), ()
     if not np.all(spread > 0):
         raise ValueError("replicates of a size are all equal: give errors")
     return mean, np.diag(spread**2 / count), notes

@@ -48,8 +48,10 @@ class Margins:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             least = 1.0 if "saturation" in name else 0.0
-            if not least < value < float("inf") and not (value == 0.0 and name in _MAY_BE_ZERO):
-                raise ValueError(f"margin {name} must be above {least:g}, got {value}")
+            may = name in _MAY_BE_ZERO
+            if not least < value < float("inf") and not (may and value == 0.0):
+                words = "finite and at least" if may else "finite and above"
+                raise ValueError(f"margin {name} must be {words} {least:g}, got {value}")
         if self.smallest_effect >= 0.5:
             raise ValueError(
                 f"margin smallest_effect must be below 0.5, got {self.smallest_effect}"

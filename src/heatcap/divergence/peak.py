@@ -41,12 +41,13 @@ FINITE = (
     "a peak at one size is finite: a power law or a logarithm is meant over the reach, and cut off "
     "below it; whether the peak goes on growing, only heights against size tell"
 )
-EDGE = "the maximum is at the edge of the window: no peak is seen, and no class is named"
-NOTHING = (
-    "no form describes these values: chi2 is more than four times what it should be, and no class "
-    "is named; a narrower window about one maximum may help"
-)
-SAID = {"edge": (EDGE,), "misfit": (NOTHING,)}
+SAID = {
+    "edge": "the maximum is at the edge of the window: no peak is seen, and no class is named",
+    "misfit": (
+        "no form describes these values: chi2 is more than four times what it should be, and no "
+        "class is named; a narrower window about one maximum may help"
+    ),
+}
 MEANING = {
     "flat": "the values do not change by more than the smallest effect over the window",
     "bounded": ROUNDED_MEANS,
@@ -61,7 +62,7 @@ REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a t
 OUTER = 0.1  # of the window at each end, within which a curve that still rises has no maximum
 RISING = 0.05  # of its change
 CHANCE = 16.0  # in chi^2: a peak beside a drift that noise alone may make
-GROSS = 4.0  # times chi^2 of draws: no class has the form of the values
+GROSS = 4.0  # times chi^2 of draws, with errors as given: no class has the form of the values
 EVENLY = np.linspace(0.0, 1.0, 201)
 
 
@@ -103,7 +104,8 @@ class PeakVerdict:
         Points, values and covariance as used.
     status : str
         "ok"; "edge" where no maximum is inside the window, "misfit" where no form comes near the
-        values: then the verdict is "undecided".
+        values with errors as they were given, whether or not these are then multiplied: then the
+        verdict is "undecided", and what is plausible counts for nothing.
     curves : dict
         By class the best fit: `name`, `control` (a grid), `values`, `x_c`; of a power law also
         its `background`.
@@ -135,6 +137,15 @@ class PeakVerdict:
     def exponent_upper_limit95(self) -> float:
         return self.exponent.upper_limit95
 
+    @property
+    def meaning(self) -> str:
+        """What the verdict says, or the status; what `bounded` would mean where it is left."""
+        if self.status != "ok":
+            return SAID[self.status]
+        if self.verdict == "undecided" and "bounded" in self.plausible:
+            return f"{MEANING['undecided']}; bounded would mean that {ROUNDED_MEANS}"
+        return MEANING[self.verdict]
+
     def summary(self) -> str:
         """The verdict in plain words, in lines."""
         first, last = self.data.control[0], self.data.control[-1]
@@ -143,14 +154,14 @@ class PeakVerdict:
             f"{len(self.data.control)} points at one size, {self.control_name} = {first:g} to "
             f"{last:g}, forms in {of}"
         )
+        left = ", ".join(self.plausible) if self.status == "ok" else "no class is named"
         lines = [
-            f"verdict: {self.verdict} ({named}): {MEANING[self.verdict]}",
-            f"not excluded at {self.level:.0%}: {', '.join(self.plausible)}",
+            f"verdict: {self.verdict} ({named}): {self.meaning}",
+            f"not excluded at {self.level:.0%}: {left}",
+            self._exponent_line(),
+            self.margins.summary(),
+            *(f"warning: {text}" for text in self.warnings if text != self.meaning),
         ]
-        if self.verdict == "undecided" and "bounded" in self.plausible:
-            lines.append(f"bounded would mean: {ROUNDED_MEANS}")
-        lines += [self._exponent_line(), self._margins_line()]
-        lines += [f"warning: {text}" for text in self.warnings]
         return "\n".join(lines + ([f"to decide: {self.advice}"] if self.advice else []))
 
     def _exponent_line(self) -> str:
@@ -166,27 +177,27 @@ class PeakVerdict:
                 f"{_bracket(found.upper_limit95)}"
             )
         if np.isnan(self.detectable_exponent):
-            return line + f"; no exponent up to {STEEPEST:g} would have been told from bounded"
-        return line + f"; {self.detectable_exponent:g} would have been told from bounded"
-
-    def _margins_line(self) -> str:
-        m = self.margins
+            smallest = f"there is none up to {STEEPEST:g}"
+        else:
+            smallest = f"{self.detectable_exponent:g}"
         return (
-            f"margins: power law from alpha = {m.alpha_min:g}, cut off below 1/{m.decade:g} of its "
-            f"reach, effects from {m.smallest_effect:.0%}, amplitudes of the two sides within a "
-            f"factor {m.asymmetry:g}"
+            f"{line}; smallest exponent that is told from bounded 95 times in 100, with the growth "
+            f"seen: {smallest}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
         names = ("exponent_upper_limit95", "detectable_exponent", "models", "margins")
-        more = ("calibration", "warnings", "advice", "seconds", "control_name", "status")
+        more = ("calibration", "warnings", "advice", "seconds", "control_name", "status", "level")
         return dict(
             plain(
                 {
                     "schema_version": 1,
                     "verdict": self.verdict,
                     "plausible": list(self.plausible),
+                    "p_values": self.p_values,
+                    "logarithmic": self.data.logarithmic,
+                    "window": self.data.control[[0, -1]],
                     "exponent": self.exponent.to_dict(),
                 }
                 | {name: getattr(self, name) for name in names + more}
@@ -235,7 +246,8 @@ def peak_test(
         The true class is plausible at least this often.
     margins : PeakMargins, optional
     rescale : bool
-        Multiply the errors so that chi^2 is what it should be, if it is not.
+        Multiply the errors so that chi^2 is what it should be, if it is not.  Values whose chi^2
+        is more than four times too large have no verdict even so.
     draws : int
         Sets of data drawn for each null.
     rng : int or Generator
@@ -258,13 +270,14 @@ def peak_test(
     _check_options(level, draws, None)
     m = margins or PeakMargins()
     generator = np.random.default_rng(rng)
-    data = read_curve(
+    read = read_curve(
         control, values, errors, covariance=covariance, window=window, logarithmic=logarithmic
     )
-    data, setup, found, warnings = judged_peak(data, m, rescale, draws, generator)
+    data, setup, found, warnings = judged_peak(read, m, rescale, draws, generator)
     fits = setup.fits(data.values)
     names = found.names(level)
-    status = _status(fits, names, found)
+    gross = _too_large(read, data, found) > GROSS
+    status = "misfit" if gross else "edge" if _at_edge(fits, names) else "ok"
     decided = verdict_of(names) if status == "ok" else "undecided"
     advised = Advice({}, "")
     if status == "ok" and decided == "undecided":
@@ -280,7 +293,7 @@ def peak_test(
         models=_models(fits),
         margins=m,
         calibration=_realised(fits, level, draws, generator),
-        warnings=[FINITE, *SAID.get(status, ()), *warnings, *_sparse(fits)],
+        warnings=[FINITE, *([SAID[status]] if status in SAID else []), *warnings, *_sparse(fits)],
         advice=advised.text,
         seconds=time.perf_counter() - start,
         control_name=control_name,
@@ -303,10 +316,13 @@ def judged_peak(
     return judged_by(prepared, data, data.values, rescale, draws, rng, "values")
 
 
-def _status(fits: PeakFits, names: tuple[str, ...], found: Plausible) -> str:
-    if found.best_chi2 > GROSS * float(np.median(found.drawn_chi2)):
-        return "misfit"
-    return "edge" if _at_edge(fits, names) else "ok"
+def _too_large(given: Curve, used: Curve, found: Plausible) -> float:
+    """How many times chi^2 is too large for the errors as given, if they were.
+
+    Where errors were multiplied chi^2 is what it should be, and the factor tells what it was.
+    """
+    multiplied = float(used.covariance[0, 0] / given.covariance[0, 0]) if given.known else 1.0
+    return multiplied * found.best_chi2 / float(np.median(found.drawn_chi2))
 
 
 def _at_edge(fits: PeakFits, names: tuple[str, ...]) -> bool:
@@ -465,7 +481,8 @@ def _parameters(fits: PeakFits, i: int, found: dict[str, float]) -> dict[str, fl
     span = curve.ends[1] - curve.ends[0]
     b = float(fits.b[i])
     named = {"s": float(fits.s[i]), "slope": float(fits.c[i] / span), "change": _change(fits, i)}
-    if b and "x_c" in found:
+    # What e stands for in a flat form is drift.
+    if b and "x_c" in found and i >= len(fits.problem.flat):
         named["right_over_left"] = (1 + b) / (1 - b)
     for name, value in found.items():
         if name == "x_c":

@@ -13,7 +13,14 @@ from heatcap._vector import Floats
 from heatcap.divergence._peak_fit import PeakFits, peak_problem
 from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
 from heatcap.divergence.peak_shapes import STEEPEST, cut_off, reach
-from heatcap.divergence.power import DECIDED, DETECTED, Advice, _first, _right, kept_classes
+from heatcap.divergence.power import (
+    DECIDED,
+    DETECTED,
+    Advice,
+    first_good,
+    kept_classes,
+    right_share,
+)
 from heatcap.divergence.window import Curve
 
 __all__ = ["detectable_alpha", "peak_advice"]
@@ -85,7 +92,7 @@ def peak_advice(
         if lowest[rivals].min() - lowest[kind] < HIDDEN:
             return False
         kept = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
-        return _right(kept, kind) >= DECIDED
+        return right_share(kept, kind) >= DECIDED
 
     def finer(kind: int, factor: float) -> bool:
         row = fits.of(kind)[:1]
@@ -102,10 +109,10 @@ def peak_advice(
     ways: dict[str, dict[str, Any]] = {}
     for name in names:
         kind = CLASSES.index(name)
-        points = _or_none(_first(FINER, partial(finer, kind))) if independent else None
+        points = _or_none(first_good(FINER, partial(finer, kind))) if independent else None
         ways[name] = {
             "finer_points": points,
-            "smaller_errors": _or_none(_first(SMALLER_ERRORS, partial(smaller, kind))),
+            "smaller_errors": _or_none(first_good(SMALLER_ERRORS, partial(smaller, kind))),
         }
     said = [f"if {name}: {_text(way, control_name, independent)}" for name, way in ways.items()]
     return Advice(ways, "; ".join(said))

@@ -68,9 +68,16 @@ class PeakMargins:
         Above that the rounding itself is seen, and the peak is bounded.  A Lorentzian narrower
         than this has alpha = 2, and belongs to the power laws.
     smallest_effect : float
-        Change over the window, in units of the largest value, below which the curve is flat.
+        Change over the window, in units of the largest value, below which the curve is flat.  A
+        small peak or step that counts as flat may lie on a drift: together they may change by a
+        third more than this, a few of them by half more.
     asymmetry : float
         Largest ratio of the amplitudes on the two sides.
+
+    Raises
+    ------
+    ValueError
+        For a margin out of its range.
     """
 
     alpha_min: float = 0.1
@@ -81,8 +88,10 @@ class PeakMargins:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             least = 1.0 if name in ("decade", "asymmetry") else 0.0
-            if not least <= value < float("inf") or (value == least and name != "asymmetry"):
-                raise ValueError(f"margin {name} must be above {least:g}, got {value}")
+            allowed = value >= least if name == "asymmetry" else value > least
+            if not (allowed and value < float("inf")):
+                bound = "at least" if name == "asymmetry" else "above"
+                raise ValueError(f"margin {name} must be finite and {bound} {least:g}, got {value}")
         for name, most in (("smallest_effect", 0.5), ("alpha_min", 1.0)):
             if getattr(self, name) >= most:
                 raise ValueError(f"margin {name} must be below {most}, got {getattr(self, name)}")
@@ -96,6 +105,14 @@ class PeakMargins:
     def skew(self) -> float:
         """Largest |b|: the amplitudes are 1 + b and 1 - b."""
         return (self.asymmetry - 1) / (self.asymmetry + 1)
+
+    def summary(self) -> str:
+        """In a line."""
+        return (
+            f"margins: power law from alpha = {self.alpha_min:g}, cut off below "
+            f"1/{self.decade:g} of its reach, effects from {self.smallest_effect:.0%}, amplitudes "
+            f"of the two sides within a factor {self.asymmetry:g}"
+        )
 
     def to_dict(self) -> dict[str, float]:
         """Plain values for JSON."""

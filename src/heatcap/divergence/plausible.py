@@ -188,7 +188,8 @@ def plausible(
                     p[kind] = max(p[kind], _p_value(setup, curve + noise, kind, delta[kind]))
         elif enough == 1.0:
             chi2 = setup.scores(fits.curves(fits.of(kind)[:1]) + noise).min(axis=1)
-    return Plausible(p, delta, float(lowest.min()), chi2)
+    # chi^2 of exact data is zero up to rounding, and may come out below it.
+    return Plausible(p, delta, max(float(lowest.min()), 0.0), chi2)
 
 
 def _p_value(setup: Setup, drawn: Floats, kind: int, delta: float) -> float:

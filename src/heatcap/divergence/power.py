@@ -21,7 +21,16 @@ from heatcap.divergence.heights import Heights
 from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
 from heatcap.divergence.plausible import HOPELESS, Fits, Setup, nulls, problem
 
-__all__ = ["Advice", "advice", "detectable", "kept_classes", "verdict_of"]
+__all__ = [
+    "Advice",
+    "advice",
+    "detectable",
+    "first_good",
+    "kept_classes",
+    "right_share",
+    "right_verdicts",
+    "verdict_of",
+]
 
 DETECTED, DECIDED = 0.95, 0.8
 EXPONENTS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
@@ -35,6 +44,11 @@ def verdict_of(names: tuple[str, ...]) -> str:
     if len(names) == 1:
         return names[0]
     return "divergent" if set(names) == {"logarithmic", "power-law"} else "undecided"
+
+
+def right_verdicts(kind: str) -> tuple[str, ...]:
+    """Verdicts that are right for a class: itself, and "divergent" for the two that are."""
+    return (kind, "divergent") if kind in ("logarithmic", "power-law") else (kind,)
 
 
 def kept_classes(
@@ -84,7 +98,7 @@ def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator
     return next((kappa for kappa in tried if chance(kappa) >= DETECTED), float("nan"))
 
 
-def _first(values: Sequence[float], good: Callable[[float], bool]) -> float:
+def first_good(values: Sequence[float], good: Callable[[float], bool]) -> float:
     """The first value that is good, by bisection; NaN if the last is not."""
     low, high = 0, len(values) - 1
     if not values or not good(values[high]):
@@ -127,7 +141,7 @@ def advice(
     def decides(kind: int, sizes: Floats, curve: Floats, covariance: Floats) -> bool:
         setup = problem(sizes, covariance, fits.problem.margins, fits.problem.exponent)
         kept = kept_classes(setup, curve, level=level, draws=draws, rng=rng)
-        return _right(kept, kind) >= DECIDED
+        return right_share(kept, kind) >= DECIDED
 
     def added(count: float) -> Floats:
         return np.asarray(np.round(data.sizes[-1] * ratio ** np.arange(1, count + 1)))
@@ -147,8 +161,8 @@ def advice(
     ways: dict[str, dict[str, Any]] = {}
     for name in names:
         kind = CLASSES.index(name)
-        count = _first(MORE_SIZES, partial(with_more, kind))
-        factor = _first(SMALLER_ERRORS, partial(with_less, kind))
+        count = first_good(MORE_SIZES, partial(with_more, kind))
+        factor = first_good(SMALLER_ERRORS, partial(with_less, kind))
         ways[name] = {
             "more_sizes": None if np.isnan(count) else added(count).tolist(),
             "smaller_errors": None if np.isnan(factor) else factor,
@@ -157,7 +171,7 @@ def advice(
     return Advice(ways, "; ".join(said))
 
 
-def _right(kept: NDArray[np.bool_], kind: int) -> float:
+def right_share(kept: NDArray[np.bool_], kind: int) -> float:
     alone = kept[:, kind] & (kept.sum(axis=1) == 1)
     if kind in (LOGARITHMIC, POWER):
         alone |= kept[:, LOGARITHMIC] & kept[:, POWER] & ~kept[:, FLAT] & ~kept[:, BOUNDED]

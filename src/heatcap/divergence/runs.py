@@ -68,18 +68,15 @@ def verdict_of_runs(
     height = runs["run"].map(peaks.set_index("run")["peak_height"])
     there = height.notna()
     sizes = np.unique(size[there])
-    try:
-        found = divergence_test(
-            sizes,
-            None,
-            replicates=[height[there & (size == each)].to_numpy() for each in sizes],
-            missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
-            size_name=size_name_of(runs),
-            bound=bound,
-            **options,
-        )
-    except ValueError as problem:
-        raise ValueError(f"{observable}: {problem}") from None
+    found = divergence_test(
+        sizes,
+        None,
+        replicates=[height[there & (size == each)].to_numpy() for each in sizes],
+        missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
+        size_name=size_name_of(runs),
+        bound=bound,
+        **options,
+    )
     return replace(found, warnings=[*found.warnings, *_said(runs[there], size[there])])
 
 

@@ -32,7 +32,7 @@ LOGARITHMS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 SHIFTS = (-1.0, 0.0, 1.0, 2.0)  # of ln L in (ln L)^2: a factor of L never dies away
 BELOW = (0.3, 0.6, 0.99)  # exponents of logarithmic growth in units of kappa_min
 ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
-EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.0)
+EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.25, 2.5, 2.75, 3.0)
 LENGTHS = 10
 OMEGAS = (1.0, 1.5, 2.0)
 
@@ -107,9 +107,19 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     exponent : float, optional
         Of the power law where theory gives it (d at a first-order transition); the class then
         holds no other.
+
+    Raises
+    ------
+    ValueError
+        For sizes over which a growth law does not change in floating point.
     """
     rows = list(_rows(sizes, margins, exponent))
     span = np.ptp([[row.form(sizes), _second(row)(sizes)] for row in rows], axis=2).T
+    if not np.all(np.isfinite(span) & (span > 0)):
+        raise ValueError(
+            f"sizes {sizes.min():g} to {sizes.max():g} are too close, too small or too large: no "
+            "growth law changes over them"
+        )
     g, e, d = _functions(rows, sizes, sizes.min(), span)
     b = {"corrected": (-margins.correction, margins.correction), "between": (0.0, 1.0)}
     box = [[*row.growth, *row.limit, *b.get(_role(row), (0.0, 0.0))] for row in rows]
@@ -153,6 +163,11 @@ def _rows(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Shape]:
     seen, out_of_sight = (0.0, ratio), (ratio, np.inf)
     for name, drift in (("ln L", _logarithm(1.0, 0.0)), ("L", _power(1.0)), ("1/L", _power(-1.0))):
         yield Shape(f"constant, drift as {name}", FLAT, drift, (-least, least))
+    small = (-least, least)
+    for family, chain in (*_saturating(sizes), *(("overshoot", c) for c in _overshooting(sizes))):
+        for known, form, further in _pairs(chain):
+            name = f"constant, small change as {family}"
+            yield Shape(name, FLAT, form, small, parameters=known, further=further)
     for family, chain in _saturating(sizes):
         for known, form, further in _pairs(chain):
             yield Shape(f"{family}, from below", BOUNDED, form, grows, seen, known, further)

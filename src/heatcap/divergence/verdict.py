@@ -42,7 +42,16 @@ MEANING = {
     "undecided": "the data do not exclude enough",
 }
 
+STATUS = {
+    "misfit": "no class describes the heights: errors too small, a wild height, or another form",
+    "no errors": "the scatter of so few heights says nothing of their errors",
+    "against the bound": "the data leave only what the bound excludes",
+}
+LEAST_FREE = 8  # sizes from which on the scatter about the best fit says something of the errors
+ROUNDING = 1e-9  # chi^2 that is none
+GROSS = 9.0  # chi^2 over that of draws, from which on no class is named: errors off by three
 MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
+AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
 INNER = 150  # draws for advice and power
 REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
 
@@ -104,6 +113,9 @@ class Verdict:
         (`more_sizes`), factor by which errors must shrink (`smaller_errors`); None where nothing
         that was tried is enough.
     excluded_by_bound : tuple of str
+    status : str
+        "ok", or why no class is named: "misfit" (no class describes the heights), "no errors" (and
+        too few sizes for them), "against the bound" (the data leave only what a theorem excludes).
     """
 
     verdict: str
@@ -119,13 +131,14 @@ class Verdict:
     seconds: float
     size_name: str
     level: float
-    data: Heights
+    data: Heights = field(repr=False)
     curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     local_exponents: list[dict[str, float]] = field(default_factory=list, repr=False)
     predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     stability: list[dict[str, Any]] = field(default_factory=list, repr=False)
     ways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     excluded_by_bound: tuple[str, ...] = ()
+    status: str = "ok"
 
     @property
     def exponent_upper_limit95(self) -> float:
@@ -134,6 +147,8 @@ class Verdict:
     @property
     def meaning(self) -> str:
         """What the verdict says, and what `bounded` would mean where it is left."""
+        if self.status != "ok":
+            return STATUS[self.status]
         if self.verdict == "undecided" and "bounded" in self.plausible:
             return f"{MEANING['undecided']}; bounded would mean that {BOUNDED_MEANS}"
         if self.verdict == "bounded" and self._falls():
@@ -172,16 +187,23 @@ class Verdict:
     def _exponent_line(self) -> str:
         found = self.exponent
         if not np.isfinite(found.value):
-            line = "exponent: the heights do not grow with the size, so that there is none"
-        else:
-            low, high = found.ci95
-            line = (
-                f"exponent in one family (0 is a logarithm): {found.value:.2f}, 95 % interval "
-                f"{_bracket(low)} to {_bracket(high)}, upper limit {_bracket(found.upper_limit95)}"
+            return (
+                "exponent: none, the heights do not grow with the size; growth that sets in beyond "
+                "these sizes is not tested"
             )
+        low, high = found.ci95
+        line = (
+            f"exponent in one family (0 is a logarithm): {found.value:.2f}, 95 % interval "
+            f"{_bracket(low)} to {_bracket(high)}, upper limit {_bracket(found.upper_limit95)}"
+        )
         if np.isnan(self.detectable_exponent):
-            return line + "; no exponent up to 3 would have been told from bounded"
-        return line + f"; {self.detectable_exponent:g} or more would have been told from bounded"
+            smallest = "there is none up to 3"
+        else:
+            smallest = f"{self.detectable_exponent:g}"
+        return (
+            f"{line}; smallest exponent that is told from bounded 95 times in 100, with the growth "
+            f"seen: {smallest}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
@@ -192,10 +214,20 @@ class Verdict:
                 {
                     "schema_version": 1,
                     "verdict": self.verdict,
+                    "status": self.status,
                     "plausible": list(self.plausible),
                     "p_values": self.p_values,
                     "size_name": self.size_name,
+                    "level": self.level,
+                    "excluded_by_bound": list(self.excluded_by_bound),
+                    "ways": self.ways,
                     "exponent": self.exponent.to_dict(),
+                    "sizes": self.data.sizes,
+                    "heights": self.data.heights,
+                    "errors": self.data.errors,
+                    "local_exponents": self.local_exponents,
+                    "predictions": self.predictions,
+                    "stability": self.stability,
                 }
                 | {name: getattr(self, name) for name in names + more}
             )
@@ -252,8 +284,8 @@ def divergence_test(
         Upper bound of the observable at each size, such as :func:`heatcap.heat_capacity_bound`
         where the size is the number of keys.  A function is also asked how it grows.
     missing : mapping or sequence, optional
-        By size (or in the order of the sizes) the runs without a peak or censored, that are
-        not in the heights: stated.
+        By size (or in the order of the sizes) the runs without a peak, that are not in the
+        heights: stated.
     rescale : bool
         Multiply the errors so that chi^2 is what it should be, if it is not.
     draws : int
@@ -275,10 +307,11 @@ def divergence_test(
     generator = np.random.default_rng(rng)
     data = read_heights(sizes, heights, errors, covariance=covariance, replicates=replicates)
     order = np.asarray(sizes, dtype=np.float64)
-    limit = ceiling(data, bound, m.kappa_min, size_name, order)
+    limit = ceiling(data, bound, m, size_name, order)
     data, setup, found, warnings = judged(data, m, exponent, rescale, draws, generator)
     fits = setup.fits(data.heights)
     names, said, contradiction = _with_bound(found.names(level), limit)
+    status = _status(data, found, contradiction)
     advised = Advice({}, "")
     if verdict_of(names) == "undecided":
         advised = advice(
@@ -288,7 +321,8 @@ def divergence_test(
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
     return Verdict(
-        verdict="undecided" if contradiction else verdict_of(names),
+        verdict=verdict_of(names) if status == "ok" else "undecided",
+        status=status,
         plausible=names,
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         exponent=box_cox(data),
@@ -309,6 +343,14 @@ def divergence_test(
         ways=advised.ways,
         excluded_by_bound=limit.excluded,
     )
+
+
+def _status(data: Heights, found: Plausible, contradiction: bool) -> str:
+    if not data.known and len(data.sizes) < LEAST_FREE:
+        return "no errors"
+    if _scale(found) ** 2 > GROSS:
+        return "misfit"
+    return "against the bound" if contradiction else "ok"
 
 
 def _check_options(level: float, draws: int, exponent: float | None) -> None:
@@ -352,7 +394,7 @@ def judged_by(
     found = plausible(setup, values, draws=draws, rng=rng)
     worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
     better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
-    factor = float(np.sqrt(max(found.best_chi2, 1e-12) / np.median(found.drawn_chi2)))
+    factor = _scale(found)
     if not data.known:
         warnings.append(
             "no errors given: equal ones were taken from the scatter about the best fit"
@@ -369,13 +411,25 @@ def judged_by(
         )
     misfit = worse < MISFIT or better < MISFIT
     if not data.known or (rescale and misfit):
-        data = data.scaled(factor)
-        warnings.append(f"errors were multiplied by {factor:.3g}")
-        setup = prepared(data)
-        found = plausible(setup, values, draws=draws, rng=rng)
+        total = 1.0
+        for _ in range(AGAIN):
+            data, total = data.scaled(factor), total * factor
+            setup = prepared(data)
+            found = plausible(setup, values, draws=draws, rng=rng)
+            # A correction costs in chi^2, so that the best fit may change with the errors.
+            factor = _scale(found)
+            if abs(np.log(factor)) < SETTLED:
+                break
+        warnings.append(f"errors were multiplied by {total:.3g}")
     elif worse < MISFIT:
-        warnings.append("the guarantee does not hold with such errors: test again with rescale")
+        warnings.append("the guarantee does not hold with such errors: test again with --rescale")
     return data, setup, found, warnings
+
+
+def _scale(found: Plausible) -> float:
+    """What errors are to be multiplied by; chi^2 of exact data is zero up to rounding."""
+    drawn = float(np.median(found.drawn_chi2))
+    return float(np.sqrt(max(found.best_chi2, ROUNDING) / max(drawn, ROUNDING)))
 
 
 def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...], list[str], bool]:
@@ -408,7 +462,7 @@ def _missing(
     if not listed:
         return []
     return [
-        "runs without a peak, or censored, are not in the heights: " + ", ".join(listed) + "; if "
+        "runs without a peak are not in the heights: " + ", ".join(listed) + "; if "
         "they are not like the others, the heights are a selection"
     ]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from heatcap._vector import Floats
-from heatcap.divergence.heights import _covariance
+from heatcap.divergence.heights import covariance_of
 
 __all__ = ["LEAST_POINTS", "Curve", "read_curve"]
 
@@ -86,24 +86,21 @@ def read_curve(
     Raises
     ------
     ValueError
-        For what is not finite, of another length or given twice, and for fewer than 12 points.
+        For what is of another length or given twice, for values in the window that are not finite
+        or errors there that are not positive, and for fewer than 12 points in it.
     """
     x = np.asarray(control, dtype=np.float64)
     y = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or y.shape != x.shape:
         raise ValueError(f"expected one value per point, got shapes {x.shape} and {y.shape}")
-    for name, each in (("control", x), ("values", y)):
-        if not np.all(np.isfinite(each)):
-            raise ValueError(f"{name} must be finite, got {each[~np.isfinite(each)][0]}")
     if errors is not None and covariance is not None:
         raise ValueError("give only one of errors and covariance")
-    matrix = _covariance(y, errors, covariance)
-    low, high = (-np.inf, np.inf) if window is None else window
-    if not low < high:
-        raise ValueError(f"the window must rise, got {low:g} to {high:g}")
-    inside = np.flatnonzero((x >= low) & (x <= high))
-    order = inside[np.argsort(x[inside], kind="stable")]
-    x, y = x[order], y[order]
+    # What has no control cannot be told to be outside.
+    _refuse_infinite("control", x)
+    order = _within(x, window)
+    count = x.size
+    x, y, inside = x[order], y[order], np.ix_(order, order)
+    _refuse_infinite("values", y)
     if x.size < LEAST_POINTS:
         raise ValueError(f"expected at least {LEAST_POINTS} points in the window, got {x.size}")
     if np.any(twice := np.diff(x) == 0):
@@ -112,5 +109,37 @@ def read_curve(
         raise ValueError(f"the logarithm needs a positive control, got {x[0]:g}")
     if not y.max() > 0:
         raise ValueError(f"the largest value must be positive, got {y.max():g}")
+    matrix = covariance_of(
+        y,
+        None if errors is None else _of_points("errors", errors, 1, count)[order],
+        None if covariance is None else _of_points("covariance", covariance, 2, count)[inside],
+    )
     known = errors is not None or covariance is not None
-    return Curve(x, y, matrix[np.ix_(order, order)], logarithmic, known)
+    return Curve(x, y, matrix, logarithmic, known)
+
+
+def _within(x: Floats, window: tuple[float, float] | None) -> NDArray[np.int64]:
+    """Points of the window in rising order."""
+    low, high = -np.inf, np.inf
+    if window is not None:
+        try:
+            low, high = map(float, window)
+        except (TypeError, ValueError):
+            said = f"the window must be two numbers, lowest and highest, got {window!r}"
+            raise ValueError(said) from None
+    if not low < high:
+        raise ValueError(f"the window must rise, got {low:g} to {high:g}")
+    inside = np.flatnonzero((x >= low) & (x <= high))
+    return np.asarray(inside[np.argsort(x[inside], kind="stable")], dtype=np.int64)
+
+
+def _refuse_infinite(name: str, each: Floats) -> None:
+    if not np.all(np.isfinite(each)):
+        raise ValueError(f"{name} must be finite, got {each[~np.isfinite(each)][0]}")
+
+
+def _of_points(name: str, given: ArrayLike, axes: int, count: int) -> Floats:
+    each = np.asarray(given, dtype=np.float64)
+    if each.shape != (count,) * axes:
+        raise ValueError(f"expected {name} of shape {(count,) * axes}, got {each.shape}")
+    return each

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Points", "points", "read_table"]
+__all__ = ["Points", "points", "read_columns", "read_table"]
 
 Floats = NDArray[np.float64]
 Table = pd.DataFrame | xr.Dataset | str | Path
@@ -254,20 +254,33 @@ def read_table(
     ValueError
         For a file that cannot be read, a column that is not there, a cell that is no number.
     """
-    data, beside = _load(table, names, value)
     wanted = [size, control, value, *([error] if error else [])]
+    columns, beside = read_columns(table, wanted, names=names, value=value)
+    try:
+        return points(*(columns[name] for name in wanted), name=value, **beside)
+    except ValueError as problem:
+        raise ValueError(f"{_called(table)}{problem}") from None
+
+
+def read_columns(
+    table: Table, wanted: Sequence[str], *, names: Sequence[str] | None, value: str
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Columns of a table by name; and of a Dataset the covariance or replicates of `value`.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read, a column that is not there, a cell that is no number.
+    """
+    data, beside = _load(table, names, value)
     if missing := [name for name in wanted if name not in data.columns]:
         raise ValueError(
             f"{_called(table)}no column {', '.join(map(repr, missing))}; there is "
             + ", ".join(map(repr, data.columns))
             + (": no header? Then name the columns" if _all_numbers(data.columns) else "")
         )
-    columns = [_numbers(data[name], name, _called(table)) for name in wanted]
-    fitting = {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
-    try:
-        return points(*columns, name=value, **fitting)
-    except ValueError as problem:
-        raise ValueError(f"{_called(table)}{problem}") from None
+    columns = {name: _numbers(data[name], name, _called(table)) for name in wanted}
+    return columns, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
 
 
 def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
