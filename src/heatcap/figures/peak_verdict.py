@@ -98,6 +98,10 @@ def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str
 
 def _tails(ax: Axes, result: PeakVerdict, standing: Mapping[str, str]) -> None:
     data, law = result.data, result.curves["power-law"]
+    if "power-law" not in result.plausible:
+        # What it takes for background would give the tails of another peak.
+        say(ax, "no tails: a power law\nis excluded")
+        return
     background = np.interp(data.control, law["control"], law["background"])
     rest, place = data.values - background, law["x_c"]
     distance = _distance(result, data.control)
