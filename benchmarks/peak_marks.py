@@ -109,7 +109,7 @@ def coverage_table(replicates: int, noise: float, points: int = 60) -> str:
         kept = np.mean([kind in names for names in found])
         lines.append(
             f"| {name} | {kind} | {kept:.2f} | {right:.2f} | {undecided:.2f} "
-            f"| {1 - right - undecided:.2f} |"
+            f"| {abs(1 - right - undecided):.2f} |"
         )
     return "\n".join(lines) + "\n"
 

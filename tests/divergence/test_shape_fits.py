@@ -36,6 +36,7 @@ def test_every_fit_is_the_constrained_minimum_of_scipy(sizes, curve):
     fits, shapes, top = setup.fits(y), setup.shapes, y.max()
     rng, corrected = np.random.default_rng(1), [bool(row.omega) for row in shapes.rows]
     some = [rng.choice(np.flatnonzero(np.equal(corrected, each)), 25) for each in (True, False)]
+    inside = 0
     for i in np.concatenate(some):
         box = np.clip(shapes.box[:, i] * top, -1e3, 1e3)
         low, high = shapes.box[4:, i]
@@ -73,7 +74,12 @@ def test_every_fit_is_the_constrained_minimum_of_scipy(sizes, curve):
                 constraints=limits,
                 options={"ftol": 1e-13, "maxiter": 400},
             )
-            assert fits.chi2[i] <= best.fun * (1 + 1e-3) + 1e-3
+            # A search that did not end well may lie a little outside, where chi^2 is lower.
+            outside = min((limit["fun"](best.x) for limit in limits), default=0.0)
+            if outside >= -1e-12:
+                assert fits.chi2[i] <= best.fun * (1 + 1e-3) + 1e-3
+                inside += 1
+    assert inside > 50  # of 100
 
 
 def test_best_of_each_class_is_the_best_of_every_shape():
