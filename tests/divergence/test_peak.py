@@ -13,7 +13,8 @@ from scipy.optimize import least_squares
 import heatcap
 from heatcap.divergence import CLASSES, ROUNDED_MEANS, PeakMargins, peak_test
 from heatcap.divergence._peak_fit import peak_problem
-from heatcap.divergence.peak import _models, judged_peak
+from heatcap.divergence.peak import judged_peak
+from heatcap.divergence.peak_models import models_of_peaks
 from heatcap.divergence.peak_shapes import cut_off, families, plain, reach, stacked
 from heatcap.divergence.window import read_curve
 
@@ -31,6 +32,7 @@ FIELDS = {
     "models",
     "margins",
     "calibration",
+    "ways",
     "warnings",
     "advice",
     "seconds",
@@ -351,7 +353,7 @@ def best_of(name, x, y, noise, seed=0):
     error = np.full(len(x), noise * y.max())
     y = y + error * np.random.default_rng(seed).normal(size=len(x))
     data = read_curve(x, y, error)
-    rows = _models(peak_problem(data, PeakMargins()).fits(data.values))
+    rows = models_of_peaks(peak_problem(data, PeakMargins()).fits(data.values))
     (found,) = [row["parameters"] for row in rows if row["name"] == name]
     return found
 
@@ -385,7 +387,7 @@ def test_flat_forms_have_no_ratio_of_amplitudes():
     """What stands beside a small peak there is drift, on one side as on the other."""
     data = read_curve(X, *noisy(lambda x: 3 + 0.03 * x + 0.05 * (x > 0.2), 0.003))
     fits = peak_problem(data, PeakMargins()).fits(data.values)
-    rows = _models(fits)
+    rows = models_of_peaks(fits)
     flat = [row for row in rows if row["class"] == "flat"]
     assert np.abs(fits.b[: len(fits.problem.flat)]).max() > 0
     assert {"constant, small peak", "constant, small step"} <= {row["name"] for row in flat}

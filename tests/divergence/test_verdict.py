@@ -202,7 +202,7 @@ def test_intervals_of_the_exponent_hold_the_truth(kappa, noise):
     for limit, rise in zip(
         (*found.ci95, found.upper_limit95), (3.8415, 3.8415, 2.7055), strict=True
     ):
-        at = np.interp(limit, found.kappa, found.chi2) - found.chi2.min()
+        at = np.interp(limit, found.grid, found.chi2) - found.chi2.min()
         assert at == pytest.approx(rise, abs=0.02)
     assert 180 <= inside <= 199
     assert 180 <= below <= 199

@@ -13,7 +13,7 @@ import numpy as np
 from heatcap._vector import Floats
 from heatcap.divergence._kernel import every, normal
 from heatcap.divergence._peak_fit import PeakFits
-from heatcap.divergence.box_cox import ONE_SIDED, TWO_SIDED, Exponent, _ends, _vertex
+from heatcap.divergence.exponent import Exponent, no_exponent, of_profile
 from heatcap.divergence.margins import FLAT, POWER
 from heatcap.divergence.peak_shapes import CUSP, STEEPEST, Family, cut_off, stacked
 from heatcap.divergence.plausible import HOPELESS
@@ -31,15 +31,8 @@ def alpha(fits: PeakFits) -> Exponent:
     chi2 = _profile(fits, places, GRID)
     best = int(np.argmin(fits.chi2))
     if fits.problem.kind[best] == FLAT or chi2.min() > fits.chi2[best] + HOPELESS:
-        return Exponent(float("nan"), (-np.inf, np.inf), np.inf, GRID, chi2)
-    # Precise values have an interval narrower than a step: look again where it lies.
-    near = np.flatnonzero(chi2 <= chi2.min() + 2 * TWO_SIDED)
-    low, high = GRID[max(near[0] - 1, 0)], GRID[min(near[-1] + 1, len(GRID) - 1)]
-    exponent = np.linspace(low, high, len(GRID))
-    chi2 = _profile(fits, places, exponent)
-    i = int(np.argmin(chi2))
-    ci95, upper = (_ends(exponent, chi2, i, rise) for rise in (TWO_SIDED, ONE_SIDED))
-    return Exponent(_vertex(exponent, chi2, i), ci95, upper[1], exponent, chi2)
+        return no_exponent(GRID, chi2)
+    return of_profile(lambda exponents: _profile(fits, places, exponents), GRID, chi2)
 
 
 def _places(fits: PeakFits) -> Floats:

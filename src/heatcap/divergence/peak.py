@@ -9,25 +9,24 @@ decade of |x - x_c| at least, or the rounding itself is seen (see `peak_shapes`)
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from heatcap._json import plain
 from heatcap._vector import Floats
 from heatcap.divergence._peak_fit import PeakFits, PeakProblem, peak_problem
 from heatcap.divergence.alpha import alpha
-from heatcap.divergence.box_cox import Exponent
+from heatcap.divergence.answer import Answer
+from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
+from heatcap.divergence.peak_models import models_of_peaks
 from heatcap.divergence.peak_power import detectable_alpha, peak_advice
 from heatcap.divergence.peak_shapes import STEEPEST, PeakMargins, reach
-from heatcap.divergence.plausible import Plausible, plausible
+from heatcap.divergence.plausible import Plausible
 from heatcap.divergence.power import Advice, verdict_of
-from heatcap.divergence.verdict import _bracket, _check_options, judged_by
 from heatcap.divergence.window import Curve, read_curve
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
@@ -54,11 +53,9 @@ MEANING = {
     "logarithmic": "the peak grows towards x_c like a logarithm of the distance, down to a cut-off",
     "power-law": "the peak grows towards x_c like a power of the distance, down to a cut-off",
     "divergent": "the peak grows towards x_c without rounding in sight; logarithm or power is open",
-    "undecided": "the data do not exclude enough",
 }
 
 INNER = 40  # draws for advice and power
-REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
 OUTER = 0.1  # of the window at each end, within which a curve that still rises has no maximum
 RISING = 0.05  # of its change
 CHANCE = 16.0  # in chi^2: a peak beside a drift that noise alone may make
@@ -66,8 +63,8 @@ GROSS = 4.0  # times chi^2 of draws, with errors as given: no class has the form
 EVENLY = np.linspace(0.0, 1.0, 201)
 
 
-@dataclass(frozen=True, eq=False)
-class PeakVerdict:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PeakVerdict(Answer):
     """The classes that a curve along the control does not exclude, and what they rest on.
 
     Attributes
@@ -115,94 +112,36 @@ class PeakVerdict:
         (`smaller_errors`); None where nothing that was tried is enough.
     """
 
-    verdict: str
-    plausible: tuple[str, ...]
-    p_values: Mapping[str, float]
-    exponent: Exponent
-    detectable_exponent: float
-    models: list[dict[str, Any]]
+    MEANING = MEANING
+    STATUS = SAID
+    STEEPEST = STEEPEST
+
     margins: PeakMargins
-    calibration: Mapping[str, Any]
-    warnings: list[str]
-    advice: str
-    seconds: float
     control_name: str
-    level: float
-    data: Curve
-    status: str = "ok"
-    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    ways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    data: Curve = field(repr=False)
 
-    @property
-    def exponent_upper_limit95(self) -> float:
-        return self.exponent.upper_limit95
-
-    @property
-    def meaning(self) -> str:
-        """What the verdict says, or the status; what `bounded` would mean where it is left."""
-        if self.status != "ok":
-            return SAID[self.status]
-        if self.verdict == "undecided" and "bounded" in self.plausible:
-            return f"{MEANING['undecided']}; bounded would mean that {ROUNDED_MEANS}"
-        return MEANING[self.verdict]
-
-    def summary(self) -> str:
-        """The verdict in plain words, in lines."""
+    def _named(self) -> str:
         first, last = self.data.control[0], self.data.control[-1]
         of = f"ln {self.control_name}" if self.data.logarithmic else self.control_name
-        named = (
+        return (
             f"{len(self.data.control)} points at one size, {self.control_name} = {first:g} to "
             f"{last:g}, forms in {of}"
         )
-        left = ", ".join(self.plausible) if self.status == "ok" else "no class is named"
-        lines = [
-            f"verdict: {self.verdict} ({named}): {self.meaning}",
-            f"not excluded at {self.level:.0%}: {left}",
-            self._exponent_line(),
-            self.margins.summary(),
-            *(f"warning: {text}" for text in self.warnings if text != self.meaning),
-        ]
-        return "\n".join(lines + ([f"to decide: {self.advice}"] if self.advice else []))
 
-    def _exponent_line(self) -> str:
-        found = self.exponent
-        if not np.isfinite(found.value):
-            line = "exponent alpha: no power law comes near these values"
-        else:
-            low, high = found.ci95
-            limits = f"{_bracket(low)} to {_bracket(high)}"
-            line = (
-                "exponent alpha, if the cut-off is out of sight (0 is a logarithm): "
-                f"{found.value:.2f}, 95 % interval {limits}, upper limit "
-                f"{_bracket(found.upper_limit95)}"
-            )
-        if np.isnan(self.detectable_exponent):
-            smallest = f"there is none up to {STEEPEST:g}"
-        else:
-            smallest = f"{self.detectable_exponent:g}"
-        return (
-            f"{line}; smallest exponent that is told from bounded 95 times in 100, with the growth "
-            f"seen: {smallest}"
-        )
+    def _exponent(self) -> str:
+        if np.isfinite(self.exponent.value):
+            line = f"if the cut-off is out of sight (0 is a logarithm): {self.exponent.said()}"
+            return f"exponent alpha, {line}; {self._detectable()}"
+        return f"exponent alpha: no power law comes near these values; {self._detectable()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
-        names = ("exponent_upper_limit95", "detectable_exponent", "models", "margins")
-        more = ("calibration", "warnings", "advice", "seconds", "control_name", "status", "level")
-        return dict(
-            plain(
-                {
-                    "schema_version": 1,
-                    "verdict": self.verdict,
-                    "plausible": list(self.plausible),
-                    "p_values": self.p_values,
-                    "logarithmic": self.data.logarithmic,
-                    "window": self.data.control[[0, -1]],
-                    "exponent": self.exponent.to_dict(),
-                }
-                | {name: getattr(self, name) for name in names + more}
-            )
-        )
+        own = {
+            "control_name": self.control_name,
+            "logarithmic": self.data.logarithmic,
+            "window": self.data.control[[0, -1]],
+        }
+        return super().to_dict() | dict(plain(own))
 
 
 def peak_test(
@@ -267,7 +206,7 @@ def peak_test(
     a power law with alpha = 2, cut off, and is called so; a wider one is bounded.
     """
     start = time.perf_counter()
-    _check_options(level, draws, None)
+    check_options(level, draws)
     m = margins or PeakMargins()
     generator = np.random.default_rng(rng)
     read = read_curve(
@@ -290,9 +229,9 @@ def peak_test(
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         exponent=alpha(fits),
         detectable_exponent=detectable_alpha(fits, level=level, draws=INNER, rng=generator),
-        models=_models(fits),
+        models=models_of_peaks(fits),
         margins=m,
-        calibration=_realised(fits, level, draws, generator),
+        calibration=realised(setup, fits, level, draws, generator),
         warnings=[FINITE, *([SAID[status]] if status in SAID else []), *warnings, *_sparse(fits)],
         advice=advised.text,
         seconds=time.perf_counter() - start,
@@ -369,22 +308,6 @@ def _sparse(fits: PeakFits) -> list[str]:
     ]
 
 
-def _realised(fits: PeakFits, level: float, draws: int, rng: np.random.Generator) -> dict[str, Any]:
-    setup = fits.problem
-    best = int(np.argmin(fits.chi2))
-    kind = int(setup.kind[best])
-    curve = fits.curves(np.array([best]))[0]
-    kept = [
-        kind in plausible(setup, y, draws=REPEATED, rng=rng, enough=1 - level).kinds(level)
-        for y in curve + setup.noise(REPEATS, rng)
-    ]
-    return {
-        "replicates": draws,
-        "realised_level": float(np.mean(kept)),
-        "repeats": REPEATS,
-    }
-
-
 def _curves(fits: PeakFits) -> dict[str, dict[str, Any]]:
     """Best fit of every class on a grid that holds the points and is fine about its position."""
     own = fits.problem.curve
@@ -418,81 +341,3 @@ def _background(fits: PeakFits, i: int, x: Floats) -> Floats:
     unit = float(own.peaks.span[i - len(own.flat)]) * exponent
     level = fits.s[i] + fits.c[i] * (x - own.curve.centre)
     return np.asarray(level - fits.a[i] * (1 + fits.b[i] * side) / unit)
-
-
-def _models(fits: PeakFits) -> list[dict[str, Any]]:
-    """Rows of `PeakVerdict.models`, those with the largest weight first."""
-    families: dict[str, list[int]] = {}
-    for i, (family, _) in enumerate(fits.problem.rows):
-        families.setdefault(family.name, []).append(i)
-    rows, schwarz, aicc = [], [], []
-    n = len(fits.problem.error)
-    kinds = [int(fits.problem.kind[members[0]]) for members in families.values()]
-    for kind, members in zip(kinds, families.values(), strict=True):
-        i = members[int(np.argmin(fits.chi2[members]))]
-        k = _count(fits, i)
-        rows.append(_row(fits, i, n - k))
-        chi2 = float(fits.chi2[i])
-        schwarz.append(chi2 + k * np.log(n) + 2 * np.log(kinds.count(kind)))
-        aicc.append(chi2 + 2 * k + (2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf))
-    for name, cost in (("weight", schwarz), ("aicc_weight", aicc)):
-        weight = np.exp(-(np.array(cost) - np.min(cost)) / 2)
-        for row, share in zip(rows, weight / weight.sum(), strict=True):
-            row[name] = float(share)
-    return sorted(rows, key=lambda row: -row["weight"])
-
-
-def _count(fits: PeakFits, i: int) -> int:
-    """Level, change, slope and asymmetry where it has them, and the parameters of its form."""
-    own = fits.problem
-    family, _ = own.rows[i]
-    if i < len(own.flat):
-        return 2 + len(family.axes)
-    return 3 + int(own.peaks.box[5, i - len(own.flat)] > 0) + len(family.axes)
-
-
-def _row(fits: PeakFits, i: int, dof: int) -> dict[str, Any]:
-    family, theta = fits.problem.rows[i]
-    chi2 = float(fits.chi2[i])
-    return {
-        "name": family.name,
-        "class": CLASSES[family.kind],
-        "parameters": _parameters(fits, i, dict(zip(family.axes, theta.tolist(), strict=True))),
-        "chi2": chi2,
-        "dof": dof,
-        "p_value": float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan"),
-    }
-
-
-def _change(fits: PeakFits, i: int) -> float:
-    """Of the form over the points, upwards or downwards; where there is a slope, beside it."""
-    own, x = fits.problem, fits.problem.curve.x
-    i_peak = i - len(own.flat)
-    shapes, at = (own.flat, i) if i_peak < 0 else (own.peaks, i_peak)
-    form = shapes.g[at] + fits.b[i] * shapes.e[at]
-    if i_peak >= 0:
-        form = form - np.polyval(np.polyfit(x, form, 1), x)
-    return float(fits.a[i] * np.ptp(form))
-
-
-def _parameters(fits: PeakFits, i: int, found: dict[str, float]) -> dict[str, float]:
-    """In units of the control: level, slope and change of the values, ratio of amplitudes."""
-    curve = fits.problem.curve
-    span = curve.ends[1] - curve.ends[0]
-    b = float(fits.b[i])
-    named = {"s": float(fits.s[i]), "slope": float(fits.c[i] / span), "change": _change(fits, i)}
-    # What e stands for in a flat form is drift.
-    if b and "x_c" in found and i >= len(fits.problem.flat):
-        named["right_over_left"] = (1 + b) / (1 - b)
-    for name, value in found.items():
-        if name == "x_c":
-            named[name] = float(curve.at(np.array(value)))
-        elif name == "delta":
-            named[name] = float(reach(np.array(found["x_c"])) * np.exp(value) * span)
-        elif name in ("power", "tilt"):
-            continue
-        elif name == "w":
-            named[name] = float(np.exp(value) * span)
-        else:
-            named[name] = float(np.exp(value)) if name in ("D", "q") else value
-    return named

@@ -54,6 +54,8 @@ class Setup(Protocol):
     def margins(self) -> Costly: ...
     @property
     def error(self) -> Floats: ...
+    @property
+    def kind(self) -> Ints: ...
     def scores(self, y: Floats) -> Floats: ...
     def fits(self, y: Floats) -> Fitted: ...
     def noise(self, draws: int, rng: np.random.Generator) -> Floats: ...
@@ -85,6 +87,11 @@ class Problem:
     root: Floats
     error: Floats
     parts: Normal
+
+    @property
+    def kind(self) -> Ints:
+        """Class of every shape."""
+        return self.shapes.kind
 
     def scores(self, y: Floats) -> Floats:
         """Lowest chi^2 + penalty (set, class) for sets of heights (set, size)."""

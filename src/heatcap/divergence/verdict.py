@@ -9,25 +9,27 @@ margins, which are part of the answer, and for the size that was named.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from heatcap._json import plain
 from heatcap._vector import Floats
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.bound import Bound, Ceiling, ceiling
-from heatcap.divergence.box_cox import Exponent, box_cox
+from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.diagnostics import local_exponents, predictions, stability
 from heatcap.divergence.evidence import models_of
 from heatcap.divergence.heights import Heights, read_heights
+from heatcap.divergence.judged import check_options, judged_by, realised, scale_of
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.plausible import Fits, Plausible, Problem, Setup, plausible, problem
+from heatcap.divergence.plausible import Fits, Plausible, Problem, problem
 from heatcap.divergence.power import Advice, advice, detectable, verdict_of
 
-__all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged", "judged_by"]
+__all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
 
 BOUNDED_MEANS = (
     "the height saturates: a crossover, or a transition at which this observable does not diverge "
@@ -39,7 +41,6 @@ MEANING = {
     "logarithmic": "the height grows, but neither like a power nor towards a limit in sight",
     "power-law": "the height grows like a power of the size",
     "divergent": "the height grows without a limit in sight; logarithm or power law is open",
-    "undecided": "the data do not exclude enough",
 }
 
 STATUS = {
@@ -47,31 +48,15 @@ STATUS = {
     "no errors": "the scatter of so few heights says nothing of their errors",
     "against the bound": "the data leave only what the bound excludes",
 }
+STEEPEST = 3.0  # largest exponent that is tried
 LEAST_FREE = 8  # sizes from which on the scatter about the best fit says something of the errors
-ROUNDING = 1e-9  # chi^2 that is none
 GROSS = 9.0  # chi^2 over that of draws, from which on no class is named: errors off by three
-MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
-AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
 INNER = 150  # draws for advice and power
-REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
+REPEATED = 100  # draws of a test for the stability
 
 
-class Scalable(Protocol):
-    """Data whose errors can be multiplied by a factor."""
-
-    @property
-    def known(self) -> bool: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    def scaled(self: D, factor: float) -> D: ...
-
-
-D = TypeVar("D", bound=Scalable)
-S = TypeVar("S", bound=Setup)
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Verdict(Answer):
     """The classes that the data do not exclude, and what they rest on.
 
     Attributes
@@ -118,124 +103,50 @@ class Verdict:
         too few sizes for them), "against the bound" (the data leave only what a theorem excludes).
     """
 
-    verdict: str
-    plausible: tuple[str, ...]
-    p_values: Mapping[str, float]
-    exponent: Exponent
-    detectable_exponent: float
-    models: list[dict[str, Any]]
+    MEANING = MEANING
+    STATUS = STATUS
+    STEEPEST = STEEPEST
+
     margins: Margins
-    calibration: Mapping[str, Any]
-    warnings: list[str]
-    advice: str
-    seconds: float
     size_name: str
-    level: float
     data: Heights = field(repr=False)
-    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     local_exponents: list[dict[str, float]] = field(default_factory=list, repr=False)
     predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     stability: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    ways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     excluded_by_bound: tuple[str, ...] = ()
-    status: str = "ok"
-
-    @property
-    def exponent_upper_limit95(self) -> float:
-        return self.exponent.upper_limit95
 
     @property
     def meaning(self) -> str:
-        """What the verdict says, and what `bounded` would mean where it is left."""
-        if self.status != "ok":
-            return STATUS[self.status]
-        if self.verdict == "undecided" and "bounded" in self.plausible:
-            return f"{MEANING['undecided']}; bounded would mean that {BOUNDED_MEANS}"
-        if self.verdict == "bounded" and self._falls():
-            return BOUNDED_MEANS.replace("saturates", "falls with the size")
-        return MEANING[self.verdict]
-
-    def _falls(self) -> bool:
+        """What the verdict says, or the status; what `bounded` would mean where it is left."""
         heights = self.curves["bounded"]["heights"]
-        return bool(heights[-1] < heights[0])
-
-    def summary(self) -> str:
-        """The verdict in plain words, in lines."""
-        lines = [
-            f"verdict: {self.verdict} ({self._named()}): {self.meaning}",
-            f"not excluded at {self.level:.0%}: {', '.join(self.plausible)}",
-            self._exponent_line(),
-            self.margins.summary(),
-            *(f"warning: {text}" for text in self.warnings),
-        ]
-        return "\n".join(lines + ([f"to decide: {self.advice}"] if self.advice else []))
+        if self.verdict == "bounded" and heights[-1] < heights[0]:
+            return BOUNDED_MEANS.replace("saturates", "falls with the size")
+        return super().meaning
 
     def brief(self, name: str) -> str:
-        """The same for one of several heights, without what they share: meaning and margins."""
-        lines = [
-            f"{name}: {self.verdict} ({self._named()}); not excluded at {self.level:.0%}: "
-            + ", ".join(self.plausible),
-            self._exponent_line(),
-            *(f"warning: {text}" for text in self.warnings),
-        ]
-        return "\n    ".join(lines + ([f"to decide: {self.advice}"] if self.advice else []))
+        """The summary for one of several heights, without what they share: meaning and margins."""
+        first = f"{name}: {self.verdict} ({self._named()}); {self._left()}"
+        return "\n    ".join([first, *self._lines()])
 
     def _named(self) -> str:
         first, last = self.data.sizes[0], self.data.sizes[-1]
         return f"{len(self.data.sizes)} sizes, {self.size_name} = {first:g} to {last:g}"
 
-    def _exponent_line(self) -> str:
-        found = self.exponent
-        if not np.isfinite(found.value):
-            return (
-                "exponent: none, the heights do not grow with the size; growth that sets in beyond "
-                "these sizes is not tested"
-            )
-        low, high = found.ci95
-        line = (
-            f"exponent in one family (0 is a logarithm): {found.value:.2f}, 95 % interval "
-            f"{_bracket(low)} to {_bracket(high)}, upper limit {_bracket(found.upper_limit95)}"
-        )
-        if np.isnan(self.detectable_exponent):
-            smallest = "there is none up to 3"
-        else:
-            smallest = f"{self.detectable_exponent:g}"
+    def _exponent(self) -> str:
+        if np.isfinite(self.exponent.value):
+            said = self.exponent.said()
+            return f"exponent in one family (0 is a logarithm): {said}; {self._detectable()}"
         return (
-            f"{line}; smallest exponent that is told from bounded 95 times in 100, with the growth "
-            f"seen: {smallest}"
+            "exponent: none, the heights do not grow with the size; growth that sets in beyond "
+            "these sizes is not tested"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
-        names = ("exponent_upper_limit95", "detectable_exponent", "models", "margins")
-        more = ("calibration", "warnings", "advice", "seconds")
-        return dict(
-            plain(
-                {
-                    "schema_version": 1,
-                    "verdict": self.verdict,
-                    "status": self.status,
-                    "plausible": list(self.plausible),
-                    "p_values": self.p_values,
-                    "size_name": self.size_name,
-                    "level": self.level,
-                    "excluded_by_bound": list(self.excluded_by_bound),
-                    "ways": self.ways,
-                    "exponent": self.exponent.to_dict(),
-                    "sizes": self.data.sizes,
-                    "heights": self.data.heights,
-                    "errors": self.data.errors,
-                    "local_exponents": self.local_exponents,
-                    "predictions": self.predictions,
-                    "stability": self.stability,
-                }
-                | {name: getattr(self, name) for name in names + more}
-            )
-        )
-
-
-def _bracket(x: float) -> str:
-    return f"{x:.2f}" if np.isfinite(x) else "no limit"
+        names = ("size_name", "excluded_by_bound", "local_exponents", "predictions", "stability")
+        data = {name: getattr(self.data, name) for name in ("sizes", "heights", "errors")}
+        own = data | {name: getattr(self, name) for name in names}
+        return super().to_dict() | dict(plain(own))
 
 
 def divergence_test(
@@ -302,7 +213,9 @@ def divergence_test(
         For sizes, heights or errors that cannot be used, or options out of range.
     """
     start = time.perf_counter()
-    _check_options(level, draws, exponent)
+    check_options(level, draws)
+    if exponent is not None and not 0 < exponent < np.inf:
+        raise ValueError(f"exponent must be positive, got {exponent}")
     m = margins or Margins()
     generator = np.random.default_rng(rng)
     data = read_heights(sizes, heights, errors, covariance=covariance, replicates=replicates)
@@ -329,7 +242,7 @@ def divergence_test(
         detectable_exponent=detectable(fits, level=level, draws=INNER, rng=generator),
         models=models_of(fits),
         margins=m,
-        calibration=_realised(setup, fits, level, draws, generator),
+        calibration=realised(setup, fits, level, draws, generator),
         warnings=warnings,
         advice=advised.text,
         seconds=time.perf_counter() - start,
@@ -348,19 +261,9 @@ def divergence_test(
 def _status(data: Heights, found: Plausible, contradiction: bool) -> str:
     if not data.known and len(data.sizes) < LEAST_FREE:
         return "no errors"
-    if _scale(found) ** 2 > GROSS:
+    if scale_of(found) ** 2 > GROSS:
         return "misfit"
     return "against the bound" if contradiction else "ok"
-
-
-def _check_options(level: float, draws: int, exponent: float | None) -> None:
-    if not 0.5 <= level < 1:
-        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
-    least = int(np.ceil(5 / (1 - level)))
-    if draws < least:
-        raise ValueError(f"a level of {level} needs at least {least} draws, got {draws}")
-    if exponent is not None and not 0 < exponent < np.inf:
-        raise ValueError(f"exponent must be positive, got {exponent}")
 
 
 def judged(
@@ -377,59 +280,6 @@ def judged(
         return problem(given.sizes, given.covariance, m, exponent)
 
     return judged_by(prepared, data, data.heights, rescale, draws, rng, "heights")
-
-
-def judged_by(
-    prepared: Callable[[D], S],
-    data: D,
-    values: Floats,
-    rescale: bool,
-    draws: int,
-    rng: np.random.Generator,
-    called: str,
-) -> tuple[D, S, Plausible, list[str]]:
-    """The same for any data with shapes, which `prepared` makes from them."""
-    warnings = list(data.notes)
-    setup = prepared(data)
-    found = plausible(setup, values, draws=draws, rng=rng)
-    worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
-    better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
-    factor = _scale(found)
-    if not data.known:
-        warnings.append(
-            "no errors given: equal ones were taken from the scatter about the best fit"
-        )
-    elif worse < MISFIT:
-        warnings.append(
-            f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p = {worse:.2g}): errors "
-            f"are too small by {factor:.2g}, or the {called} have structure that no class has"
-        )
-    elif better < MISFIT:
-        warnings.append(
-            f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p = {better:.2g}): errors "
-            f"look too large, by {1 / factor:.2g}"
-        )
-    misfit = worse < MISFIT or better < MISFIT
-    if not data.known or (rescale and misfit):
-        total = 1.0
-        for _ in range(AGAIN):
-            data, total = data.scaled(factor), total * factor
-            setup = prepared(data)
-            found = plausible(setup, values, draws=draws, rng=rng)
-            # A correction costs in chi^2, so that the best fit may change with the errors.
-            factor = _scale(found)
-            if abs(np.log(factor)) < SETTLED:
-                break
-        warnings.append(f"errors were multiplied by {total:.3g}")
-    elif worse < MISFIT:
-        warnings.append("the guarantee does not hold with such errors: test again with --rescale")
-    return data, setup, found, warnings
-
-
-def _scale(found: Plausible) -> float:
-    """What errors are to be multiplied by; chi^2 of exact data is zero up to rounding."""
-    drawn = float(np.median(found.drawn_chi2))
-    return float(np.sqrt(max(found.best_chi2, ROUNDING) / max(drawn, ROUNDING)))
 
 
 def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...], list[str], bool]:
@@ -465,23 +315,6 @@ def _missing(
         "runs without a peak are not in the heights: " + ", ".join(listed) + "; if "
         "they are not like the others, the heights are a selection"
     ]
-
-
-def _realised(
-    setup: Problem, fits: Fits, level: float, draws: int, rng: np.random.Generator
-) -> dict[str, Any]:
-    best = int(np.argmin(fits.score))
-    kind = int(setup.shapes.kind[best])
-    curve = fits.curves(np.array([best]))[0]
-    kept = [
-        kind in plausible(setup, y, draws=REPEATED, rng=rng, enough=1 - level).kinds(level)
-        for y in curve + setup.noise(REPEATS, rng)
-    ]
-    return {
-        "replicates": draws,
-        "realised_level": float(np.mean(kept)),
-        "repeats": REPEATS,
-    }
 
 
 def _curves(fits: Fits) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from heatcap.divergence import CLASSES
-from heatcap.divergence.box_cox import TWO_SIDED, Exponent
+from heatcap.divergence.exponent import TWO_SIDED, Exponent
 from heatcap.figures._parts import (
     CENTRE,
     CURVE,
@@ -133,7 +133,7 @@ def profile(ax: Axes, found: Exponent, least: tuple[str, float], gid: str) -> No
     """chi^2 over the exponent, its interval, and the least one of a power law."""
     letter, value = least
     rise = found.chi2 - found.chi2.min()
-    low, high = float(found.kappa[0]), float(found.kappa[-1])
+    low, high = float(found.grid[0]), float(found.grid[-1])
     near = low - FAR * (high - low) <= value <= high + FAR * (high - low)
     ends = [low, high, value] if near else [low, high]
     room = 0.06 * (max(ends) - min(ends))
@@ -142,7 +142,7 @@ def profile(ax: Axes, found: Exponent, least: tuple[str, float], gid: str) -> No
     inside = np.clip(found.ci95, *ax.get_xlim())
     ax.axvspan(inside[0], inside[1], **SPREAD, gid="interval")
     ax.axhline(TWO_SIDED, **ZERO)
-    ax.plot(found.kappa, rise, **CURVE, gid="profile")
+    ax.plot(found.grid, rise, **CURVE, gid="profile")
     ax.set_ylim(0, 2 * TWO_SIDED)
     if near:
         ax.axvline(value, **CENTRE, gid=gid)

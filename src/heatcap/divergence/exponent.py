@@ -1,0 +1,101 @@
+"""An exponent with its interval, read off the profile of chi^2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from heatcap._json import plain
+from heatcap._vector import Floats
+
+__all__ = ["TWO_SIDED", "Exponent", "no_exponent", "of_profile"]
+
+TWO_SIDED, ONE_SIDED = 3.841459, 2.705543  # chi^2 of one degree of freedom at 95 and 90 %
+
+
+@dataclass(frozen=True, eq=False)
+class Exponent:
+    """Exponent and its 95 % interval: NaN if there is none, infinite if nothing limits it.
+
+    Attributes
+    ----------
+    value : float
+    ci95 : tuple of float
+    upper_limit95 : float
+        One-sided.
+    grid, chi2 : ndarray
+        The profile: exponents about the minimum, all of them where there is no exponent, with the
+        lowest chi^2 of each.
+    """
+
+    value: float
+    ci95: tuple[float, float]
+    upper_limit95: float
+    grid: Floats = field(repr=False)
+    chi2: Floats = field(repr=False)
+
+    def said(self) -> str:
+        """Value, interval and upper limit in words."""
+        low, high, upper = map(_limit, (*self.ci95, self.upper_limit95))
+        return f"{self.value:.2f}, 95 % interval {low} to {high}, upper limit {upper}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dict(plain({"value": self.value, "ci95": list(self.ci95)}))
+
+
+def _limit(x: float) -> str:
+    return f"{x:.2f}" if np.isfinite(x) else "no limit"
+
+
+def no_exponent(grid: Floats, chi2: Floats) -> Exponent:
+    """Where no power law comes near the data."""
+    return Exponent(float("nan"), (-np.inf, np.inf), np.inf, grid, chi2)
+
+
+def of_profile(profile: Callable[[Floats], Floats], grid: Floats, chi2: Floats) -> Exponent:
+    """The exponent at the minimum of chi^2, with its interval (3.84) and upper limit (2.71).
+
+    Parameters
+    ----------
+    profile : callable
+        chi^2 of exponents (exponent,).
+    grid, chi2 : ndarray (exponent,)
+        Equally spaced exponents, and the profile there.
+    """
+    # Precise data have an interval narrower than a step: look again where it lies.
+    near = np.flatnonzero(chi2 <= chi2.min() + 2 * TWO_SIDED)
+    low, high = grid[max(near[0] - 1, 0)], grid[min(near[-1] + 1, len(grid) - 1)]
+    finer = np.linspace(low, high, len(grid))
+    chi2 = profile(finer)
+    i = int(np.argmin(chi2))
+    upper = _ends(finer, chi2, i, ONE_SIDED)[1]
+    return Exponent(_vertex(finer, chi2, i), _ends(finer, chi2, i, TWO_SIDED), upper, finer, chi2)
+
+
+def _vertex(grid: Floats, chi2: Floats, i: int) -> float:
+    """Minimum of the parabola through the lowest point and its neighbours."""
+    if not 0 < i < len(chi2) - 1:
+        return float(grid[i])
+    left, mid, right = chi2[i - 1 : i + 2]
+    curvature = left - 2 * mid + right
+    shift = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
+    return float(grid[i] + shift * (grid[1] - grid[0]))
+
+
+def _ends(grid: Floats, chi2: Floats, i: int, rise: float) -> tuple[float, float]:
+    """Outermost exponents within `rise` of the minimum; infinite at an end of the grid."""
+    target = chi2[i] + rise
+    inside = np.flatnonzero(chi2 <= target)
+    first, last = inside[0], inside[-1]
+    low = -np.inf if first == 0 else _cut(grid, chi2, first - 1, first, target)
+    high = np.inf if last == len(chi2) - 1 else _cut(grid, chi2, last + 1, last, target)
+    return low, high
+
+
+def _cut(grid: Floats, chi2: Floats, outside: int, inside: int, target: float) -> float:
+    share = (chi2[outside] - target) / (chi2[outside] - chi2[inside])
+    return float(grid[outside] + share * (grid[inside] - grid[outside]))
