@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from typer.testing import CliRunner
 
 from heatcap._json import plain
@@ -269,3 +270,41 @@ def test_an_observable_without_a_verdict_says_why_and_the_others_go_on(tmp_path:
     assert "landscape_heat_capacity: no verdict: " in said
     assert "expected at least 4 sizes, got 3" in said
     assert text.startswith("heat_capacity: ")
+
+
+def test_the_covariance_of_a_dataset_is_used(tmp_path: Path) -> None:
+    root = np.tril(0.02 * np.random.default_rng(0).normal(size=(6, 6))) + 0.04 * np.eye(6)
+    covariance = root @ root.T
+    table = xr.Dataset(
+        {
+            "L": ("point", SIZES),
+            "h": ("point", HEIGHTS),
+            "h_covariance": (("point", "point_2"), covariance),
+        }
+    )
+    path, out = tmp_path / "heights.nc", tmp_path / "out.json"
+    table.to_netcdf(path, engine="h5netcdf")
+    assert run("verdict", path, *OPTIONS, "--json", out)[0] == 0
+    found = json.loads(out.read_text())
+    np.testing.assert_allclose(found["errors"], np.sqrt(np.diag(covariance)))
+    expected = divergence_test(SIZES, HEIGHTS, covariance=covariance, size_name="L", rng=0)
+    assert found["p_values"] == expected.p_values
+
+
+def test_the_covariance_of_a_curve_is_used(tmp_path: Path) -> None:
+    x = np.linspace(0.5, 1.5, 30)
+    covariance = 0.02**2 * 0.5 ** np.abs(np.subtract.outer(np.arange(30), np.arange(30)))
+    values = 0.2 + np.exp(-(((x - 1.02) / 0.15) ** 2) / 2)
+    table = xr.Dataset(
+        {
+            "T": ("point", x),
+            "C": ("point", values),
+            "C_covariance": (("point", "point_2"), covariance),
+        }
+    )
+    path, out = tmp_path / "curve.nc", tmp_path / "out.json"
+    table.to_netcdf(path, engine="h5netcdf")
+    options = ("--control", "T", "--value", "C", "--json", out)
+    assert run("verdict", path, *options)[0] == 0
+    expected = peak_test(x, values, covariance=covariance, control_name="T")
+    assert json.loads(out.read_text())["p_values"] == expected.p_values

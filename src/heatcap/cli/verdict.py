@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,7 @@ from heatcap.cli._shared import (
 from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from heatcap.divergence.answer import Answer
 
 __all__ = ["calibrate", "verdict"]
 
@@ -87,7 +85,8 @@ def verdict(
     the control, at one size, is tested in the same way; of a table with several sizes, --size and
     --at pick one.
     """
-    from heatcap.divergence import Margins, divergence_test
+    from heatcap.cli._heights import read_curve, read_heights
+    from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
 
     with plain_errors():
         check_outputs([table], json, figure)
@@ -109,30 +108,25 @@ def verdict(
             if ends is not None and len(ends) != 2:
                 raise ValueError(f"--window: expected lowest,highest, got {window}")
             picked = None if at is None else (size, at)
-            curve = _curve(table, control, value, error, words(names), picked)
-            _along(
-                table, curve, json, figure, control=control, value=value, level=level,
-                window=None if ends is None else (ends[0], ends[1]), logarithmic=log_control,
-                margins=(alpha_min, decade, smallest_effect), rescale=rescale, seed=seed,
-            )  # fmt: skip
-            return
-        _only(given, ALONG, "needs --control")
-        margins = Margins(kappa_min, saturation_ratio, smallest_effect)
-        data = _read(table, size, value, error, words(names))
-        try:
-            found = divergence_test(
-                data.sizes, data.heights, data.errors,
-                covariance=data.covariance, replicates=data.replicates,
-                missing=data.missing, size_name=size, level=level, margins=margins,
-                rescale=rescale, rng=seed,
-            )  # fmt: skip
-        except ValueError as problem:
-            raise ValueError(f"{table}: {problem}") from None
-        answer(found.summary(), found.to_dict(), [table], json)
-        if figure is not None:
-            from heatcap.figures import verdict as draw
-
-            save_figure(draw(found, name=value), figure)
+            test: Callable[..., Answer] = partial(
+                peak_test,
+                **read_curve(table, control, value, error, words(names), picked),
+                control_name=control,
+                window=None if ends is None else (ends[0], ends[1]),
+                logarithmic=log_control,
+                margins=PeakMargins(alpha_min, decade, smallest_effect),
+            )
+        else:
+            _only(given, ALONG, "needs --control")
+            test = partial(
+                divergence_test,
+                **read_heights(table, size, value, error, words(names)),
+                size_name=size,
+                margins=Margins(kappa_min, saturation_ratio, smallest_effect),
+            )
+        judge = partial(test, level=level, rescale=rescale, rng=seed)
+        draw = "verdict" if control is None else "peak_verdict"
+        _answered(judge, draw, table, value, json, figure)
 
 
 def _of_runs(
@@ -194,71 +188,24 @@ def _only(given: set[str], names: tuple[str, ...], expected: str) -> None:
             raise ValueError(f"--{name.replace('_', '-')} {expected}")
 
 
-def _along(
+def _answered(
+    test: Callable[[], Answer],
+    draw: str,
     table: Path,
-    curve: tuple[Floats, Floats, Floats | None],
+    value: str,
     json: Path | None,
     figure: Path | None,
-    *,
-    control: str,
-    value: str,
-    level: float,
-    window: tuple[float, float] | None,
-    logarithmic: bool,
-    margins: tuple[float, float, float],
-    rescale: bool,
-    seed: int,
 ) -> None:
-    """The verdict on one curve along the control."""
-    from heatcap.divergence import PeakMargins, peak_test
-
-    kept = PeakMargins(*margins)
+    """The verdict on a table, and its figure; an error names the table."""
     try:
-        found = peak_test(
-            *curve, control_name=control, window=window, logarithmic=logarithmic, level=level,
-            margins=kept, rescale=rescale, rng=seed,
-        )  # fmt: skip
+        found = test()
     except ValueError as problem:
         raise ValueError(f"{table}: {problem}") from None
     answer(found.summary(), found.to_dict(), [table], json)
     if figure is not None:
-        from heatcap.figures import peak_verdict as draw
+        from heatcap import figures
 
-        save_figure(draw(found, name=value), figure)
-
-
-def _curve(
-    path: Path,
-    control: str,
-    value: str,
-    error: str | None,
-    names: list[str] | None,
-    picked: tuple[str, float] | None,
-) -> tuple[Floats, Floats, Floats | None]:
-    """Control, values and errors of the rows of one size; rows without a value are left out."""
-    import numpy as np
-
-    from heatcap.scaling.points import read_columns
-
-    wanted = [control, value, *([error] if error else []), *([picked[0]] if picked else [])]
-    columns, _ = read_columns(path, wanted, names=names, value=value)
-    x, y = columns[control], columns[value]
-    rows = ~np.isnan(y)
-    if picked is not None:
-        size, at = picked
-        sizes = columns[size]
-        rows &= sizes == at
-        if not rows.any():
-            known = ", ".join(f"{each:g}" for each in np.unique(sizes))
-            raise ValueError(f"{path}: no row with {size} = {at:g}; there is {known}")
-    _refuse(path, control, x, rows & ~np.isfinite(x), "a finite control")
-    _refuse(path, value, y, rows & np.isinf(y), "a finite value")
-    if error is None:
-        return x[rows], y[rows], None
-    errors = columns[error]
-    bad = rows & ~(np.isfinite(errors) & (errors > 0))
-    _refuse(path, error, errors, bad, "a positive error")
-    return x[rows], y[rows], errors[rows]
+        save_figure(getattr(figures, draw)(found, name=value), figure)
 
 
 @app.command()
@@ -294,69 +241,3 @@ def calibrate(
             replicates=replicates, rng=seed,
         )  # fmt: skip
         answer(found.summary(), found.to_dict(), [], json)
-
-
-@dataclass(frozen=True, eq=False)
-class _Input:
-    """Arguments of the test: heights with errors or none, or replicates of each size."""
-
-    sizes: Floats
-    heights: Floats | None
-    errors: Floats | None
-    covariance: Floats | None
-    replicates: list[Floats] | None
-    missing: dict[float, int]
-
-
-def _read(path: Path, size: str, value: str, error: str | None, names: list[str] | None) -> _Input:
-    import numpy as np
-
-    from heatcap.scaling.points import read_columns
-
-    wanted = [size, value, *([error] if error else [])]
-    columns, beside = read_columns(path, wanted, names=names, value=value)
-    sizes, heights = columns[size], columns[value]
-    _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
-    _refuse(path, value, heights, np.isinf(heights), "a finite height")
-    # An empty height is a run without a peak: it is stated, not dropped in silence.
-    there = ~np.isnan(heights)
-    empty, counts = np.unique(sizes[~there], return_counts=True)
-    missing = dict(zip(empty.tolist(), counts.tolist(), strict=True))
-    errors = None if error is None else columns[error]
-    if error is not None and errors is not None:
-        bad = there & ~(np.isfinite(errors) & (errors > 0))
-        _refuse(path, error, errors, bad, "a positive error")
-        _each_once(path, size, sizes, there)
-        return _Input(sizes[there], heights[there], errors[there], None, None, missing)
-    if beside:
-        _each_once(path, size, sizes, there)
-        covariance = beside.get("covariance")
-        if covariance is None:
-            covariance = np.cov(beside["replicates"].T) / len(beside["replicates"])
-        return _Input(
-            sizes[there], heights[there], None, covariance[np.ix_(there, there)], None, missing
-        )
-    known, counts = np.unique(sizes[there], return_counts=True)
-    if counts.size and counts.max() > 1:
-        runs = [heights[there & (sizes == each)] for each in known]
-        return _Input(known, None, None, None, runs, missing)
-    return _Input(sizes[there], heights[there], None, None, None, missing)
-
-
-def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"{path}: row {row + 1} of the data, column {name!r}: expected {expected}, got"
-            f" {column[row]:g}"
-        )
-
-
-def _each_once(path: Path, size: str, sizes: Floats, there: Any) -> None:
-    first: dict[float, int] = {}
-    for row, (each, known) in enumerate(zip(sizes.tolist(), there.tolist(), strict=True), 1):
-        if known and first.setdefault(each, row) != row:
-            raise ValueError(
-                f"{path}: rows {first[each]} and {row} of the data, column {size!r}: both have"
-                f" {each:g}, expected every size once; runs of one size go without --error"
-            )

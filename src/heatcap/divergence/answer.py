@@ -42,6 +42,7 @@ class Answer:
     seconds: float
     level: float
     status: str = "ok"
+    excluded_by_bound: tuple[str, ...] = ()
     curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     ways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 

@@ -113,7 +113,6 @@ class Verdict(Answer):
     local_exponents: list[dict[str, float]] = field(default_factory=list, repr=False)
     predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     stability: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    excluded_by_bound: tuple[str, ...] = ()
 
     @property
     def meaning(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from heatcap.divergence import CLASSES
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import TWO_SIDED, Exponent
 from heatcap.figures._parts import (
     CENTRE,
@@ -26,7 +27,7 @@ from heatcap.figures._parts import (
 )
 from heatcap.figures._style import BLUE, GREEN, PAGE, PURPLE, VERMILION, new_figure, styled
 
-__all__ = ["ZERO", "class_line", "drawn", "profile"]
+__all__ = ["ZERO", "class_line", "drawn", "profile", "standing_of"]
 
 COLOUR = dict(zip(CLASSES, (PURPLE, BLUE, GREEN, VERMILION), strict=True))
 # Fits that are not excluded lie on one another: each is drawn inside the one before.
@@ -36,20 +37,8 @@ ROW = 2.2  # inches of the panels
 FAR = 2.0  # widths of the profile up to which the least exponent is brought into the panel
 
 
-class Judged(Protocol):
-    """A verdict on heights, or along the control."""
-
-    @property
-    def plausible(self) -> tuple[str, ...]: ...
-    @property
-    def curves(self) -> Mapping[str, Mapping[str, Any]]: ...
-    @property
-    def exponent(self) -> Exponent: ...
-    def summary(self) -> str: ...
-
-
 def drawn(
-    result: Judged,
+    result: Answer,
     panels: Callable[[Axes, Axes, Axes], None],
     marks: Sequence[Mapping[str, Any]],
     least: tuple[str, float],
@@ -86,7 +75,7 @@ def drawn(
     return figure
 
 
-def _head(result: Judged) -> list[tuple[str, str]]:
+def _head(result: Answer) -> list[tuple[str, str]]:
     """Lines of the summary, warnings as "status"; the advice stays with the numbers."""
     found = []
     for line in result.summary().splitlines():
@@ -98,7 +87,7 @@ def _head(result: Judged) -> list[tuple[str, str]]:
 
 def _keys(
     part: SubFigure,
-    result: Judged,
+    result: Answer,
     marks: Sequence[Mapping[str, Any]],
     least: tuple[str, float],
     standing: Mapping[str, str],
@@ -120,7 +109,19 @@ def _keys(
         legend.set_in_layout(False)
 
 
-def class_line(result: Judged, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
+def standing_of(result: Answer) -> dict[str, str]:
+    """What is said of the classes whose fits are dotted: all, where no class is named."""
+    if result.status != "ok":
+        return dict.fromkeys(result.curves, "")
+    by = result.excluded_by_bound
+    return {
+        kind: " (excluded by bound)" if kind in by else " (excluded)"
+        for kind in result.curves
+        if kind not in result.plausible
+    }
+
+
+def class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
     """Solid, one inside another, for what is not excluded; dotted for the others."""
     if kind in standing:
         return {"color": COLOUR[kind], "lw": 0.9, "ls": (0, (1, 1.6)), "zorder": 3}

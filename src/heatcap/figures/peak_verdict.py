@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from heatcap.divergence import PeakVerdict
 from heatcap.figures._parts import plain_axes, say, symbol, value_name
 from heatcap.figures._style import BLACK
-from heatcap.figures._verdict_parts import class_line, drawn, profile
+from heatcap.figures._verdict_parts import class_line, drawn, profile, standing_of
 
 __all__ = ["peak_verdict"]
 
@@ -49,7 +49,7 @@ def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
         background of the best power law, against the distance from its x_c: a power law is a
         straight line there down to its cut-off.
     """
-    standing = _standing(result)
+    standing = standing_of(result)
     least = (r"\alpha", result.margins.alpha_min)
 
     def panels(left: Axes, centre: Axes, right: Axes) -> None:
@@ -63,12 +63,6 @@ def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
     sides = {"right": "value, right of $x_c$", "left": "left of $x_c$"}
     marks = [_plain(side) | {"label": label} for side, label in sides.items()]
     return drawn(result, panels, marks, least, standing)
-
-
-def _standing(result: PeakVerdict) -> dict[str, str]:
-    if result.status != "ok":
-        return dict.fromkeys(result.curves, "")
-    return {kind: " (excluded)" for kind in result.curves if kind not in result.plausible}
 
 
 def _plain(side: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from heatcap.divergence import Verdict
 from heatcap.figures._parts import plain_axes, say, symbol, value_name
 from heatcap.figures._style import BLACK
-from heatcap.figures._verdict_parts import ZERO, class_line, drawn, profile
+from heatcap.figures._verdict_parts import ZERO, class_line, drawn, profile, standing_of
 
 __all__ = ["verdict"]
 
@@ -41,10 +41,10 @@ def verdict(result: Verdict, *, name: str = "height") -> Figure:
     -------
     Figure
         Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
-        others dotted; the head has the verdict, the exponent, the margins and the warnings.
+        others dotted; all are where the status names no class.  The head has the verdict, the
+        exponent, the margins and the warnings.
     """
-    standing = {kind: _standing(result, kind) for kind in result.curves}
-    standing = {kind: said for kind, said in standing.items() if said}
+    standing = standing_of(result)
     least = (r"\kappa", result.margins.kappa_min)
 
     def panels(left: Axes, centre: Axes, right: Axes) -> None:
@@ -57,12 +57,6 @@ def verdict(result: Verdict, *, name: str = "height") -> Figure:
 
     mark = HEIGHT | {"label": "height, one standard deviation"}
     return drawn(result, panels, [mark], least, standing)
-
-
-def _standing(result: Verdict, kind: str) -> str:
-    if kind in result.plausible:
-        return ""
-    return " (excluded by bound)" if kind in result.excluded_by_bound else " (excluded)"
 
 
 def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) -> None:

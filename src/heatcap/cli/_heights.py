@@ -1,0 +1,110 @@
+"""Tables of heights against size, or of one curve, as arguments of the tests of divergence.
+
+Imported by a command when it runs: it needs numpy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap.scaling.points import read_columns
+
+__all__ = ["read_curve", "read_heights"]
+
+Floats = NDArray[np.float64]
+
+
+def read_heights(
+    path: Path, size: str, value: str, error: str | None, names: list[str] | None
+) -> dict[str, Any]:
+    """Arguments of the test by size: heights with errors, a covariance, replicates, or neither."""
+    wanted = [size, value, *([error] if error else [])]
+    columns, beside = read_columns(path, wanted, names=names, value=value)
+    sizes, heights = columns[size], columns[value]
+    _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
+    _refuse(path, value, heights, np.isinf(heights), "a finite height")
+    # An empty height is a run without a peak: it is stated, not dropped in silence.
+    there = ~np.isnan(heights)
+    empty, counts = np.unique(sizes[~there], return_counts=True)
+    missing = dict(zip(empty.tolist(), counts.tolist(), strict=True))
+
+    def heights_of(**errors: Floats) -> dict[str, Any]:
+        known = {"sizes": sizes[there], "heights": heights[there], "missing": missing}
+        return known | errors
+
+    if error is not None:
+        errors = columns[error]
+        bad = there & ~(np.isfinite(errors) & (errors > 0))
+        _refuse(path, error, errors, bad, "a positive error")
+        _each_once(path, size, sizes, there)
+        return heights_of(errors=errors[there])
+    if (covariance := _covariance(beside)) is not None:
+        _each_once(path, size, sizes, there)
+        return heights_of(covariance=covariance[np.ix_(there, there)])
+    known, counts = np.unique(sizes[there], return_counts=True)
+    if counts.size and counts.max() > 1:
+        runs = [heights[there & (sizes == each)] for each in known]
+        return {"sizes": known, "heights": None, "replicates": runs, "missing": missing}
+    return heights_of()
+
+
+def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{path}: row {row + 1} of the data, column {name!r}: expected {expected}, got"
+            f" {column[row]:g}"
+        )
+
+
+def _each_once(path: Path, size: str, sizes: Floats, there: Any) -> None:
+    first: dict[float, int] = {}
+    for row, (each, known) in enumerate(zip(sizes.tolist(), there.tolist(), strict=True), 1):
+        if known and first.setdefault(each, row) != row:
+            raise ValueError(
+                f"{path}: rows {first[each]} and {row} of the data, column {size!r}: both have"
+                f" {each:g}, expected every size once; runs of one size go without --error"
+            )
+
+
+def read_curve(
+    path: Path,
+    control: str,
+    value: str,
+    error: str | None,
+    names: list[str] | None,
+    picked: tuple[str, float] | None,
+) -> dict[str, Any]:
+    """Arguments of the test along the control: rows of one size that have a value."""
+    wanted = [control, value, *([error] if error else []), *([picked[0]] if picked else [])]
+    columns, beside = read_columns(path, wanted, names=names, value=value)
+    x, y = columns[control], columns[value]
+    rows = ~np.isnan(y)
+    if picked is not None:
+        size, at = picked
+        sizes = columns[size]
+        rows &= sizes == at
+        if not rows.any():
+            known = ", ".join(f"{each:g}" for each in np.unique(sizes))
+            raise ValueError(f"{path}: no row with {size} = {at:g}; there is {known}")
+    _refuse(path, control, x, rows & ~np.isfinite(x), "a finite control")
+    _refuse(path, value, y, rows & np.isinf(y), "a finite value")
+    curve = {"control": x[rows], "values": y[rows]}
+    if error is not None:
+        errors = columns[error]
+        bad = rows & ~(np.isfinite(errors) & (errors > 0))
+        _refuse(path, error, errors, bad, "a positive error")
+        return curve | {"errors": errors[rows]}
+    covariance = _covariance(beside)
+    return curve if covariance is None else curve | {"covariance": covariance[np.ix_(rows, rows)]}
+
+
+def _covariance(beside: dict[str, Floats]) -> Floats | None:
+    """Of all rows, where the table has it or replicates whose mean the values are."""
+    if "replicates" in beside:
+        return np.asarray(np.cov(beside["replicates"].T) / len(beside["replicates"]))
+    return beside.get("covariance")
