@@ -365,6 +365,14 @@ def test_several_nulls_are_drawn_from_where_fits_cannot_be_told_apart():
     assert min(apart) > 0.5
 
 
+def test_heights_that_do_not_change_have_nulls_with_numbers():
+    """Shapes without any growth have no curve; drawing from one would compare nothing."""
+    sizes = np.array([19.0, 23, 29, 31, 37, 43, 59, 79, 97, 113])
+    fits = problem(sizes, 0.15**2 * np.eye(10), Margins()).fits(np.ones(10))
+    for kind in range(len(CLASSES)):
+        assert np.isfinite(nulls(fits, kind)).all()
+
+
 def test_models_report_the_parameters_of_their_best_fit():
     """Rebuilt by hand: s - a L^-k with k between two points of the grid."""
     heights = 4 - 8 * DOUBLING**-0.6

@@ -1,10 +1,10 @@
 """Power-law divergence, logarithm, or bounded: which growths the data do not exclude.
 
-verdict = divergence_test(sizes, heights, errors, size_name="L")
-planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
+    verdict = divergence_test(sizes, heights, errors, size_name="L")
+    planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
 """
 
-from heatcap.divergence.calibration import Calibration, calibrate
+from heatcap.divergence.calibration import Calibration, Truth, calibrate
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
 from heatcap.divergence.peak_shapes import PeakMargins
@@ -19,6 +19,7 @@ __all__ = [
     "Margins",
     "PeakMargins",
     "PeakVerdict",
+    "Truth",
     "Verdict",
     "bound_by_keys",
     "calibrate",

@@ -5,8 +5,8 @@ Its distribution is not that of chi^2: classes touch each other, their shapes ar
 null is a fit.  So data are drawn from fits of class c at the sizes and errors at hand, and p_c is
 the share of draws with a larger Delta_c.  Several fits of c that the data do not tell apart are
 drawn from, the best and those that lie closest to another class; the largest p counts (in the
-manner of R. L. Berger & D. D. Boos, JASA 89 (1994) 1012, cited from memory, not checked).  None is
-below that of a truth on the boundary of two classes, P(chi^2_1 > Delta) / 2.
+manner of R. L. Berger & D. D. Boos, JASA 89 (1994) 1012, without their payment for the level of the
+set).  None is below that of a truth on the boundary of two classes, P(chi^2_1 > Delta) / 2.
 """
 
 from __future__ import annotations
@@ -221,7 +221,8 @@ def nulls(fits: Fitted, kind: int) -> list[Floats]:
     order = fits.of(kind)
     order = order[fits.score[order] <= fits.score[order[0]] + NEAR]
     curves = fits.curves(order)
-    if len(order) == 1:
+    curves = curves[np.isfinite(curves).all(axis=1)]  # shapes without growth may have no curve
+    if len(curves) == 1:
         return [curves[0]]
     scores = fits.problem.scores(curves)
     others = np.delete(scores, kind, axis=1).min(axis=1) - scores[:, kind]
