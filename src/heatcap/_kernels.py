@@ -426,7 +426,11 @@ def _centre_rows(
 
 @jit(CONTRACT)
 def absorb(own: Floats, more: Floats) -> None:
-    """Count, mean and central sums of the union of two samples, in place (Pébay 2008, eqs. 3.1)."""
+    """Count, mean and central sums of the union of two samples, in place.
+
+    Pébay, SAND2008-6212, 2008; fourth moment as corrected in Pébay et al., Comput. Stat. 31 (2016)
+    1305.
+    """
     for i in range(len(own)):
         a, b = own[i], more[i]
         if b[0] == 0.0:

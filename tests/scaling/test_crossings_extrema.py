@@ -333,7 +333,10 @@ def test_peaks_have_the_error_that_is_said(replicates):
 
 
 def test_heights_of_the_exact_magnet_grow_as_the_logarithm_with_its_slope():
-    """Ferdinand and Fisher: C grows by 8 K_c^2 / pi for every factor e (cited from memory)."""
+    """Ferdinand and Fisher: C grows by 8 K_c^2 / pi for every factor e.
+
+    Amplitude of ln|T - T_c| from a lecture text.
+    """
     system, size = Ising2DExact(), np.array([16, 24, 32, 48, 64, 96])
     x, height = np.array([system.maximum(int(L)) for L in size]).T
     found = peaks_against_size(size, x, 1e-4 / size, height, 1e-3 * height)

@@ -163,8 +163,9 @@ def test_ten_states_have_a_barrier_that_grows():
     assert found.status == ["double"] * 3
     assert np.all(np.diff(found.barrier) > 0)
     assert found.tension.value > 3 * found.tension.error
-    # Twice the interface tension is 0.0945 for large L (Borgs and Janke, J. Phys. I 2 (1992) 2011;
-    # from memory, not checked); the peaks of small lattices are farther apart than the latent heat.
+    # Twice the interface tension is 0.0947 for large L (Borgs and Janke, J. Phys. I 2 (1992) 2011,
+    # = 1/xi; number at second hand); the peaks of small lattices are farther apart than the latent
+    # heat.
     assert 0.04 < found.tension.value < 0.16
     assert np.all(found.distance > Potts(10).latent_heat)
     assert np.all(np.diff(found.distance) < 0)

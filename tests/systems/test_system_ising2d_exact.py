@@ -69,7 +69,7 @@ def test_large_lattices_have_onsagers_energy(k: float) -> None:
 
 
 def test_the_maximum_grows_like_the_logarithm() -> None:
-    """By 8 K_c^2 / pi = 0.4945 per e-fold of L, the amplitude of the bulk (from memory)."""
+    """By 8 K_c^2 / pi = 0.4945 per e-fold of L (amplitude of ln|T - T_c| from a lecture text)."""
     top = [Ising2DExact().maximum(size)[1] for size in (32, 64, 128)]
     slopes = np.diff(top) / math.log(2.0)
     np.testing.assert_allclose(slopes, 8 * CRITICAL_COUPLING**2 / math.pi, rtol=0.02)

@@ -7,8 +7,8 @@ the growth, in the same units for all models, the integral over both is that of 
 
 up to a factor common to all.  Classes have equal prior weight, so have the families of a class;
 a correction costs exp(-penalty / 2).  The box is not integrated over: weights are a guide, and the
-guarantee of a verdict rests on its calibration alone.  AICc (N. Sugiura (1978), cited from memory,
-not checked) counts level, growth, the shape's parameter and a correction.
+guarantee of a verdict rests on its calibration alone.  AICc (N. Sugiura, Commun. Stat. Theory
+Methods 7 (1978) 13) counts level, growth, the shape's parameter and a correction.
 """
 
 from __future__ import annotations

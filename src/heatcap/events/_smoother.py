@@ -149,7 +149,8 @@ def pseudo_residuals(x: Floats, values: Floats) -> Floats:
     """Distance of every inner value from the line through its neighbours, of unit variance.
 
     For values with independent errors of standard deviation s about a straight line, these have
-    standard deviation s (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73 (1986) 625; unchecked).
+    standard deviation s (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73 (1986) 625; what was
+    checked: docs/references.md).
     """
     if x.size < 3:
         return np.empty(0)

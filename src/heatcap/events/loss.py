@@ -27,7 +27,8 @@ def spikes(
     ----------
     step, train_loss : array_like (row)
     factor : float
-        5, the criterion under which slingshots are counted elsewhere.
+        5, the criterion under which slingshots (the word of V. Thilak et al., arXiv:2206.04817) are
+        counted elsewhere.
     width : float
         Of the window, in ln step.
 

@@ -59,7 +59,7 @@ class Units:
         The variance of a mean over n - 1 draws is exactly s^2 / n.  The alternative, n draws and
         deviations stretched by sqrt(n / (n - 1)), has one factor for all strata and turns
         replicates into numbers that no sample has (Rao & Wu, J. Am. Stat. Assoc. 83 (1988) 231;
-        cited from memory, not checked).
+        what was checked: docs/references.md).
         """
         drawn = [g[rng.integers(g.size, size=max(g.size - 1, 1))] for g in self.groups]
         return self._positions(np.concatenate(drawn))
@@ -247,9 +247,9 @@ def _copies(m: int, drawn: int, population: int) -> tuple[int, float]:
 
     `drawn` = d rows out of k m have a mean of variance v(k) = (k m - d) (m - 1) / (d m (k m - 1))
     s^2.  The share is such that the average is (1/m - 1/N) s^2, for any N.  Filling up to N with
-    rows at random, as Booth, Butler & Hall (J. Am. Stat. Assoc. 89 (1994) 1282; cited from memory,
-    not checked) do, would move the mean of the pseudo-population from replicate to replicate, which
-    is spread that the sample does not have.
+    rows at random, as Booth, Butler & Hall (J. Am. Stat. Assoc. 89 (1994) 1282; what was checked:
+    docs/references.md) do, would move the mean of the pseudo-population from replicate to
+    replicate, which is spread that the sample does not have.
     """
     if population == m:
         return 1, 0.0

@@ -90,9 +90,10 @@ def bootstrap(
 
     Notes
     -----
-    With rows drawn as well as units, their interaction counts three times (Owen, Ann. Appl. Stat. 1
-    (2007) 386; cited from memory, not checked): the error is too large, never too small, by a share
-    that falls with the number of units and of rows.
+    With rows drawn as well as units, their interaction counts three times: the error is too large,
+    never too small (Owen, Ann. Appl. Stat. 1 (2007) 386), by a share that falls with the number of
+    units and of rows.  The three is derived: E[(w v - 1)^2] = 3 for independent weights w, v of
+    mean 1 and variance 1.
     """
     generator = _check(unit, within, population, replicates, rng, interval)
     plan = _plan(data, unit, strata, within, population)

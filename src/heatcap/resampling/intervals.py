@@ -2,7 +2,7 @@
 
 All are widened by Student's t: for small samples the error itself is uncertain.  Percentile and BCa
 read the replicates at Phi(t_nu) where they would otherwise at Phi(z): the expanded percentiles of
-Hesterberg (The American Statistician 69 (2015) 371; cited from memory, not checked).
+Hesterberg (The American Statistician 69 (2015) 371; what was checked: docs/references.md).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def bca_interval(
     """Quantiles of the replicates, corrected for bias and skewness.
 
     alpha(z) = Phi(z0 + (z0 + z) / (1 - a (z0 + z))) with z0 the normal score of the share of
-    replicates below the value; Efron, J. Am. Stat. Assoc. 82 (1987) 171 (from memory).
+    replicates below the value; Efron, J. Am. Stat. Assoc. 82 (1987) 171 (what was checked:
+    docs/references.md).
     """
     count = len(replicates)
     below = (replicates < value).mean(axis=0) + (replicates == value).mean(axis=0) / 2

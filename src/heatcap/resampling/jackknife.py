@@ -51,8 +51,8 @@ def jackknife(
     Notes
     -----
     Blocks of unequal length are those of the delete-m_j jackknife: Busing, Meijer & van der Leeden,
-    Statistics and Computing 9 (1999) 3, cited from memory, not checked.  The standard error of
-    statistics that are not smooth, such as a median, is wrong: take :func:`bootstrap`.
+    Statistics and Computing 9 (1999) 3 (what was checked: docs/references.md).  The standard
+    error of statistics that are not smooth, such as a median, is wrong: take :func:`bootstrap`.
     """
     parts = _blocks(data, dim, blocks)
     theta = evaluate(statistic, data)

@@ -26,7 +26,7 @@ __all__ = ["gamma_method", "integrated_time"]
 Floats = NDArray[np.float64]
 
 MIN_LENGTH = 8
-ENOUGH = 50  # n / tau; SE / exact SE of AR(1) series is 0.97 there and 0.79 at 10
+ENOUGH = 50  # n / tau; measured: SE / exact SE of AR(1) series is 0.97 there and 0.79 at 10
 
 
 def integrated_time(series: xr.DataArray, *, dim: str, s: float = 1.5) -> Estimate:
@@ -98,7 +98,8 @@ def gamma_method(
     -------
     Estimate
         With `tau`; `n_eff` is n / (2 tau).  `message` says when n / tau is below 50, where the
-        error is probably too small.  Not vectorised over samples: no covariance.
+        errors of AR(1) series are too small (measured: 0.97 of the exact error at 50, 0.79 at 10).
+        Not vectorised over samples: no covariance.
 
     Raises
     ------

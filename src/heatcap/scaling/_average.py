@@ -1,7 +1,7 @@
 """The average over fits with weights exp(-score / 2), score = chi^2 + 2 k + 2 n_cut.
 
-k parameters, n_cut points left out (W. I. Jay and E. T. Neil, Phys. Rev. D 103 (2021) 114502; cited
-from memory, not checked); each kind of fit says itself what it charges for.
+k parameters, n_cut points left out (W. I. Jay and E. T. Neil, Phys. Rev. D 103 (2021) 114502; what
+was checked: docs/references.md); each kind of fit says itself what it charges for.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Curves of finite systems are analytic, so that a Gaussian process with the kerne
 is at home (its poles lie off the real axis, as those of the curves do): its error has in it what
 the points leave open between them, where a spline with few knots is off by more than its error
 (measured at peaks: by 1 to 11 errors).  C. E. Rasmussen and C. K. I. Williams, Gaussian Processes
-for Machine Learning (2006), chapters 2 and 5; cited from memory, not checked.
+for Machine Learning (2006), chapters 2 and 5 (what was checked: docs/references.md).
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ the vortices,
     dv/dl = -u^2 (1 + B v)        du/dl = -u v
 
 B = 0 is the leading order (Kosterlitz, J. Phys. C 7 (1974) 1046) and B = 3/2 the next one, whose
-coefficient is universal (Pelissetto and Vicari, Phys. Rev. E 87 (2013) 032105; both cited from
-memory, not checked).  Conserved: u^2 - 2 [v / B - ln(1 + B v) / B^2], at B = 0 u^2 - v^2; it is
-zero on the critical line, where 1/v = l + const at leading and l + ln(l) / 2 + ... at next order.
+coefficient is universal (Pelissetto and Vicari, Phys. Rev. E 87 (2013) 032105, eqs. 17-20, at
+second hand).  Conserved: u^2 - 2 [v / B - ln(1 + B v) / B^2], at B = 0 u^2 - v^2; it is zero on the
+critical line, where 1/v = l + const at leading and l + ln(l) / 2 + ... at next order.
 """
 
 from __future__ import annotations

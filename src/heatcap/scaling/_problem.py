@@ -2,8 +2,8 @@
 
 Coefficients of the splines enter linearly and are projected out (variable projection; Golub and
 Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, with Kaufman's simpler Jacobian, BIT 15 (1975) 49;
-cited from memory, not checked).  What is left are x_c, the shape parameter, the exponents and the
-corrections.
+what was checked: docs/references.md).  What is left are x_c, the shape parameter, the exponents
+and the corrections.
 
 Corrections are always fitted: they exist in every finite system, and leaving them out where the
 data do not insist on them gives errors that are too small.  So that they do not run away where

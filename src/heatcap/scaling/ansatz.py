@@ -12,9 +12,9 @@ f is a spline.  a and s are the corrections to scaling: the general one is f(X) 
 they are the parts of g that look like f and like its derivative; without s, curves of different
 sizes could not cross away from x_c.  b and c are the analytic corrections: a scaling field that is
 not linear in the control, and a prefactor that is not constant (Pelissetto and Vicari, Phys. Rep.
-368 (2002) 549, section 1; cited from memory, not checked).  Without them a wide window biases the
-exponents without a bad chi^2.  K is known beforehand, such as a power of ln L, and 1 where nothing
-else is said.
+368 (2002) 549, section 1; what was checked: docs/references.md).  Without them a wide window
+biases the exponents without a bad chi^2.  K is known beforehand, such as a power of ln L, and 1
+where nothing else is said.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
 K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
-Science 352 (2016) 213; both cited from memory, not checked.
+Science 352 (2016) 213 (what was checked: docs/references.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     h(L) = A L^kappa (1 + b L^(-omega)),   c + A (L^kappa - 1) / kappa,   or   A ln L + B + b / L
 
 M. N. Barber, in: Phase Transitions and Critical Phenomena 8 (1983) 145, and A. E. Ferdinand and
-M. E. Fisher, Phys. Rev. 185 (1969) 832 for the logarithm; cited from memory, not checked.
+M. E. Fisher, Phys. Rev. 185 (1969) 832 for the logarithm (what was checked: docs/references.md).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ function, and Newton's method finds them.
 
 A. M. Ferrenberg & R. H. Swendsen, Phys. Rev. Lett. 61 (1988) 2635 and 63 (1989) 1195; M. R. Shirts
 & J. D. Chodera, J. Chem. Phys. 129 (2008) 124105; Kish's number of effective samples: L. Kish,
-Survey Sampling (1965).  All cited from memory, not checked.
+Survey Sampling (1965).  What was checked: docs/references.md.
 
 Conventions: energies are extensive here, E = sites times energy per site; k_B = 1; the control is
 the temperature or the inverse temperature, as the attribute ``control_name`` of the series says.

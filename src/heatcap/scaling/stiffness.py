@@ -5,12 +5,12 @@ Lett. 39 (1977) 1201); in a finite one the jump is smeared by a logarithm,
 
     pi Upsilon / (2 T) = J [1 + 1 / (2 ln L + c)]        at T_KT, J = 1
 
-(Weber and Minnhagen, Phys. Rev. B 37 (1988) 5986; both cited from memory, not checked).  That form
-alone drifts: c of the XY model goes from 1.4 at L = 8 to 2.2 at L = 64.  Here the renormalisation
-flow behind it is fitted instead (:mod:`heatcap.scaling._flow`), at leading and at next order, to
-all sizes and all temperatures on both sides of T_KT at once; orders, smallest sizes, windows of
-temperature and corrections are averaged with weights e^(-(chi^2 + 2 k + 2 n_cut) / 2) as in
-:func:`heatcap.scaling.collapse`.
+(Weber and Minnhagen, Phys. Rev. B 37 (1988) 5986; what was checked: docs/references.md).  That
+form alone drifts: c of the XY model goes from 1.4 at L = 8 to 2.2 at L = 64.  Here the
+renormalisation flow behind it is fitted instead (:mod:`heatcap.scaling._flow`), at leading and at
+next order, to all sizes and all temperatures on both sides of T_KT at once; orders, smallest sizes,
+windows of temperature and corrections are averaged with weights
+e^(-(chi^2 + 2 k + 2 n_cut) / 2) as in :func:`heatcap.scaling.collapse`.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ __all__ = ["Ising1D"]
 
 @dataclass(frozen=True)
 class Ising1D(ExactSystem):
-    """Z = (2 cosh K)^L + (2 sinh K)^L, K = 1/T: the transfer matrix of E. Ising (1925), cited
-    from memory, not checked; the tests sum over all states.
+    """Z = (2 cosh K)^L + (2 sinh K)^L, K = 1/T: the transfer matrix of E. Ising (1925; what was
+    checked: docs/references.md); the tests sum over all states.
     """
 
     name = "ising1d"

@@ -27,8 +27,8 @@ class Ising2D(SampledSystem):
 
     ``heat_capacity`` K^2 Var(E) / N; ``magnetisation`` <|m|>; ``susceptibility`` K N <m^2>, that of
     the disordered phase, L^(7/4) at K_c; ``connected_susceptibility`` K N (<m^2> - <|m|>^2), which
-    has a maximum; ``binder`` U4 = 1 - <m^4> / (3 <m^2>^2), 0.61069 at K_c for large L (from memory,
-    not checked).
+    has a maximum; ``binder`` U4 = 1 - <m^4> / (3 <m^2>^2), 0.61069 at K_c for large L (same
+    digits in public code; no paper seen).
     """
 
     name = "ising2d"

@@ -2,11 +2,11 @@
 
 E = -sum_<ij> delta(s_i, s_j), J = k_B = 1; the control is the temperature, all per site.  The
 transition is at T_c = 1 / ln(1 + sqrt q) by duality.  q = 3: alpha/nu = 2/5; q = 10: latent heat
-0.696, correlation length about 10.6 (the length from memory, not checked), so that L = 32 shows
-two peaks in the histogram of the energy.
+0.696, correlation length about 10.6 (the length after Buffenoir and Wallon (1993), at second hand),
+so that L = 32 shows two peaks in the histogram of the energy.
 
 Exponents from F. Y. Wu, Rev. Mod. Phys. 54 (1982) 235; latent heat from R. J. Baxter, J. Phys. C 6
-(1973) L445: both cited from memory, not checked; the tests measure the energy at T_c.
+(1973) L445 (what was checked: docs/references.md); the tests measure the energy at T_c.
 """
 
 from __future__ import annotations

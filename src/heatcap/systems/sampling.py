@@ -53,9 +53,10 @@ def states(rng: np.random.Generator, points: int, replicates: int) -> State:
 
 @jit()
 def uniform(state: State) -> float:
-    """Next number of xoshiro256+ in [0, 1); D. Blackman & S. Vigna (2018), from memory.
+    """Next number of xoshiro256+ in [0, 1).
 
-    Inlined into the kernels: NumPy's generators would be called through a pointer.
+    D. Blackman & S. Vigna, ACM Trans. Math. Softw. 47 (4) (2021).  Inlined into the kernels:
+    NumPy's generators would be called through a pointer.
     """
     total = state[0] + state[3]
     shifted = state[1] << _SHIFT_UP

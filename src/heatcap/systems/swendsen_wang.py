@@ -1,7 +1,7 @@
 """Swendsen-Wang sweeps of the q-state Potts model on the L x L torus; q = 2 is the Ising model.
 
 Satisfied bonds are kept with probability p = 1 - e^(-K) and every cluster gets a new colour
-(R. H. Swendsen & J.-S. Wang, Phys. Rev. Lett. 58 (1987) 86, cited from memory, not checked).
+(R. H. Swendsen & J.-S. Wang, Phys. Rev. Lett. 58 (1987) 86; what was checked: docs/references.md).
 With clusters of s_c sites, S_k = sum_c s_c^k, averages over the colours are exact:
 
     <m^2> = <S_2> / N^2,    <m^4> = <S_2^2 + 2 (S_2^2 - S_4) / (q - 1)> / N^4,

@@ -1,12 +1,12 @@
 """The XY model on the L x L torus: Kosterlitz-Thouless, with a jump of the helicity modulus.
 
 E = -sum_<ij> cos(theta_i - theta_j), J = k_B = 1; the control is the temperature, all per site.
-The helicity modulus falls from 2 T / pi to 0 at T_KT = 0.8929 (from memory, not checked); on a
-finite lattice the jump is smeared by a logarithm, :func:`weber_minnhagen`.  The heat capacity has
-a bounded maximum above T_KT, where nothing happens.
+The helicity modulus falls from 2 T / pi to 0 at T_KT = 0.8929 (Hasenbusch, J. Phys. A 38 (2005)
+5869; 0.8935(1) was found too); on a finite lattice the jump is smeared by a logarithm,
+:func:`weber_minnhagen`.  The heat capacity has a bounded maximum above T_KT, where nothing happens.
 
-Clusters after U. Wolff, Phys. Rev. Lett. 62 (1989) 361 (cited from memory, not checked): the
-spins' components along a random direction are Ising spins; all of their clusters are updated.
+Clusters after U. Wolff, Phys. Rev. Lett. 62 (1989) 361 (what was checked: docs/references.md):
+the spins' components along a random direction are Ising spins; all of their clusters are updated.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ Ints = NDArray[np.int64]
 def weber_minnhagen(size: ArrayLike, c: float, *, temperature: float = T_KT) -> Floats:
     """Helicity modulus at T_KT on a finite lattice: (2 T / pi) [1 + 1 / (2 ln L + c)].
 
-    H. Weber & P. Minnhagen, Phys. Rev. B 37 (1988) 5986: cited from memory, not checked.  On the
-    torus windings lower the limit by 16 pi e^(-4 pi), 1.8e-4 of it, which is left out.
+    H. Weber & P. Minnhagen, Phys. Rev. B 37 (1988) 5986 (what was checked: docs/references.md).
+    On the torus windings lower the limit by 16 pi e^(-4 pi), 1.8e-4 of it, which is left out.
 
     Raises
     ------
