@@ -22,6 +22,7 @@ ROOMS = [
     "heatcap.ensemble",
     "heatcap._geometry",
     "heatcap._stream",
+    "heatcap._join",
     "heatcap.observables",
     "heatcap.scalars",
     "heatcap.resampling",
@@ -31,6 +32,7 @@ ROOMS = [
     "heatcap.scaling",
     "heatcap.divergence",
     "heatcap.figures",
+    "heatcap.report",
     "heatcap.cli",
     "heatcap.__main__",
 ]

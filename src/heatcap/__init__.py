@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     )
     from heatcap.ensemble import canonical, heat_capacities, heat_capacity_bound
     from heatcap.events import Events, find_events, peaks_by_size
-    from heatcap.observables import load, observe, save
+    from heatcap.observables import join, load, observe, save
+    from heatcap.report import Report, build_report
     from heatcap.resampling import Estimate, bootstrap, gamma_method, jackknife
     from heatcap.runfile import RunFileError, Runs, RunWriter, open_run, open_runs
     from heatcap.scalars import read_scalars
@@ -54,12 +55,14 @@ _HOME = {
     "Margins": "divergence",
     "PeakMargins": "divergence",
     "PeakVerdict": "divergence",
+    "Report": "report",
     "RunFileError": "runfile",
     "RunWriter": "runfile",
     "Runs": "runfile",
     "Verdict": "divergence",
     "audit_leads": "audit",
     "bootstrap": "resampling",
+    "build_report": "report",
     "calibrate": "divergence",
     "canonical": "ensemble",
     "collapse": "scaling",
@@ -71,6 +74,7 @@ _HOME = {
     "heat_capacities": "ensemble",
     "heat_capacity_bound": "ensemble",
     "jackknife": "resampling",
+    "join": "observables",
     "load": "observables",
     "observe": "observables",
     "open_run": "runfile",
@@ -94,12 +98,14 @@ __all__ = [
     "Margins",
     "PeakMargins",
     "PeakVerdict",
+    "Report",
     "RunFileError",
     "RunWriter",
     "Runs",
     "Verdict",
     "audit_leads",
     "bootstrap",
+    "build_report",
     "calibrate",
     "canonical",
     "collapse",
@@ -111,6 +117,7 @@ __all__ = [
     "heat_capacities",
     "heat_capacity_bound",
     "jackknife",
+    "join",
     "load",
     "observe",
     "open_run",

@@ -125,12 +125,13 @@ def heat_capacities(
     Returns
     -------
     Dataset (...)
-        ``heat_capacity``                   <beta^2 Var E>_x, the only one that is dU/dT
-        ``landscape_heat_capacity``         beta^2 Var_x(U); depends on the gauge of the rows
-        ``landscape_heat_capacity_fixed``   beta^2 Var_x(U - plain mean of E), its gauge-fixed twin
-        ``total_heat_capacity``             heat_capacity + landscape_heat_capacity
-        ``unweighted_heat_capacity``        beta^2 Var_(x,j)(E), all visible pairs alike
-        ``offset_heat_capacity``            beta^2 Var_j(<E>_x), its part between keys
+        * ``heat_capacity``                 <beta^2 Var E>_x, the only one that is dU/dT
+        * ``landscape_heat_capacity``       beta^2 Var_x(U); depends on the gauge of the rows
+        * ``landscape_heat_capacity_fixed`` beta^2 Var_x(U - plain mean of E), its gauge-fixed twin
+        * ``total_heat_capacity``           heat_capacity + landscape_heat_capacity
+        * ``unweighted_heat_capacity``      beta^2 Var_(x,j)(E), all visible pairs alike
+        * ``offset_heat_capacity``          beta^2 Var_j(<E>_x), its part between keys
+
         and ``*_error``, standard errors from the sampling of the probe
         (:func:`heatcap._moments.table_heat_capacities`).  An empty subset gives NaN.
 

@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 
 import heatcap
+from heatcap._join import join
 from heatcap.runfile import (
     STANDARD_METRICS,
     LogitReader,
@@ -42,7 +43,7 @@ from heatcap.runfile import (
 if TYPE_CHECKING:
     from heatcap._geometry import Fields, Time
 
-__all__ = ["SCHEMA_VERSION", "load", "observe", "save"]
+__all__ = ["SCHEMA_VERSION", "join", "load", "observe", "save"]
 
 SCHEMA_VERSION = 1
 

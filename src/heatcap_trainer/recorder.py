@@ -113,6 +113,9 @@ def capture_logits(
 class Recorder:
     """Writes a run file from a training loop that is not ours; see the top of this module.
 
+    Leaving the context after the last step finishes the run with the reason "end of loop";
+    leaving it by an exception keeps what was recorded and the run unfinished.
+
     Parameters
     ----------
     path : path
@@ -132,9 +135,6 @@ class Recorder:
     **header
         Passed on to `RunWriter.create`: `d_k`, `size_name` and `size` are needed; `queries`,
         `probe_population`, `config`, `overwrite` and more are optional.
-
-    Leaving the context after the last step finishes the run with the reason "end of loop";
-    leaving it by an exception keeps what was recorded and the run unfinished.
     """
 
     def __init__(

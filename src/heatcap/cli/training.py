@@ -64,7 +64,7 @@ def events(
 
     with plain_errors():
         check_outputs(records, output, json)
-        obs, problems = _records(records, columns)
+        obs, problems = observables_of(records, columns)
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         found.to_csv(output)
         sizes = ((len(found.table), "row"), (len(found.runs), "run"))
@@ -115,7 +115,7 @@ def leads(
 
     with plain_errors():
         check_outputs(records, output, output.with_suffix(".png"))
-        obs, _ = _records(records, columns)
+        obs, _ = observables_of(records, columns)
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         save_figure(draw(audit_leads(obs, found), found, observables=observable), output)
     fail_if(obs.attrs.get("left_out", 0) > 0)
@@ -132,7 +132,7 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
         save_figure(draw(table, sizes=numbers("--sizes", sizes) or None, group=group), output)
 
 
-def _records(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
+def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
     """Observables, or tables of scalars brought into their form, and what was wrong with some."""
     from heatcap.observables import load
     from heatcap.scalars import is_table, parse_columns, read_scalars

@@ -1,7 +1,7 @@
 """Power-law divergence, logarithm, or bounded: which growths the data do not exclude.
 
-    verdict = divergence_test(sizes, heights, errors, size_name="L")
-    planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
+verdict = divergence_test(sizes, heights, errors, size_name="L")
+planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
 """
 
 from heatcap.divergence.calibration import Calibration, Truth, calibrate

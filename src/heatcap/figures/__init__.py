@@ -4,9 +4,11 @@ Every verb takes results and returns a :class:`matplotlib.figure.Figure`; :func:
 PDF and as PNG.  Nothing touches pyplot or leaves a trace in the settings of matplotlib.
 
 Colours are those of Okabe and Ito, told apart by every kind of colour vision, and lines that
-share a panel differ in style as well.
+share a panel differ in style as well.  :func:`new_figure` within :func:`styled`
+is an empty one for pictures of one's own.
 """
 
+from heatcap.figures._style import new_figure, styled
 from heatcap.figures.collapse import collapse
 from heatcap.figures.crossings import crossings
 from heatcap.figures.evolution import evolution
@@ -26,9 +28,11 @@ __all__ = [
     "extrema",
     "histograms",
     "leads",
+    "new_figure",
     "peak_verdict",
     "save",
     "scan",
     "stiffness",
+    "styled",
     "verdict",
 ]

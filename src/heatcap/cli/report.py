@@ -1,0 +1,98 @@
+"""One page that answers, from observables or tables of scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heatcap.cli._app import app
+from heatcap.cli._shared import check_outputs, command, fail_if, plain_errors, progress
+from heatcap.cli.training import ColumnsOption, RecordPaths, Smoothing, observables_of
+from heatcap.cli.verdict import Effect, KappaMin, Level, Ratio
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["report"]
+
+
+@app.command()
+def report(
+    records: RecordPaths,
+    output: Annotated[Path, typer.Option("-o", "--output", help="REPORT.html to write.")],
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Observable to report; repeat for several.")
+    ] = None,
+    columns: ColumnsOption = "",
+    title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    smoothing: Smoothing = 0.1,
+    level: Level = 0.95,
+    kappa_min: KappaMin = 0.1,
+    saturation_ratio: Ratio = 2.0,
+    smallest_effect: Effect = 0.05,
+    seed: Annotated[int, typer.Option(help="Of permutations and draws.")] = 0,
+) -> None:
+    """Answers, warnings, figures and tables on one HTML page that loads nothing.
+
+    Is there a peak, does it precede generalisation, does it diverge with the size: for every
+    observable, with what the answers rest on.  Several OBS.nc are put side by side.
+    """
+    from heatcap.divergence import Margins
+    from heatcap.report import build_report
+
+    with plain_errors():
+        check_outputs(records, output)
+        if output.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"{output}: a report is written as .html, got {output.suffix!r}")
+        obs = _observables(records, columns)
+        with progress(100, "answering, %") as shown:
+            found = build_report(
+                obs,
+                *(observable or ()),
+                smoothing=smoothing,
+                level=level,
+                margins=Margins(kappa_min, saturation_ratio, smallest_effect),
+                rng=seed,
+                sources=records,
+                command=_without_output(command()),
+                title=title,
+                progress=_per_cent(shown),
+            )
+        with progress(100, "drawing, %") as shown:
+            found.save(output, progress=_per_cent(shown))
+        typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+        typer.echo(found.summary())
+    fail_if(obs.attrs.get("left_out", 0) > 0)
+
+
+def _observables(paths: list[Path], columns: str) -> xr.Dataset:
+    """Files of observables side by side, or tables as `heatcap events` reads them."""
+    from heatcap.observables import join, load
+    from heatcap.scalars import is_table
+
+    if len(paths) > 1 and not columns and not any(is_table(path) for path in paths):
+        seen: set[Path] = set()
+        for path in paths:
+            if path.resolve() in seen:
+                raise ValueError(f"{path}: is given twice")
+            seen.add(path.resolve())
+        return join({str(path): load(path) for path in paths})
+    return observables_of(paths, columns)[0]
+
+
+def _without_output(text: str) -> str:
+    """Equal inputs give equal pages, wherever they are written."""
+    kept, words = [], iter(text.split(" "))
+    for word in words:
+        if word in ("-o", "--output"):
+            next(words, None)
+        elif not word.startswith(("--output=", "-o=")):
+            kept.append(word)
+    return " ".join(kept)
+
+
+def _per_cent(shown: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    return lambda done, total: shown(100 * done // total, 100)

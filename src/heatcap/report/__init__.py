@@ -1,0 +1,16 @@
+"""Results -> one page that explains itself: a single HTML file that loads nothing.
+
+    report = build_report(hc.load("obs.nc"))
+    report.save("report.html")
+
+Nothing is computed here that another verb does not compute: :func:`build_report` calls
+`find_events`, `audit_leads` and `verdict_of_runs`, puts their words in order, and draws their
+figures.  Where one of them has no answer, the page says why in its place.
+"""
+
+from heatcap.report.answers import Answer
+from heatcap.report.build import build_report
+from heatcap.report.cautions import Caution
+from heatcap.report.result import Report, Source
+
+__all__ = ["Answer", "Caution", "Report", "Source", "build_report"]

@@ -1,0 +1,128 @@
+"""Events, audit and verdicts of saved runs, put in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import xarray as xr
+
+from heatcap.audit import Audit, audit_leads
+from heatcap.divergence import Margins, Verdict, bound_by_keys, verdict_of_runs
+from heatcap.events import SMOOTHING, Events, find_events
+from heatcap.report.answers import answers_of, headline
+from heatcap.report.cautions import cautions_of
+from heatcap.report.result import Report, Source
+
+__all__ = ["build_report"]
+
+QUESTION = "Is that peak a phase transition, or a crossover?"
+
+Place = tuple[str, Any]
+
+
+def build_report(
+    obs: xr.Dataset,
+    *observables: str,
+    title: str = "",
+    smoothing: float = SMOOTHING,
+    level: float = 0.95,
+    margins: Margins | None = None,
+    rng: int = 0,
+    sources: Iterable[str | os.PathLike[str]] = (),
+    command: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Ask everything of saved runs that the package can ask, and keep the answers together.
+
+    A part that has no answer (too few sizes for a verdict, runs that are all controls) does not
+    stop the others: `Report.missing` says why.
+
+    Parameters
+    ----------
+    obs : Dataset (run, checkpoint, ...)
+        From `heatcap.load`, `heatcap.observe` or `heatcap.read_scalars`.
+    *observables : str
+        Names; by default those of :func:`heatcap.find_events`.
+    title : str
+        Of the page; the question, if it is empty.
+    smoothing : float
+        Standard deviation of the smoothing kernel in ln step.
+    level : float
+        The true class of growth is not excluded at least this often.
+    margins : Margins, optional
+        What separates the classes of growth.
+    rng : int
+        Seed of permutations and draws; equal inputs and seeds give equal pages.
+    sources : iterable of paths
+        Files that `obs` was read from; their SHA-256 goes on the page.
+    command : str
+        How the page was made, if by a command.
+    progress : callable, optional
+        Called with (parts done, parts in all).
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If `obs` lack what :func:`heatcap.find_events` needs.
+    """
+    said = progress or (lambda *_: None)
+    events = find_events(obs, *observables, smoothing=smoothing)
+    places = _places(events)
+    total = len(places) + 2
+    said(1, total)
+    missing: dict[str, str] = {}
+    audit = _audit(obs, events, rng, missing)
+    said(2, total)
+    m = margins or Margins()
+    verdicts: dict[str, Verdict] = {}
+    for done, (name, place) in enumerate(places.items(), start=3):
+        try:
+            verdicts[name] = _verdict(obs, events, place, level=level, margins=m, rng=rng)
+        except ValueError as problem:
+            missing[name] = str(problem)
+        said(done, total)
+    answers = answers_of(places, events, audit, verdicts, missing)
+    settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
+    return Report(
+        title=title or QUESTION,
+        headline=headline(events, answers, audit, verdicts),
+        answers=answers,
+        cautions=cautions_of(obs, events, audit, verdicts),
+        events=events,
+        audit=audit,
+        verdicts=verdicts,
+        missing=missing,
+        settings=settings,
+        sources=[Source.of(path) for path in sources],
+        command=command,
+        obs=obs,
+    )
+
+
+def _places(events: Events) -> dict[str, Place]:
+    """Observable and layer of every row of answers, by the names that the audit gives them."""
+    found = list(
+        events.table[["observable", "layer"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+    many = len({layer for _, layer in found}) > 1
+    return {f"{name}, layer {layer}" if many else name: (name, layer) for name, layer in found}
+
+
+def _audit(obs: xr.Dataset, events: Events, seed: int, missing: dict[str, str]) -> Audit | None:
+    try:
+        return audit_leads(obs, events, rng=seed)
+    except ValueError as problem:
+        missing["audit"] = str(problem)
+        return None
+
+
+def _verdict(obs: xr.Dataset, events: Events, place: Place, **options: Any) -> Verdict:
+    name, layer = place
+    bound = bound_by_keys(obs) if name == "heat_capacity" else None
+    return verdict_of_runs(events, name, layer=layer, bound=bound, **options)

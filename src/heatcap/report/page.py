@@ -1,0 +1,131 @@
+"""The page itself: templates filled with text that is escaped, and a policy that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from importlib import resources
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import heatcap
+from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
+from heatcap.report.cells import Cell, Column, Table
+from heatcap.report.drawing import Picture, drawn
+from heatcap.report.methods import bibtex, methods
+from heatcap.report.pictures import plans_of
+from heatcap.report.svg import CARD, shades
+from heatcap.report.tables import peaks_of, runs_of
+
+if TYPE_CHECKING:
+    from heatcap.report.result import Report
+
+__all__ = ["page"]
+
+LIBRARIES = ("numpy", "scipy", "pandas", "xarray", "statsmodels", "matplotlib")
+
+
+def page(report: Report, *, progress: Callable[[int, int], None] | None = None) -> str:
+    """HTML of a report, complete in itself."""
+    plans = plans_of(report)
+    pictures = []
+    for done, plan in enumerate(plans, start=1):
+        pictures.append(drawn(plan))
+        if progress:
+            progress(done, len(plans))
+    environment = Environment(
+        loader=PackageLoader("heatcap.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    script = _asset("report.js")
+    colours = frozenset().union(*(p.image.colours for p in pictures if p.image))
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        pictures=[_framed(each) for each in pictures],
+        tables=_tables(report),
+        meanings=_meanings(report),
+        margins=_margins(report),
+        methods=methods(report),
+        bibtex=bibtex(),
+        versions=_versions(report),
+        runs=_runs(report),
+        # Markup: ours, without any text from runs.
+        style=Markup(_asset("report.css")),
+        colours=shades(colours),
+        card="".join(f"{each:02x}" for each in CARD),
+        script=Markup(script),
+        script_hash=_integrity(script),
+    )
+
+
+def _asset(name: str) -> str:
+    path = resources.files("heatcap.report") / "templates" / name
+    return path.read_text(encoding="utf-8")
+
+
+def _integrity(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _framed(picture: Picture) -> dict[str, Any]:
+    """A picture with its drawing, which is ours, and its data, in which no tag can begin or end."""
+    data = json.dumps(picture.panels, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        data = data.replace(sign, f"\\u{ord(sign):04x}")
+    image = picture.image
+    return {
+        "picture": picture,
+        "svg": Markup(image.text) if image else None,
+        "width": image.width if image else 0,
+        "height": image.height if image else 0,
+        "data": Markup(data),
+    }
+
+
+def _meanings(report: Report) -> list[tuple[str, str]]:
+    """Each verdict that was given with what it means; `bounded` has two ways to be so."""
+    return list(dict.fromkeys((v.verdict, v.meaning) for v in report.verdicts.values()))
+
+
+def _margins(report: Report) -> str:
+    return next((each.margins.summary() for each in report.verdicts.values()), "")
+
+
+def _versions(report: Report) -> list[tuple[str, str]]:
+    made = str(report.obs.attrs.get("heatcap_version", ""))
+    own = [("heatcap", heatcap.__version__)]
+    if made and made != heatcap.__version__:
+        own.append(("heatcap that made the observables", made))
+    return own + [(name, version(name)) for name in LIBRARIES]
+
+
+def _tables(report: Report) -> list[Table]:
+    """Those that have a row."""
+    events, audit, verdicts = report.events, report.audit, report.verdicts
+    found = [runs_of(events), peaks_of(events), sizes_table(events, audit), heads_of(audit)]
+    found += [classes_of(verdicts), exponents_of(verdicts)]
+    return [table for table in found if table.rows]
+
+
+def _runs(report: Report) -> Table | None:
+    """Run files with their checksums."""
+    obs = report.obs
+    if "checksum" not in obs:
+        return None
+    paths = obs["path"].to_numpy() if "path" in obs else [""] * obs.sizes["run"]
+    rows = [
+        [Cell(str(each), str(each)) for each in row]
+        for row in zip(obs["run"].to_numpy(), paths, obs["checksum"].to_numpy(), strict=True)
+    ]
+    head = [Column("run"), Column("file"), Column("SHA-256")]
+    return Table("files", "Run files", "As they were read by `heatcap observe`.", head, rows)

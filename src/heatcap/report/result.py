@@ -1,0 +1,133 @@
+"""What :func:`heatcap.report.build_report` returns: answers, and the page that shows them."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from heatcap._json import plain
+from heatcap.audit import Audit
+from heatcap.divergence import Verdict
+from heatcap.events import Events
+from heatcap.report.answers import Answer
+from heatcap.report.cautions import Caution
+from heatcap.runfile import checksum
+
+__all__ = ["Report", "Source"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that was read, and its SHA-256."""
+
+    path: str
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Source:
+        return cls(os.fspath(path), checksum(Path(path)))
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Answers about saved runs, with what they rest on.
+
+    Attributes
+    ----------
+    title : str
+    headline : list of str
+        What there is, what came first, and whether it diverges: a sentence or two of each.
+    answers : list of Answer
+        One per observable (and layer): peak, order, verdict.
+    cautions : list of Caution
+        What could mislead a reader of these runs.
+    events : Events
+    audit : Audit or None
+    verdicts : dict
+        :class:`heatcap.Verdict` by the names of `answers`.
+    missing : dict
+        Why a part has no answer, in words: "audit", or a name of `answers` without a verdict.
+    settings : dict
+        Smoothing and the other options of the events; seed, level and margins.
+    sources : list of Source
+    command : str
+        Empty where the page was made in Python.
+    obs : Dataset
+        What was analysed.
+    """
+
+    title: str
+    headline: list[str]
+    answers: list[Answer]
+    cautions: list[Caution]
+    events: Events
+    audit: Audit | None
+    verdicts: Mapping[str, Verdict]
+    missing: Mapping[str, str]
+    settings: Mapping[str, Any]
+    sources: list[Source]
+    command: str
+    obs: xr.Dataset = field(repr=False)
+
+    def html(self, *, progress: Progress | None = None) -> str:
+        """The page; equal results give equal text.
+
+        Parameters
+        ----------
+        progress
+            Called with (figures drawn, figures in all).
+        """
+        from heatcap.report.page import page
+
+        return page(self, progress=progress)
+
+    def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
+        """Write the page; the file appears when it is complete.
+
+        Raises
+        ------
+        ValueError
+            If the path does not end in .html or .htm.
+        """
+        target = Path(path)
+        if target.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"{target}: a report is written as .html, got {target.suffix!r}")
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            draft.write_text(self.html(progress=progress), encoding="utf-8")
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        return target
+
+    def summary(self) -> str:
+        """The headline, then each caution, in lines of 100 columns."""
+        said = [*self.headline, *(f"warning: {each.text}" for each in self.cautions)]
+        return "\n".join(textwrap.fill(text, 100, subsequent_indent="    ") for text in said)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, None where a number does not exist."""
+        content = {
+            "schema_version": 1,
+            "headline": self.headline,
+            "answers": [each.to_dict() for each in self.answers],
+            "cautions": self.cautions,
+            "audit": None if self.audit is None else self.audit.to_dict(),
+            "verdicts": {name: each.to_dict() for name, each in self.verdicts.items()},
+            "missing": self.missing,
+            "settings": self.settings,
+            "sources": self.sources,
+        }
+        return dict(plain(content))
+
+    def __repr__(self) -> str:
+        runs = len(self.events.runs)
+        return f"<heatcap.Report: {runs} runs, {len(self.answers)} observables; see .save(path)>"

@@ -1,0 +1,148 @@
+"""A figure as SVG inside a page: its colours follow the theme, its names clash with no other."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from heatcap.figures import styled
+
+__all__ = ["CARD", "Inline", "inline_svg", "shades"]
+
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+CARD, INK = (0x1B, 0x1F, 0x26), (0xE8, 0xE8, 0xE8)  # of the dark theme: behind a figure, and text
+VISIBLE = 3.0  # contrast of a line with what is behind it (WCAG 2.2, 1.4.11)
+# Paths are drawn for a page 7 inches wide: a hundredth of a point is nothing that is seen.
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
+COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")
+NAMED = re.compile(r"url\(#([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Inline:
+    """The element, its size in points, and the colours that the page has to define."""
+
+    text: str
+    width: float
+    height: float
+    colours: frozenset[str] = field(default=frozenset())
+
+
+def inline_svg(figure: Figure, key: str) -> Inline:
+    """Draw a figure whose layout is settled.
+
+    Parameters
+    ----------
+    figure : Figure
+    key : str
+        Unique on the page; prefix of all identifiers.
+
+    Returns
+    -------
+    Inline
+        Letters are paths, so that the figure looks alike everywhere; the page says in words what
+        it shows.  Equal figures and keys give equal text.
+    """
+    out = io.StringIO()
+    with styled(), mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    # The parser leaves out comments, and with them every text of the figure.
+    root = ElementTree.fromstring(out.getvalue())
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{SVG}metadata", f"{SVG}style"):
+                parent.remove(child)
+    names = _names(root, key)
+    colours = {"000000"}
+    for element in root.iter():
+        _rewrite(element, names, colours)
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    inside = "".join(ElementTree.tostring(child, "unicode") for child in root)
+    head = (
+        f'<svg class="drawing" viewBox="0 0 {width:g} {height:g}" aria-hidden="true" '
+        'focusable="false" fill="var(--c-000000)" stroke-linejoin="round" stroke-linecap="butt">'
+    )
+    return Inline(f"{head}{inside}</svg>", width, height, frozenset(colours))
+
+
+def _names(root: ElementTree.Element, key: str) -> dict[str, str]:
+    """Identifiers that are referred to, numbered as they come: those given vary with memory."""
+    asked: dict[str, None] = {}
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            asked |= dict.fromkeys(NAMED.findall(value))
+            if name == f"{XLINK}href" and value.startswith("#"):
+                asked[value[1:]] = None
+    return {name: f"{key}-{number}" for number, name in enumerate(asked)}
+
+
+def _rewrite(element: ElementTree.Element, names: dict[str, str], colours: set[str]) -> None:
+    """Plain tags, own identifiers, colours as variables, short numbers."""
+    element.tag = element.tag.removeprefix(SVG)
+    element.tail = element.text = None
+    attributes = dict(element.attrib)
+    element.attrib.clear()
+    for name, value in attributes.items():
+        if name == "id":
+            if value in names:
+                element.set("id", names[value])
+            continue
+        if name == f"{XLINK}href":
+            name = "href"
+            value = f"#{names[value[1:]]}" if value.startswith("#") else value
+        elif name == "d":
+            value = NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value)
+        elif name == "style":
+            value = COLOUR.sub(lambda found: _variable(found[1], colours), value)
+        element.set(name, NAMED.sub(lambda found: f"url(#{names[found[1]]})", value))
+
+
+def _variable(colour: str, colours: set[str]) -> str:
+    colour = colour.lower()
+    if _dark(colour) == colour:
+        return f"#{colour}"
+    colours.add(colour)
+    return f"var(--c-{colour})"
+
+
+def shades(colours: frozenset[str]) -> list[tuple[str, str]]:
+    """Each colour with the one that stands for it in the dark theme, both in hexadecimal."""
+    return [(colour, _dark(colour)) for colour in sorted(colours)]
+
+
+def _dark(colour: str) -> str:
+    """Greys change places with the background; other colours are lightened until they show."""
+    rgb = _rgb(colour)
+    if max(rgb) - min(rgb) <= 8:
+        share = ((255 - rgb[1]) / 255) ** 0.8
+        return _hex(tuple(c + (i - c) * share for c, i in zip(CARD, INK, strict=True)))
+    mixed = 0.0
+    while _contrast(rgb, CARD) < VISIBLE:
+        mixed += 0.04
+        rgb = tuple(c + (255 - c) * mixed for c in _rgb(colour))
+    return _hex(rgb) if mixed else colour
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    return tuple(float(int(colour[k : k + 2], 16)) for k in (0, 2, 4))
+
+
+def _hex(rgb: tuple[float, ...]) -> str:
+    return "".join(f"{round(each):02x}" for each in rgb)
+
+
+def _contrast(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(rgb: tuple[float, ...]) -> float:
+    """Relative luminance of sRGB (WCAG 2.2)."""
+    c = [each / 255 for each in rgb]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in c]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

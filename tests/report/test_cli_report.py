@@ -1,0 +1,90 @@
+"""`heatcap report`: files in, one page out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import heatcap as hc
+from heatcap.cli import app
+from heatcap.cli.report import _without_output
+
+from synthetic import Plan, observables
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two files of observables, of two sizes each."""
+    folder = tmp_path_factory.mktemp("files")
+    plans = [Plan(p=p, seed=s) for p in (19, 31, 43, 59) for s in range(2)]
+    obs = observables(plans, scan=False)
+    paths = folder / "a.nc", folder / "b.nc"
+    for path, rows in zip(paths, (slice(0, 4), slice(4, 8)), strict=True):
+        hc.save(obs.isel(run=rows), path)
+    return paths
+
+
+def test_one_page_from_two_files(files, tmp_path):
+    page = tmp_path / "page.html"
+    done = run(*files, "-o", page, "--observable", "heat_capacity", "--seed", 3)
+    assert done.exit_code == 0, done.output
+    assert "8 runs; 4 sizes, p = 19 to 59." in done.output
+    text = page.read_text()
+    for path in files:
+        assert hc.runfile.checksum(path) in text
+    assert "seed 3" in text
+
+
+def test_options_reach_the_verdict(files, tmp_path):
+    page = tmp_path / "page.html"
+    done = run(*files, "-o", page, "--observable", "heat_capacity", "--kappa-min", 0.2, "--title",
+               "My <runs>", "--smoothing", 0.15)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    text = page.read_text()
+    assert "power law from kappa = 0.2" in text
+    assert "<h1>My &lt;runs&gt;</h1>" in text
+    assert "deviation 0.15 in" in text
+
+
+def test_bad_input_is_one_line(files, tmp_path):
+    for arguments, wanted in (
+        ((files[0], files[0], "-o", tmp_path / "x.html"), "is given twice"),
+        ((files[0], "-o", tmp_path / "x.pdf"), "written as .html"),
+        ((files[0], "-o", files[0]), "is an input"),
+        ((tmp_path / "none.nc", "-o", tmp_path / "x.html"), "no such file"),
+        ((files[0], "-o", tmp_path / "no" / "x.html"), "there is no folder"),
+        ((files[0], "-o", tmp_path / "x.html", "--observable", "nope"), "observables lack nope"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 1, wanted
+        assert wanted in done.output
+        assert "Traceback" not in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_scalars(tmp_path):
+    step = np.unique(np.geomspace(1, 4000, 150).round())
+    x = np.log(step)
+    test = 1 / (1 + np.exp(-(x - 6.8) / 0.15))
+    peak = np.exp(-0.5 * ((x - 6) / 0.4) ** 2)
+    table = tmp_path / "run.csv"
+    rows = zip(step, np.clip(x / 4.6, 0, 1), test, peak, strict=True)
+    table.write_text("\n".join(["epoch,acc,val,cv", *(",".join(map(str, row)) for row in rows)]))
+    columns = "step=epoch,train_accuracy=acc,test_accuracy=val,observable=cv"
+    page = tmp_path / "page.html"
+    done = run(table, "-o", page, "--columns", columns)
+    assert done.exit_code == 0, done.output
+    assert "1 run; no size is known." in done.output
+    assert run(table, "-o", page).exit_code == 2
+
+
+def test_the_page_does_not_know_where_it_is_written():
+    assert (
+        _without_output("heatcap report a.nc -o x.html --seed 1") == "heatcap report a.nc --seed 1"
+    )
+    assert _without_output("heatcap report --output=x.html a.nc") == "heatcap report a.nc"
