@@ -1,6 +1,8 @@
 # Two commands from nothing but python3 and make:
 #   make demo    analyse the runs that ship in data/ (no torch needed), write out/
 #   make test    install everything, run the whole suite
+# and make docs, the site: docs/_build/html/index.html
+#     make paper, the study: figures and tables in out/study/, docs/study.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +13,7 @@ DATA := data/grokking
 JOBS ?= 2
 FIGURES := scan evolution random_labels weight_decay_0 leads
 
-.PHONY: demo $(FIGURES) test lint types bench verify clean
+.PHONY: demo $(FIGURES) test lint types bench verify docs paper sweep clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/analysis
@@ -36,8 +38,8 @@ test: $(VENV)/everything
 TORCH_INDEX ?=
 
 lint: $(VENV)/everything
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks analysis
+	$(BIN)/ruff format --check src tests benchmarks analysis
 
 types: $(VENV)/everything
 	$(BIN)/mypy
@@ -49,6 +51,18 @@ bench: $(VENV)/everything
 
 verify: $(VENV)/everything
 	$(BIN)/python benchmarks/verify.py
+
+# Warnings are errors, and nothing is kept from the last build: every output belongs to this code.
+docs: $(VENV)/site
+	$(BIN)/sphinx-build -W --keep-going -q -E -j $(JOBS) docs docs/_build/html
+
+# The study, from the observables that ship; parts that did not change are not made again.
+paper: $(VENV)/analysis
+	@$(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python
+
+# Trains all runs of the study again: many hours.
+sweep: $(VENV)/everything
+	@$(MAKE) --no-print-directory -f analysis/paper.mk PYTHON=$(BIN)/python sweep
 
 # constraints.txt pins what a set-up installs, so that it can be repeated.
 $(VENV)/bin/python:
@@ -62,5 +76,9 @@ $(VENV)/everything: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -c constraints.txt $(addprefix --extra-index-url ,$(TORCH_INDEX)) -e ".[train,dask,test]"
 	@touch $@ $(VENV)/analysis
 
+$(VENV)/site: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e ".[docs]"
+	@touch $@ $(VENV)/analysis
+
 clean:
-	rm -rf out $(VENV) build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf out $(VENV) build docs/_build .pytest_cache .mypy_cache .ruff_cache
