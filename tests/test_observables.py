@@ -223,6 +223,16 @@ def test_per_layer_averages_over_heads(tmp_path: Path) -> None:
     np.testing.assert_allclose(by_layer.fisher_detour[:, 1:, :, 1:], ratio[:, 1:, :, 1:])
 
 
+def test_names_longer_than_those_of_the_file_they_join_are_saved_whole(tmp_path: Path) -> None:
+    """A loaded file remembers the length of its text; what is joined to it may be longer."""
+    heatcap.save(heatcap.observe(ragged_run(tmp_path / "run.h5")), tmp_path / "short.nc")
+    short = heatcap.load(tmp_path / "short.nc")
+    names = [f"{run}_and_much_more" for run in short["run"].values]
+    joined = heatcap.join({"short": short, "long": short.assign_coords(run=names)})
+    heatcap.save(joined, tmp_path / "both.nc")
+    assert heatcap.load(tmp_path / "both.nc")["run"].values[len(names) :].tolist() == names
+
+
 def test_saved_is_loaded(tmp_path: Path) -> None:
     ragged_run(tmp_path / "run.h5")
     obs = heatcap.observe(tmp_path, temperatures=[1.0])

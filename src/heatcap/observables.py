@@ -138,7 +138,8 @@ def observe(
 def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write observables as compressed NetCDF; the file appears when it is complete."""
     target = Path(path)
-    observables = observables.assign_attrs(schema_version=SCHEMA_VERSION)
+    # Encodings of the files that it came from would cut text to their length.
+    observables = observables.drop_encoding().assign_attrs(schema_version=SCHEMA_VERSION)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     packed = {"zlib": True, "complevel": 4, "shuffle": True}
     encoding = {
