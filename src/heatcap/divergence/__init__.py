@@ -4,7 +4,7 @@ verdict = divergence_test(sizes, heights, errors, size_name="L")
 planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
 """
 
-from heatcap.divergence.calibration import Calibration, Truth, calibrate
+from heatcap.divergence.calibration import Calibration, Truth, calibrate, usual_truths
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
 from heatcap.divergence.peak_shapes import PeakMargins
@@ -25,5 +25,6 @@ __all__ = [
     "calibrate",
     "divergence_test",
     "peak_test",
+    "usual_truths",
     "verdict_of_runs",
 ]
