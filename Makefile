@@ -54,6 +54,7 @@ verify: $(VENV)/everything
 
 # Warnings are errors, and nothing is kept from the last build: every output belongs to this code.
 docs: $(VENV)/site
+	rm -rf docs/_build
 	$(BIN)/sphinx-build -W --keep-going -q -E -j $(JOBS) docs docs/_build/html
 
 # The study, from the observables that ship; parts that did not change are not made again.

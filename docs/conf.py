@@ -38,7 +38,7 @@ myst_fence_as_directive = ["math"]
 # Nothing is cached: outputs must belong to the code beside them, and a cache sees only the page.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600
 nb_merge_streams = True
 
 # Types stand in the docstrings, with shapes; a signature with annotations as well is unreadable.

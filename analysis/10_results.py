@@ -1,0 +1,296 @@
+"""All parts of the study -> results.json, and its tables as CSV and LaTeX.
+
+Every number of the page and of the captions is in results.json; nothing is computed after it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from study import SPOKEN, arguments, read_json, write_json
+
+from heatcap.resampling import readable
+
+SIZE_SETS = ("fraction_70", "fraction_60", "recall")
+
+
+def main() -> None:
+    given = arguments(__doc__ or "", "runs", "parts", many=True)
+    parts = {path.stem: read_json(path) for path in given.parts}
+    runs = pd.read_csv(given.runs)
+    results: dict[str, Any] = {
+        "runs": inventory(runs, parts),
+        "peak": {},
+        "precede": {},
+        "diverge": {},
+        "branches": {},
+        "collapse": {},
+    }
+    for name in SIZE_SETS:
+        results["peak"][name] = peaks(parts[f"{name}.events"])
+        results["precede"][name] = parts[f"{name}.leads"]["observables"]
+        heights = parts[f"{name}.heights"]
+        results["diverge"][name] = heights["verdicts"]
+        results["branches"][name] = {k: heights[k] for k in ("places", "delayed")}
+        results["collapse"][name] = parts[f"{name}.collapse"]["collapses"]
+    results["clock"] = parts["clock"]["sets"]
+    results["scan"] = parts["scan"]["runs"]
+    results["systems"] = {
+        k: parts["systems"][k] for k in ("sizes", "relative_error", "experiments")
+    }
+    results["systems"] |= {k: parts["systems"][k] for k in ("verdicts", "collapse")}
+    results["plan"] = parts["plan"]["plans"]
+    results["figures"] = [name for part in parts.values() for name in part.get("figures", [])]
+    tables = {
+        "runs": table_of_runs(results["runs"]["sets"]),
+        "precede": table_of_leads(results["precede"], results["peak"]),
+        "diverge": table_of_verdicts(results["diverge"], results["branches"]),
+        "variables": table_of_variables(results["diverge"]),
+        "delayed": table_of_delayed(results["branches"]),
+        "clock": table_of_clocks(results["clock"]),
+        "systems": table_of_systems(results["systems"]["verdicts"]),
+    } | {f"plan_{name}": table_of_systems(plan["rows"]) for name, plan in results["plan"].items()}
+    for name, table in tables.items():
+        write_table(table, given.runs.parent / "tables" / name)
+    results["tables"] = {
+        name: {"columns": list(table.columns), "rows": table.to_numpy().tolist()}
+        for name, table in tables.items()
+    }
+    results["run_files"] = dict(zip(runs["run"], runs["checksum"], strict=True))
+    results["spoken"] = SPOKEN
+    write_json(given.output, results, given.parts)
+
+
+def inventory(runs: pd.DataFrame, parts: dict[str, Any]) -> dict[str, Any]:
+    """How many runs, by set; hours of training where they were recorded."""
+    sets = {}
+    for name in SIZE_SETS:
+        sets[name] = {k: parts[f"{name}.events"][k] for k in ("runs", "groups", "by_size")}
+    timed = runs["wall_seconds"].dropna()
+    return {
+        "total": len(runs),
+        "sets": sets,
+        "timed": len(timed),
+        "hours": round(float(timed.sum()) / 3600, 1),
+    }
+
+
+def peaks(events: dict[str, Any]) -> dict[str, Any]:
+    """Counts of peaks by definition and group."""
+    found: dict[str, Any] = {}
+    for row in events["counts"]:
+        found.setdefault(row["observable"], {})[row["group"]] = row
+    return found
+
+
+def table_of_runs(sets: dict[str, Any]) -> pd.DataFrame:
+    rows = [
+        {
+            "set": spoken(name),
+            "size": f"{row['size']:g}",
+            "runs": row["runs"],
+            "with onset": row["with_onset"],
+            "memorisation (step)": _whole(row["memorisation"]),
+            "onset (step), median": _whole(row["onset"]),
+            "onset / memorisation": _ratio(row["onset"], row["memorisation"]),
+            "lowest": _whole(row["onset_lowest"]),
+            "highest": _whole(row["onset_highest"]),
+        }
+        for name, content in sets.items()
+        for row in content["by_size"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def table_of_leads(precede: dict[str, Any], peak: dict[str, Any]) -> pd.DataFrame:
+    rows = []
+    for name, observables in precede.items():
+        for observable, lead in observables.items():
+            order, lead_time = lead["precedes"], lead["median_lead"]
+            count = peak[name][observable]["none"]
+            low, high = lead_time["ci95"]
+            rows.append(
+                {
+                    "set": spoken(name),
+                    "definition": spoken(observable),
+                    "peak": f"{count['with_peak']} of {count['runs']}",
+                    "highest at the end": count["highest_at_end"],
+                    "first": order["first"],
+                    "too close": order["unresolved"],
+                    "later": order["later"],
+                    "median lead (steps)": _whole(lead_time["value"]),
+                    "95 %": f"{_whole(low)} to {_whole(high)}" if low is not None else "",
+                    "order": lead["order"],
+                    "in controls": lead["controls"]["verdict"],
+                    "precursor": "yes" if lead["precursor"] else "not shown",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def table_of_verdicts(diverge: dict[str, Any], branches: dict[str, Any]) -> pd.DataFrame:
+    rows = []
+    for name, variables in diverge.items():
+        for variable, observables in variables.items():
+            for observable, found in observables.items():
+                row = {"set": spoken(name), "definition": spoken(observable), "size": variable}
+                place = _places(branches[name]["places"].get(observable))
+                rows.append(row | {"the peak lies": place} | _verdict(found))
+    return pd.DataFrame(rows)
+
+
+def table_of_variables(diverge: dict[str, Any]) -> pd.DataFrame:
+    """The verdict and the exponent, for every variable that is called the size."""
+    rows = []
+    for name, variables in diverge.items():
+        for observable in next(reversed(variables.values())):
+            row = {"set": spoken(name), "definition": spoken(observable)}
+            for variable, observables in variables.items():
+                found = _verdict(observables[observable])
+                said = [found["verdict"], found["exponent, 95 %"]]
+                row[_generic(variable)] = ": ".join(filter(None, said))
+            rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def _generic(variable: str) -> str:
+    """One column for what p and n are, and one for their logarithms."""
+    named = {"p": "size", "visible_keys": "size", "ln p": "ln size", "ln visible_keys": "ln size"}
+    return named.get(variable, variable)
+
+
+def table_of_delayed(branches: dict[str, Any]) -> pd.DataFrame:
+    """The verdicts on the sizes with a delay alone."""
+    rows = []
+    for name, content in branches.items():
+        delayed = content["delayed"]
+        sizes = ", ".join(f"{size:g}" for size in delayed["sizes"])
+        if not any(found["verdict"] for found in delayed["verdicts"].values()):
+            continue
+        for observable, found in delayed["verdicts"].items():
+            row = {"set": spoken(name), "definition": spoken(observable), "sizes": sizes}
+            rows.append(row | _verdict(found))
+    return pd.DataFrame(rows)
+
+
+def _places(places: dict[str, dict[str, int]] | None) -> str:
+    """Where most of the peaks of a size lie, by size, in words."""
+    if not places:
+        return ""
+    most: dict[str, list[str]] = {}
+    for size, counts in places.items():
+        most.setdefault(max(counts, key=lambda place: counts[place]), []).append(size)
+    if len(most) == 1:
+        return next(iter(most))
+    return "; ".join(f"{place} at {', '.join(sizes)}" for place, sizes in most.items())
+
+
+def _verdict(found: dict[str, Any]) -> dict[str, str]:
+    if found["verdict"] is None:
+        return {
+            "verdict": "none",
+            "not excluded": "",
+            "first height": "",
+            "largest": "",
+            "last height": "",
+            "exponent, 95 %": "",
+            "upper limit": "",
+        }
+    value, (low, high) = found["exponent"]["value"], found["exponent"]["ci95"]
+    limit = found["exponent_upper_limit95"]
+    top = found["heights"].index(max(found["heights"]))
+    ends = [readable(found["heights"][i], found["errors"][i]) for i in (0, top, -1)]
+    return {
+        "verdict": found["verdict"],
+        "not excluded": ", ".join(found["plausible"]),
+        "first height": ends[0],
+        "largest": ends[1],
+        "last height": ends[2],
+        "exponent, 95 %": _exponent(value, low, high),
+        "upper limit": "" if limit is None else f"{limit:.2f}",
+    }
+
+
+def table_of_clocks(clocks: dict[str, Any]) -> pd.DataFrame:
+    rows = []
+    for name, content in clocks.items():
+        for observable, clock in content["clocks"].items():
+            decay = clock["with_decay"] or {}
+            rows.append(
+                {
+                    "set": spoken(name),
+                    "definition": spoken(observable),
+                    "runs": clock["runs"],
+                    "on the onset": _slope(clock["slopes"].get("onset")),
+                    "for free": _slope(clock["for_free"]),
+                    "seeds alone": _slope(clock["within"].get("onset")),
+                    "on the onset, at equal decay": _slope(decay.get("onset")),
+                    "on the weight decay": _slope(decay.get("weight_decay")),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def table_of_systems(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "truth": row["truth"],
+                "class": row["class"],
+                "coverage": f"{row['coverage']:.2f}",
+                "power": f"{row['power']:.2f}",
+                "false": f"{row['false']:.2f}",
+                "undecided": f"{row['verdicts'].get('undecided', 0.0):.2f}",
+            }
+            for row in rows
+        ]
+    )
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """CSV, and LaTeX in the style of booktabs."""
+    path.parent.mkdir(exist_ok=True)
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    path.with_suffix(".tex").write_text(
+        table.style.format(escape="latex")
+        .format_index(escape="latex", axis=1)
+        .hide(axis="index")
+        .to_latex(hrules=True)
+    )
+
+
+def spoken(name: str) -> str:
+    """A name as the page has it; a branch keeps its place."""
+    definition, comma, place = name.partition(",")
+    return SPOKEN.get(definition, definition.replace("_", " ")) + comma + place
+
+
+def _slope(slope: dict[str, Any] | None) -> str:
+    return "" if slope is None else readable(slope["value"], slope["error"])
+
+
+def _exponent(value: float | None, low: float | None, high: float | None) -> str:
+    """With its interval; the interval alone where the best value is the edge of what is tried."""
+    if value is None:
+        return ""
+    if low is None:
+        return "not limited" if high is None else f"below {high:.2f}"
+    return f"{value:.2f} ({low:.2f} to {_end(high)})"
+
+
+def _ratio(a: float | None, b: float | None) -> str:
+    return "" if a is None or b is None else f"{a / b:.1f}"
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
+def _end(value: float | None) -> str:
+    return "no limit" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

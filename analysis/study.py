@@ -1,0 +1,142 @@
+"""What the study is made of: sets of runs that are compared, and how its scripts read and write.
+
+A set holds everything fixed that is not its size or its clock, and is named for what it holds:
+
+    fraction_70   addition, 70 % of the pairs, weight decay 1; random labels and weight decay 0
+    fraction_60   addition, 60 % of the pairs, weight decay 1: a longer delay
+    clock          one modulus each, fractions and weight decays on a grid
+    recall         associative recall: the number of visible keys is the size
+
+Every script takes its inputs by position, writes what `-o` names and nothing else, and uses the
+public interface of heatcap alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import heatcap as hc
+from heatcap import figures
+from heatcap.runfile import checksum
+
+__all__ = [
+    "OBSERVABLES",
+    "SEED",
+    "SETS",
+    "SPOKEN",
+    "arguments",
+    "draw",
+    "note",
+    "read_json",
+    "write_json",
+]
+
+OBSERVABLES = (
+    "heat_capacity",
+    "landscape_heat_capacity",
+    "landscape_heat_capacity_fixed",
+    "total_heat_capacity",
+    "unweighted_heat_capacity",
+    "offset_heat_capacity",
+)
+SPOKEN = {
+    "heat_capacity": "canonical",
+    "landscape_heat_capacity": "landscape",
+    "landscape_heat_capacity_fixed": "landscape, gauge fixed",
+    "total_heat_capacity": "total",
+    "unweighted_heat_capacity": "unweighted",
+    "offset_heat_capacity": "offset",
+    "fraction_70": "70 %",
+    "fraction_60": "60 %",
+    "clock_p43": "p = 43",
+    "clock_p59": "p = 59",
+}
+"""Definitions and sets as the page and its tables call them; others as they are."""
+SEED = 20261122  # of every draw in the study
+
+Chosen = Callable[[xr.Dataset], Any]
+
+
+def _addition(obs: xr.Dataset) -> Any:
+    return obs["task"] == "addition"
+
+
+def _proper(obs: xr.Dataset) -> Any:
+    return _addition(obs) & (obs["control"] == "none") & (obs["weight_decay"] > 0)
+
+
+def _clock(p: int) -> Chosen:
+    def chosen(obs: xr.Dataset) -> Any:
+        cell = np.isin(obs["fraction"], [0.6, 0.7, 0.8]) & (obs["seed"] < 5)
+        return _proper(obs) & (obs["p"] == p) & cell
+
+    return chosen
+
+
+SETS: dict[str, Chosen] = {
+    "fraction_70": lambda obs: (
+        _addition(obs) & (obs["fraction"] == 0.7) & np.isin(obs["weight_decay"], [0, 1])
+    ),
+    "fraction_60": lambda obs: _proper(obs) & (obs["fraction"] == 0.6) & (obs["weight_decay"] == 1),
+    "clock_p43": _clock(43),
+    "clock_p59": _clock(59),
+    "recall": lambda obs: obs["task"] == "recall",
+}
+
+
+def arguments(what: str, *inputs: str, many: bool = False) -> argparse.Namespace:
+    """Inputs by position, the last of them several if `many`; the output of `-o`."""
+    parser = argparse.ArgumentParser(description=what)
+    for name in inputs:
+        last = many and name == inputs[-1]
+        parser.add_argument(name, type=Path, nargs="+" if last else None)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    return given
+
+
+def draw(drawings: Mapping[str, Figure], output: Path) -> list[str]:
+    """Figures by name, as PDF and PNG in the folder figures/ beside the output; their names."""
+    folder = output.parent / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, figure in drawings.items():
+        figures.save(figure, folder / name)
+    return list(drawings)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any], inputs: Iterable[Path] = ()) -> None:
+    """JSON with versions and checksums of the inputs; equal inputs give equal bytes."""
+    names = ("numpy", "scipy", "pandas", "xarray", "statsmodels", "matplotlib")
+    content = {
+        "schema_version": 1,
+        "made_by": Path(sys.argv[0]).name,
+        "versions": {"heatcap": hc.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in names},
+        "inputs": {each.name: checksum(each) for each in inputs},
+        **content,
+    }
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    part.replace(path)
+
+
+def note(text: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(f"{text}\n")
