@@ -55,7 +55,8 @@ def page(results: dict[str, Any]) -> str:
             raise ClaimError(f"figure {name} was not drawn, or has no caption")
         shown.append(name)
         text = said[name]
-        return f"![{text.split('. ')[0].rstrip('.')}]({FOLDER}/{name}.png)\n\n*Figure {len(shown)}. {text}*"
+        first = text.split(". ")[0].rstrip(".")
+        return f"![{first}]({FOLDER}/{name}.png)\n\n*Figure {len(shown)}. {text}*"
 
     text = environment().get_template("study.md.j2").render(results, figure=figure)
     if forgotten := set(said) - set(shown):
