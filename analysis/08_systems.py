@@ -27,10 +27,10 @@ KNOWN = (
     ("mean-field magnet", "bounded", CurieWeiss()),
     ("square-lattice Ising model", "logarithmic", Ising2DExact()),
     ("attention row of n keys", "logarithmic", TwoLevel()),
-    ("first order in one dimension, 1 + L/10", "power-law", None),
+    ("heights 1 + L/10 (no system)", "power-law", None),
     ("non-interacting spins", "flat", None),
 )
-# Heights of systems whose maximum needs no code: C of free spins is the Schottky maximum per spin.
+# Free spins have the Schottky maximum per spin, whatever their number.
 PLAIN = {
     "power-law": lambda sizes: 1 + 0.1 * sizes,
     "flat": lambda sizes: np.full(len(sizes), 0.44),
