@@ -43,6 +43,7 @@ def main() -> None:
     for name, values in small.data_vars.items():
         if values.dtype == np.float64 and {"checkpoint", "metric"} & set(values.dims):
             small[name] = values.astype(np.float32)
+    small.attrs["command"] = "make sweep"  # not where the run files lay
     hc.save(small, given.output)
     note(
         f"{given.output}: {small.sizes['run']} runs, {given.output.stat().st_size / 2**20:.1f} MiB"

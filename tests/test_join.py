@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import heatcap as hc
 from heatcap import join
+from heatcap._join import problems_of
 
 from synthetic import Plan, observables, sweep
 
@@ -50,17 +53,96 @@ def test_what_one_file_lacks_is_missing_in_its_runs():
     assert found["task"].values.tolist() == ["", "", "add", "add"]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "match"),
-    [
-        (lambda b: b.assign_attrs(options="other"), "b.nc: has options other"),
-        (lambda b: b.isel(head=slice(0, 2)), r"b.nc: has head \[0, 1\]"),
-        (lambda b: b.isel(head=0, drop=True), "b.nc: lacks dimension 'head'"),
-        (lambda b: b.assign_coords(run=["add_p019_s0_none_wd1", "x"]), "b.nc: holds run add_p019"),
-    ],
-)
-def test_files_that_do_not_fit_are_named(spoil, match):
-    whole = observables(few())
-    a, b = whole.isel(run=slice(0, 2)), whole.isel(run=slice(2, 4))
-    with pytest.raises(ValueError, match=match):
-        join({"a.nc": a, "b.nc": spoil(b)})
+def halves(**changes):
+    """Two files of two runs each."""
+    whole = observables(few(**changes))
+    return whole.isel(run=slice(0, 2)), whole.isel(run=slice(2, 4))
+
+
+@pytest.mark.parametrize("key", ["options", "source", "columns", "schema_version"])
+def test_files_made_otherwise_are_named(key):
+    a, b = halves()
+    with pytest.raises(ValueError, match=f"b.nc: has {key} other, expected None as in a.nc"):
+        join({"a.nc": a, "b.nc": b.assign_attrs({key: "other"})})
+
+
+def test_only_the_options_that_differ_are_shown():
+    a, b = halves()
+    a = a.assign_attrs(options=json.dumps([[0.5, 1.0], "step", "head"]))
+    b = b.assign_attrs(options=json.dumps([[0.5, 1.0], "log", "head"]))
+    wanted = r"b\.nc: has options time = log, expected time = step as in a\.nc$"
+    with pytest.raises(ValueError, match=wanted):
+        join({"a.nc": a, "b.nc": b})
+
+
+@pytest.mark.parametrize("dim", ["layer", "head", "temperature"])
+def test_axes_that_differ_are_named(dim):
+    a, b = halves()
+    assert dim in b.dims
+    with pytest.raises(ValueError, match=f"b.nc: has {dim} .*expected .* as in a.nc"):
+        join({"a.nc": a, "b.nc": b.assign_coords({dim: b[dim] + 1})})
+    with pytest.raises(ValueError, match=f"b.nc: lacks dimension '{dim}', which a.nc has"):
+        join({"a.nc": a, "b.nc": b.isel({dim: 0}, drop=True)})
+    with pytest.raises(ValueError, match=f"a.nc: lacks dimension '{dim}', which b.nc has"):
+        join({"a.nc": a.isel({dim: 0}, drop=True), "b.nc": b})
+
+
+def test_inputs_that_all_files_have_are_kept():
+    a, b = halves()
+    assert a["inputs"].values.tolist() == ["all", "trained", "untrained"]
+    found = join({"a.nc": a, "b.nc": b.sel(inputs=["untrained", "all"])})
+    assert found["inputs"].values.tolist() == ["all", "untrained"]
+    name = "landscape_heat_capacity"
+    expected = b[name].sel(inputs="untrained")
+    filled = found[name].sel(inputs="untrained").isel(run=slice(2, 4))
+    np.testing.assert_array_equal(filled, expected)
+    with pytest.raises(ValueError, match=r"b\.nc: has inputs .*trained.*expected one of .*'all'"):
+        join({"a.nc": a.sel(inputs=["all"]), "b.nc": b.sel(inputs=["trained"])})
+
+
+def test_sizes_in_different_coordinates_are_refused():
+    a, b = halves()
+    b = b.rename(p="size").assign_coords(size_name=("run", ["p", "p"]))
+    with pytest.raises(
+        ValueError, match=r"b\.nc: has sizes in 'size', expected them in 'p' as in a"
+    ):
+        join({"a.nc": a, "b.nc": b})
+    with pytest.raises(
+        ValueError, match=r"b\.nc: has sizes in 'p', expected them in 'size' as in a"
+    ):
+        join({"a.nc": b, "b.nc": a})
+
+
+def test_what_the_files_say_of_themselves_is_kept():
+    a, b = halves()
+    a = a.assign_attrs(command="one", heatcap_version="0.1", problems='["x"]', left_out=2)
+    b = b.assign_attrs(command="two", heatcap_version="0.2", problems='["y"]', left_out=1)
+    found = join({"a.nc": a, "b.nc": b})
+    assert json.loads(found.attrs["commands"]) == ["one", "two"]
+    assert json.loads(found.attrs["versions"]) == ["0.1", "0.2"]
+    assert problems_of(found) == ["x", "y"]
+    assert found.attrs["left_out"] == 3
+    third = observables(few((53,))).assign_attrs(command="three")
+    again = join({"ab.nc": found, "c.nc": third})
+    assert json.loads(again.attrs["commands"]) == ["one", "two", "three"]
+    assert again.attrs["left_out"] == 3
+
+
+@pytest.mark.parametrize("problems", ["{", '"text"', "[1]", 3])
+def test_malformed_problems_name_the_file(problems):
+    a, b = halves()
+    with pytest.raises(ValueError, match=r"b\.nc: problems must be a list of texts in JSON, got"):
+        join({"a.nc": a, "b.nc": b.assign_attrs(problems=problems)})
+
+
+def test_observables_without_runs_are_named():
+    a, b = halves()
+    with pytest.raises(ValueError, match=r"b\.nc: has no dimension 'run'"):
+        join({"a.nc": a, "b.nc": b.isel(run=0, drop=True)})
+
+
+def test_a_run_in_two_files_is_named():
+    a, b = halves()
+    first = a["run"].values[0]
+    with pytest.raises(ValueError, match=f"b.nc: holds run {first}, which a.nc has too"):
+        join({"a.nc": a, "b.nc": b.assign_coords(run=[first, "x"])})

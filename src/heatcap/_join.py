@@ -11,11 +11,14 @@ import xarray as xr
 
 from heatcap.runfile import text_or_numbers
 
-__all__ = ["join"]
+__all__ = ["join", "problems_of"]
 
 # Runs differ in these, and are padded with NaN; queries in front, to end together.
 LENGTHS = ("checkpoint", "metric", "query")
 AXES = ("layer", "head", "inputs", "temperature")
+EQUAL = ("layer", "head", "temperature")
+SAME = ("options", "source", "columns", "schema_version")
+OPTIONS = ("temperatures", "time", "per")  # in the order in which `observe` writes them
 
 
 def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -29,46 +32,150 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Returns
     -------
     Dataset (run, checkpoint, ...)
-        What one file lacks is NaN (or "") in its runs.
+        What one file lacks is NaN (or "") in its runs; probe inputs are those that all files have.
+        ``attrs["problems"]``, ``["commands"]`` and ``["versions"]`` are lists in JSON, of all
+        files; ``["left_out"]`` is their sum.
 
     Raises
     ------
     ValueError
-        If there is none, a run is in two files, or options, layers, heads or temperatures differ;
-        the message names the file.
+        If there is none, one has no runs or malformed problems, a run is in two files, sizes are
+        called differently, or options, layers, heads or temperatures differ; the message names
+        the file.
     """
     if not tables:
         raise ValueError("no observables to join")
+    said = [text for name, table in tables.items() for text in _checked(name, table)]
     first, *others = tables
     for name in others:
         _check(first, tables[first], name, tables[name])
     _check_runs(tables)
     if not others:
         return tables[first]
+    tables = _common_inputs(tables)
     longest = {dim: max(table.sizes.get(dim, 0) for table in tables.values()) for dim in LENGTHS}
     padded = [_padded(table, longest) for table in tables.values()]
     whole = xr.concat(
         _completed(padded), "run", data_vars="all", coords="different", compat="equals",
         join="override", combine_attrs="override",
     )  # fmt: skip
-    said = [each for table in tables.values() for each in _problems(table)]
-    return whole.assign_attrs(tables[first].attrs | {"problems": json.dumps(said)})
+    attrs = tables[first].attrs | {"problems": json.dumps(said)}
+    for single, several in (("command", "commands"), ("heatcap_version", "versions")):
+        attrs[several] = json.dumps(list(dict.fromkeys(_made(tables, single, several))))
+    if any("left_out" in table.attrs for table in tables.values()):
+        attrs["left_out"] = sum(int(table.attrs.get("left_out", 0)) for table in tables.values())
+    return whole.assign_attrs(attrs)
+
+
+def problems_of(obs: xr.Dataset) -> list[str]:
+    """What was wrong with files when the runs were read.
+
+    Raises
+    ------
+    ValueError
+        If ``attrs["problems"]`` is not a list of texts in JSON.
+    """
+    given = obs.attrs.get("problems", "[]")
+    try:
+        said = json.loads(given)
+    except (TypeError, ValueError):
+        said = None
+    if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+        raise ValueError(f"problems must be a list of texts in JSON, got {given!r}")
+    return said
+
+
+def _checked(name: str, table: xr.Dataset) -> list[str]:
+    """The problems of one file that has runs."""
+    if "run" not in table.dims or "run" not in table.coords:
+        raise ValueError(f"{name}: has no dimension 'run', expected observables of runs")
+    try:
+        return problems_of(table)
+    except ValueError as problem:
+        raise ValueError(f"{name}: {problem}") from None
+
+
+def _made(tables: Mapping[str, xr.Dataset], single: str, several: str) -> list[str]:
+    """Commands or versions of all files, also of those that were joined before."""
+    found: list[str] = []
+    for table in tables.values():
+        if several in table.attrs:
+            found += json.loads(table.attrs[several])
+        elif table.attrs.get(single):
+            found.append(str(table.attrs[single]))
+    return found
+
+
+def _common_inputs(tables: Mapping[str, xr.Dataset]) -> Mapping[str, xr.Dataset]:
+    """Probe inputs that all files have, in the order of the first."""
+    first, *others = tables
+    if "inputs" not in tables[first].dims:
+        return tables
+    known = tables[first]["inputs"].to_numpy().tolist()
+    kept = [
+        each
+        for each in known
+        if all(each in tables[name]["inputs"].to_numpy().tolist() for name in others)
+    ]
+    return {name: table.sel(inputs=kept) for name, table in tables.items()}
 
 
 def _check(first: str, one: xr.Dataset, name: str, other: xr.Dataset) -> None:
-    for key in ("options", "source", "columns", "schema_version"):
+    for key in SAME:
         a, b = one.attrs.get(key), other.attrs.get(key)
         if a != b:
+            a, b = _unlike(key, a, b)
             raise ValueError(f"{name}: has {key} {b}, expected {a} as in {first}")
+    _check_sizes(first, one, name, other)
     for dim in AXES:
         if (dim in one.dims) != (dim in other.dims):
             lacks, has = (name, first) if dim in one.dims else (first, name)
             raise ValueError(f"{lacks}: lacks dimension {dim!r}, which {has} has")
-        if dim in one.dims and not np.array_equal(one[dim].to_numpy(), other[dim].to_numpy()):
+        if (
+            dim in EQUAL
+            and dim in one.dims
+            and not np.array_equal(one[dim].to_numpy(), other[dim].to_numpy())
+        ):
             raise ValueError(
                 f"{name}: has {dim} {other[dim].to_numpy().tolist()}, expected "
                 f"{one[dim].to_numpy().tolist()} as in {first}"
             )
+
+    if "inputs" in one.dims:
+        a, b = (table["inputs"].to_numpy().tolist() for table in (one, other))
+        if not set(a) & set(b):
+            raise ValueError(f"{name}: has inputs {b}, expected one of {a} as in {first}")
+
+
+def _unlike(key: str, a: Any, b: Any) -> tuple[Any, Any]:
+    """The options that differ, where both can be read."""
+    try:
+        pair = [json.loads(text) for text in (a, b)]
+    except (TypeError, ValueError):
+        return a, b
+    if key == "options":
+        pair = [
+            dict(zip(OPTIONS, each, strict=True))
+            if isinstance(each, list) and len(each) == len(OPTIONS)
+            else each
+            for each in pair
+        ]
+    if not all(isinstance(each, dict) for each in pair):
+        return a, b
+    differ = [name for name in pair[0] | pair[1] if pair[0].get(name) != pair[1].get(name)]
+    one, other = (", ".join(f"{name} = {each.get(name)}" for name in differ) for each in pair)
+    return one, other
+
+
+def _check_sizes(first: str, one: xr.Dataset, name: str, other: xr.Dataset) -> None:
+    """A size is in the same coordinate everywhere, or runs of one file would have none."""
+    where = [
+        next((each for each in ("size", "p") if each in table.coords), "") for table in (one, other)
+    ]
+    if all(where) and where[0] != where[1]:
+        raise ValueError(
+            f"{name}: has sizes in {where[1]!r}, expected them in {where[0]!r} as in {first}"
+        )
 
 
 def _check_runs(tables: Mapping[str, xr.Dataset]) -> None:
@@ -112,7 +219,3 @@ def _empty(like: xr.DataArray, table: xr.Dataset) -> tuple[tuple[Any, ...], Any]
     if like.dtype.kind in "OUS":
         return like.dims, text_or_numbers([""] * shape[0])
     return like.dims, np.full(shape, np.nan)
-
-
-def _problems(table: xr.Dataset) -> list[str]:
-    return list(json.loads(table.attrs.get("problems", "[]")))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import heatcap as hc
 from heatcap.cli import app
-from heatcap.cli.report import _without_output
+from heatcap.cli._shared import command
 
 from synthetic import Plan, observables
 
@@ -83,8 +85,47 @@ def test_tables_of_scalars(tmp_path):
     assert run(table, "-o", page).exit_code == 2
 
 
-def test_the_page_does_not_know_where_it_is_written():
-    assert (
-        _without_output("heatcap report a.nc -o x.html --seed 1") == "heatcap report a.nc --seed 1"
-    )
-    assert _without_output("heatcap report --output=x.html a.nc") == "heatcap report a.nc"
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (["report", "a.nc", "-o", "x.html", "--seed", "1"], "heatcap report a.nc --seed 1"),
+        (["report", "--output=x.html", "a.nc"], "heatcap report a.nc"),
+        (["report", "a.nc", "--output", "my page.html"], "heatcap report a.nc"),
+        (["report", "my runs/a.nc", "-omy page.html"], "heatcap report 'my runs/a.nc'"),
+        (["report", "a.nc", "--title", "a -o b c"], "heatcap report a.nc --title 'a -o b c'"),
+        (["report", "-o", "x.html", "--", "-o", "a.nc"], "heatcap report -- -o a.nc"),
+    ],
+)
+def test_the_page_does_not_know_where_it_is_written(monkeypatch, typed, kept):
+    monkeypatch.setattr("sys.argv", ["heatcap", *typed])
+    assert command(without=("-o", "--output")) == kept
+    assert shlex.split(command())[1:] == typed
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--level", 2), "level must be at least 0.5 and below 1, got 2.0"),
+        (("--level", 0.4), "level must be at least 0.5"),
+        (("--level", 0.99999), "needs at least"),
+        (("--kappa-min", -1), "margin kappa_min must be"),
+        (("--saturation-ratio", 0.5), "margin saturation_ratio must be"),
+        (("--smallest-effect", 0.7), "margin smallest_effect must be below 0.5"),
+    ],
+)
+def test_options_that_no_verdict_can_have_are_refused_before_the_work(
+    files, tmp_path, options, wanted
+):
+    done = run(files[0], "-o", tmp_path / "x.html", *options)
+    assert done.exit_code == 1
+    assert wanted in done.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("problems", ["{", "3", '"x"', "[1]"])
+def test_a_file_with_malformed_problems_is_named(files, tmp_path, problems):
+    path = tmp_path / "bad.nc"
+    hc.save(hc.load(files[0]).assign_attrs(problems=problems), path)
+    done = run(path, "-o", tmp_path / "x.html")
+    assert done.exit_code == 1
+    assert "bad.nc: problems must be a list of texts" in done.output

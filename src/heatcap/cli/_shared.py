@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,5 +160,24 @@ def plural(word: str, count: int) -> str:
     return word if count == 1 else "queries" if word == "query" else f"{word}s"
 
 
-def command() -> str:
-    return " ".join(["heatcap", *sys.argv[1:]])
+def command(*, without: Collection[str] = ()) -> str:
+    """What was typed, fit for a shell; options of one value that are named are left out."""
+    return shlex.join(["heatcap", *_without(sys.argv[1:], without)])
+
+
+def _without(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+    """Options may be written -o FILE, -oFILE, --output FILE and --output=FILE."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            return [*kept, argument, *rest]
+        if argument in options:
+            next(rest, None)
+        elif not any(_holds(argument, option) for option in options):
+            kept.append(argument)
+    return kept
+
+
+def _holds(argument: str, option: str) -> bool:
+    return argument.startswith(f"{option}=" if option.startswith("--") else option)

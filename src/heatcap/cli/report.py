@@ -41,12 +41,14 @@ def report(
     observable, with what the answers rest on.  Several OBS.nc are put side by side.
     """
     from heatcap.divergence import Margins
-    from heatcap.report import build_report
+    from heatcap.report import build_report, check_level
 
     with plain_errors():
         check_outputs(records, output)
         if output.suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"{output}: a report is written as .html, got {output.suffix!r}")
+        margins = Margins(kappa_min, saturation_ratio, smallest_effect)
+        check_level(level)
         obs = _observables(records, columns)
         with progress(100, "answering, %") as shown:
             found = build_report(
@@ -54,10 +56,11 @@ def report(
                 *(observable or ()),
                 smoothing=smoothing,
                 level=level,
-                margins=Margins(kappa_min, saturation_ratio, smallest_effect),
+                margins=margins,
                 rng=seed,
                 sources=records,
-                command=_without_output(command()),
+                # Equal inputs give equal pages, wherever they are written.
+                command=command(without=("-o", "--output")),
                 title=title,
                 progress=_per_cent(shown),
             )
@@ -73,7 +76,7 @@ def _observables(paths: list[Path], columns: str) -> xr.Dataset:
     from heatcap.observables import join, load
     from heatcap.scalars import is_table
 
-    if len(paths) > 1 and not columns and not any(is_table(path) for path in paths):
+    if not columns and not any(is_table(path) for path in paths):
         seen: set[Path] = set()
         for path in paths:
             if path.resolve() in seen:
@@ -81,17 +84,6 @@ def _observables(paths: list[Path], columns: str) -> xr.Dataset:
             seen.add(path.resolve())
         return join({str(path): load(path) for path in paths})
     return observables_of(paths, columns)[0]
-
-
-def _without_output(text: str) -> str:
-    """Equal inputs give equal pages, wherever they are written."""
-    kept, words = [], iter(text.split(" "))
-    for word in words:
-        if word in ("-o", "--output"):
-            next(words, None)
-        elif not word.startswith(("--output=", "-o=")):
-            kept.append(word)
-    return " ".join(kept)
 
 
 def _per_cent(shown: Callable[[int, int], None]) -> Callable[[int, int], None]:

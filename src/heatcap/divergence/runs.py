@@ -58,11 +58,13 @@ def verdict_of_runs(
     Raises
     ------
     ValueError
-        If `events` lack the observable, layer, head or group, or fewer than four sizes have a peak.
+        If `events` lack the observable, layer, head or group, the sizes of the runs have more than
+        one name, or fewer than four sizes have a peak.
     """
     runs = events.runs[(events.runs["group"] == group) & sizes_of(events.runs).notna()]
     if runs.empty:
         raise ValueError(f"no run with a size belongs to group {group!r}")
+    size_name = size_name_of(runs)
     peaks = events.peak(observable, layer=layer, head=head)
     size = sizes_of(runs)
     height = runs["run"].map(peaks.set_index("run")["peak_height"])
@@ -73,7 +75,7 @@ def verdict_of_runs(
         None,
         replicates=[height[there & (size == each)].to_numpy() for each in sizes],
         missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
-        size_name=size_name_of(runs),
+        size_name=size_name,
         bound=bound,
         **options,
     )

@@ -166,9 +166,21 @@ def sizes_of(runs: pd.DataFrame) -> pd.Series:
 
 
 def size_name_of(runs: pd.DataFrame) -> str:
-    """What the size of the runs is called."""
-    if "size_name" in runs:
-        return str(runs["size_name"].iloc[0])
+    """What the size of the runs is called.
+
+    Raises
+    ------
+    ValueError
+        If the runs have sizes of different names: on one axis they would be taken for one quantity.
+    """
+    named = runs["size_name"].dropna().astype(str) if "size_name" in runs else pd.Series(dtype=str)
+    counts = named[named != ""].value_counts()
+    if len(counts) > 1:
+        parts = [f"{name} ({n} {'run' if n == 1 else 'runs'})" for name, n in counts.items()]
+        shown = f"{', '.join(parts[:-1])} and {parts[-1]}"
+        raise ValueError(f"sizes are called {shown}: choose one")
+    if len(counts):
+        return str(counts.index[0])
     return "p" if "p" in runs else "size"
 
 

@@ -9,8 +9,8 @@ figures.  Where one of them has no answer, the page says why in its place.
 """
 
 from heatcap.report.answers import Answer
-from heatcap.report.build import build_report
+from heatcap.report.build import build_report, check_level
 from heatcap.report.cautions import Caution
 from heatcap.report.result import Report, Source
 
-__all__ = ["Answer", "Caution", "Report", "Source", "build_report"]
+__all__ = ["Answer", "Caution", "Report", "Source", "build_report", "check_level"]

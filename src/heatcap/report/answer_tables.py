@@ -8,8 +8,9 @@ from typing import Any
 
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
-from heatcap.events import Events, PeaksBySize, size_name_of
+from heatcap.events import Events, PeaksBySize
 from heatcap.report.cells import Cell, Column, Table, number, word
+from heatcap.report.settings import size_label
 
 __all__ = ["classes_of", "exponents_of", "heads_of", "sizes_table"]
 
@@ -18,7 +19,7 @@ def sizes_table(events: Events, audit: Audit | None) -> Table:
     """Heights, places and leads of the runs proper."""
     head = [
         Column("observable"),
-        Column(size_name_of(events.runs), True),
+        Column(size_label(events.runs), True),
         Column("runs", True),
         Column("with peak", True),
         Column("height", True, "mean over the runs with a peak"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,13 +10,22 @@ from typing import Any
 import xarray as xr
 
 from heatcap.audit import Audit, audit_leads
-from heatcap.divergence import Margins, Verdict, bound_by_keys, verdict_of_runs
+from heatcap.divergence import (
+    Margins,
+    Verdict,
+    bound_by_keys,
+    divergence_test,
+    verdict_of_runs,
+)
+from heatcap.divergence.judged import check_options
 from heatcap.events import SMOOTHING, Events, find_events
-from heatcap.report.answers import answers_of, headline
+from heatcap.report.answers import answers_of
 from heatcap.report.cautions import cautions_of
+from heatcap.report.headline import headline
 from heatcap.report.result import Report, Source
+from heatcap.report.texts import clean, printable
 
-__all__ = ["build_report"]
+__all__ = ["build_report", "check_level"]
 
 QUESTION = "Is that peak a phase transition, or a crossover?"
 
@@ -69,9 +79,13 @@ def build_report(
     Raises
     ------
     ValueError
-        If `obs` lack what :func:`heatcap.find_events` needs.
+        If `obs` lack what :func:`heatcap.find_events` needs, or the level is not one.
     """
     said = progress or (lambda *_: None)
+    m = margins or Margins()
+    check_level(level)
+    obs = printable(obs)
+    observables = tuple(map(clean, observables))
     events = find_events(obs, *observables, smoothing=smoothing)
     places = _places(events)
     total = len(places) + 2
@@ -79,7 +93,6 @@ def build_report(
     missing: dict[str, str] = {}
     audit = _audit(obs, events, rng, missing)
     said(2, total)
-    m = margins or Margins()
     verdicts: dict[str, Verdict] = {}
     for done, (name, place) in enumerate(places.items(), start=3):
         try:
@@ -90,7 +103,7 @@ def build_report(
     answers = answers_of(places, events, audit, verdicts, missing)
     settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
     return Report(
-        title=title or QUESTION,
+        title=clean(title) or QUESTION,
         headline=headline(events, answers, audit, verdicts),
         answers=answers,
         cautions=cautions_of(obs, events, audit, verdicts),
@@ -100,9 +113,20 @@ def build_report(
         missing=missing,
         settings=settings,
         sources=[Source.of(path) for path in sources],
-        command=command,
+        command=clean(command),
         obs=obs,
     )
+
+
+def check_level(level: float) -> None:
+    """Before any work: a verdict at this level can be given.
+
+    Raises
+    ------
+    ValueError
+        If it is not in [0.5, 1), or asks for more draws than a verdict makes.
+    """
+    check_options(level, inspect.signature(divergence_test).parameters["draws"].default)
 
 
 def _places(events: Events) -> dict[str, Place]:

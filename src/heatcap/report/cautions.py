@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,20 +9,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from heatcap._join import problems_of
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
+from heatcap.divergence.heights import FEW as ENOUGH
 from heatcap.events import Events, size_name_of, sizes_of
+from heatcap.report.answers import spoken
+from heatcap.report.settings import differing, size_label
+from heatcap.report.thresholds import MEMORISED
 
 __all__ = ["Caution", "cautions_of"]
 
 FEW = 3  # runs of a size, below which their spread says little
-# Columns of the runs that are results, or that tell runs apart without being a setting.
-NO_SETTING = {
-    *("run", "seed", "size", "size_name", "p", "control", "group", "stop_reason"),
-    *("memorisation_step", "baseline", "final_value", "onset_step", "onset_step_spacing"),
-    *("censored", "last_step", "onset_metric", "message", "plateau", "mirror_leak"),
-    *("mirror_message", "spikes", "spike_share", "checkpoints", "path", "checksum"),
-}
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,11 @@ def cautions_of(
     audit : Audit or None
     verdicts : dict
         By observable; the warnings of each stand beside it and are not repeated here.
-
-    Returns
-    -------
-    list of Caution
     """
     proper = events.runs[events.runs["group"] == "none"]
     parts = (
+        _size_names(proper),
+        _settings(proper),
         _problems(obs),
         _bound(audit),
         _mirror(proper),
@@ -60,7 +55,6 @@ def cautions_of(
         _censored(proper),
         _at_end(audit),
         _seeds(proper),
-        _settings(proper),
         _incomplete(obs),
         _untested(audit),
         _statuses(verdicts),
@@ -70,14 +64,12 @@ def cautions_of(
 
 def _problems(obs: xr.Dataset) -> Iterator[Caution]:
     try:
-        said = json.loads(obs.attrs.get("problems", "[]"))
-    except (TypeError, ValueError):
-        said = [obs.attrs["problems"]]
+        said = problems_of(obs)
+    except ValueError as problem:
+        said = [str(problem)]
     if said:
-        yield Caution(
-            "Problems of the files",
-            f"{len(said)} noted when the runs were read: " + "; ".join(map(str, said)) + ".",
-        )
+        text = f"{len(said)} noted when the runs were read: {'; '.join(said)}."
+        yield Caution("Problems of the files", text)
 
 
 def _bound(audit: Audit | None) -> Iterator[Caution]:
@@ -149,7 +141,7 @@ def _censored(proper: pd.DataFrame) -> Iterator[Caution]:
         yield Caution(
             "No defined onset",
             f"{unknown} of {len(proper)} runs have no defined onset: no accuracy in the record, or "
-            "a train accuracy that never reaches 0.99.",
+            f"a train accuracy that never reaches {MEMORISED:g}.",
         )
 
 
@@ -177,35 +169,50 @@ def _seeds(proper: pd.DataFrame) -> Iterator[Caution]:
             "grows with it.",
         )
     counts = size[size.notna() & (size != 0)].value_counts().sort_index()
-    few = counts[counts < FEW]
-    if len(few):
-        name = size_name_of(proper)
-        shown = ", ".join(f"{n} at {name} = {s:g}" for s, n in few.items())
+    name = size_label(proper)
+    guesses, pooled = counts[counts < FEW], counts[(counts >= FEW) & (counts < ENOUGH)]
+    said = []
+    if len(guesses):
+        said.append(
+            f"{len(guesses)} of {len(counts)} sizes have fewer than {FEW} runs "
+            f"({_listed(guesses, name)}): their errors are guesses"
+        )
+    if len(pooled):
+        said.append(
+            f"{len(pooled)} of {len(counts)} sizes have {FEW} to {ENOUGH - 1} runs "
+            f"({_listed(pooled, name)})"
+        )
+    if said and len(counts) > 1:
+        said.append(
+            "the spread is pooled over the sizes, which assumes that all share one relative spread"
+        )
+    if said:
+        text = "; ".join(said)
+        yield Caution("Few runs per size", f"{text[:1].upper()}{text[1:]}.")
+
+
+def _listed(counts: pd.Series, name: str) -> str:
+    at = {n: ", ".join(f"{s:g}" for s in counts.index[counts == n]) for n in counts.unique()}
+    return "; ".join(f"{n} at {name} = {sizes}" for n, sizes in at.items())
+
+
+def _size_names(proper: pd.DataFrame) -> Iterator[Caution]:
+    try:
+        size_name_of(proper)
+    except ValueError as problem:
+        said = str(problem)
         yield Caution(
-            "Few runs per size",
-            f"{len(few)} of {len(counts)} sizes have fewer than {FEW} runs ({shown}): their errors "
-            "are guesses.",
+            "Sizes of several names",
+            f"{said[:1].upper()}{said[1:]}. They are no one axis: there is no verdict, and nothing "
+            "that is said of sizes holds.",
         )
 
 
 def _settings(proper: pd.DataFrame) -> Iterator[Caution]:
-    size = sizes_of(proper)
-    for name in map(str, proper.columns):
-        if name in NO_SETTING:
-            continue
-        values = proper[name]
-        kinds = values[values.notna() & (values.astype(str) != "")]
-        if kinds.nunique() < 2 or kinds.nunique() == len(proper) > 2:
-            continue
-        shown = ", ".join(map(str, sorted(kinds.unique().tolist(), key=str)[:8]))
-        by_size = kinds.groupby(size[kinds.index]).nunique()
-        moves = bool((by_size <= 1).all())
-        yield Caution(
-            f"{name.replace('_', ' ').capitalize()} differs",
-            f"The runs differ in {name} ({shown})"
-            + (", and it changes with the size: " if moves else ": ")
-            + "a peak may follow it, and not the size.",
-        )
+    for each in differing(proper):
+        moves = ", and it changes with the size" if each.by_size else ""
+        said = f"The runs differ in {each}{moves}: a peak may follow it, and not the size."
+        yield Caution(f"{spoken(each.name).capitalize()} differs", said)
 
 
 def _incomplete(obs: xr.Dataset) -> Iterator[Caution]:

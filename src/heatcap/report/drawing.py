@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from heatcap.figures import styled
 from heatcap.report.readout import Naming, readout
 from heatcap.report.svg import Inline, inline_svg
+from heatcap.report.texts import literal
 
 __all__ = ["Drawn", "Picture", "Plan", "drawn"]
 
@@ -25,6 +26,7 @@ class Plan:
 
     `draw` gives the figure and what its panels show; a ValueError from it is the reason why there
     is none.  `paper`: it keeps a white background, for a scale of colours that is read off it.
+    `texts` come from files and are no formulas.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Plan:
     draw: Callable[[], Drawn]
     folded: bool = False
     paper: bool = False
+    texts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,22 @@ def drawn(plan: Plan) -> Picture:
         figure, naming = plan.draw()
     except ValueError as problem:
         return Picture(**kept, caption="", missing=str(problem))
+    try:
+        image, panels = _rendered(plan, figure, naming)
+    except Exception as problem:  # anything that a text from a file may do to a renderer
+        why = str(problem).strip().rpartition("\n")[2] or type(problem).__name__
+        return Picture(**kept, caption="", missing=f"it could not be drawn ({why})")
+    return Picture(**kept, caption=plan.caption, image=image, panels=panels)
+
+
+def _rendered(
+    plan: Plan, figure: Figure, naming: Callable[[Axes], Naming | None]
+) -> tuple[Inline, list[dict[str, Any]]]:
+    literal(figure, plan.texts)
     # At the resolution of the SVG, so that the panels lie where the page looks for them.
     figure.set_dpi(72)
     with styled(), mpl.rc_context({"svg.fonttype": "path"}):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         panels = readout(figure, naming)
-    return Picture(**kept, caption=plan.caption, image=inline_svg(figure, plan.key), panels=panels)
+    return inline_svg(figure, plan.key), panels

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import heatcap
+from heatcap.audit.conclusion import LEVEL
 from heatcap.divergence import Margins
-from heatcap.events import size_name_of, sizes_of
+from heatcap.divergence.heights import FEW
+from heatcap.events import DEFAULT_OBSERVABLES, sizes_of
 from heatcap.report.answers import listed, spoken
+from heatcap.report.settings import size_label
+from heatcap.report.thresholds import LEAST_FINAL, LEAST_RISE, MEMORISED
 
 if TYPE_CHECKING:
     from heatcap.report.result import Report
 
-__all__ = ["bibtex", "methods"]
+__all__ = ["bibtex", "fluctuations", "methods"]
 
 # Those of CITATION.cff, which is not part of an installed package; a test holds them together.
 TITLE = "heatcap: canonical thermodynamics of attention, and whether a peak is a phase transition"
@@ -44,7 +48,7 @@ def _runs(report: Report) -> str:
     groups = runs["group"].value_counts()
     proper = runs[runs["group"] == "none"]
     size = sorted(set(sizes_of(proper).dropna().tolist()) - {0.0})
-    name = size_name_of(runs)
+    name = size_label(runs)
     said = f"We analysed {len(proper)} {'run' if len(proper) == 1 else 'runs'}"
     if len(size) > 1:
         said += f" at {len(size)} sizes ({name} = {', '.join(f'{s:g}' for s in size)})"
@@ -62,7 +66,18 @@ def _ensemble(report: Report) -> str:
     return (
         "Each attention row is a canonical ensemble whose energies are minus its logits, at "
         "temperature 1 (k_B = 1); its heat capacity is the variance of the energy under the "
-        "attention weights, averaged over the probe inputs."
+        "attention weights, averaged over the probe inputs. " + fluctuations(report)
+    ).strip()
+
+
+def fluctuations(report: Report) -> str:
+    """What the observables are, where one of those analysed is not the canonical one."""
+    others = {answer.observable for answer in report.answers} - {"heat_capacity"}
+    if not others & set(DEFAULT_OBSERVABLES):
+        return ""
+    return (
+        "All but the canonical one (heat_capacity) are fluctuations of the logits and no heat "
+        "capacities dU/dT."
     )
 
 
@@ -75,11 +90,13 @@ def _events(report: Report) -> str:
     query = "last query" if s["query"] == -1 else f"query with index {s['query']}"
     rows = f"of the {query}, on {s['inputs']} probe inputs, " if "query" in report.obs.dims else ""
     return (
-        "Memorisation is the step at which the train accuracy first reaches 0.99. The onset of "
+        f"Memorisation is the step at which the train accuracy first reaches {MEMORISED:g}. The "
+        "onset of "
         f"generalisation is the last upward crossing of the midpoint between the {accuracy} at "
         "memorisation and its final value (its median over the last tenth of the record in ln "
-        "step); it exists if that accuracy rises by 0.2 or more and ends at 0.9 or more, and other "
-        f"runs are censored at their last step. Curves {rows}averaged over heads, were smoothed by "
+        f"step); it exists if that accuracy rises by {LEAST_RISE:g} or more and ends at "
+        f"{LEAST_FINAL:g} or more, and other runs are censored at their last step. "
+        f"Curves {rows}averaged over heads, were smoothed by "
         f"local regression with a kernel of standard deviation {s['smoothing']:g} in ln step; the "
         "peak is the highest interior maximum outside spikes of the training loss, with a "
         f"prominence of at least {s['min_prominence']:.0%} of the range of the curve and "
@@ -94,9 +111,29 @@ def _order(report: Report) -> str:
     return (
         "The order of peak and onset was tested by a two-sided sign test and by Wilcoxon's "
         "signed-rank test, against peaks at a random phase of each record, with Holm's correction "
-        f"for {len(leads)} {'observable' if len(leads) == 1 else 'observables'}, all at the 5% "
-        f"level (permutations with seed {report.settings['seed']})."
-    )
+        f"for {len(leads)} {'observable' if len(leads) == 1 else 'observables'}, all at the "
+        f"{LEVEL:.0%} level (permutations with seed {report.settings['seed']}). {_clock(report)}"
+    ).strip()
+
+
+def _clock(report: Report) -> str:
+    """Clock and controls, where they were looked at."""
+    leads, runs = report.audit.leads.values() if report.audit else (), report.events.runs
+    said = []
+    if any(lead.clock.slopes for lead in leads):
+        said.append(
+            "Which clock a peak follows is the slope of ln step of the peak on ln step of the "
+            "onset and of memorisation together, over the runs and within the configurations "
+            "(size, fraction, weight decay)."
+        )
+    names = [spoken(str(each)) for each in runs["group"].unique() if each != "none"]
+    if names:
+        said.append(
+            f"Controls are runs in which nothing can generalise ({listed(names)}): a precursor of "
+            "generalisation must be absent, lower or later in them (permutation tests within "
+            "sizes)."
+        )
+    return " ".join(said)
 
 
 def _growth(report: Report) -> str:
@@ -105,6 +142,10 @@ def _growth(report: Report) -> str:
     found = next(iter(report.verdicts.values()))
     margins = Margins(**report.settings["margins"])
     return (
+        "The height of a size is the mean over its runs of the smoothed maximum, free of the bias "
+        "of a noisy, smoothed maximum; its error is the spread over the runs, pooled as one "
+        f"relative spread of all sizes where one has fewer than {FEW} runs. Runs without an "
+        "interior peak are left out of the heights; censored runs are in them. "
         "Whether peak heights diverge with the size was tested by the likelihood ratios of four "
         f"classes of growth (flat, bounded, logarithmic, power law) at a level of {found.level:g}, "
         f"with a parametric bootstrap of {found.calibration['replicates']} sets of data for each "

@@ -13,10 +13,11 @@ from matplotlib.lines import Line2D
 
 from heatcap.audit import Audit, lead_table
 from heatcap.divergence import Verdict
-from heatcap.events import Events, size_name_of
+from heatcap.events import Events
 from heatcap.figures._select import by_size
 from heatcap.report.answers import spoken
 from heatcap.report.readout import Naming
+from heatcap.report.settings import size_label
 
 __all__ = ["of_evolution", "of_leads", "of_scan", "of_verdict"]
 
@@ -35,7 +36,7 @@ def of_evolution(
     """Rows are accuracy and observables, columns sizes, lines runs in the order of `obs`."""
     sizes = by_size(obs, events, None, group)
     ids = obs["run"].to_numpy()
-    name = size_name_of(events.runs) if "size_name" in events.runs else "p"
+    name = size_label(events.runs) if "size_name" in events.runs else "p"
     columns = iter(sizes.items())
     of_axes: dict[Axes, tuple[int, Any, list[Any]]] = {}
     for part in figure.subfigs:
@@ -95,7 +96,7 @@ def of_leads(audit: Audit, events: Events, figure: Figure, names: Sequence[str])
             if np.isfinite(ratio)
         }
         of_axes |= {ax: (name, runs, k) for k, ax in enumerate(part.axes)}
-    x = (size_name_of(events.runs), "runs with the peak first (%)", "slope of ln peak")
+    x = (size_label(events.runs), "runs with the peak first (%)", "slope of ln peak")
     y = ("onset / peak", "null", "event")
 
     def naming(ax: Axes) -> Naming | None:

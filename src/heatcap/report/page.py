@@ -17,7 +17,7 @@ import heatcap
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
 from heatcap.report.cells import Cell, Column, Table
 from heatcap.report.drawing import Picture, drawn
-from heatcap.report.methods import bibtex, methods
+from heatcap.report.methods import bibtex, fluctuations, methods
 from heatcap.report.pictures import plans_of
 from heatcap.report.svg import CARD, shades
 from heatcap.report.tables import peaks_of, runs_of
@@ -54,9 +54,11 @@ def page(report: Report, *, progress: Callable[[int, int], None] | None = None) 
         tables=_tables(report),
         meanings=_meanings(report),
         margins=_margins(report),
+        fluctuations=fluctuations(report),
         methods=methods(report),
         bibtex=bibtex(),
         versions=_versions(report),
+        made_by=_several(report, "command", "commands"),
         runs=_runs(report),
         # Markup: ours, without any text from runs.
         style=Markup(_asset("report.css")),
@@ -102,11 +104,19 @@ def _margins(report: Report) -> str:
 
 
 def _versions(report: Report) -> list[tuple[str, str]]:
-    made = str(report.obs.attrs.get("heatcap_version", ""))
+    made = _several(report, "heatcap_version", "versions")
     own = [("heatcap", heatcap.__version__)]
-    if made and made != heatcap.__version__:
-        own.append(("heatcap that made the observables", made))
+    if set(made) - {heatcap.__version__}:
+        own.append(("heatcap that made the observables", ", ".join(made)))
     return own + [(name, version(name)) for name in LIBRARIES]
+
+
+def _several(report: Report, single: str, several: str) -> list[str]:
+    """An attribute of the observables, of every file where several were joined."""
+    attrs = report.obs.attrs
+    if several in attrs:
+        return [str(each) for each in json.loads(attrs[several])]
+    return [str(attrs[single])] if attrs.get(single) else []
 
 
 def _tables(report: Report) -> list[Table]:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import xarray as xr
 
 from heatcap.divergence import Verdict
+from heatcap.events import size_name_of
 from heatcap.report.answers import listed, spoken
 from heatcap.report.drawing import Drawn, Plan
 from heatcap.report.naming import of_evolution, of_leads, of_scan, of_verdict
@@ -34,12 +36,21 @@ def plans_of(report: Report) -> list[Plan]:
     obs = _with_sizes(report.obs)
     parts = (_evolutions(report, obs), _leads(report), _verdicts(report), _scans(report, obs))
     found: dict[str, Plan] = {}
+    texts = _texts(report)
     for plan in (plan for part in parts for plan in part):
         # Names of observables and controls are anybody's; identifiers are not.
         key = re.sub("[^a-z0-9]+", "-", plan.key.lower()).strip("-")
         key = key if key not in found else f"{key}-{len(found)}"
-        found[key] = replace(plan, key=key)
+        found[key] = replace(plan, key=key, texts=texts)
     return list(found.values())
+
+
+def _texts(report: Report) -> frozenset[str]:
+    """Names that files gave: observables, runs, groups and sizes."""
+    runs = report.events.runs
+    columns = [runs[name] for name in ("run", "group", "size_name") if name in runs]
+    names = [each for answer in report.answers for each in (answer.name, answer.observable)]
+    return frozenset(map(str, [*names, *(each for column in columns for each in column)]))
 
 
 def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
@@ -68,7 +79,8 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         n, censored = len(runs), int(runs["censored"].sum())
         names = listed([spoken(name) for name in shown])
 
-        def draw(group: str = group) -> Drawn:
+        def draw(group: str = group, runs: pd.DataFrame = runs) -> Drawn:
+            size_name_of(runs)  # panels of sizes with several names would share one
             figure = figures.evolution(obs, events, observables=shown, group=group)
             return figure, of_evolution(obs, events, shown, group, figure)
 
@@ -157,7 +169,8 @@ def _verdicts(report: Report) -> Iterator[Plan]:
             title=f"{GROWS} {spoken(name).capitalize()}: {answer.verdict}",
             caption=(
                 "Heights by size with the best fit of each class; local exponents; profile of the "
-                f"exponent. Tested: {answer.tested}. p of each class: {_chances(found)}."
+                f"exponent. Tested: {answer.tested}. p of each class: {_chances(found)}. "
+                f"{answer.verdict.capitalize()}: {found.meaning}."
             ),
             draw=draw,
         )
@@ -190,6 +203,7 @@ def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         def draw() -> Drawn:
             proper = (report.events.runs["group"] == "none").any()
             group = "none" if proper else str(report.events.runs["group"].iloc[0])
+            size_name_of(report.events.runs[report.events.runs["group"] == group])
             return figures.scan(obs, report.events, group=group), of_scan()
 
         temperatures = obs["temperature"].to_numpy()

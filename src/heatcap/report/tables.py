@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from heatcap.events import Events, size_name_of, sizes_of
+from heatcap.events import Events, sizes_of
 from heatcap.report.answers import spoken
 from heatcap.report.cells import Column, Table, either, number, word
+from heatcap.report.settings import size_label
+from heatcap.report.thresholds import MEMORISED
 
 __all__ = ["peaks_of", "runs_of"]
 
@@ -28,10 +30,10 @@ def runs_of(events: Events) -> Table:
     ]
     head = [
         Column("run"),
-        Column(size_name_of(runs), True, "the size of the run"),
+        Column(size_label(runs), True, "the size of the run"),
         Column("group", False, "none: a run proper; otherwise the control that it is"),
         *(Column(spoken(name), pd.api.types.is_numeric_dtype(runs[name])) for name in sweep),
-        Column("memorisation", True, "step at which the train accuracy first reaches 0.99"),
+        Column("memorisation", True, f"first step with a train accuracy of {MEMORISED:g}"),
         Column("onset", True, "onset of generalisation, in steps"),
         Column("±", True, "spacing of the record at the onset, in steps"),
         Column("last step", True),
@@ -77,7 +79,7 @@ def peaks_of(events: Events) -> Table:
         Column("observable"),
         *([Column("layer", True)] if layers else []),
         Column("run"),
-        Column(size_name_of(events.runs), True),
+        Column(size_label(events.runs), True),
         Column("group"),
         Column("step", True, "of the highest interior maximum outside loss spikes"),
         Column("±", True, "spacing of the checkpoints beside it, in steps"),

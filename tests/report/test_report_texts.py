@@ -1,0 +1,85 @@
+"""Texts from files: what would be a formula, or nothing that a page can hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+import pytest
+from matplotlib.figure import Figure
+
+import heatcap as hc
+from heatcap.report.drawing import Plan as Picture
+from heatcap.report.drawing import drawn
+from heatcap.report.texts import clean, literal
+
+from synthetic import Plan, observables
+
+NAME = "landscape_heat_capacity"
+
+
+@pytest.fixture(scope="module")
+def table():
+    return observables([Plan(p=p, seed=s) for p in (19, 31, 43, 59) for s in range(2)], scan=False)
+
+
+@pytest.mark.parametrize("name", ["a$b$c", "a$\\frac{$", "$", "{", "x{y$z$", "50% $_$", "\\"])
+def test_names_are_no_formulas(table, name):
+    obs = table.rename({NAME: name, "p": "size"})
+    obs = obs.assign_coords(size_name=("run", [name] * obs.sizes["run"]))
+    page = hc.build_report(obs, name).html()
+    assert "There is no figure" not in page
+    assert page.count("<svg") >= 3
+
+
+def test_dollars_of_names_are_drawn_as_they_are():
+    figure = Figure()
+    ax = figure.subplots()
+    ax.set_title("a$b$c: $x^2$")
+    ax.set_xlabel("$x^2$")
+    literal(figure, {"a$b$c"})
+    assert ax.get_title() == r"a\$b\$c: $x^2$"
+    assert ax.get_xlabel() == "$x^2$"
+    assert ax.title.get_parse_math()
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x0b", "\x1b", "\ufffe", "\ud800"])
+def test_control_characters_are_replaced(table, sign):
+    runs = [f"r{sign}{k}" for k in range(table.sizes["run"])]
+    obs = table.rename({NAME: f"n{sign}", "p": "size"}).assign_coords(
+        run=runs, size_name=("run", [f"s{sign}"] * len(runs))
+    )
+    found = hc.build_report(obs, f"n{sign}", title=f"t{sign}", command=f"c{sign}")
+    page = found.html()
+    page.encode()
+    assert sign not in page
+    assert "There is no figure" not in page
+    assert "r\ufffd0" in page
+    assert [each.name for each in found.answers] == ["n\ufffd"]
+
+
+def test_what_can_be_shown_is_left_alone(table):
+    assert clean("a\tb\nc – 中 \U0001f600") == "a\tb\nc – 中 \U0001f600"
+    assert hc.build_report(table, NAME).obs["run"].equals(table["run"])
+
+
+def test_a_figure_that_fails_leaves_the_page():
+    def broken():
+        figure = Figure()
+        figure.subplots().set_title("$\\frac{$")
+        return figure, lambda _: 1 / 0
+
+    found = drawn(Picture("k", "t", "c", broken))
+    assert found.image is None
+    assert found.missing == "it could not be drawn (division by zero)"
+    assert found.caption == ""
+
+
+def test_the_policy_has_the_hash_of_the_script(sweep_report):
+    page = sweep_report.html()
+    script = re.findall(r"<script>(.*?)</script>", page, re.S)
+    assert len(script) == 1
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert re.findall("script-src '([^']*)'", policy.replace("&#39;", "'")) == [f"sha256-{digest}"]
