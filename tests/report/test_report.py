@@ -14,11 +14,11 @@ import pytest
 import xarray as xr
 
 import heatcap as hc
+from heatcap.events import LEAST_FINAL, LEAST_RISE, MEMORISED
 from heatcap.report.answers import answers_of, spoken
 from heatcap.report.cautions import cautions_of
 from heatcap.report.methods import bibtex, methods
 from heatcap.report.pictures import plans_of
-from heatcap.report.thresholds import LEAST_FINAL, LEAST_RISE, MEMORISED
 
 from synthetic import Plan, observables
 

@@ -21,7 +21,14 @@ Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of
 """
 
 from heatcap.events._median import censored_median
-from heatcap.events.accuracy import Onset, memorisation, onset
+from heatcap.events.accuracy import (
+    LEAST_FINAL,
+    LEAST_RISE,
+    MEMORISED,
+    Onset,
+    memorisation,
+    onset,
+)
 from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
 from heatcap.events.estimates import PeaksBySize, peaks_by_size
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
@@ -32,6 +39,9 @@ from heatcap.events.survival import OnsetSurvival, onset_survival
 
 __all__ = [
     "DEFAULT_OBSERVABLES",
+    "LEAST_FINAL",
+    "LEAST_RISE",
+    "MEMORISED",
     "SMOOTHING",
     "Events",
     "MirrorLeak",

@@ -9,10 +9,13 @@ from numpy.typing import ArrayLike
 
 from heatcap.events._record import Floats, record, usable
 
-__all__ = ["Onset", "memorisation", "onset"]
+__all__ = ["LEAST_FINAL", "LEAST_RISE", "MEMORISED", "Onset", "memorisation", "onset"]
+
+MEMORISED = 0.99  # train accuracy
+LEAST_RISE, LEAST_FINAL = 0.2, 0.9  # of the test accuracy, to have generalised
 
 
-def memorisation(step: ArrayLike, train_accuracy: ArrayLike, *, level: float = 0.99) -> float:
+def memorisation(step: ArrayLike, train_accuracy: ArrayLike, *, level: float = MEMORISED) -> float:
     """Step at which the train accuracy first reaches `level`, interpolated in log step.
 
     Parameters
@@ -68,8 +71,8 @@ def onset(
     accuracy: ArrayLike,
     memorisation_step: float,
     *,
-    min_rise: float = 0.2,
-    min_final: float = 0.9,
+    min_rise: float = LEAST_RISE,
+    min_final: float = LEAST_FINAL,
 ) -> Onset:
     """Last upward crossing of the midpoint between baseline and final value, in log step.
 

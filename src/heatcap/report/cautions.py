@@ -13,10 +13,9 @@ from heatcap._join import problems_of
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
 from heatcap.divergence.heights import FEW as ENOUGH
-from heatcap.events import Events, size_name_of, sizes_of
+from heatcap.events import MEMORISED, Events, size_name_of, sizes_of
 from heatcap.report.answers import spoken
 from heatcap.report.settings import differing, size_label
-from heatcap.report.thresholds import MEMORISED
 
 __all__ = ["Caution", "cautions_of"]
 

@@ -8,10 +8,9 @@ import heatcap
 from heatcap.audit.conclusion import LEVEL
 from heatcap.divergence import Margins
 from heatcap.divergence.heights import FEW
-from heatcap.events import DEFAULT_OBSERVABLES, sizes_of
+from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, sizes_of
 from heatcap.report.answers import listed, spoken
 from heatcap.report.settings import size_label
-from heatcap.report.thresholds import LEAST_FINAL, LEAST_RISE, MEMORISED
 
 if TYPE_CHECKING:
     from heatcap.report.result import Report

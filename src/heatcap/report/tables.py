@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from heatcap.events import Events, sizes_of
+from heatcap.events import MEMORISED, Events, sizes_of
 from heatcap.report.answers import spoken
 from heatcap.report.cells import Column, Table, either, number, word
 from heatcap.report.settings import size_label
-from heatcap.report.thresholds import MEMORISED
 
 __all__ = ["peaks_of", "runs_of"]
 
