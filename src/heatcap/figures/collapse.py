@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 WEIGHT = 1e-4  # of a model that is drawn
 CARRYING = 0.01  # the weight from which on the error of a model has its place on the axis
 BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
-SIZES, ACROSS = 24, 12  # in the legend, and in one of its lines
+SIZES, ACROSS, SHORT = 24, 9, 12  # in the legend, in one of its lines, and in one of short names
 ROW, SCAN, EMPTY, BELOW = 1.5, 1.45, 0.3, 0.22  # inches
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
 BORDER: dict[str, Any] = {"color": "#E0E0E0", "lw": 0.5, "zorder": 1}
@@ -93,7 +93,9 @@ def collapse(
     with styled():
         lines = _head_lines(result)
         keys = _sampled(sizes)
-        head = LINE * (len(lines) + 1.35 * (1 + math.ceil(len(keys) / ACROSS))) + 0.12
+        head = (
+            LINE * (len(lines) + 1.35 * (1 + math.ceil(len(keys) / _across(keys, names[0])))) + 0.12
+        )
         rows = ROW * len(parts) + BELOW
         across = min(len(free), 4) or 1
         deep = math.ceil(len(free) / 4)
@@ -387,9 +389,14 @@ def _legends(
     keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(size_name))]
     keys += [Line2D([], [], **(PLAIN | look[size]), label=f"{size:g}") for size in sizes]
     above = (0.5, 1.35 * LINE / height if handles else 0.0)
-    columns = min(len(keys), ACROSS + 1)
+    columns = min(len(keys), _across(sizes, size_name) + 1)
     high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
     high.set_in_layout(False)
+
+
+def _across(sizes: Sequence[float], size_name: str) -> int:
+    """Sizes that fit one line of the legend."""
+    return SHORT if max(len(size_name), *(len(f"{s:g}") for s in sizes)) <= 3 else ACROSS
 
 
 def _note(ax: Axes, words: str, gid: str) -> None:
