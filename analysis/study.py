@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 import heatcap as hc
 from heatcap import figures
+from heatcap.events import DEFAULT_OBSERVABLES
 from heatcap.runfile import checksum
 
 __all__ = [
@@ -42,14 +43,7 @@ __all__ = [
     "write_json",
 ]
 
-OBSERVABLES = (
-    "heat_capacity",
-    "landscape_heat_capacity",
-    "landscape_heat_capacity_fixed",
-    "total_heat_capacity",
-    "unweighted_heat_capacity",
-    "offset_heat_capacity",
-)
+OBSERVABLES = DEFAULT_OBSERVABLES
 SPOKEN = {
     "heat_capacity": "canonical",
     "landscape_heat_capacity": "landscape",

@@ -155,7 +155,7 @@ class Audit:
             "runs": {
                 "total": len(self.runs),
                 "groups": {str(k): int(v) for k, v in groups.items()},
-                "mirror_leak": int((self.runs["mirror_leak"] == True).sum()),  # noqa: E712
+                "mirror_leak": int(self.runs["mirror_leak"].eq(True).sum()),
             },
             "onsets": self.onsets.to_dict(),
             "not_tested": list(self.not_tested),
