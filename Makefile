@@ -38,11 +38,12 @@ test: $(VENV)/everything
 TORCH_INDEX ?=
 
 lint: $(VENV)/everything
-	$(BIN)/ruff check src tests benchmarks analysis
-	$(BIN)/ruff format --check src tests benchmarks analysis
+	$(BIN)/ruff check src tests benchmarks analysis docs
+	$(BIN)/ruff format --check src tests benchmarks analysis docs/conf.py docs/_ext
 
 types: $(VENV)/everything
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases analysis/*.py docs/_ext/*.py
 
 bench: $(VENV)/everything
 	$(BIN)/python benchmarks/kernels.py

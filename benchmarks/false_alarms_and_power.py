@@ -146,6 +146,7 @@ def table_of(times: Times, spacing: float = 0.01) -> pd.DataFrame:
             "memorisation_step": times.memorisation,
             "spacing": spacing * times.peak,
             "configuration": times.size.astype(int),
+            "last_step": END,
             "censored": False,
             "rising": False,
             "lead": lead,

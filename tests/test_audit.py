@@ -382,6 +382,30 @@ def test_differences_between_sizes_alone_are_told_apart():
     assert found.within["onset"].ci95[1] < 0.5
 
 
+def test_the_end_of_the_record_is_no_clock():
+    """Records end at three times the onset: a peak at a random phase moves with it by one half."""
+    follows = []
+    for seed in range(60):
+        table = planted_clock(1, 0, n=80, seed=seed)
+        table["last_step"] = 3 * table["onset_step"]
+        phase = RNG(seed).uniform(0.46, 0.54, size=80)
+        found = clock(table.assign(peak_step=table["last_step"] ** phase))
+        assert found.free["onset"] == pytest.approx(0.5)
+        assert found.slopes["onset"].ci95[0] > 0
+        follows.append(found.follows)
+        assert clock(table).follows == "onset"  # with slope 1
+    assert follows.count("onset") <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
+
+
+def test_a_slope_that_the_record_gives_for_free_says_so():
+    table = planted_clock(1, 0)
+    table["last_step"] = 3 * table["onset_step"]
+    table["peak_step"] = np.sqrt(table["last_step"]) * np.exp(0.2 * RNG(1).normal(size=60))
+    found = clock(table)
+    assert found.follows == "undetermined"
+    assert "is not above the 0.50 that the ends of the records give" in found.message
+
+
 # ---- controls ------------------------------------------------------------------------------
 
 
@@ -415,7 +439,9 @@ def control_table(peaks=6, height=1.0, delay=1.0, at_end=0, runs=6, seed=0, rise
         ({}, "present"),
         ({"height": 3.0}, "present"),
         ({"height": 0.5}, "lower"),
+        ({"height": 0.85, "runs": 60, "peaks": 60}, "present"),  # surely lower, by little
         ({"delay": 2.0}, "later"),
+        ({"delay": 1.15, "runs": 60, "peaks": 60}, "present"),
         ({"peaks": 0}, "absent"),
         ({"delay": 0.1}, "earlier"),
         ({"runs": 1, "peaks": 0}, "too few runs"),

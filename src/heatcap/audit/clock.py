@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,9 @@ class Clock:
     partial : dict
         Partial correlation of ln t_peak with each time, the other one held fixed: `r` and `p`,
         over all runs and `within` sizes.
+    free : dict
+        The slopes of a peak at a random phase of its record, which knows of neither: not 0 where
+        records end at a multiple of the onset.  A time is followed only beyond this.
     method : str
         "mixed model, random effect per configuration" or "least squares".
     message : str
@@ -61,6 +65,7 @@ class Clock:
     slopes: dict[str, Slope] = field(default_factory=dict)
     within: dict[str, Slope] = field(default_factory=dict)
     partial: dict[str, dict[str, float]] = field(default_factory=dict)
+    free: dict[str, float] = field(default_factory=dict)
     method: str = ""
     message: str = ""
 
@@ -74,8 +79,10 @@ def clock(table: pd.DataFrame) -> Clock:
     enough for a level of each (two degrees of freedom left); with two, a level for each; else least
     squares.  A time counts as followed only if it is within configurations as well.
     A peak that is tied to the onset has b_onset = 1, b_mem = 0.  A slope counts as followed if its
-    95 % interval lies above 0 and reaches 1/2, as not followed if it lies below 1/2.  Censored
-    runs have no onset and are not in it.
+    95 % interval lies above 0 and reaches 1/2, as not followed if it lies below 1/2.  Where the end
+    of the record moves with a time, so does a peak at a random phase of ln step, on average with
+    the slopes of half of ln t_last; a slope counts as followed only if its interval lies above
+    these.  Censored runs have no onset and are not in it.
 
     Parameters
     ----------
@@ -108,15 +115,32 @@ def clock(table: pd.DataFrame) -> Clock:
         ).items()
     }
     several = np.unique(groups).size > 1
-    follows = _follows(slopes, within if several else slopes)
-    said = _message(predictors, slopes, within)
-    return Clock(follows, n, slopes, within, partial, method, said)
+    free = _free(np.log(table["last_step"].to_numpy(dtype=np.float64)[known]), predictors, groups)
+    follows = _follows(slopes, within if several else slopes, free)
+    said = _message(predictors, slopes, within, free)
+    return Clock(follows, n, slopes, within, partial, free, method, said)
 
 
-def _follows(slopes: dict[str, Slope], within: dict[str, Slope]) -> str:
+def _free(last: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> dict[str, float]:
+    """Expected slopes of peaks at a random phase of ln step: the larger of all runs and within."""
+    of_all, _ = _least_squares(last / 2, predictors)
+    within = _within(last / 2, predictors, groups)
+    return {
+        name: max(float(value), within[name].value if name in within else -math.inf)
+        for name, value in zip(predictors, of_all, strict=True)
+    }
+
+
+def _answer(name: str, slope: Slope, free: dict[str, float]) -> str:
+    """As the slope has it, but "open" instead of "yes" where the end of the record gives as much."""
+    beyond = not slope.ci95[0] <= free[name]
+    return slope.answer if beyond or slope.answer != "yes" else "open"
+
+
+def _follows(slopes: dict[str, Slope], within: dict[str, Slope], free: dict[str, float]) -> str:
     """A time is followed if runs of one configuration show it, too: sizes have much in common."""
-    answers = {name: slope.answer for name, slope in slopes.items()}
-    inside = {name: slope.answer for name, slope in within.items()}
+    answers = {name: _answer(name, slope, free) for name, slope in slopes.items()}
+    inside = {name: _answer(name, slope, free) for name, slope in within.items()}
     yes = [name for name in answers if answers[name] == inside.get(name) == "yes"]
     if len(yes) == 2:
         return "both"
@@ -126,12 +150,21 @@ def _follows(slopes: dict[str, Slope], within: dict[str, Slope]) -> str:
 
 
 def _message(
-    predictors: dict[str, Floats], slopes: dict[str, Slope], within: dict[str, Slope]
+    predictors: dict[str, Floats],
+    slopes: dict[str, Slope],
+    within: dict[str, Slope],
+    free: dict[str, float],
 ) -> str:
     said = [
         f"the time of {name} is the same in all runs"
         for name in ("onset", "memorisation")
         if name not in predictors
+    ]
+    said += [
+        f"the slope on {name}, {slope.value:.2f}, is not above the {free[name]:.2f} that the ends of "
+        "the records give a peak at a random phase"
+        for name, slope in slopes.items()
+        if slope.answer == "yes" != _answer(name, slope, free)
     ]
     for name in sorted(within.keys() & slopes.keys()):
         if slopes[name].answer == "yes" and within[name].answer != "yes":

@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 RISE = 0.2  # of the test accuracy: such a run does generalise, and is no control
 LEVEL = 0.05
+WAY = LEVEL / 3  # three ways to pass
+APART = 1.25  # ratio of heights or delays: a smaller one is the same peak, however sure
 EARLIER = 1 / 3  # of the delay of the runs proper: another maximum, not the same one
 
 
@@ -26,7 +28,8 @@ class Control:
     ----------
     name : str
     verdict : str
-        A precursor of generalisation must be "absent", "lower" or "later" here.  "present": it is
+        A precursor of generalisation must be "absent", "lower" or "later" here, the last two by a
+        quarter at least and at 5 % after correction for the three ways.  "present": it is
         there as well.  "open": most curves still rise at the end of their record, so that the peak
         may be yet to come.  "earlier": there is a maximum, but less than a third as long after
         memorisation, and so another one.  "too few runs": mostly without a peak, which might be
@@ -82,7 +85,9 @@ def _control(
     height, lower = _compare(part, proper, "height", -1, rng)
     delay, later = _compare(part, proper, "delay", +1, rng)
     fewer = _fewer(counts["with_peak"], n, int(proper["peak_step"].notna().sum()), len(proper))
-    verdict = _verdict(counts, lower, later, fewer, delay)
+    is_lower = lower < WAY and height * APART <= 1
+    is_later = later < WAY and delay >= APART
+    verdict = _verdict(counts, is_lower, is_later, fewer, delay)
     return Control(
         name,
         verdict,
@@ -103,15 +108,14 @@ def _with_delay(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(delay=table["peak_step"] / table["memorisation_step"])
 
 
-def _verdict(counts: dict[str, int], lower: float, later: float, fewer: float, delay: float) -> str:
-    level = LEVEL / 3  # three ways to pass
+def _verdict(counts: dict[str, int], lower: bool, later: bool, fewer: float, delay: float) -> str:
     if counts["rising"] > counts["runs"] / 2:
         return "open"
     if counts["with_peak"] <= counts["runs"] / 2:
-        return "absent" if fewer < level else "too few runs"
-    if lower < level:
+        return "absent" if fewer < WAY else "too few runs"
+    if lower:
         return "lower"
-    if later < level:
+    if later:
         return "later"
     return "earlier" if delay < EARLIER else "present"
 
