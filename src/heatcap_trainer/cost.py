@@ -1,8 +1,10 @@
 """What a run will cost: steps, bytes, seconds, before it is started.
 
-Seconds are floating-point operations of the matrix products at the rate of one core, and a fixed
-cost per step; the two constants give the measured 3 and 60 ms per step of docs/benchmarks.md
-(p = 19 and 113) to about a third.  They are an upper bound as far as the step limit is one.
+Seconds are floating-point operations of the matrix products at the rate of one core, keys and
+values gathered for every context, and a fixed cost per step.  The three constants give the measured
+3 and 60 ms per step of docs/benchmarks.md (p = 19 and 113) within a factor of two, and 10 to 50 ms
+of recall with 8 to 32 keys within a third; what leaves the cache takes several times as long.  They
+are an upper bound as far as the step limit is one.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ __all__ = ["Cost", "estimate"]
 
 _FLOPS = 60e9  # float32, one core with AVX2 or AVX-512
 _STEP_SECONDS = 2.0e-3
+_GATHER_SECONDS = 5e-9  # a number of a key or value, forward and back
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ def estimate(config: RunConfig) -> Cost:
     inputs = config.task.population
     train = round(config.task.fraction * inputs)
     macs = 3 * last * train + metrics * (inputs - train)  # in units of one context forward
+    gathered = 2 * config.model.layers * config.task.positions * config.model.d_model
     seconds = 2 * macs * _weights_seen(config) / _FLOPS + last * _STEP_SECONDS
+    seconds += macs / 3 * gathered * _GATHER_SECONDS
     size = len(checkpoints) * _checkpoint_bytes(config) + metrics * 8 * 8 + 50_000
     return Cost(last, len(checkpoints), size, seconds)
 
