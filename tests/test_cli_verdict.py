@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from heatcap._json import plain
 from heatcap.cli import app
-from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
+from heatcap.cli.verdict import _meanings
+from heatcap.divergence import Margins, PeakMargins, Verdict, divergence_test, peak_test
 from heatcap.observables import save
 
 from synthetic import Plan, observables
@@ -94,7 +95,7 @@ def test_a_table_without_a_header(tmp_path: Path) -> None:
     assert "verdict: bounded (6 sizes, L = 8 to 256)" in text
     status, _, said = run("verdict", bare, *OPTIONS, *ERROR)
     assert status == 1
-    assert "no header? Then name the columns" in said
+    assert "no header? Then name the columns, --names L,C,dC (in Python names=)" in said
 
 
 def test_rows_of_one_size_are_replicates_and_empty_heights_are_stated(tmp_path: Path) -> None:
@@ -133,10 +134,12 @@ def test_errors_that_are_too_small_are_rescaled_on_request(tmp_path: Path) -> No
     [
         ("L", 1, "x", "row 2 of the data, column 'L': expected a number, got 'x'"),
         ("L", 2, "1", "row 3 of the data, column 'L': expected a finite size above 1, got 1"),
-        ("L", 3, "", "row 4 of the data, column 'L': expected a finite size above 1, got nan"),
+        ("L", 3, "", "column 'L': expected a finite size above 1, got an empty cell"),
         ("h", 0, "inf", "row 1 of the data, column 'h': expected a finite height, got inf"),
         ("dh", 4, "0", "row 5 of the data, column 'dh': expected a positive error, got 0"),
-        ("dh", 5, "", "row 6 of the data, column 'dh': expected a positive error, got nan"),
+        ("dh", 5, "", "row 6 of the data, column 'dh': expected a positive error, got an empty"),
+        ("h", 2, "3,14", "expected a number, got '3,14': a decimal comma? Write 3.14"),
+        ("h", 2, "n/a", "got 'n/a': leave the cell empty where there is no value"),
         ("L", 4, "8.0", "rows 1 and 5 of the data, column 'L': both have 8"),
     ],
 )
@@ -145,10 +148,48 @@ def test_a_bad_cell_is_named(
 ) -> None:
     table = frame().astype(str)
     table.loc[row, column] = cell
-    path = written(tmp_path / "table.csv", table)
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False, sep=";")
     status, _, said = run("verdict", path, *OPTIONS, *ERROR)
     assert status == 1
-    assert f"{path}: {expected}" in said
+    assert f"{path}: row" in said
+    assert expected in said
+
+
+def test_curves_are_not_taken_for_runs(tmp_path: Path) -> None:
+    curves = peak((8.0, 16.0, 32.0, 64.0))
+    path = written(tmp_path / "curves.csv", curves)
+    for options in ((), ("--error", "dC")):
+        status, _, said = run("verdict", path, "--size", "L", "--value", "C", *options)
+        assert status == 1
+        assert "rows of one L differ in 'T': these are curves, and no heights" in said
+        assert "--control T --at SIZE" in said
+        assert "heatcap extrema" in said
+        assert "go without --error" not in said
+    groups = runs().assign(control=["none", "random_labels", "none"] * 18)
+    path = written(tmp_path / "groups.csv", groups)
+    status, _, said = run("verdict", path, *OPTIONS)
+    assert status == 1
+    assert "differ in 'control' (none, random_labels): these are no runs of one kind" in said
+    of_size = frame().assign(T=SIZES / 7)  # one control for each size: heights
+    path = written(tmp_path / "heights.csv", of_size)
+    assert run("verdict", path, *OPTIONS, *ERROR)[0] == 0
+
+
+def test_without_errors_the_columns_that_were_not_used_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.csv", frame().assign(note=1))
+    _, text, said = run("verdict", path, *OPTIONS)
+    assert "no --error; columns that were not used: 'dh', 'note'" in said
+    assert "errors were multiplied" not in text
+    assert "not used" not in run("verdict", path, *OPTIONS, *ERROR)[2]
+
+
+def test_decimal_commas_between_commas_are_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("L,h,dh\n8,2,75,0,03\n")
+    status, _, said = run("verdict", path, *OPTIONS, *ERROR)
+    assert status == 1
+    assert "row 1 of the data has 5 columns, expected 3: L, h, dh: decimal commas?" in said
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
@@ -251,11 +292,27 @@ def test_saved_runs_have_a_verdict_for_each_observable(tmp_path: Path) -> None:
     for name, found in content.items():
         assert f"{name}: {found['verdict']} (4 sizes, p = 19 to 67); not excluded at 95%: " in text
         assert f"{found['verdict']}: " in text  # what it means, once
+        assert found["p_values"].keys() == {"flat", "bounded", "logarithmic", "power-law"}
         assert found["size_name"] == "p"
+    assert text.count("p-values: flat") == len(content)
     assert text.count("margins: power law from kappa = 0.1") == 1
     status, _, said = run("verdict", path, "--figure", tmp_path / "verdict.pdf")
     assert status == 1
     assert "name one --observable" in said
+
+
+def test_a_word_with_several_meanings_says_of_what() -> None:
+    """Heights that saturate and heights that fall are both bounded."""
+
+    def of(heights: Any) -> Verdict:
+        return divergence_test(SIZES, heights, 0.005 * heights, size_name="L", draws=100)
+
+    rising, falling = of(HEIGHTS), of(1 + 4 / SIZES)
+    lines = _meanings({"A": rising, "B": falling, "C": rising})
+    assert [line.startswith("bounded: the height") for line in lines] == [True, True]
+    assert lines[0].endswith(" (said of A, C)")
+    assert lines[1].endswith(" (said of B)")
+    assert _meanings({"A": rising, "C": rising}) == [f"bounded: {rising.meaning}"]
 
 
 def test_an_observable_without_a_verdict_says_why_and_the_others_go_on(tmp_path: Path) -> None:

@@ -253,7 +253,10 @@ def test_a_verdict_says_what_it_rests_on():
     assert sum(row["weight"] for row in found.models) == pytest.approx(1)
     assert sum(row["aicc_weight"] for row in found.models) == pytest.approx(1)
     text = found.summary()
-    assert "60 points at one size, T = -1 to 1, forms in T" in text
+    first = text.splitlines()[0]
+    assert "60 points, T = -1 to 1, forms in T)" in first
+    caveat = "(at one size, which cannot tell a rounded transition from a crossover; "
+    assert first.startswith(f"verdict: {found.verdict} {caveat}")
     assert "a peak at one size is finite" in text
     assert f"with the growth seen: {found.detectable_exponent:g}" in text
     assert "\nmargins: power law from alpha = 0.1, cut off below 1/10 of its reach" in text
@@ -404,6 +407,7 @@ def names_no_class(found, because):
     assert left == "not excluded at 95%: no class is named"
     assert not any(because in line or "bounded would mean" in line for line in rest)
     assert "exclude enough" not in head
+    assert found.plausible == ()
     assert found.meaning in found.warnings
 
 

@@ -13,8 +13,10 @@ from scipy.special import chdtrc, ndtri, stdtrit
 from scipy.stats import chi2
 
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.heights import read_heights
+from heatcap.divergence.hump import CHANCE, hump_at
 from heatcap.divergence.plausible import nulls, plausible, problem
 from heatcap.divergence.verdict import judged
 from heatcap.ensemble import heat_capacity_bound
@@ -32,6 +34,7 @@ FIELDS = {
     "size_name",
     "level",
     "excluded_by_bound",
+    "hump_at",
     "ways",
     "sizes",
     "heights",
@@ -227,7 +230,8 @@ def test_errors_too_small_are_noticed_and_mended():
     assert any("errors look too large" in text for text in wide)
     unknown = divergence_test(MANY, y)
     np.testing.assert_allclose(unknown.data.errors.mean(), errors.mean(), rtol=0.6)
-    assert any("no errors given" in text for text in unknown.warnings)
+    assert any("no errors given: equal ones of 0.0" in text for text in unknown.warnings)
+    assert not any("errors were multiplied" in text for text in unknown.warnings)
 
 
 def test_the_number_of_keys_excludes_a_power_law():
@@ -402,6 +406,8 @@ def test_one_wild_height_names_no_class():
     assert found.verdict == "undecided"
     assert found.status == "misfit"
     assert "no class describes the heights" in found.summary()
+    assert (found.plausible, found.advice) == ((), "")
+    assert "not determined" in found.exponent_said
 
 
 def test_a_constant_bound_out_of_sight_excludes_power_laws_alone():
@@ -426,7 +432,63 @@ def test_bounds_are_worded_by_how_they_grow():
 
 def test_few_heights_without_errors_name_no_class():
     found = divergence_test([8, 16, 32, 64], [1, 2, 3, 4], None)
-    assert (found.verdict, found.status) == ("undecided", "no errors")
+    assert (found.verdict, found.status, found.plausible) == ("undecided", "no errors", ())
+    assert "not determined (without errors)" in found.summary()
+    assert found.summary().endswith("to decide: give errors, or several runs of each size")
+
+
+def test_errors_in_per_cent_determine_no_exponent():
+    y, errors = noisy(DOUBLING, lambda L: 4 - 10 / L, 0.01)
+    found = divergence_test(DOUBLING, y, 100 * errors)
+    assert "not determined: at these errors nothing limits it" in found.exponent_said
+    assert any("are they in per cent?" in text for text in found.warnings)
+
+
+def test_what_every_verdict_says_is_asked_of_its_class():
+    assert Answer.__abstractmethods__ == {"tested", "exponent_said"}
+
+
+def test_what_is_said_is_there_in_parts():
+    found = divergence_test(DOUBLING, *noisy(DOUBLING, lambda L: 4 - 10 / L, 0.01), size_name="p")
+    assert found.tested == "6 sizes, p = 8 to 256"
+    assert found.not_excluded == f"not excluded at 95%: {', '.join(found.plausible)}"
+    assert "one-sided upper limit" in found.exponent_said
+    assert f"bounded {found.p_values['bounded']:.2g}" in found.p_values_said
+    for part in (found.tested, found.not_excluded, found.exponent_said, found.p_values_said):
+        assert part in found.summary()
+        assert part in found.brief("C")
+
+
+def test_a_hump_is_said_and_no_saturation():
+    def humped(share):
+        curve = lambda L: 1 + share * np.exp(-(np.log(L / 64) ** 2) / 2)  # noqa: E731
+        return divergence_test(DOUBLING, *noisy(DOUBLING, curve, 0.02), size_name="p")
+
+    found = humped(0.5)
+    assert (found.verdict, found.hump_at, found.to_dict()["hump_at"]) == ("bounded", 64, 64)
+    assert "the height has a maximum near p = 64 and falls after it: a crossover" in found.meaning
+    assert "saturates" not in found.summary()
+    # One that is too narrow for every class is seen all the same.
+    found = humped(1)
+    assert found.status == "misfit"
+    assert found.meaning.endswith("; the height has a maximum near p = 64 and falls after it")
+
+
+@pytest.mark.parametrize("sizes", [DOUBLING, MANY])
+@pytest.mark.parametrize(
+    "curve", [lambda L: 4 - 10 / L, lambda L: 4 - 100 / L**2, lambda L: 3 + 0 * L]
+)
+def test_noise_makes_no_hump_of_a_saturation(sizes, curve):
+    """At 5 % of 100 sets, 12 or more would come up twice in 500 tests."""
+    data = [read_heights(sizes, *noisy(sizes, curve, 0.03, seed)) for seed in range(100)]
+    assert CHANCE == 0.05
+    assert sum(np.isfinite(hump_at(each)) for each in data) < 12
+
+
+def test_falling_heights_and_rising_ones_have_no_hump():
+    for curve in (lambda L: 1 + 4 / L, lambda L: 1 + np.log(L)):
+        data = read_heights(DOUBLING, *noisy(DOUBLING, curve, 0.01))
+        assert np.isnan(hump_at(data))
 
 
 def test_few_runs_have_wider_errors():

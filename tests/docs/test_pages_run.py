@@ -51,3 +51,29 @@ def test_the_loop_with_a_recorder_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert run.attrs["stop_reason"] == "end of loop"
     observed = heatcap.observe("run.h5", jobs=1)
     assert float(observed["heat_capacity"].max()) <= float(observed["heat_capacity_bound"].max())
+
+
+def test_saved_checkpoints_become_a_run_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "howto" / "checkpoints.md"
+    (code,) = [text for kind, text in blocks(page) if kind == "python"]
+    exec(compile(code, "checkpoints.md", "exec"), {"__name__": "checkpoints"})
+    run = heatcap.open_run("run.h5")
+    assert run["step"].values.tolist() == [0, 10, 30, 100, 300]
+    # Weights grow from file to file, so each was loaded, and in the order of the steps.
+    spread = run.logits.std(["layer", "head", "probe", "query", "key"]).values
+    assert (spread[1:] > spread[:-1]).all()
+    assert {"train_accuracy", "test_accuracy"} <= set(run.data_vars)
+
+
+def test_a_folder_of_checkpoints_is_pointed_to_their_page(tmp_path: Path) -> None:
+    (tmp_path / "step_10.pt").write_bytes(b"")
+    for command in ("info", "validate"):
+        done = CliRunner().invoke(app, [command, str(tmp_path)])
+        assert done.exit_code == 1
+        assert "step_10.pt looks like a checkpoint of weights" in done.stderr
+        assert "docs/howto/checkpoints.md" in done.stderr
+    assert (ROOT / "docs" / "howto" / "checkpoints.md").is_file()

@@ -5,17 +5,21 @@ Imported by a command when it runs: it needs numpy.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from heatcap.scaling.points import read_columns
+from heatcap.scaling.points import columns_of, load_table, read_columns
 
 __all__ = ["read_curve", "read_heights"]
 
 Floats = NDArray[np.float64]
+
+CONTROLS = ("control", "temperature", "T", "beta", "K", "x")  # names of a control
 
 
 def read_heights(
@@ -23,7 +27,9 @@ def read_heights(
 ) -> dict[str, Any]:
     """Arguments of the test by size: heights with errors, a covariance, replicates, or neither."""
     wanted = [size, value, *([error] if error else [])]
-    columns, beside = read_columns(path, wanted, names=names, value=value)
+    table, beside = load_table(path, names=names, value=value)
+    columns = columns_of(table, wanted, f"{path}: ")
+    _refuse_curves(path, table, size, wanted)
     sizes, heights = columns[size], columns[value]
     _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
     _refuse(path, value, heights, np.isinf(heights), "a finite height")
@@ -49,15 +55,39 @@ def read_heights(
     if counts.size and counts.max() > 1:
         runs = [heights[there & (sizes == each)] for each in known]
         return {"sizes": known, "heights": None, "replicates": runs, "missing": missing}
+    if unused := [str(name) for name in table.columns if name not in (*wanted, "index", "point")]:
+        listed = ", ".join(map(repr, unused))
+        warnings.warn(f"{path}: no --error; columns that were not used: {listed}", stacklevel=2)
     return heights_of()
+
+
+def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]) -> None:
+    """A table of curves holds several rows of a size, which are no runs of it."""
+    for name in map(str, table.columns):
+        known = name if len(name) == 1 else name.lower()
+        if known not in CONTROLS or name in wanted:
+            continue
+        differ = table.groupby(size)[name].nunique().max() > 1
+        if differ and pd.to_numeric(table[name], errors="coerce").notna().all():
+            raise ValueError(
+                f"{path}: rows of one {size} differ in {name!r}: these are curves, and no heights."
+                f" One curve: --control {name} --at SIZE; the height of the peak of each size:"
+                f" heatcap extrema, with --control {name}"
+            )
+        if differ:
+            kinds = ", ".join(map(str, table[name].unique()[:4]))
+            raise ValueError(
+                f"{path}: rows of one {size} differ in {name!r} ({kinds}): these are no runs of one"
+                " kind; keep the rows of one"
+            )
 
 
 def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
     if bad.any():
         row = int(bad.argmax())
+        got = "an empty cell" if np.isnan(column[row]) else f"{column[row]:g}"
         raise ValueError(
-            f"{path}: row {row + 1} of the data, column {name!r}: expected {expected}, got"
-            f" {column[row]:g}"
+            f"{path}: row {row + 1} of the data, column {name!r}: expected {expected}, got {got}"
         )
 
 

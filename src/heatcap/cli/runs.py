@@ -65,12 +65,12 @@ def info(paths: RunPaths) -> None:
 @app.command()
 def validate(paths: RunPaths) -> None:
     """Read run files to the last number and say what is wrong; exit status 1 if anything is."""
-    from heatcap.runfile import RunFileError, find_runs, validate_run
+    from heatcap.runfile import RunFileError, checkpoints_in, find_runs, validate_run
 
     bad = 0
     files = find_runs(paths)
     if not files:
-        stop(f"no file *.h5 in {', '.join(map(str, paths))}")
+        stop(f"no file *.h5 in {', '.join(map(str, paths))}{checkpoints_in(paths)}")
     for path in files:
         try:
             problems = validate_run(path)

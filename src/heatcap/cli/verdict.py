@@ -21,6 +21,7 @@ from heatcap.cli._shared import (
 from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
 
 if TYPE_CHECKING:
+    from heatcap.divergence import Verdict
     from heatcap.divergence.answer import Answer
 
 __all__ = ["calibrate", "verdict"]
@@ -159,7 +160,7 @@ def _of_runs(
             typer.echo(f"{name}: no verdict: {problem}", err=True)
             continue
         typer.echo(found[name].brief(name))
-    said = dict.fromkeys(f"{each.verdict}: {each.meaning}" for each in found.values())
+    said = _meanings(found)
     content = {
         "schema_version": 1,
         "observables": {name: each.to_dict() for name, each in found.items()},
@@ -171,6 +172,19 @@ def _of_runs(
 
         save_figure(draw(found[names[0]], name=names[0]), figure)
     fail_if(bool(problems))
+
+
+def _meanings(found: dict[str, Verdict]) -> list[str]:
+    """What each verdict means, once; with names where one word has several meanings."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for name, each in found.items():
+        said.setdefault((each.verdict, each.meaning), []).append(name)
+    words = [verdict for verdict, _ in said]
+    return [
+        f"{verdict}: {meaning}"
+        + (f" (said of {', '.join(names)})" if words.count(verdict) > 1 else "")
+        for (verdict, meaning), names in said.items()
+    ]
 
 
 def _given(context: typer.Context) -> set[str]:

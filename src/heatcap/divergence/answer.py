@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,10 +17,15 @@ from heatcap.divergence.peak_shapes import PeakMargins
 __all__ = ["Answer"]
 
 UNDECIDED = "the data do not exclude enough"
+LEAST_SAID = 0.001  # p-value below which no figure is printed
+UNSOUND = {  # where an exponent and its interval mean nothing
+    "misfit": "no class describes the data",
+    "no errors": "without errors",
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Answer:
+class Answer(ABC):
     """Fields and words that a verdict by size and one along the control share.
 
     See :class:`heatcap.divergence.Verdict` and :class:`heatcap.divergence.PeakVerdict`.
@@ -63,23 +69,46 @@ class Answer:
 
     def summary(self) -> str:
         """The verdict in plain words, in lines."""
-        first = f"verdict: {self.verdict} ({self._named()}): {self.meaning}"
-        return "\n".join([first, self._left(), *self._lines(self.margins.summary())])
+        first = f"verdict: {self.verdict} ({self.tested}): {self.meaning}"
+        return "\n".join([first, self.not_excluded, *self._lines(self.margins.summary())])
 
-    def _named(self) -> str:
-        """What was tested."""
-        raise NotImplementedError
+    @property
+    @abstractmethod
+    def tested(self) -> str:
+        """What was tested: how many sizes or points, from where to where."""
 
-    def _exponent(self) -> str:
-        """The exponent in a line."""
-        raise NotImplementedError
+    @property
+    @abstractmethod
+    def exponent_said(self) -> str:
+        """The exponent in a line, and the power of the data."""
 
-    def _left(self) -> str:
+    @property
+    def not_excluded(self) -> str:
+        """The classes that are not excluded, with the level, in a line."""
         left = ", ".join(self.plausible) if self.status == "ok" else "no class is named"
         return f"not excluded at {self.level:.0%}: {left}"
 
+    @property
+    def p_values_said(self) -> str:
+        """The p-value of every class in a line."""
+        each = (
+            f"{name} {p:.2g}" if p >= LEAST_SAID else f"{name} < {LEAST_SAID:g}"
+            for name, p in self.p_values.items()
+        )
+        return "p-values: " + ", ".join(each)
+
+    def _undetermined(self) -> str:
+        """Why there is no exponent to speak of; empty where there is one."""
+        if self.status in UNSOUND:
+            return f"not determined ({UNSOUND[self.status]})"
+        if not np.isfinite(self.exponent.ci95).any():
+            return "not determined: at these errors nothing limits it"
+        return ""
+
     def _lines(self, *margins: str) -> list[str]:
-        lines = [self._exponent(), *margins]
+        lines = [self.exponent_said, *margins]
+        if self.status != "no errors":
+            lines.insert(1, self.p_values_said)
         lines += [f"warning: {text}" for text in self.warnings if text != self.meaning]
         return lines + ([f"to decide: {self.advice}"] if self.advice else [])
 

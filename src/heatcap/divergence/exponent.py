@@ -40,7 +40,7 @@ class Exponent:
     def said(self) -> str:
         """Value, interval and upper limit in words."""
         low, high, upper = map(_limit, (*self.ci95, self.upper_limit95))
-        return f"{self.value:.2f}, 95 % interval {low} to {high}, upper limit {upper}"
+        return f"{self.value:.2f}, 95 % interval {low} to {high}, one-sided upper limit {upper}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -14,6 +14,7 @@ __all__ = ["check_options", "judged_by", "realised", "scale_of"]
 
 ROUNDING = 1e-9  # chi^2 that is none
 MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
+PER_CENT = 20.0  # errors that are larger than they can be by more may be in per cent
 AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
 REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
 
@@ -23,6 +24,8 @@ class Scalable(Protocol):
 
     @property
     def known(self) -> bool: ...
+    @property
+    def errors(self) -> Floats: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
     def scaled(self: D, factor: float) -> D: ...
@@ -67,19 +70,17 @@ def judged_by(
     worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
     better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
     factor = scale_of(found)
-    if not data.known:
+    if data.known and worse < MISFIT:
         warnings.append(
-            "no errors given: equal ones were taken from the scatter about the best fit"
+            f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p-value "
+            f"{_share(worse, found)}): errors are too small by {factor:.2g}, or the "
+            f"{called} have structure that no class has"
         )
-    elif worse < MISFIT:
+    elif data.known and better < MISFIT:
+        cents = "; are they in per cent?" if factor < 1 / PER_CENT else ""
         warnings.append(
-            f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p = {worse:.2g}): errors "
-            f"are too small by {factor:.2g}, or the {called} have structure that no class has"
-        )
-    elif better < MISFIT:
-        warnings.append(
-            f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p = {better:.2g}): errors "
-            f"look too large, by {1 / factor:.2g}"
+            f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p-value "
+            f"{_share(better, found)}): errors look too large, by {1 / factor:.2g}{cents}"
         )
     misfit = worse < MISFIT or better < MISFIT
     if not data.known or (rescale and misfit):
@@ -92,10 +93,22 @@ def judged_by(
             factor = scale_of(found)
             if abs(np.log(factor)) < SETTLED:
                 break
-        warnings.append(f"errors were multiplied by {total:.3g}")
+        if data.known:
+            warnings.append(f"errors were multiplied by {total:.3g}")
+        else:
+            warnings.append(
+                f"no errors given: equal ones of {data.errors[0]:.3g} were taken from the scatter "
+                "about the best fit"
+            )
     elif worse < MISFIT:
         warnings.append("the guarantee does not hold with such errors: test again with --rescale")
     return data, setup, found, warnings
+
+
+def _share(p: float, found: Plausible) -> str:
+    """Of the draws; none of them is less than one of them."""
+    least = 1 / len(found.drawn_chi2)
+    return f"{p:.2g}" if p >= least else f"below {least:.2g}"
 
 
 def scale_of(found: Plausible) -> float:

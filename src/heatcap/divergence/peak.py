@@ -19,7 +19,7 @@ from heatcap._json import plain
 from heatcap._vector import Floats
 from heatcap.divergence._peak_fit import PeakFits, PeakProblem, peak_problem
 from heatcap.divergence.alpha import alpha
-from heatcap.divergence.answer import Answer
+from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
 from heatcap.divergence.peak_models import models_of_peaks
@@ -36,6 +36,7 @@ ROUNDED_MEANS = (
     "this observable does not diverge (alpha <= 0, a jump, Kosterlitz-Thouless), or one whose "
     "rounding goes away with the size; only heights against size tell these apart"
 )
+ONE_SIZE = "which cannot tell a rounded transition from a crossover"
 FINITE = (
     "a peak at one size is finite: a power law or a logarithm is meant over the reach, and cut off "
     "below it; whether the peak goes on growing, only heights against size tell"
@@ -72,7 +73,7 @@ class PeakVerdict(Answer):
     verdict : str
         A class ("flat", "bounded", "logarithmic", "power-law"), "divergent" or "undecided".
     plausible : tuple of str
-        The classes that are not excluded.
+        The classes that are not excluded; none where the status is not "ok".
     p_values : dict
         Of every class.
     exponent : Exponent
@@ -102,7 +103,7 @@ class PeakVerdict(Answer):
     status : str
         "ok"; "edge" where no maximum is inside the window, "misfit" where no form comes near the
         values with errors as they were given, whether or not these are then multiplied: then the
-        verdict is "undecided", and what is plausible counts for nothing.
+        verdict is "undecided", and no class is plausible.
     curves : dict
         By class the best fit: `name`, `control` (a grid), `values`, `x_c`; of a power law also
         its `background`.
@@ -120,18 +121,22 @@ class PeakVerdict(Answer):
     control_name: str
     data: Curve = field(repr=False)
 
-    def _named(self) -> str:
+    @property
+    def tested(self) -> str:
+        """What one size can show at most; how many points, from where to where."""
         first, last = self.data.control[0], self.data.control[-1]
         of = f"ln {self.control_name}" if self.data.logarithmic else self.control_name
         return (
-            f"{len(self.data.control)} points at one size, {self.control_name} = {first:g} to "
-            f"{last:g}, forms in {of}"
+            f"at one size, {ONE_SIZE}; {len(self.data.control)} points, {self.control_name} = "
+            f"{first:g} to {last:g}, forms in {of}"
         )
 
-    def _exponent(self) -> str:
-        if np.isfinite(self.exponent.value):
-            line = f"if the cut-off is out of sight (0 is a logarithm): {self.exponent.said()}"
-            return f"exponent alpha, {line}; {self._detectable()}"
+    @property
+    def exponent_said(self) -> str:
+        """The exponent in a line, and the power of the data."""
+        if self.status in UNSOUND or np.isfinite(self.exponent.value):
+            said = self._undetermined() or f"{self.exponent.said()}; {self._detectable()}"
+            return f"exponent alpha, if the cut-off is out of sight (0 is a logarithm): {said}"
         return f"exponent alpha: no power law comes near these values; {self._detectable()}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,7 +230,7 @@ def peak_test(
         )
     return PeakVerdict(
         verdict=decided,
-        plausible=names,
+        plausible=names if status == "ok" else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         exponent=alpha(fits),
         detectable_exponent=detectable_alpha(fits, level=level, draws=INNER, rng=generator),

@@ -18,12 +18,13 @@ from numpy.typing import ArrayLike
 
 from heatcap._json import plain
 from heatcap._vector import Floats
-from heatcap.divergence.answer import Answer
+from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.bound import Bound, Ceiling, ceiling
 from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.diagnostics import local_exponents, predictions, stability
 from heatcap.divergence.evidence import models_of
 from heatcap.divergence.heights import Heights, read_heights
+from heatcap.divergence.hump import hump_at
 from heatcap.divergence.judged import check_options, judged_by, realised, scale_of
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.plausible import Fits, Plausible, Problem, problem
@@ -31,8 +32,9 @@ from heatcap.divergence.power import Advice, advice, detectable, verdict_of
 
 __all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
 
+SATURATES = "the height saturates"
 BOUNDED_MEANS = (
-    "the height saturates: a crossover, or a transition at which this observable does not diverge "
+    f"{SATURATES}: a crossover, or a transition at which this observable does not diverge "
     "(alpha <= 0, a jump, Kosterlitz-Thouless); these heights do not tell them apart"
 )
 MEANING = {
@@ -64,7 +66,7 @@ class Verdict(Answer):
     verdict : str
         A class ("flat", "bounded", "logarithmic", "power-law"), "divergent" or "undecided".
     plausible : tuple of str
-        The classes that are not excluded.
+        The classes that are not excluded; none where the status is not "ok".
     p_values : dict
         Of every class.
     exponent : Exponent
@@ -98,6 +100,9 @@ class Verdict(Answer):
         (`more_sizes`), factor by which errors must shrink (`smaller_errors`); None where nothing
         that was tried is enough.
     excluded_by_bound : tuple of str
+    hump_at : float
+        Size near which heights that rise before it and fall after it, by more than noise makes,
+        are largest (:mod:`heatcap.divergence.hump`); NaN where there is none.
     status : str
         "ok", or why no class is named: "misfit" (no class describes the heights), "no errors" (and
         too few sizes for them), "against the bound" (the data leave only what a theorem excludes).
@@ -110,6 +115,7 @@ class Verdict(Answer):
     margins: Margins
     size_name: str
     data: Heights = field(repr=False)
+    hump_at: float = float("nan")
     local_exponents: list[dict[str, float]] = field(default_factory=list, repr=False)
     predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     stability: list[dict[str, Any]] = field(default_factory=list, repr=False)
@@ -117,24 +123,36 @@ class Verdict(Answer):
     @property
     def meaning(self) -> str:
         """What the verdict says, or the status; what `bounded` would mean where it is left."""
+        said = super().meaning.replace(SATURATES, f"the height {self._course}")
+        # A hump is a form of heights whatever describes it.
+        seen = self.status == "misfit" and np.isfinite(self.hump_at)
+        return f"{said}; the height {self._course}" if seen else said
+
+    @property
+    def _course(self) -> str:
+        """How heights that are bounded go on."""
+        if np.isfinite(self.hump_at):
+            return f"has a maximum near {self.size_name} = {self.hump_at:g} and falls after it"
         heights = self.curves["bounded"]["heights"]
-        if self.verdict == "bounded" and heights[-1] < heights[0]:
-            return BOUNDED_MEANS.replace("saturates", "falls with the size")
-        return super().meaning
+        return "falls with the size" if heights[-1] < heights[0] else "saturates"
 
     def brief(self, name: str) -> str:
         """The summary for one of several heights, without what they share: meaning and margins."""
-        first = f"{name}: {self.verdict} ({self._named()}); {self._left()}"
+        first = f"{name}: {self.verdict} ({self.tested}); {self.not_excluded}"
         return "\n    ".join([first, *self._lines()])
 
-    def _named(self) -> str:
+    @property
+    def tested(self) -> str:
+        """How many sizes, from where to where."""
         first, last = self.data.sizes[0], self.data.sizes[-1]
         return f"{len(self.data.sizes)} sizes, {self.size_name} = {first:g} to {last:g}"
 
-    def _exponent(self) -> str:
-        if np.isfinite(self.exponent.value):
-            said = self.exponent.said()
-            return f"exponent in one family (0 is a logarithm): {said}; {self._detectable()}"
+    @property
+    def exponent_said(self) -> str:
+        """The exponent in a line, and the power of the data."""
+        if self.status in UNSOUND or np.isfinite(self.exponent.value):
+            said = self._undetermined() or f"{self.exponent.said()}; {self._detectable()}"
+            return f"exponent in one family (0 is a logarithm): {said}"
         return (
             "exponent: none, the heights do not grow with the size; growth that sets in beyond "
             "these sizes is not tested"
@@ -142,9 +160,9 @@ class Verdict(Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
-        names = ("size_name", "excluded_by_bound", "local_exponents", "predictions", "stability")
+        names = ("size_name", "excluded_by_bound", "hump_at", "local_exponents", "predictions")
         data = {name: getattr(self.data, name) for name in ("sizes", "heights", "errors")}
-        own = data | {name: getattr(self, name) for name in names}
+        own = data | {name: getattr(self, name) for name in (*names, "stability")}
         return super().to_dict() | dict(plain(own))
 
 
@@ -225,7 +243,9 @@ def divergence_test(
     names, said, contradiction = _with_bound(found.names(level), limit)
     status = _status(data, found, contradiction)
     advised = Advice({}, "")
-    if verdict_of(names) == "undecided":
+    if status == "no errors":
+        advised = Advice({}, "give errors, or several runs of each size")
+    elif status == "ok" and verdict_of(names) == "undecided":
         advised = advice(
             data, fits, names, size_name=size_name, level=level, draws=INNER, rng=generator
         )
@@ -235,7 +255,7 @@ def divergence_test(
     return Verdict(
         verdict=verdict_of(names) if status == "ok" else "undecided",
         status=status,
-        plausible=names,
+        plausible=names if status == "ok" else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         exponent=box_cox(data),
         detectable_exponent=detectable(fits, level=level, draws=INNER, rng=generator),
@@ -248,6 +268,7 @@ def divergence_test(
         size_name=size_name,
         level=level,
         data=data,
+        hump_at=hump_at(data),
         curves=_curves(fits),
         local_exponents=local_exponents(data),
         predictions=predictions(data, m, exponent),

@@ -15,6 +15,7 @@ from .layout import (
 from .reader import (
     LogitReader,
     Runs,
+    checkpoints_in,
     checksum,
     find_runs,
     open_run,
@@ -36,6 +37,7 @@ __all__ = [
     "RunHeader",
     "RunWriter",
     "Runs",
+    "checkpoints_in",
     "checksum",
     "find_runs",
     "open_run",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LogitReader",
     "Runs",
+    "checkpoints_in",
     "checksum",
     "find_runs",
     "metric_names",
@@ -157,7 +158,8 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
             problems.append(error)
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
-        raise RunFileError(f"no run file to open in {_listed(paths)}: {told}")
+        said = f"no run file to open in {_listed(paths)}: {told}"
+        raise RunFileError(said + checkpoints_in(paths))
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return Runs(tuple(headers.values()), tuple(problems))
@@ -172,6 +174,21 @@ def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
             if not path.name.startswith("."):
                 found.setdefault(path.resolve(), path)
     return list(found.values())
+
+
+def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
+    """What to do with checkpoints of torch, where there are any in place of run files; or ""."""
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    kinds = (".pt", ".pth", ".ckpt", ".safetensors")
+    for name in map(Path, names):
+        inside = sorted(name.rglob("*")) if name.is_dir() else [name]
+        first = next((path for path in inside if path.suffix in kinds), None)
+        if first is not None:
+            return (
+                f"; {first.name} looks like a checkpoint of weights: docs/howto/checkpoints.md"
+                " makes a run file of them"
+            )
+    return ""
 
 
 class LogitReader:

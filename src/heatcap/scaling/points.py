@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,11 +14,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Points", "points", "read_columns", "read_table"]
+__all__ = ["Points", "columns_of", "load_table", "points", "read_columns", "read_table"]
 
 Floats = NDArray[np.float64]
 Table = pd.DataFrame | xr.Dataset | str | Path
 
+ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said for no value
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 LARGEST = 64 * 2**20  # bytes of a text table that are read
 
 
@@ -272,15 +275,26 @@ def read_columns(
     ValueError
         For a file that cannot be read, a column that is not there, a cell that is no number.
     """
-    data, beside = _load(table, names, value)
+    data, beside = load_table(table, names=names, value=value)
+    return columns_of(data, wanted, _called(table)), beside
+
+
+def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
+    """Columns as numbers, empty cells as NaN; `called` begins what is said of the table.
+
+    Raises
+    ------
+    ValueError
+        For a column that is not there, or a cell that is no number.
+    """
     if missing := [name for name in wanted if name not in data.columns]:
         raise ValueError(
-            f"{_called(table)}no column {', '.join(map(repr, missing))}; there is "
+            f"{called}no column {', '.join(map(repr, missing))}; there is "
             + ", ".join(map(repr, data.columns))
-            + (": no header? Then name the columns" if _all_numbers(data.columns) else "")
+            + (": no header? Then name the columns, " if _all_numbers(data.columns) else "")
+            + ("--names L,C,dC (in Python names=)" if _all_numbers(data.columns) else "")
         )
-    columns = {name: _numbers(data[name], name, _called(table)) for name in wanted}
-    return columns, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
+    return {name: _numbers(data[name], name, called) for name in wanted}
 
 
 def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
@@ -291,9 +305,18 @@ def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
             f"{called}row {row + 1} of the data, column {name!r}: expected a number, got"
-            f" {column.iloc[row]!r}"
+            f" {column.iloc[row]!r}{_hint(str(column.iloc[row]))}"
         )
     return numbers
+
+
+def _hint(cell: str) -> str:
+    """What a cell that is no number may have meant."""
+    if DECIMAL_COMMA.fullmatch(cell):
+        return f": a decimal comma? Write {cell.replace(',', '.')}"
+    if cell.lower() in ABSENT:
+        return ": leave the cell empty where there is no value, such as a run without a peak"
+    return ""
 
 
 def _all_numbers(names: Iterable[str]) -> bool:
@@ -302,6 +325,20 @@ def _all_numbers(names: Iterable[str]) -> bool:
 
 def _called(table: Table) -> str:
     return f"{table}: " if isinstance(table, str | Path) else ""
+
+
+def load_table(
+    table: Table, *, names: Sequence[str] | None, value: str
+) -> tuple[pd.DataFrame, dict[str, Floats]]:
+    """All columns of a table as they are; of a Dataset the covariance or replicates of `value`.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read.
+    """
+    data, beside = _load(table, names, value)
+    return data, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
 
 
 def _load(
@@ -356,7 +393,8 @@ def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
         raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
     if not lines:
         raise ValueError(f"{path}: holds no data")
-    separator = next((s for s in (",", ";", "\t") if s in lines[0]), None)
+    # A comma comes last: with another separator it is a decimal comma, which is said by cell.
+    separator = next((s for s in (";", "\t", ",") if s in lines[0]), None)
     rows = [line.strip().split(separator) for line in lines]
     header = [cell.strip() for cell in rows.pop(0)] if names is None else list(names)
     width = len(header)
@@ -365,5 +403,6 @@ def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
             raise ValueError(
                 f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
                 f" {', '.join(header)}"
+                + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
             )
     return pd.DataFrame([[cell.strip() for cell in row] for row in rows], columns=header)
