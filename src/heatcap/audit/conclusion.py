@@ -33,7 +33,7 @@ def conclude(name: str, audit: LeadAudit) -> str:
     if audit.order == "first":
         return f"{name}: {counted}{_as_precursor(audit)}"
     if audit.order == "later":
-        how = f" (sign test p = {_p(p.sign_p)}): it is no precursor of the onset"
+        how = f" (sign test: p-value {_p(p.sign_p)}): it is no precursor of the onset"
         return f"{name}: {counted}{how}.{_notes(audit)}"
     return f"{name}: {counted}: {_why_undecided(audit)}.{_notes(audit)}"
 
@@ -63,7 +63,7 @@ def _why_undecided(audit: LeadAudit) -> str:
     if not p.sign_p < LEVEL or not p.wilcoxon_p < LEVEL:
         which = "sign test" if not p.sign_p < LEVEL else "Wilcoxon's test"
         value = p.sign_p if not p.sign_p < LEVEL else p.wilcoxon_p
-        return f"undecided, no order is shown ({which} p = {_p(value)})"
+        return f"undecided, no order is shown ({which}: p-value {_p(value)})"
     if not p.strict_sign_p < LEVEL:
         return f"undecided, {_left_open(audit)}"
     if not p.phase_null_p < LEVEL:
@@ -71,7 +71,7 @@ def _why_undecided(audit: LeadAudit) -> str:
     if p.configurations_p >= LEVEL:
         return (
             f"undecided, the {p.configurations} configurations do not agree "
-            f"(sign test over their medians p = {_p(p.configurations_p)})"
+            f"(sign test over their medians: p-value {_p(p.configurations_p)})"
         )
     if p.each_p >= LEVEL:
         return (
@@ -80,7 +80,7 @@ def _why_undecided(audit: LeadAudit) -> str:
         )
     looked = audit.look_elsewhere
     return (
-        f"undecided, p = {_p(looked.holm_p)} after correction for {looked.observables} observables"
+        f"undecided, p-value {_p(looked.holm_p)} after correction for {looked.observables} observables"
     )
 
 
@@ -99,13 +99,13 @@ def _free(p: Precedes) -> str:
     side, share = ("first", null["expected_share"])
     if p.share <= 0.5:
         side, share = "after the onset", 1 - share
-    return f"at {at} a peak comes {side} in {share:.0%} of the runs (p = {_p(p.phase_null_p)})"
+    return f"at {at} a peak comes {side} in {share:.0%} of the runs (p-value {_p(p.phase_null_p)})"
 
 
 def _as_precursor(audit: LeadAudit) -> str:
     """What stands for and against calling a peak that comes first a precursor."""
     p = audit.precedes
-    said = f" (sign test p = {_p(p.sign_p)}; {_free(p)})"
+    said = f" (sign test: p-value {_p(p.sign_p)}; {_free(p)})"
     but, open_ = against(audit), _open(audit)
     if but:
         return f"{said}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
@@ -179,7 +179,7 @@ def _notes(audit: LeadAudit) -> str:
     """What a reader has to know in any case."""
     p, leads, notes = audit.precedes, audit.pooled, []
     if p.between_sizes_p < LEVEL:
-        notes.append(f"The order depends on the size (p = {_p(p.between_sizes_p)}){_which(audit)}")
+        notes.append(f"The order depends on the size (p-value {_p(p.between_sizes_p)}){_which(audit)}")
     but = against(audit) if audit.order == "undecided" else []
     if but:
         notes.append(f"Against a precursor: {_joined(but)}")
