@@ -75,6 +75,12 @@ def outside(figure):
     return [t for t, b in seen.items() if b.x0 < page.x0 or b.x1 > page.x1 or b.y0 < page.y0]
 
 
+def shown(audit, name):
+    """The conclusion, with the name that the observable has on paper."""
+    said = audit.leads[name].conclusion.removeprefix(f"{name}: ")
+    return f"{name.replace('_', ' ')}: {said}"
+
+
 def with_lead(audit, name, **changes):
     """The audit with some results of one observable replaced."""
     return replace(audit, leads={name: replace(audit.leads[name], **changes)})
@@ -135,6 +141,15 @@ def test_intervals_are_drawn_where_the_audit_has_them(found):
     assert ratios.get_ylim()[0] < np.exp(-2.0)
 
 
+def test_ten_runs_of_a_size_keep_clear_of_the_next_one():
+    plans = [Plan(p=p, seed=s) for p in (19, 23, 29) for s in range(10)]
+    ratios = rows(leads(*audited(observables(plans, scan=False), "heat_capacity")))[0][0]
+    x = np.array([x for x, _ in drawn(ratios, "run", "unresolved")])
+    assert len(x) == 30
+    within = [np.ptp(x[abs(x - place) < 0.5]) for place in range(3)]
+    assert max(within) < 0.6  # what is left is wider than two markers at ten sizes
+
+
 # ---- what comes first for free -------------------------------------------------------------
 
 
@@ -147,7 +162,7 @@ def test_shares_stand_beside_those_of_chance(figure, found):
         assert np.array(drawn(shares, "null")) == pytest.approx(np.array(sorted(expected)))
         words = [t.get_text() for t in shares.texts]
         assert words[0] == f"{pooled.first} of {p.runs}"
-        assert float(words[-1].removeprefix("p = ")) == pytest.approx(p.sign_p, rel=0.05)
+        assert float(words[-1].removeprefix("P = ")) == pytest.approx(p.sign_p, rel=0.05)
 
 
 def test_every_head_has_its_share(figure, found):
@@ -220,7 +235,7 @@ def test_controls_beyond_the_room_are_counted(found):
 
 def test_conclusions_are_there_in_full(figure, found):
     said = [text.replace("\n", " ") for text in texts(figure, "conclusion")]
-    assert said == [found[0].leads[name].conclusion for name in DEFAULT]
+    assert said == [shown(found[0], name) for name in DEFAULT]
     assert any("\n" in text for text in texts(figure, "conclusion"))
 
 
@@ -271,7 +286,7 @@ def test_the_legend_names_what_is_there(figure, found):
 def test_the_rows_can_be_chosen(found):
     figure = leads(*found, observables=["total_heat_capacity", "heat_capacity"])
     titles = [ratios.get_title(loc="left") for ratios, *_ in rows(figure)]
-    assert titles == ["total heat capacity", "heat capacity (canonical)"]
+    assert titles == ["total heat capacity", "heat capacity"]
     with pytest.raises(ValueError, match="audit lacks magnetisation; it has heat_capacity, land"):
         leads(*found, observables=["magnetisation"])
 
@@ -280,7 +295,9 @@ def test_rows_by_default_are_the_first_of_those_that_nearly_coincide(found):
     audit, events = found
     names = ["landscape_heat_capacity", "total_heat_capacity"]
     some = replace(audit, leads={name: audit.leads[name] for name in names})
-    assert [t.split(":")[0] for t in texts(leads(some, events), "conclusion")] == names[:1]
+    assert [t.split(":")[0] for t in texts(leads(some, events), "conclusion")] == [
+        "landscape heat capacity"
+    ]
     other = replace(audit, leads={name: audit.leads[name] for name in names[1:]})
     assert len(rows(leads(other, events))) == 1
 
@@ -358,7 +375,5 @@ def test_an_observable_without_a_peak(value):
     assert not drawn(ratios, "run", "unresolved", "censored", "median")
     assert not drawn(shares, "observed")
     assert "0 runs:\ntoo few" in [t.get_text() for t in slopes.texts]
-    assert texts(figure, "conclusion")[0].replace("\n", " ") == (
-        audit.leads["heat_capacity"].conclusion
-    )
+    assert texts(figure, "conclusion")[0].replace("\n", " ") == shown(audit, "heat_capacity")
     assert overlapping(figure) == []

@@ -118,3 +118,35 @@ def test_drawing_leaves_no_trace_and_files_are_equal(verdicts, tmp_path):
     second, _ = save(draw(verdicts["bounded"]), tmp_path / "b.pdf")
     assert dict(mpl.rcParams) == before
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_fits_that_coincide_show_in_the_gaps_of_one_another(verdicts):
+    result = verdicts["bounded"]
+    offsets = set()
+    for kind in ("logarithmic", "power-law"):
+        (line,) = gids(draw(result), f"fit {kind}")
+        start, (dot, gap) = line._unscaled_dash_pattern
+        assert gap >= 2 * dot
+        offsets.add(round(start % (dot + gap), 6))
+    assert len(offsets) == 2
+    first, second = sorted(offsets)
+    assert second - first >= dot
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_local_exponents_are_seen_from_zero(name, verdicts):
+    result = verdicts[name]
+    ax = next(ax for ax in draw(result).get_axes() if ax.get_title("left") == "local exponents")
+    low, high = ax.get_ylim()
+    shown = [row["exponent"] for row in result.local_exponents]
+    assert low < 0 < high
+    assert low < min(shown) <= max(shown) < high
+    assert high - low >= 0.2
+    assert high - low < 3.6 * max(np.ptp([*shown, 0.0]), 0.2)
+
+
+def test_the_head_is_left_out_where_the_page_says_it(verdicts):
+    whole, bare = (draw(verdicts["bounded"], head=head) for head in (True, False))
+    assert "power law from kappa" not in words(bare)
+    assert bare.get_figheight() < whole.get_figheight()
+    assert overlapping(bare) == []

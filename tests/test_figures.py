@@ -70,8 +70,8 @@ def test_every_size_has_a_column_of_named_panels(figure):
     first = columns["$p$ = 19"]
     assert [ax.get_ylabel().replace("\n", " ") for ax in first] == [
         "accuracy",
-        "heat capacity (canonical)",
-        "landscape h. c., gauge fixed",
+        "heat capacity",
+        "landscape heat capacity fixed",
         "unweighted heat capacity",
     ]
     for column in columns.values():
@@ -281,7 +281,7 @@ def test_the_scan_draws_checkpoints_of_one_run_in_the_order_of_their_steps(obs, 
     lines = [line for line in panels[0].lines if line.get_gid() == "checkpoint"]
     assert lines[-1].get_ydata() == pytest.approx(last)
     assert panels[0].get_xlabel() == "temperature $T$"
-    assert panels[0].get_ylabel() == "heat capacity\n(canonical)"
+    assert panels[0].get_ylabel() == "heat capacity"
     assert {ax.get_ylabel() for ax in figure.get_axes() if not ax.get_title()} == {"training step"}
 
 

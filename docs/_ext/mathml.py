@@ -24,6 +24,7 @@ FUNCTIONS = {"arccos", "exp", "ln"}
 BRACKETS = ("⟨", "⟩", "|")  # stretched only by left and right in TeX, always in MathML
 ENTITY = re.compile(r"&(?!amp;|lt;|gt;|quot;)[a-zA-Z]+;")  # of HTML; XML knows the others
 THIN = "0.17em"
+APPLY = "\N{FUNCTION APPLICATION}"  # invisible, after every name of a function
 
 
 def converted(tex: str, node: nodes.Element, *, display: bool) -> str:
@@ -48,7 +49,8 @@ def _space(row: ET.Element) -> None:
     for i in reversed(range(len(row))):
         if row[i].text not in FUNCTIONS:
             continue
-        if i + 1 < len(row) and row[i + 1].text != "(":
+        after = [each.text for each in row[i + 1 : i + 3] if each.text != APPLY]
+        if after and after[0] != "(":
             row.insert(i + 1, ET.Element(f"{{{XMLNS}}}mspace", width=THIN))
         if i > 0 and not row[i - 1].tag.endswith(("mo", "mspace")):
             row.insert(i, ET.Element(f"{{{XMLNS}}}mspace", width=THIN))

@@ -14,6 +14,7 @@ import sys
 import time
 
 import pytest
+from reading import few, report_of
 
 import heatcap as hc
 
@@ -169,6 +170,22 @@ class Page:
 def sweep_report():
     """Four sizes of three runs, and controls at two of them."""
     return hc.build_report(observables(sweep(primes=(19, 31, 53, 89), controls=(19, 89))), *SHOWN)
+
+
+@pytest.fixture(scope="session")
+def sweep_page(sweep_report):
+    return sweep_report.html()
+
+
+@pytest.fixture(scope="session")
+def pair_report():
+    """Two sizes of two runs: too few for a verdict."""
+    return report_of(observables(few()))
+
+
+@pytest.fixture(scope="session")
+def single_report():
+    return report_of(observables(few((43,), 1)))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ VIEW = "#figure-evolution .view"
 
 
 @pytest.fixture(scope="module")
-def path(sweep_report, tmp_path_factory):
-    return sweep_report.save(tmp_path_factory.mktemp("page") / "report.html")
+def path(sweep_page, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(sweep_page, encoding="utf-8")
+    return path
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_a_table_is_copied_as_csv(page):
     )
     page.click("[data-copy-table=data-sizes]")
     lines = page.eval("window.copied").split("\n")
-    assert lines[0].startswith("observable,p,runs,with peak,height,error,step")
+    assert lines[0].startswith("observable,p,runs,with peak,height,error (own runs),step")
     assert len(lines) == 1 + 3 * 4
     assert re.match(r"heat_capacity,19,3,3,0\.\d+,", lines[1])
     page.click("[data-copy=bibtex]")
@@ -248,6 +250,12 @@ def test_it_is_printed_whole_and_light(page):
     assert page.eval(hidden.format(".tools")) == "none"
     assert page.eval(hidden.format("#theme")) == "none"
     assert page.eval("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.eval("getComputedStyle(document.getElementById('bibtex')).overflowX") == "visible"
+    # A button in a head keeps Chromium from repeating it on every page.
+    head = "document.querySelector('#data-peaks th')"
+    assert page.eval(f"getComputedStyle({head}.firstElementChild).display") == "none"
+    assert page.eval(f"getComputedStyle({head}, '::before').content") == '"observable"'
+    assert page.eval("getComputedStyle(document.querySelector('.view')).borderRightWidth") == "0px"
     page.call("Emulation.setEmulatedMedia", media="")
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reading import few, report_of, titles
 
 import heatcap as hc
 from heatcap.events import find_events, size_name_of
@@ -144,3 +145,67 @@ def test_a_report_says_so_first_and_gives_no_verdict(mixed):
     assert TEXT in found.headline[2]
     page = found.html()
     assert page.count(f"There is no figure: {TEXT}") >= 2
+
+
+# ---- of a sweep ----------------------------------------------------------------------------
+
+
+def test_warnings_that_a_sweep_deserves(sweep_report):
+    said = {each.title: each.text for each in sweep_report.cautions}
+    assert "at every size: it cannot diverge" in said["Bound the same for all sizes"]
+    assert said["Mirror leak"].startswith("In 12 of 12 runs")
+    assert "No controls" not in said
+    assert "4 of 4 sizes have 3 to 7 runs" in said["Few runs per size"]
+    assert "assumes that all share one relative spread" in said["Few runs per size"]
+
+
+def test_warnings_of_spikes_seeds_settings_and_missing_controls():
+    obs = observables(few(spikes=(1500.0, 2500.0)))
+    obs = obs.assign_coords(fraction=("run", [0.5, 0.5, 0.7, 0.7]))
+    obs = obs.assign(complete=("run", [1, 1, 0, 1]))
+    obs.attrs["problems"] = json.dumps(["runs/x.h5: is cut short"])
+    said = {each.title: each.text for each in report_of(obs).cautions}
+    assert "spikes in 4 of 4 runs" in said["Loss spikes"]
+    assert "of heat capacity (base rate" in said["Loss spikes"]
+    assert "2 at p = 19, 31" in said["Few runs per size"]
+    assert "fraction (0.5, 0.7), and it changes with the size" in said["Fraction differs"]
+    assert said["Runs not complete"].startswith("1 of 4")
+    assert "runs/x.h5: is cut short" in said["Problems of the files"]
+    assert "No controls" in said
+    assert list(said)[:2] == ["Fraction differs", "Problems of the files"]
+
+
+def test_a_setting_that_only_the_controls_change_is_no_warning(sweep_report):
+    assert not any("differs" in title for title in titles(sweep_report))
+
+
+def test_nothing_to_warn_of_is_not_made_up(sweep_report):
+    found = sweep_report
+    obs = found.obs.drop_vars(["heat_capacity_bound"])
+    audit = hc.audit_leads(obs, found.events)
+    titles = {each.title for each in cautions_of(obs, found.events, audit, found.verdicts)}
+    assert "Bound the same for all sizes" not in titles
+    assert "Not tested" in titles
+
+
+def test_warnings_of_verdicts_are_among_the_cautions(sweep_report):
+    found = {
+        name: replace(each, warnings=[f"own {k}", "of all"])
+        for k, (name, each) in enumerate(sweep_report.verdicts.items())
+    }
+    obs, events, audit = sweep_report.obs, sweep_report.events, sweep_report.audit
+    said = [each.text for each in cautions_of(obs, events, audit, found)]
+    assert said.count("All 3: of all.") == 1
+    assert said.count("Landscape heat capacity: own 1.") == 1
+    assert sum("of all" in text for text in said) == 1
+
+
+def test_controls_that_generalise_are_counted(sweep_report):
+    audit = sweep_report.audit
+    lead = audit.leads[NAME]
+    some = [replace(each, generalising=3, runs=6) for each in lead.controls[:1]]
+    changed = replace(audit, leads={NAME: replace(lead, controls=some)})
+    titles_ = {each.title: each.text for each in cautions_of(
+        sweep_report.obs, sweep_report.events, changed, {})}  # fmt: skip
+    assert titles_["Controls that generalise"].startswith("3 of 9 runs with random labels do")
+    assert "Controls that generalise" not in titles(sweep_report)

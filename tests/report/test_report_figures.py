@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from heatcap.report.drawing import drawn
-from heatcap.report.pictures import plans_of
+from heatcap.report.figure_plans import plans_of
 from heatcap.report.readout import MOST, Naming, readout
 from heatcap.report.svg import CARD, _contrast, _dark, _rgb, inline_svg
 
@@ -30,10 +30,10 @@ def test_every_figure_is_there(pictures):
 
 
 def test_what_is_too_much_to_draw_is_said(sweep_report, monkeypatch):
-    monkeypatch.setattr("heatcap.report.pictures.DRAWN", 2)
-    found = {plan.key: drawn(plan) for plan in plans_of(sweep_report)}
+    monkeypatch.setattr("heatcap.report.figure_plans.DRAWN", 2)
+    found = {plan.key: plan for plan in plans_of(sweep_report)}
     assert sum(key.startswith("verdict-") for key in found) == 2
-    assert found["verdicts-left"].missing == "1 more is in the tables alone"
+    assert drawn(found["verdicts-left"]).missing == "1 more is in the tables alone"
 
 
 @pytest.mark.parametrize("colour", [*PALETTE, "7f7f7f", "404040", "440154", "595959"])
@@ -166,3 +166,12 @@ def test_heights_of_a_verdict_are_named(sweep_report, pictures):
     assert {s["label"] for s in heights["series"] if isinstance(s["label"], str)} == {
         f"best fit, {kind}" for kind in ("flat", "bounded", "logarithmic", "power-law")
     }
+
+
+def test_the_caption_counts_leads_as_the_figure_does(sweep_report):
+    lead = sweep_report.audit.leads["landscape_heat_capacity"]
+    pooled = lead.pooled
+    assert pooled.unresolved
+    wanted = f"landscape heat capacity {pooled.first} of {lead.precedes.runs} ({pooled.unresolved} "
+    captions = {plan.key: plan.caption for plan in plans_of(sweep_report)}
+    assert wanted + "more too close to tell)" in captions["leads"]

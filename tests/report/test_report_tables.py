@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reading import tables_of
 
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
-from heatcap.report.tables import peaks_of, runs_of
+from heatcap.report.cells import word
+from heatcap.report.training_tables import peaks_of, runs_of
 
 NAME = "landscape_heat_capacity"
 
@@ -93,7 +95,7 @@ def test_peaks(sweep_report):
         signs.add(np.sign(row["lead"]) if row["lead"] != "" else 0)
         reason = own["reason"] or "higher at an end of the record"
         assert row["status"] == (own["status"] if peak else reason)
-        assert row["where"] == own["place"]
+        assert row["where"] == (own["place"] if isinstance(own["place"], str) else "")
     assert {-1.0, 1.0} <= signs
 
 
@@ -112,7 +114,7 @@ def test_sizes(sweep_report):
         assert row["runs"] == peaks.runs.sel(size=size)
         assert row["with peak"] == peaks.with_peak.sel(size=size)
         assert same(row["height"], float(peaks.height.value.sel(size=size)))
-        assert same(row["error"], float(peaks.height.error.sel(size=size)))
+        assert same(row["error (own runs)"], float(peaks.height.error.sel(size=size)))
         assert same(row["step"], math.exp(float(peaks.log_step.value.sel(size=size))))
         assert same(row["× error"], math.exp(float(peaks.log_step.error.sel(size=size))))
         assert row["peak first"] == own.first
@@ -138,9 +140,9 @@ def test_heads(sweep_report):
         "unresolved": "unresolved",
         "onset first": "later",
         "median lead": "median_lead",
-        "sign test p": "sign_p",
-        "Holm p": "holm_p",
-        "pairing p": "max_statistic_p",
+        "sign test p-value": "sign_p",
+        "Holm p-value": "holm_p",
+        "pairing p-value": "max_statistic_p",
     }
     for row, (name, own) in zip(found, expected, strict=True):
         assert row["observable"] == name
@@ -167,7 +169,7 @@ def test_classes(sweep_report):
     for row, (name, verdict, kind) in zip(found, expected, strict=True):
         ahead = next((each for each in verdict.predictions if each["class"] == kind), {})
         assert (row["observable"], row["class"]) == (name, kind)
-        assert same(row["p"], verdict.p_values[kind])
+        assert same(row["p-value"], verdict.p_values[kind])
         assert same(row["predicted"], ahead.get("predicted", np.nan))
         assert same(row["seen"], ahead.get("height", np.nan))
         assert same(row["pull"], ahead.get("pull", np.nan))
@@ -198,10 +200,59 @@ def test_exponents(sweep_report):
         some += bool(own)
         assert (row["observable"], row["p"]) == (name, size)
         assert same(row["height"], verdict.data.heights[k])
-        assert same(row["error"], verdict.data.errors[k])
+        assert same(row["error (verdict)"], verdict.data.errors[k])
         assert same(row["local exponent"], own.get("exponent", np.nan))
         assert same(row["its error"], own.get("error", np.nan))
         left = [e["plausible"] for e in verdict.stability if e["smallest_size"] == size]
         kept = verdict.plausible if k == 0 else left[0] if left else []
         assert row["not excluded"] == ", ".join(kept)
     assert some
+
+
+def test_tables_have_the_numbers_of_the_results(sweep_report, sweep_page):
+    tables = tables_of(sweep_page)
+    runs = sweep_report.events.runs.set_index("run")
+    assert len(tables["runs"]) == len(runs)
+    for row in tables["runs"]:
+        own = runs.loc[row["run"]]
+        assert row["p"] == str(own["p"])
+        assert row["onset"] == ("–" if np.isnan(own["onset_step"]) else f"{own['onset_step']:.0f}")
+        assert row["generalised"] == ("no" if own["censored"] else "yes")
+    peaks = sweep_report.events.peak("landscape_heat_capacity").set_index("run")
+    shown = [r for r in tables["peaks"] if r["observable"] == "landscape heat capacity"]
+    assert {r["run"]: r["height"] for r in shown if r["status"] == "peak"} == {
+        run: f"{height:.4g}" for run, height in peaks["peak_height"].items()
+    }
+    lead = sweep_report.audit.leads["landscape_heat_capacity"]
+    sizes = [r for r in tables["sizes"] if r["observable"] == "landscape heat capacity"]
+    assert [r["height"] for r in sizes] == [f"{v:.4g}" for v in lead.peaks.height.value.values]
+    assert [r["peak first"] for r in sizes] == [str(each.first) for each in lead.by_size]
+    assert len(tables["heads"]) == 3 * 4
+    verdict = sweep_report.verdicts["landscape_heat_capacity"]
+    kept = {r["class"] for r in tables["classes"] if r["not excluded"] == "yes"
+            and r["observable"] == "landscape heat capacity"}  # fmt: skip
+    assert kept == set(verdict.plausible)
+    local = [r for r in tables["exponents"] if r["observable"] == "landscape heat capacity"]
+    assert [r["error (verdict)"] for r in local] == [f"{e:.2g}" for e in verdict.data.errors]
+    assert local[0]["not excluded"] == ", ".join(verdict.plausible)
+
+
+def test_what_is_not_there_is_a_dash():
+    for nothing in (math.nan, None, np.nan, ""):
+        assert word(nothing).text == "–"
+        assert word(nothing).value == ""
+
+
+def test_one_height_has_two_errors_that_are_told_apart(sweep_report):
+    sizes = sizes_table(sweep_report.events, sweep_report.audit)
+    tested = exponents_of(sweep_report.verdicts)
+    names = [{column.name for column in table.columns} for table in (sizes, tested)]
+    assert {name for each in names for name in each if name.startswith("error")} == {
+        "error (own runs)",
+        "error (verdict)",
+    }
+    own = [row["error (own runs)"] for row in rows(sizes) if row["observable"] == NAME]
+    pooled = [row["error (verdict)"] for row in rows(tested) if row["observable"] == NAME]
+    assert own != pytest.approx(pooled, rel=0.05)
+    assert "each size by itself" in sizes.caption
+    assert "share one relative spread" in tested.caption

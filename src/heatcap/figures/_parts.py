@@ -14,7 +14,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from heatcap.figures._style import LABEL, PAGE, VERMILION
+from heatcap.figures._style import PAGE, VERMILION
+from heatcap.figures.names import LABEL, spoken
 
 __all__ = [
     "CENTRE", "CURVE", "GREY", "LINE", "MARKERS", "PLAIN", "POINT", "SMALL", "SPREAD", "Look",
@@ -121,4 +122,4 @@ def symbol(name: str) -> str:
 
 def value_name(name: str) -> str:
     """Of an observable, as on an axis."""
-    return LABEL.get(name, symbol(name))
+    return LABEL.get(name) or symbol(spoken(name))

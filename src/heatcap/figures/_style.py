@@ -1,4 +1,4 @@
-"""Widths, colours and names that all figures share."""
+"""Widths and colours that all figures share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ __all__ = [
     "COLUMN",
     "ENSEMBLE",
     "EVENT",
-    "LABEL",
     "PAGE",
     "new_figure",
     "styled",
@@ -36,15 +35,6 @@ ENSEMBLE = {
 }
 
 EVENT = {"memorisation": "#7F7F7F", "onset": BLACK, "spike": PURPLE}
-
-LABEL = {
-    "heat_capacity": "heat capacity\n(canonical)",
-    "landscape_heat_capacity": "landscape\nheat capacity",
-    "landscape_heat_capacity_fixed": "landscape h. c.,\ngauge fixed",
-    "total_heat_capacity": "total\nheat capacity",
-    "unweighted_heat_capacity": "unweighted\nheat capacity",
-    "offset_heat_capacity": "offset\nheat capacity",
-}
 
 
 def styled() -> AbstractContextManager[None]:

@@ -32,6 +32,8 @@ __all__ = ["ZERO", "class_line", "drawn", "profile", "standing_of"]
 COLOUR = dict(zip(CLASSES, (PURPLE, BLUE, GREEN, VERMILION), strict=True))
 # Fits that are not excluded lie on one another: each is drawn inside the one before.
 WIDTHS = {1: (1.3,), 2: (2.4, 0.8), 3: (3.0, 1.8, 0.7), 4: (4.0, 2.9, 1.8, 0.7)}
+DOTS, GAP = (1.4, 4.2), 1.4  # in line widths: a dot of each class fits beside those of the others
+DOTTED = {kind: k for k, kind in enumerate(CLASSES)}
 ZERO: dict[str, Any] = {"color": GREY, "lw": 0.6, "zorder": 0}
 ROW = 2.2  # inches of the panels
 FAR = 2.0  # widths of the profile up to which the least exponent is brought into the panel
@@ -43,6 +45,8 @@ def drawn(
     marks: Sequence[Mapping[str, Any]],
     least: tuple[str, float],
     standing: Mapping[str, str],
+    *,
+    head: bool = True,
 ) -> Figure:
     """A figure of the verdict.
 
@@ -57,19 +61,23 @@ def drawn(
         The exponent's letter in mathematics, and its least value for a power law.
     standing : mapping
         What is said of each class that is dotted; the others are solid.
+    head : bool
+        Whether the summary stands above the panels.
 
     Returns
     -------
     Figure
     """
     with styled():
-        lines = _head(result)
-        head, foot = LINE * len(lines) + 0.1, 2.7 * LINE + 0.08
-        figure = new_figure(PAGE, head + ROW + foot)
-        top, middle, bottom = figure.subfigures(
-            3, 1, height_ratios=[head, ROW, foot], squeeze=False
+        lines = _head(result) if head else []
+        above = [LINE * len(lines) + 0.1] if head else []
+        heights = [*above, ROW, 2.7 * LINE + 0.08]
+        figure = new_figure(PAGE, sum(heights))
+        *top, middle, bottom = figure.subfigures(
+            len(heights), 1, height_ratios=heights, squeeze=False
         )[:, 0]
-        write_head(top, lines, head, ok=False)
+        if head:
+            write_head(top[0], lines, above[0], ok=False)
         panels(*middle.subplots(1, 3, gridspec_kw={"wspace": 0.06, "width_ratios": (1.25, 1, 1)}))
         _keys(bottom, result, marks, least, standing)
     return figure
@@ -124,7 +132,8 @@ def standing_of(result: Answer) -> dict[str, str]:
 def class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
     """Solid, one inside another, for what is not excluded; dotted for the others."""
     if kind in standing:
-        return {"color": COLOUR[kind], "lw": 0.9, "ls": (0, (1, 1.6)), "zorder": 3}
+        # Fits of power law and logarithm may coincide: each shows in the gaps of the other.
+        return {"color": COLOUR[kind], "lw": 1.1, "ls": (GAP * DOTTED[kind], DOTS), "zorder": 3}
     rank = result.plausible.index(kind)
     width = WIDTHS[len(result.plausible)][rank]
     return {"color": COLOUR[kind], "lw": width, "ls": "-", "zorder": 2 + 0.1 * rank}

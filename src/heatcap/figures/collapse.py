@@ -33,7 +33,8 @@ from heatcap.figures._parts import (
     symbol,
     write_head,
 )
-from heatcap.figures._style import BLUE, LABEL, PAGE, new_figure, styled
+from heatcap.figures._style import BLUE, PAGE, new_figure, styled
+from heatcap.figures.names import LABEL
 from heatcap.resampling import readable
 from heatcap.scaling import Collapse, Points
 

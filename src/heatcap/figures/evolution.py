@@ -16,16 +16,16 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.events import Events, find_events
-from heatcap.figures._select import by_size, curve, rows_of, titled, usable
 from heatcap.figures._style import (
     COLUMN,
     ENSEMBLE,
     EVENT,
-    LABEL,
     PAGE,
     new_figure,
     styled,
 )
+from heatcap.figures.names import LABEL, spoken
+from heatcap.figures.selection import by_size, curve, rows_of, titled, usable
 
 __all__ = ["evolution"]
 
@@ -276,7 +276,7 @@ def _dress(axes: NDArray[Any], view: _View, leftmost: bool, steps: tuple[float, 
     if leftmost:
         axes[0].set_ylabel("accuracy")
         for ax, name in zip(axes[1:], view.observables, strict=True):
-            ax.set_ylabel(LABEL.get(name, name.replace("_", " ")))
+            ax.set_ylabel(LABEL.get(name, spoken(name)))
         axes[0].figure.align_ylabels(list(axes))
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from heatcap.audit import Audit, LeadAudit, Leads, Slope, lead_table
 from heatcap.events import Events, size_name_of
-from heatcap.figures._style import BLUE, ENSEMBLE, LABEL, PAGE, new_figure, styled
+from heatcap.figures._style import BLUE, ENSEMBLE, PAGE, new_figure, styled
+from heatcap.figures.names import spoken
 
 __all__ = ["leads"]
 
@@ -35,6 +36,7 @@ FEWEST = 6  # runs for a slope
 SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
 PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.6  # inches
 MARGIN = 0.45  # inches; letters that are fitted to pixels are up to 5 % wider than measured
+REACH = 0.28  # of the runs of one size on either side of its place: neighbours stay apart
 TEXT_AT = 111.0  # on the axis of shares
 MISSING: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
 MISSING |= {"bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
@@ -91,7 +93,7 @@ def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = N
     chosen = {name: audit.leads[name] for name in _names(audit, observables)}
     tables = {name: _table(events, lead) for name, lead in chosen.items()}
     with styled():
-        said = [_wrapped(lead.conclusion, PAGE - MARGIN) for lead in chosen.values()]
+        said = [_wrapped(_said(name, lead), PAGE - MARGIN) for name, lead in chosen.items()]
         heights = [PANELS + LINE * (1 + text.count("\n")) for text in said]
         heights[-1] += BOTTOM
         figure = new_figure(PAGE, TOP + sum(heights))
@@ -157,8 +159,7 @@ def _row(
     _shares(shares, lead, colour)
     _slopes(slopes, lead, colour)
     _controls(controls, lead)
-    label = LABEL.get(lead.observable, lead.observable.replace("_", " ")).replace("\n", " ")
-    ratios.set_title(label + name.removeprefix(lead.observable), loc="left")
+    ratios.set_title(spoken(name), loc="left")
     shares.set_title("how often first", loc="left")
 
 
@@ -211,7 +212,7 @@ def _side_by_side(place: NDArray[Any]) -> NDArray[np.float64]:
     """Abscissae of the runs: those of one size in the order of the table, about its place."""
     order = np.array([np.sum(place[:k] == own) for k, own in enumerate(place)], dtype=np.float64)
     runs = np.array([np.sum(place == own) for own in place])
-    step = np.minimum(0.2, 0.8 / np.maximum(runs - 1, 1))
+    step = np.minimum(0.2, 2 * REACH / np.maximum(runs - 1, 1))
     return np.asarray(place + (order - (runs - 1) / 2) * step, dtype=np.float64)
 
 
@@ -293,7 +294,7 @@ def _beside_share(ax: Axes, y: float, text: str) -> None:
 def _p(p: float) -> str:
     if not math.isfinite(p):
         return ""
-    return f"p = {p:.2g}" if p >= 1e-4 else f"p = {p:.0e}"
+    return f"P = {p:.2g}" if p >= 1e-4 else f"P = {p:.0e}"
 
 
 # ---- what it follows, and the controls -----------------------------------------------------
@@ -335,7 +336,9 @@ def _slope(ax: Axes, y: float, slope: Slope, colour: str) -> None:
 def _controls(ax: Axes, lead: LeadAudit) -> None:
     ax.set_axis_off()
     said = [
-        f"{c.name.replace('_', ' ')}: {c.verdict}" + f", {c.with_peak} of {c.runs}" * (c.runs > 0)
+        f"{spoken(c.name)}: {c.verdict}"
+        + f", {c.with_peak} of {c.runs}" * (c.runs > 0)
+        + f" ({c.generalising} more generalise)" * (c.generalising > 0)
         for c in lead.controls
     ]
     text = "\n".join(["peak in controls:", *_fitting(said)]) if said else "no controls"
@@ -375,6 +378,10 @@ def _wrapped(text: str, width: float, indent: str = "") -> str:
         else:
             lines[-1] = longer
     return "\n".join(lines)
+
+
+def _said(name: str, lead: LeadAudit) -> str:
+    return f"{spoken(name)}: {lead.conclusion.removeprefix(f'{name}: ')}"
 
 
 def _legend(figure: Figure) -> None:

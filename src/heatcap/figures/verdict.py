@@ -24,10 +24,11 @@ HEIGHT: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 3.0, "color": BLACK, "zorder": 5,
 }  # fmt: skip
 TALL = 10  # largest over smallest height, from which on their axis is logarithmic
+LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify what is nothing
 APART = 0.13  # share of the axis between sizes that are written below it
 
 
-def verdict(result: Verdict, *, name: str = "height") -> Figure:
+def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figure:
     """Heights and best fits, local exponents, and the profile of chi^2 over kappa, side by side.
 
     Parameters
@@ -36,6 +37,8 @@ def verdict(result: Verdict, *, name: str = "height") -> Figure:
         Made by :func:`heatcap.divergence_test`.
     name : str
         What the height is called.
+    head : bool
+        Whether the verdict stands above the panels in words.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def verdict(result: Verdict, *, name: str = "height") -> Figure:
             say(right, "no exponent:\nthe heights do not grow")
 
     mark = HEIGHT | {"label": "height, one standard deviation"}
-    return drawn(result, panels, [mark], least, standing)
+    return drawn(result, panels, [mark], least, standing, head=head)
 
 
 def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) -> None:
@@ -93,6 +96,15 @@ def _spread(sizes: Floats) -> list[float]:
     return [*kept, float(sizes[-1])]
 
 
+def _exponents_shown(exponents: Floats, errors: Floats) -> tuple[float, float]:
+    """From zero to all exponents; of their bars no more than makes the exponents unreadable."""
+    span = max(float(np.ptp([*exponents, 0.0])), LEAST_SPAN)
+    low = max(min(0.0, float((exponents - errors).min())), min(0.0, exponents.min()) - span)
+    high = min(max(0.0, float((exponents + errors).max())), max(0.0, exponents.max()) + span)
+    room = max(0.08 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - room, high + room
+
+
 def _local(ax: Axes, result: Verdict) -> None:
     rows = result.local_exponents
     if not rows:
@@ -104,6 +116,7 @@ def _local(ax: Axes, result: Verdict) -> None:
     ax.axhline(0, **ZERO)
     ax.errorbar(x, y, error, **HEIGHT)[0].set_gid("local exponent")
     ax.set_xlim(0, 1.12 * x.max())
+    ax.set_ylim(*_exponents_shown(y, error))
     ax.set_title("local exponents", loc="left")
     ax.set_xlabel(f"1 / ln {symbol(result.size_name)}, sizes from each one on")
     ax.set_ylabel(r"$\kappa_{\mathrm{eff}}$")

@@ -8,9 +8,10 @@ from typing import Any
 
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
+from heatcap.divergence.heights import FEW
 from heatcap.events import Events, PeaksBySize
-from heatcap.report.cells import Cell, Column, Table, number, word
-from heatcap.report.settings import size_label
+from heatcap.report.cells import Cell, Column, Table, named, number, word
+from heatcap.report.run_settings import size_label
 
 __all__ = ["classes_of", "exponents_of", "heads_of", "sizes_table"]
 
@@ -23,20 +24,26 @@ def sizes_table(events: Events, audit: Audit | None) -> Table:
         Column("runs", True),
         Column("with peak", True),
         Column("height", True, "mean over the runs with a peak"),
-        Column("error", True, "one standard deviation, from the spread over runs"),
+        Column(
+            "error (own runs)", True, "one standard deviation, from the runs of this size alone"
+        ),
         Column("step", True, "geometric mean of the positions"),
-        Column("× error", True, "factor: one standard deviation of ln step"),
-        Column("peak first", True),
-        Column("unresolved", True),
-        Column("onset first", True),
-        Column("median lead", True, "in steps, censored runs included"),
+        Column("× error", True, "factor up or down: one standard deviation of ln step"),
+        Column("peak first", True, "runs whose peak comes before their onset"),
+        Column("unresolved", True, "peak and onset closer than the record tells"),
+        Column("onset first", True, "runs whose onset comes before their peak"),
+        Column("median lead", True, "onset less peak, in steps, censored runs included"),
     ]
     rows = [
-        [word(name), *row]
+        [named(name), *row]
         for name, lead in (audit.leads if audit else {}).items()
         for row in _size_rows(lead.peaks, {each.size: each for each in lead.by_size})
     ]
-    said = "Runs proper only; means and errors over runs, by bootstrap."
+    said = (
+        "Runs proper only; means over runs. Errors are those of each size by itself (bootstrap "
+        "over its runs); a verdict takes others, from all sizes together, where a size has fewer "
+        f"than {FEW} runs: see heights and local exponents."
+    )
     return Table("sizes", "Peaks by size", said, head, rows)
 
 
@@ -69,11 +76,11 @@ def classes_of(verdicts: Mapping[str, Verdict]) -> Table:
     head = [
         Column("observable"),
         Column("class"),
-        Column("p", True, "of the class; excluded where it is below 1 - level"),
+        Column("p-value", True, "of the class; it is excluded where this is below 1 − level"),
         Column("not excluded"),
-        Column("predicted", True, "height at the largest size, from all others"),
-        Column("seen", True),
-        Column("pull", True, "seen less predicted, in errors of the height"),
+        Column("predicted", True, "by the class: height at the largest size, from all others"),
+        Column("seen", True, "height at the largest size"),
+        Column("pull", True, "seen less predicted, in errors of the height seen"),
     ]
     rows = []
     for name, found in verdicts.items():
@@ -84,7 +91,7 @@ def classes_of(verdicts: Mapping[str, Verdict]) -> Table:
             left = "yes" if kind in found.plausible else "no, by the bound" if by_bound else "no"
             rows.append(
                 [
-                    word(name),
+                    named(name),
                     word(kind),
                     number(p, ".3f"),
                     word(left if found.status == "ok" else "no class is named"),
@@ -108,13 +115,17 @@ def heads_of(audit: Audit | None) -> Table:
         Column("unresolved", True),
         Column("onset first", True),
         Column("median lead", True, "in steps"),
-        Column("sign test p", True),
-        Column("Holm p", True, "corrected for all heads of all observables"),
-        Column("pairing p", True, "of peaks with onsets, against the best of all curves"),
+        Column("sign test p-value", True, "of the order, for this head alone"),
+        Column("Holm p-value", True, "the same, corrected for all heads of all observables"),
+        Column(
+            "pairing p-value",
+            True,
+            "that peaks and onsets of runs are paired by chance, against the best of all curves",
+        ),
     ]
     rows = [
         [
-            word(name),
+            named(name),
             number(float(each["head"]), ".0f"),
             *(number(each[k], ".0f") for k in ("compared", "first", "unresolved", "later")),
             number(each["median_lead"], "+.0f"),
@@ -133,14 +144,20 @@ def exponents_of(verdicts: Mapping[str, Verdict]) -> Table:
         Column("observable"),
         Column(size, True),
         Column("height", True),
-        Column("error", True, "as the verdict uses it"),
+        Column("error (verdict)", True, "one standard deviation, as the verdict uses it"),
         Column("local exponent", True, f"of a power of {size}, over the sizes from this one on"),
         Column("its error", True),
         Column("not excluded", False, "by the sizes from this one on"),
     ]
-    rows = [[word(name), *row] for name, found in verdicts.items() for row in _exponent_rows(found)]
-    said = "Heights as the verdicts use them, local exponents, and what would not be excluded "
-    said += "without the sizes below."
+    rows = [
+        [named(name), *row] for name, found in verdicts.items() for row in _exponent_rows(found)
+    ]
+    said = (
+        "Heights as the verdicts use them, local exponents, and what would not be excluded without "
+        "the sizes below. Where a size has fewer than "
+        f"{FEW} runs, all sizes share one relative spread, and with it their errors; those of each "
+        "size by itself are in peaks by size."
+    )
     return Table("exponents", "Heights and local exponents", said, head, rows)
 
 

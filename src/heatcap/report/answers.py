@@ -5,6 +5,7 @@ Words are those of the audit and of the verdict; here they are only put side by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from heatcap.audit import Audit, LeadAudit
 from heatcap.divergence import Verdict
 from heatcap.events import Events
 
-__all__ = ["Answer", "answers_of", "listed", "spoken"]
+__all__ = ["Answer", "answers_of", "chance", "listed"]
 
 ORDERS = {
     "precursor": "before the onset of generalisation, consistent with a precursor",
@@ -41,13 +42,17 @@ class Answer:
         A key of `ORDERS`, "" without an audit.
     conclusion : str
         The sentence of the audit, or why there is none.
+    chance : str
+        p-values of the order: sign test, and peaks at a random step; "" where nothing compares.
     verdict : str
         The word of the verdict, or "no verdict".
+    meaning : str
+        What the verdict says; "" where there is none.
     tested : str
         Which sizes, and which classes are not excluded; or why there is no verdict.
     exponent : str
     warnings : list of str
-        Of the verdict.
+        Of the verdict; they stand among the cautions.
     advice : str
         What would decide an undecided verdict.
     """
@@ -61,6 +66,8 @@ class Answer:
     conclusion: str
     verdict: str
     tested: str
+    chance: str = ""
+    meaning: str = ""
     exponent: str = ""
     warnings: list[str] = field(default_factory=list)
     advice: str = ""
@@ -102,6 +109,7 @@ def answers_of(
                 peak_note=note,
                 order=_order(lead),
                 conclusion=_conclusion(name, lead, missing),
+                chance=_chance(lead),
                 **_verdict(name, verdicts.get(name), missing),
             )
         )
@@ -132,25 +140,36 @@ def _conclusion(name: str, lead: LeadAudit | None, missing: Mapping[str, str]) -
     return lead.conclusion.removeprefix(f"{name}: ")
 
 
+def _chance(lead: LeadAudit | None) -> str:
+    """p-values of the order found, whichever of them decided."""
+    if lead is None or not lead.precedes.runs:
+        return ""
+    tests = lead.precedes
+    values = {"sign test": tests.sign_p}
+    side, many = ("p", "many") if tests.share > 0.5 else ("p_as_few", "few")
+    for key, at in (("steps", "a random step"), ("log_steps", "a random ln step")):
+        values[f"as {many} peaks first at {at}"] = tests.phase_null[key][side]
+    said = [f"{name} {chance(value)}" for name, value in values.items() if math.isfinite(value)]
+    return f"p-values: {', '.join(said)}" if said else ""
+
+
+def chance(value: float) -> str:
+    """A probability in two digits."""
+    return f"{value:.2g}" if value >= 1e-4 or value == 0 else f"{value:.0e}"
+
+
 def _verdict(name: str, found: Verdict | None, missing: Mapping[str, str]) -> dict[str, Any]:
     if found is None:
         why = missing.get(name, "not tested")
         return {"verdict": "no verdict", "tested": why}
-    first, exponent = found.brief(name).split("\n    ")[:2]
     return {
         "verdict": found.verdict,
-        "tested": first.removeprefix(f"{name}: {found.verdict} ")
-        .replace("(", "", 1)
-        .replace("); ", "; ", 1),
-        "exponent": exponent,
+        "meaning": found.meaning,
+        "tested": f"{found.tested}; {found.not_excluded}",
+        "exponent": found.exponent_said,
         "warnings": [text for text in found.warnings if text != found.meaning],
         "advice": found.advice,
     }
-
-
-def spoken(name: str) -> str:
-    """A name as it stands in a sentence."""
-    return name.replace("_", " ").replace(", layer ", " in layer ")
 
 
 def listed(parts: Sequence[str]) -> str:

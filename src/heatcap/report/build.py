@@ -21,9 +21,9 @@ from heatcap.divergence.judged import check_options
 from heatcap.events import SMOOTHING, Events, find_events
 from heatcap.report.answers import answers_of
 from heatcap.report.cautions import cautions_of
+from heatcap.report.file_texts import clean, printable
 from heatcap.report.headline import headline
 from heatcap.report.result import Report, Source
-from heatcap.report.texts import clean, printable
 
 __all__ = ["build_report", "check_level"]
 
@@ -104,7 +104,7 @@ def build_report(
     settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
     return Report(
         title=clean(title) or QUESTION,
-        headline=headline(events, answers, audit, verdicts),
+        said=headline(events, answers, audit, verdicts),
         answers=answers,
         cautions=cautions_of(obs, events, audit, verdicts),
         events=events,

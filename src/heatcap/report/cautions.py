@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,8 @@ from heatcap.audit import Audit
 from heatcap.divergence import Verdict
 from heatcap.divergence.heights import FEW as ENOUGH
 from heatcap.events import MEMORISED, Events, size_name_of, sizes_of
-from heatcap.report.answers import spoken
-from heatcap.report.settings import differing, size_label
+from heatcap.figures.names import spoken
+from heatcap.report.run_settings import differing, size_label
 
 __all__ = ["Caution", "cautions_of"]
 
@@ -41,7 +41,7 @@ def cautions_of(
     events : Events
     audit : Audit or None
     verdicts : dict
-        By observable; the warnings of each stand beside it and are not repeated here.
+        By observable; their warnings come last.
     """
     proper = events.runs[events.runs["group"] == "none"]
     parts = (
@@ -55,8 +55,10 @@ def cautions_of(
         _at_end(audit),
         _seeds(proper),
         _incomplete(obs),
+        _not_controls(audit),
         _untested(audit),
         _statuses(verdicts),
+        _of_verdicts(verdicts),
     )
     return [each for part in parts for each in part]
 
@@ -77,8 +79,9 @@ def _bound(audit: Audit | None) -> Iterator[Caution]:
         return
     name, lead = max(tested.items(), key=lambda item: item[1].bound.reached)
     reached = (
-        f"The highest peak of {name} reaches {lead.bound.reached:.0%} of {lead.bound.bound:.3g}, "
-        "the most that its number of visible keys allows"
+        f"The highest peak of {spoken(name)} in a single run proper reaches "
+        f"{lead.bound.reached:.0%} of {lead.bound.bound:.3g}, the most that its number of visible "
+        "keys allows"
     )
     if lead.bound.within_reach:
         yield Caution("Bound in reach", reached + ": part of its shape is that of the bound.")
@@ -116,7 +119,7 @@ def _spikes(events: Events, audit: Audit | None) -> Iterator[Caution]:
         return
     said = f"The training loss spikes in {spiky} of {len(runs)} runs; peaks are sought elsewhere."
     at = [
-        f"{lead.spikes.at_spike} of {lead.spikes.maxima} of {name} (base rate "
+        f"{lead.spikes.at_spike} of {lead.spikes.maxima} of {spoken(name)} (base rate "
         f"{lead.spikes.base_rate:.1%}" + (", so they explain it)" if lead.spikes.explain else ")")
         for name, lead in (audit.leads if audit else {}).items()
         if lead.spikes.at_spike
@@ -146,7 +149,7 @@ def _censored(proper: pd.DataFrame) -> Iterator[Caution]:
 
 def _at_end(audit: Audit | None) -> Iterator[Caution]:
     at = [
-        f"{lead.pooled.highest_at_end} of {lead.pooled.runs} for {name}"
+        f"{lead.pooled.highest_at_end} of {lead.pooled.runs} for {spoken(name)}"
         for name, lead in (audit.leads if audit else {}).items()
         if lead.pooled.highest_at_end
     ]
@@ -186,8 +189,7 @@ def _seeds(proper: pd.DataFrame) -> Iterator[Caution]:
             "the spread is pooled over the sizes, which assumes that all share one relative spread"
         )
     if said:
-        text = "; ".join(said)
-        yield Caution("Few runs per size", f"{text[:1].upper()}{text[1:]}.")
+        yield Caution("Few runs per size", _sentence(said))
 
 
 def _listed(counts: pd.Series, name: str) -> str:
@@ -226,6 +228,19 @@ def _incomplete(obs: xr.Dataset) -> Iterator[Caution]:
         )
 
 
+def _not_controls(audit: Audit | None) -> Iterator[Caution]:
+    """Runs of a control that do generalise: the same ones for every observable."""
+    leads = audit.leads.values() if audit else ()
+    for control in next((lead.controls for lead in leads), []):
+        if control.generalising:
+            every = control.runs + control.generalising
+            yield Caution(
+                "Controls that generalise",
+                f"{control.generalising} of {every} runs with {spoken(control.name)} do generalise "
+                f"and are no controls: {control.runs} are left to compare with.",
+            )
+
+
 def _untested(audit: Audit | None) -> Iterator[Caution]:
     lacks = audit.not_tested if audit else []
     controls = [each for each in lacks if each.startswith("controls")]
@@ -245,4 +260,27 @@ def _untested(audit: Audit | None) -> Iterator[Caution]:
 def _statuses(verdicts: Mapping[str, Verdict]) -> Iterator[Caution]:
     for name, found in verdicts.items():
         if found.status != "ok":
-            yield Caution("No class is named", f"{name}: {found.meaning}.")
+            yield Caution("No class is named", f"{spoken(name)}: {found.meaning}.")
+
+
+def _of_verdicts(verdicts: Mapping[str, Verdict]) -> Iterator[Caution]:
+    """Warnings of the verdicts: what all share, then those of each."""
+    of_each = {
+        name: [text for text in found.warnings if text != found.meaning]
+        for name, found in verdicts.items()
+    }
+    shared = [
+        text
+        for text in dict.fromkeys(each for said in of_each.values() for each in said)
+        if len(of_each) > 1 and all(text in said for said in of_each.values())
+    ]
+    if shared:
+        yield Caution("Verdicts", f"All {len(of_each)}: {_sentence(shared, upper=False)}")
+    for name, said in of_each.items():
+        if own := [text for text in said if text not in shared]:
+            yield Caution("Verdict", _sentence([f"{spoken(name)}: {own[0]}", *own[1:]]))
+
+
+def _sentence(parts: Sequence[str], *, upper: bool = True) -> str:
+    text = "; ".join(part.rstrip(".") for part in parts)
+    return f"{text[:1].upper() if upper else text[:1]}{text[1:]}."

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from heatcap.report.answers import spoken
+from heatcap.figures.names import spoken
 
-__all__ = ["Cell", "Column", "Table", "either", "number", "word"]
+__all__ = ["Cell", "Column", "Table", "either", "named", "number", "word"]
 
 NOTHING = "–"
 
@@ -45,9 +45,16 @@ class Table:
 
 
 def word(value: Any) -> Cell:
-    """Text; names of controls without underscores."""
+    """Text, a dash where there is none; names of controls without underscores."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return Cell(NOTHING)
     text = spoken(str(value)) if str(value) in ("random_labels", "weight_decay_0") else str(value)
     return Cell(text or NOTHING, text)
+
+
+def named(observable: str) -> Cell:
+    """An observable by the name that it has on the page; rows are sorted and copied by its own."""
+    return Cell(spoken(observable), observable)
 
 
 def either(value: Any) -> Cell:

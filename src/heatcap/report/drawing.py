@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from heatcap.figures import styled
+from heatcap.report.file_texts import literal
 from heatcap.report.readout import Naming, readout
 from heatcap.report.svg import Inline, inline_svg
-from heatcap.report.texts import literal
 
 __all__ = ["Drawn", "Picture", "Plan", "drawn"]
 

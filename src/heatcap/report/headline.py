@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
 from heatcap.events import Events, sizes_of
-from heatcap.report.answers import Answer, listed, spoken
-from heatcap.report.settings import differing, size_label
+from heatcap.figures.names import spoken
+from heatcap.report.answers import Answer, listed
+from heatcap.report.run_settings import differing, size_label
 
-__all__ = ["headline"]
+__all__ = ["Said", "headline"]
+
+ORDER = "Does a peak precede generalisation?"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A part of the headline: the question, "" for none, and what is said."""
+
+    question: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.question} {self.text}".strip()
 
 
 def headline(
@@ -18,9 +33,13 @@ def headline(
     answers: Sequence[Answer],
     audit: Audit | None,
     verdicts: Mapping[str, Verdict],
-) -> list[str]:
+) -> list[Said]:
     """The answer in a few sentences: what there is, what came first, does it grow with the size."""
-    return [_inventory(events), _orders(answers, audit), _growth(answers, verdicts, events)]
+    return [
+        Said("", _inventory(events)),
+        Said(ORDER, _orders(answers, audit)),
+        Said(_growth_asked(events), _growth(answers, verdicts, events)),
+    ]
 
 
 def _inventory(events: Events) -> str:
@@ -42,9 +61,8 @@ def _inventory(events: Events) -> str:
 
 
 def _orders(answers: Sequence[Answer], audit: Audit | None) -> str:
-    asked = "Does a peak precede generalisation? "
     if audit is None:
-        return asked + "Not tested: there is no audit."
+        return "Not tested: there is no audit."
     found: dict[str, list[str]] = {}
     for each in answers:
         found.setdefault(each.order, []).append(spoken(each.name))
@@ -61,24 +79,24 @@ def _orders(answers: Sequence[Answer], audit: Audit | None) -> str:
     none = "" if "precursor" in found else "No observable has a peak that these runs show to be a "
     none += "precursor. " if none else ""
     said = "; ".join(parts)
-    return f"{asked}{none}{said[:1].upper()}{said[1:]}."
+    return f"{none}{said[:1].upper()}{said[1:]}."
+
+
+def _growth_asked(events: Events) -> str:
+    name = size_label(events.runs)
+    return f"Does the height diverge with the size{'' if name == 'size' else f' {name}'}?"
 
 
 def _growth(answers: Sequence[Answer], verdicts: Mapping[str, Verdict], events: Events) -> str:
-    name = size_label(events.runs)
-    asked = f"Does the height diverge with the size{'' if name == 'size' else f' {name}'}? "
-    found: dict[str, list[Answer]] = {}
+    found: dict[str, list[str]] = {}
     for each in answers:
         word = each.verdict if each.name in verdicts else f"no verdict ({each.tested})"
-        found.setdefault(word, []).append(each)
-    parts = []
-    for word, group in found.items():
-        names = [spoken(each.name) for each in group]
-        about = (listed if len(found) > 1 else _every)(names)
-        meanings = [verdicts[each.name].meaning for each in group if each.name in verdicts]
-        parts.append(f"{about}: {word}" + (f", {_together(meanings)}" if meanings else ""))
-    said = "; ".join(parts)
-    return f"{asked}{said[:1].upper()}{said[1:]}{_qualified(events) if verdicts else ''}."
+        # One word may have several meanings: heights that saturate, or fall, are both bounded.
+        word += f", that is, {each.meaning}" if each.meaning else ""
+        found.setdefault(word, []).append(spoken(each.name))
+    about = listed if len(found) > 1 else _every
+    said = "; ".join(f"{about(names)}: {word}" for word, names in found.items())
+    return f"{said[:1].upper()}{said[1:]}{_qualified(events) if verdicts else ''}."
 
 
 def _qualified(events: Events) -> str:
@@ -92,15 +110,6 @@ def _qualified(events: Events) -> str:
 
 def _it(things: Sequence[object]) -> str:
     return "it" if len(things) == 1 else "these"
-
-
-def _together(meanings: Sequence[str]) -> str:
-    """Meanings of one word; those that differ before the colon alone share what follows it."""
-    heads = list(dict.fromkeys(each.partition(": ")[0] for each in meanings))
-    tails = list(dict.fromkeys(each.partition(": ")[2] for each in meanings))
-    if len(tails) > 1:
-        return f"that is, {' or '.join(dict.fromkeys(meanings))}"
-    return f"that is, {' or '.join(heads)}" + (f": {tails[0]}" if tails[0] else "")
 
 
 def _every(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import metadata
 from typing import TYPE_CHECKING
 
 import heatcap
@@ -9,8 +10,9 @@ from heatcap.audit.conclusion import LEVEL
 from heatcap.divergence import Margins
 from heatcap.divergence.heights import FEW
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, sizes_of
-from heatcap.report.answers import listed, spoken
-from heatcap.report.settings import size_label
+from heatcap.figures.names import spoken
+from heatcap.report.answers import listed
+from heatcap.report.run_settings import size_label
 
 if TYPE_CHECKING:
     from heatcap.report.result import Report
@@ -21,6 +23,8 @@ __all__ = ["bibtex", "fluctuations", "methods"]
 TITLE = "heatcap: canonical thermodynamics of attention, and whether a peak is a phase transition"
 AUTHORS = ("The heatcap developers",)
 LICENCE = "BSD-3-Clause"
+YEAR = "2026"  # of the version
+ADDRESSES = ("repository", "source", "homepage")
 
 
 def bibtex() -> str:
@@ -29,11 +33,23 @@ def bibtex() -> str:
     fields = {
         "title": f"{{{TITLE}}}",
         "author": authors,
+        "year": YEAR,
         "version": heatcap.__version__,
         "license": LICENCE,
     }
+    if address := _address():
+        fields["url"] = address
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
     return "\n".join(["@software{heatcap,", *lines, "}"])
+
+
+def _address() -> str:
+    """Where the package says that it lives; "" where it does not."""
+    named = dict(
+        each.partition(",")[::2] for each in metadata("heatcap").get_all("Project-URL") or ()
+    )
+    known = {name.strip().lower(): url.strip() for name, url in named.items()}
+    return next((known[name] for name in ADDRESSES if name in known), "")
 
 
 def methods(report: Report) -> str:
@@ -75,7 +91,7 @@ def fluctuations(report: Report) -> str:
     if not others & set(DEFAULT_OBSERVABLES):
         return ""
     return (
-        "All but the canonical one (heat_capacity) are fluctuations of the logits and no heat "
+        "All but the canonical one (heat capacity) are fluctuations of the logits and no heat "
         "capacities dU/dT."
     )
 

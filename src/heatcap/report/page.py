@@ -14,13 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import heatcap
+from heatcap.figures.names import spoken
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
 from heatcap.report.cells import Cell, Column, Table
+from heatcap.report.definitions import SYMBOLS, definitions_of
 from heatcap.report.drawing import Picture, drawn
+from heatcap.report.figure_plans import plans_of
 from heatcap.report.methods import bibtex, fluctuations, methods
-from heatcap.report.pictures import plans_of
 from heatcap.report.svg import CARD, shades
-from heatcap.report.tables import peaks_of, runs_of
+from heatcap.report.training_tables import peaks_of, runs_of
 
 if TYPE_CHECKING:
     from heatcap.report.result import Report
@@ -46,14 +48,16 @@ def page(report: Report, *, progress: Callable[[int, int], None] | None = None) 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["spoken"] = spoken
     script = _asset("report.js")
     colours = frozenset().union(*(p.image.colours for p in pictures if p.image))
     return environment.get_template("report.html.jinja").render(
         report=report,
         pictures=[_framed(each) for each in pictures],
         tables=_tables(report),
-        meanings=_meanings(report),
         margins=_margins(report),
+        symbols=SYMBOLS,
+        definitions=definitions_of(each.observable for each in report.answers),
         fluctuations=fluctuations(report),
         methods=methods(report),
         bibtex=bibtex(),
@@ -92,11 +96,6 @@ def _framed(picture: Picture) -> dict[str, Any]:
         "height": image.height if image else 0,
         "data": Markup(data),
     }
-
-
-def _meanings(report: Report) -> list[tuple[str, str]]:
-    """Each verdict that was given with what it means; `bounded` has two ways to be so."""
-    return list(dict.fromkeys((v.verdict, v.meaning) for v in report.verdicts.values()))
 
 
 def _margins(report: Report) -> str:

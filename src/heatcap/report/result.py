@@ -17,6 +17,7 @@ from heatcap.divergence import Verdict
 from heatcap.events import Events
 from heatcap.report.answers import Answer
 from heatcap.report.cautions import Caution
+from heatcap.report.headline import Said
 from heatcap.runfile import checksum
 
 __all__ = ["Report", "Source"]
@@ -43,8 +44,8 @@ class Report:
     Attributes
     ----------
     title : str
-    headline : list of str
-        What there is, what came first, and whether it diverges: a sentence or two of each.
+    said : list of Said
+        What there is, what came first, and whether it diverges: questions with a sentence or two.
     answers : list of Answer
         One per observable (and layer): peak, order, verdict.
     cautions : list of Caution
@@ -65,7 +66,7 @@ class Report:
     """
 
     title: str
-    headline: list[str]
+    said: list[Said]
     answers: list[Answer]
     cautions: list[Caution]
     events: Events
@@ -76,6 +77,11 @@ class Report:
     sources: list[Source]
     command: str
     obs: xr.Dataset = field(repr=False)
+
+    @property
+    def headline(self) -> list[str]:
+        """Questions and sentences of `said` as text."""
+        return [str(each) for each in self.said]
 
     def html(self, *, progress: Progress | None = None) -> str:
         """The page; equal results give equal text.

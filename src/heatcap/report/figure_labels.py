@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from heatcap.audit import Audit, lead_table
 from heatcap.divergence import Verdict
 from heatcap.events import Events
-from heatcap.figures._select import by_size
-from heatcap.report.answers import spoken
+from heatcap.figures.names import spoken
+from heatcap.figures.selection import by_size
 from heatcap.report.readout import Naming
-from heatcap.report.settings import size_label
+from heatcap.report.run_settings import size_label
 
 __all__ = ["of_evolution", "of_leads", "of_scan", "of_verdict"]
 

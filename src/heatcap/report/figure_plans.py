@@ -12,9 +12,10 @@ import xarray as xr
 
 from heatcap.divergence import Verdict
 from heatcap.events import size_name_of
-from heatcap.report.answers import listed, spoken
+from heatcap.figures.names import spoken
+from heatcap.report.answers import listed
 from heatcap.report.drawing import Drawn, Plan
-from heatcap.report.naming import of_evolution, of_leads, of_scan, of_verdict
+from heatcap.report.figure_labels import of_evolution, of_leads, of_scan, of_verdict
 
 if TYPE_CHECKING:
     from heatcap.report.result import Report
@@ -124,7 +125,8 @@ def _leads(report: Report) -> Iterator[Plan]:
 
         pooled = {name: audit.leads[name].pooled for name in chunk}
         counted = [
-            f"{spoken(name)} {each.first} of {each.compared}"
+            f"{spoken(name)} {each.first} of {each.first + each.later}"
+            + (f" ({each.unresolved} more too close to tell)" if each.unresolved else "")
             for name, each in pooled.items()
             if each.compared
         ]
@@ -133,8 +135,8 @@ def _leads(report: Report) -> Iterator[Plan]:
             title=f"{LEADS} Other observables" if number else LEADS,
             caption=(
                 "Left: onset over peak for each run; above 1 the peak came first. Centre: how "
-                "often the peak is first, beside what a peak at a random step has for free. "
-                "Right: which clock its time follows, and whether controls show it too."
+                "often the peak is first, beside what a peak at a random step has for free (P: "
+                "p-value). Right: which clock its time follows, and whether controls show it too."
                 + (f" Peak first in: {'; '.join(counted)} runs." if counted else "")
             ),
             draw=draw,
@@ -161,15 +163,16 @@ def _verdicts(report: Report) -> Iterator[Plan]:
     for name, found in list(report.verdicts.items())[:DRAWN]:
 
         def draw(name: str = name, found: Verdict = found) -> Drawn:
-            return figures.verdict(found, name=name), of_verdict(found)
+            return figures.verdict(found, name=name, head=False), of_verdict(found)
 
         answer = next(each for each in report.answers if each.name == name)
         yield Plan(
             key=f"verdict {name}",
             title=f"{GROWS} {spoken(name).capitalize()}: {answer.verdict}",
             caption=(
-                "Heights by size with the best fit of each class; local exponents; profile of the "
-                f"exponent. Tested: {answer.tested}. p of each class: {_chances(found)}. "
+                "Left: heights with the errors of the verdict, and the best fit of each class. "
+                "Centre: local exponents. Right: profile of the exponent. "
+                f"Tested: {answer.tested}; {found.p_values_said}. "
                 f"{answer.verdict.capitalize()}: {found.meaning}."
             ),
             draw=draw,
@@ -183,14 +186,6 @@ def _verdicts(report: Report) -> Iterator[Plan]:
     for number, (why, names) in enumerate(without.items()):
         key = f"no-verdict-{number}" if number else "no-verdict"
         yield Plan(key, f"{GROWS} {listed(names).capitalize()}: no verdict", "", _nothing(why))
-
-
-def _chances(found: Verdict) -> str:
-    least = 1 / found.calibration["replicates"]
-    return ", ".join(
-        f"{kind} {f'below {least:.2g}' if p < least else f'{p:.2g}'}"
-        for kind, p in found.p_values.items()
-    )
 
 
 def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 
-from heatcap.report.answers import spoken
+from heatcap.figures.names import spoken
 
 __all__ = ["clean", "literal", "printable"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from heatcap.events import MEMORISED, Events, sizes_of
-from heatcap.report.answers import spoken
-from heatcap.report.cells import Column, Table, either, number, word
-from heatcap.report.settings import size_label
+from heatcap.figures.names import spoken
+from heatcap.report.cells import Column, Table, either, named, number, word
+from heatcap.report.run_settings import size_label
 
 __all__ = ["peaks_of", "runs_of"]
 
@@ -83,11 +83,11 @@ def peaks_of(events: Events) -> Table:
         Column("step", True, "of the highest interior maximum outside loss spikes"),
         Column("±", True, "spacing of the checkpoints beside it, in steps"),
         Column("height", True, "of the smoothed curve, free of the bias of a noisy maximum"),
-        Column("prominence", True),
-        Column("in errors", True, "prominence in units of its standard error"),
+        Column("prominence", True, "height above the higher of the two valleys beside the peak"),
+        Column("in errors", True, "prominence as a multiple of its standard error"),
         Column("lead", True, "onset - peak in steps; positive when the peak came first"),
         Column("status"),
-        Column("where"),
+        Column("where", False, "of the peak, relative to memorisation and onset"),
     ]
     rows = []
     for row in t.to_dict("records"):
@@ -95,7 +95,7 @@ def peaks_of(events: Events) -> Table:
         status = row["status"] if peak else row["reason"] or "higher at an end of the record"
         rows.append(
             [
-                word(row["observable"]),
+                named(row["observable"]),
                 *([number(row["layer"], "g")] if layers else []),
                 word(row["run"]),
                 number(row["_size"] or math.nan, "g"),
