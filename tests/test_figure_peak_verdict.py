@@ -94,3 +94,9 @@ def test_tails_and_profile_hold_the_numbers(verdicts):
 
 def test_without_a_power_law_there_are_words(verdicts):
     assert "no power law comes near" in words(draw(verdicts["bounded"]))
+
+
+def test_where_no_class_is_named_none_is_called_excluded(verdicts):
+    said = words(draw(replace(verdicts["bounded"], status="misfit", plausible=())))
+    assert "no tails: misfit" in said
+    assert "is excluded" not in said

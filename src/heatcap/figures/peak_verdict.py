@@ -92,6 +92,9 @@ def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str
 
 def _tails(ax: Axes, result: PeakVerdict, standing: Mapping[str, str]) -> None:
     data, law = result.data, result.curves["power-law"]
+    if result.status != "ok":
+        say(ax, f"no tails: {result.status}")
+        return
     if "power-law" not in result.plausible:
         # What it takes for background would give the tails of another peak.
         say(ax, "no tails: a power law\nis excluded")
