@@ -406,6 +406,35 @@ def test_a_slope_that_the_record_gives_for_free_says_so():
     assert "is not above the 0.50 that the ends of the records give" in found.message
 
 
+def records_that_follow(onset_within: float, seed: int = 0) -> pd.DataFrame:
+    """Six sizes; the end of a record moves with the onset within sizes, and not between them."""
+    table = planted_clock(1, 0, noise=0.15, n=90, sizes=6, seed=seed)
+    x = np.log(table["onset_step"])
+    inside = x - x.groupby(table["size"]).transform("mean")
+    return table.assign(last_step=np.exp(8 + onset_within * inside - 3 * (x - inside)))
+
+
+def test_records_that_follow_within_sizes_alone_are_seen():
+    """Pooled, the end of the record falls with the onset; within sizes it gives 1.2 for free."""
+    found = clock(records_that_follow(2.4))
+    assert found.free["onset"] == pytest.approx(1.2, abs=1e-6)
+    assert found.follows == "undetermined"
+    assert clock(records_that_follow(0)).follows == "onset"
+
+
+def test_a_slope_within_sizes_that_is_not_above_what_is_free_says_so():
+    """Sizes make the slope sure over all runs; the runs within them leave it open."""
+    rng, size = RNG(0), np.repeat(np.arange(6.0), 6)
+    onset = np.exp(0.6 * size + 0.3 * rng.normal(size=36))
+    peak = 600 * onset * np.exp(0.3 * rng.normal(size=36))
+    memorisation = 100 * np.exp(0.2 * rng.normal(size=36))
+    table = table_of(Times(peak, 1000 * onset, memorisation, size))
+    found = clock(table.assign(last_step=table["onset_step"] ** 1.5))
+    assert found.within["onset"].ci95[0] < found.free["onset"] < found.slopes["onset"].ci95[0]
+    assert found.follows == "undetermined"
+    assert "within configurations the slope on onset" in found.message
+
+
 # ---- controls ------------------------------------------------------------------------------
 
 
@@ -442,6 +471,7 @@ def control_table(peaks=6, height=1.0, delay=1.0, at_end=0, runs=6, seed=0, rise
         ({"height": 0.85, "runs": 60, "peaks": 60}, "present"),  # surely lower, by little
         ({"delay": 2.0}, "later"),
         ({"delay": 1.15, "runs": 60, "peaks": 60}, "present"),
+        ({"delay": 1.6, "runs": 2, "peaks": 2}, "present"),  # later, with p = 3.7 %
         ({"peaks": 0}, "absent"),
         ({"delay": 0.1}, "earlier"),
         ({"runs": 1, "peaks": 0}, "too few runs"),

@@ -29,7 +29,7 @@ class Control:
     name : str
     verdict : str
         A precursor of generalisation must be "absent", "lower" or "later" here, the last two by a
-        quarter at least and at 5 % after correction for the three ways.  "present": it is
+        factor of 1.25 at least and at 5 % after correction for the three ways.  "present": it is
         there as well.  "open": most curves still rise at the end of their record, so that the peak
         may be yet to come.  "earlier": there is a maximum, but less than a third as long after
         memorisation, and so another one.  "too few runs": mostly without a peak, which might be
