@@ -166,6 +166,7 @@ def test_curves_are_not_taken_for_runs(tmp_path: Path) -> None:
         assert "--control T --at SIZE" in said
         assert "heatcap extrema" in said
         assert "go without --error" not in said
+        assert "leave the column 'T' out" in said
     groups = runs().assign(control=["none", "random_labels", "none"] * 18)
     path = written(tmp_path / "groups.csv", groups)
     status, _, said = run("verdict", path, *OPTIONS)
@@ -174,6 +175,33 @@ def test_curves_are_not_taken_for_runs(tmp_path: Path) -> None:
     of_size = frame().assign(T=SIZES / 7)  # one control for each size: heights
     path = written(tmp_path / "heights.csv", of_size)
     assert run("verdict", path, *OPTIONS, *ERROR)[0] == 0
+
+
+def test_places_of_peaks_beside_the_heights_are_no_curves(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    places = 1.4 + 1 / runs()["L"] + 0.01 * rng.normal(size=54)
+    for found in (places, places.round(2), places.where(places > places.min())):
+        path = written(tmp_path / "heights.csv", runs().assign(seed=list(range(9)) * 6, T=found))
+        status, _, said = run("verdict", path, *OPTIONS)
+        assert status == 0
+        assert "every row was taken for a run of its L; 'T' was not used" in said
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        [0.1, 0.2, 0.1, 0.2, 0.1, 0.2] * 9,  # two settings of each size
+        np.concatenate([np.linspace(0, 1 + k, 9) for k in range(6)]),
+        np.concatenate([np.geomspace(1, 3 + k, 9)[::-1].round(3) for k in range(6)]),
+        np.concatenate([np.sort(np.random.default_rng(k).random(9)) for k in range(6)]),
+        np.concatenate([np.linspace(0, 1, 9)[[3, 1, 2, 0, 8, 6, 4, 5, 7]] + k for k in range(6)]),
+    ],
+)
+def test_a_grid_of_the_control_is_seen(control: list[float], tmp_path: Path) -> None:
+    table = pd.concat([runs(), runs()]) if isinstance(control, list) else runs()
+    values = control * 2 if isinstance(control, list) else control
+    path = written(tmp_path / "curves.csv", table.sort_values("L").assign(T=values))
+    assert "these are curves, and no heights" in run("verdict", path, *OPTIONS)[2]
 
 
 def test_without_errors_the_columns_that_were_not_used_are_named(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ def test_without_a_named_class_every_fit_is_dotted_and_none_is_called_excluded()
     assert "(excluded)" not in said
     assert "not excluded at 95%: no class is named" in said
     assert said.count("the maximum is at the edge of the window") == 1
+    assert "no peak is seen" in said
+    assert "interval of" not in said
+    assert gids(figure, "profile") == []
+    assert gids(figure, "interval") == []
 
 
 def test_a_logarithmic_control_has_a_logarithmic_axis_and_distances(verdicts):
@@ -101,4 +105,5 @@ def test_without_a_power_law_there_are_words(verdicts):
 def test_where_no_class_is_named_none_is_called_excluded(verdicts):
     said = words(draw(replace(verdicts["bounded"], status="misfit", plausible=())))
     assert "no tails: misfit" in said
+    assert "no class describes the" in said
     assert "is excluded" not in said

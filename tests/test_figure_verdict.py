@@ -108,7 +108,28 @@ def test_heights_that_fall_or_are_negative_have_words_instead_of_panels():
     assert np.isnan(result.exponent.value)
     figure = draw(result)
     said = words(figure)
-    assert "the heights do not grow" in said
+    assert "no local exponents" in said
+    assert overlapping(figure) == []
+    falling = 3 + 10 / SIX
+    figure = draw(divergence_test(SIX, falling, 0.01 * falling))
+    assert "no exponent:\nthe heights do not grow" in words(figure)
+    assert overlapping(figure) == []
+
+
+@pytest.mark.parametrize("case", ["misfit", "errors in per cent"])
+def test_an_exponent_that_is_not_determined_has_words_instead_of_a_profile(case):
+    heights = 4 - 10 / SIX
+    errors = 3 * heights
+    if case == "misfit":
+        heights, errors = heights * [1, 1, 3, 1, 1, 1], 0.01 * heights
+    result = divergence_test(SIX, heights, errors)
+    assert result.status == ("misfit" if case == "misfit" else "ok")
+    figure = draw(result)
+    assert gids(figure, "profile") == gids(figure, "interval") == []
+    said = words(figure)
+    assert ("no class describes the" if case == "misfit" else "at these errors") in said
+    if case == "misfit":
+        assert "interval of" not in said
     assert overlapping(figure) == []
 
 

@@ -409,6 +409,12 @@ def names_no_class(found, because):
     assert "exclude enough" not in head
     assert found.plausible == ()
     assert found.meaning in found.warnings
+    assert "not determined: no " in found.exponent_said
+    assert not found.exponent_determined
+    content = found.to_dict()
+    assert content["exponent"] == {"value": None, "ci95": [None, None]}
+    assert content["exponent_upper_limit95"] is None
+    assert ("p-values" in found.summary()) == (found.status == "edge")
 
 
 def test_values_that_no_form_describes_have_no_verdict():

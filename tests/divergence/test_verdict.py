@@ -13,12 +13,13 @@ from scipy.special import chdtrc, ndtri, stdtrit
 from scipy.stats import chi2
 
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
-from heatcap.divergence.answer import Answer
+from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.heights import read_heights
 from heatcap.divergence.hump import CHANCE, hump_at
+from heatcap.divergence.peak import PeakVerdict
 from heatcap.divergence.plausible import nulls, plausible, problem
-from heatcap.divergence.verdict import judged
+from heatcap.divergence.verdict import Verdict, judged
 from heatcap.ensemble import heat_capacity_bound
 from heatcap.systems import CurieWeiss, TwoLevel
 
@@ -433,7 +434,7 @@ def test_bounds_are_worded_by_how_they_grow():
 def test_few_heights_without_errors_name_no_class():
     found = divergence_test([8, 16, 32, 64], [1, 2, 3, 4], None)
     assert (found.verdict, found.status, found.plausible) == ("undecided", "no errors", ())
-    assert "not determined (without errors)" in found.summary()
+    assert "not determined: without errors" in found.summary()
     assert found.summary().endswith("to decide: give errors, or several runs of each size")
 
 
@@ -442,6 +443,37 @@ def test_errors_in_per_cent_determine_no_exponent():
     found = divergence_test(DOUBLING, y, 100 * errors)
     assert "not determined: at these errors nothing limits it" in found.exponent_said
     assert any("are they in per cent?" in text for text in found.warnings)
+
+
+def test_errors_five_times_too_large_are_not_asked_for_per_cent():
+    y, errors = noisy(DOUBLING, lambda L: 4 - 10 / L, 0.01)
+    (said,) = [t for t in divergence_test(DOUBLING, y, 5 * errors).warnings if "too large" in t]
+    assert "errors look too large" in said
+    assert "per cent" not in said
+
+
+def test_every_status_says_why_it_has_no_exponent():
+    assert set(Verdict.STATUS) | set(PeakVerdict.STATUS) == set(UNSOUND)
+
+
+@pytest.mark.parametrize("status", ["misfit", "against the bound", "no limit"])
+def test_what_is_not_determined_is_nowhere_a_number(status):
+    heights = 1 + 0.3 * DOUBLING**0.4
+    if status == "misfit":
+        heights[2] *= 3
+    bound = np.full(6, 1e3) if status == "against the bound" else None
+    errors = heights * (0.001 if status != "no limit" else 3)
+    found = divergence_test(DOUBLING, heights, errors, bound=bound)
+    assert found.status == (status if status != "no limit" else "ok")
+    assert not found.exponent_determined
+    assert found.exponent_upper_limit95 == np.inf
+    assert f"not determined: {found.why_no_exponent}" in found.exponent_said
+    content = json.loads(json.dumps(found.to_dict()))
+    assert content["exponent"] == {"value": None, "ci95": [None, None]}
+    assert content["exponent_upper_limit95"] is None
+    # p-values of classes that do not describe the heights would look like support.
+    assert ("p-values" in found.summary()) == (status != "misfit")
+    assert ("none (no class describes" in found.p_values_said) == (status == "misfit")
 
 
 def test_what_every_verdict_says_is_asked_of_its_class():

@@ -75,5 +75,6 @@ def test_a_folder_of_checkpoints_is_pointed_to_their_page(tmp_path: Path) -> Non
         done = CliRunner().invoke(app, [command, str(tmp_path)])
         assert done.exit_code == 1
         assert "step_10.pt looks like a checkpoint of weights" in done.stderr
-        assert "docs/howto/checkpoints.md" in done.stderr
-    assert (ROOT / "docs" / "howto" / "checkpoints.md").is_file()
+        assert "see 'from saved checkpoints' in the documentation" in done.stderr
+    index = (ROOT / "docs" / "howto" / "index.md").read_text(encoding="utf-8")
+    assert "[From saved checkpoints](checkpoints.md)" in index

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,8 @@ def test_the_citation_is_that_of_the_package():
         value = re.search(rf"^{key}: \"?(.*?)\"?$", cff, re.M)[1]
         assert value in entry
     assert re.search(r'name: "(.*)"', cff)[1] in entry
-    assert re.search(r"^  year = \{20\d\d\},$", entry, re.M)
+    released = re.search(r"^date-released: (\d{4})-\d\d-\d\d$", cff, re.M)[1]
+    assert f"  year = {{{released}}}," in entry
     assert "url = " not in entry or "url = {http" in entry
 
 
@@ -107,6 +109,15 @@ def test_the_citation_has_the_address_that_the_package_gives(monkeypatch):
 
     monkeypatch.setattr("heatcap.report.methods.metadata", lambda _: Known())
     assert "  url = {https://code.example/x}," in bibtex()
+
+
+def test_a_source_tree_that_is_not_installed_is_cited_without_an_address(monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("heatcap.report.methods.metadata", absent)
+    assert "url = " not in bibtex()
+    assert bibtex().startswith("@software{heatcap,")
 
 
 def test_every_default_observable_is_defined_once():

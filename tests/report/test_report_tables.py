@@ -182,6 +182,7 @@ def test_classes(sweep_report):
 def test_no_class_is_named_where_the_verdict_is_none(sweep_report):
     other = replace(sweep_report.verdicts[NAME], status="poor fit")
     assert {row["not excluded"] for row in rows(classes_of({NAME: other}))} == {"no class is named"}
+    assert rows(exponents_of({NAME: other}))[0]["not excluded"] == "no class is named"
 
 
 def test_exponents(sweep_report):

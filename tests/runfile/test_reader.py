@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -24,6 +24,7 @@ from heatcap.runfile import (
     LogitReader,
     RunFileError,
     Runs,
+    checkpoints_in,
     open_run,
     open_runs,
     read_header,
@@ -505,3 +506,25 @@ def test_validate_wants_checkpoints_and_fractions(tmp_path: Path) -> None:
     problems = "; ".join(validate_run(tmp_path / "run.h5"))
     assert "holds no checkpoint" in problems
     assert "train_accuracy holds 55, expected fractions between 0 and 1" in problems
+
+
+def test_checkpoints_are_spoken_of_only_where_no_run_file_is(tmp_path: Path) -> None:
+    (tmp_path / "step_10.pt").write_bytes(b"")
+    with pytest.raises(RunFileError, match=r"step_10.pt looks like a checkpoint of weights: see"):
+        open_runs(tmp_path)
+    with pytest.raises(RunFileError, match=r"step_10.pt looks like a checkpoint of weights: see"):
+        open_runs(tmp_path / "step_10.pt")
+    (tmp_path / "run.h5").write_bytes(b"")
+    with pytest.raises(RunFileError, match=r"run.h5: is empty, expected a run file$"):
+        open_runs(tmp_path)
+
+
+def test_the_search_for_checkpoints_ends_at_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files(*_: object) -> Iterator[Path]:
+        yield tmp_path / "step_10.pt"
+        raise AssertionError("read on")
+
+    monkeypatch.setattr(Path, "rglob", files)
+    assert "step_10.pt looks like" in checkpoints_in(tmp_path)

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from heatcap.scaling import points, read_table
+from heatcap.scaling.points import read_columns
 
 FRAME = pd.DataFrame(
     {"L": [8, 8, 16, 16.0], "K": [0.4, 0.5, 0.5, 0.3], "A": [1, 2, 3, 4.0], "dA": [0.1] * 4}
@@ -88,6 +89,37 @@ def test_taking_some_takes_rows_and_columns_of_the_covariance():
 def test_refusals(arguments, said):
     with pytest.raises(ValueError, match=said):
         points(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "value"),
+    [
+        ('L,"C (a;b)",dC\n8,1.5,0.1\n16,2,0.1\n', None, "C (a;b)"),
+        ('L,"C (a, b)",dC\n8,1.5,0.1\n16,2,0.1\n', None, "C (a, b)"),
+        ("L;C (a,b);dC\n8;1.5;0.1\n16;2;0.1\n", None, "C (a,b)"),
+        ("L C(a,b) dC\n8 1.5 0.1\n16 2 0.1\n", None, "C(a,b)"),
+        ("L, C, dC\n8, 1.5, 0.1\n16, 2, 0.1\n", None, "C"),
+        ("L\tC; mean\tdC\n8\t1.5\t0.1\n16\t2\t0.1\n", None, "C; mean"),
+        ("8;1.5;0.1\n16;2;0.1\n", ["L", "C", "dC"], "C"),
+    ],
+)
+def test_what_separates_is_what_gives_rows_the_width_of_the_header(text, names, value, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    found = read_columns(path, ["L", value, "dC"], names=names, value=value)[0]
+    assert {k: v.tolist() for k, v in found.items()} == {
+        "L": [8, 16],
+        value: [1.5, 2],
+        "dC": [0.1, 0.1],
+    }
+
+
+@pytest.mark.parametrize("names", [None, ["L", "C", "dC"]])
+def test_decimal_commas_between_semicolons_are_said(names, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("L;C;dC\n" * (names is None) + "8;1,5e-1;0,1\n")
+    with pytest.raises(ValueError, match=r"got '1,5e-1': a decimal comma\? Write 1.5e-1"):
+        read_columns(path, ["L", "C"], names=names, value="C")
 
 
 def test_bad_tables_name_the_file_the_column_and_the_row(tmp_path):

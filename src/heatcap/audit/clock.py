@@ -134,7 +134,7 @@ def _free(last: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> 
 
 
 def _answer(name: str, slope: Slope, free: dict[str, float]) -> str:
-    """As the slope has it, but "open" instead of "yes" where the end of the record gives as much."""
+    """As the slope has it, but "open" instead of "yes" where the record's end gives as much."""
     beyond = not slope.ci95[0] <= free[name]
     return slope.answer if beyond or slope.answer != "yes" else "open"
 
@@ -163,8 +163,8 @@ def _message(
         if name not in predictors
     ]
     said += [
-        f"the slope on {name}, {slope.value:.2f}, is not above the {free[name]:.2f} that the ends of "
-        "the records give a peak at a random phase"
+        f"the slope on {name}, {slope.value:.2f}, is not above the {free[name]:.2f} that the ends "
+        "of the records give a peak at a random phase"
         for name, slope in slopes.items()
         if slope.answer == "yes" != _answer(name, slope, free)
     ]

@@ -80,7 +80,8 @@ def _why_undecided(audit: LeadAudit) -> str:
         )
     looked = audit.look_elsewhere
     return (
-        f"undecided, p-value {_p(looked.holm_p)} after correction for {looked.observables} observables"
+        f"undecided, p-value {_p(looked.holm_p)} after correction for {looked.observables} "
+        "observables"
     )
 
 
@@ -179,7 +180,8 @@ def _notes(audit: LeadAudit) -> str:
     """What a reader has to know in any case."""
     p, leads, notes = audit.precedes, audit.pooled, []
     if p.between_sizes_p < LEVEL:
-        notes.append(f"The order depends on the size (p-value {_p(p.between_sizes_p)}){_which(audit)}")
+        value = _p(p.between_sizes_p)
+        notes.append(f"The order depends on the size (p-value {value}){_which(audit)}")
     but = against(audit) if audit.order == "undecided" else []
     if but:
         notes.append(f"Against a precursor: {_joined(but)}")

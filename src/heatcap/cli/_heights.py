@@ -6,6 +6,7 @@ Imported by a command when it runs: it needs numpy.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ __all__ = ["read_curve", "read_heights"]
 
 Floats = NDArray[np.float64]
 
+FEW_POINTS = 5  # rows from which on order or even distances are no chance
+ALIKE = 0.75  # least over most occurrences of values that were set; some runs may lack some
+EVEN = 0.05  # of a distance: rounding
 CONTROLS = ("control", "temperature", "T", "beta", "K", "x")  # names of a control
 
 
@@ -62,24 +66,61 @@ def read_heights(
 
 
 def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]) -> None:
-    """A table of curves holds several rows of a size, which are no runs of it."""
+    """Rows of a size along a grid of a control are a curve, and no runs of that size."""
     for name in map(str, table.columns):
         known = name if len(name) == 1 else name.lower()
         if known not in CONTROLS or name in wanted:
             continue
         differ = table.groupby(size)[name].nunique().max() > 1
-        if differ and pd.to_numeric(table[name], errors="coerce").notna().all():
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if differ and _along_a_grid(numbers.groupby(table[size])):
             raise ValueError(
                 f"{path}: rows of one {size} differ in {name!r}: these are curves, and no heights."
                 f" One curve: --control {name} --at SIZE; the height of the peak of each size:"
-                f" heatcap extrema, with --control {name}"
+                f" heatcap extrema, with --control {name}. If every row is a run, leave the column"
+                f" {name!r} out of the table"
             )
-        if differ:
+        empty = table[name].astype(str).str.strip().str.lower().isin(["", "nan"])
+        if differ and (numbers.notna() | empty).all():
+            said = f"{path}: every row was taken for a run of its {size}; {name!r} was not used"
+            warnings.warn(said, stacklevel=3)
+        elif differ:
             kinds = ", ".join(map(str, table[name].unique()[:4]))
             raise ValueError(
                 f"{path}: rows of one {size} differ in {name!r} ({kinds}): these are no runs of one"
                 " kind; keep the rows of one"
             )
+
+
+def _along_a_grid(by_size: Iterable[tuple[Any, pd.Series[Any]]]) -> bool:
+    """Whether a control was set, by a grid, and not found, as the place of a peak is.
+
+    Values that were set occur equally often at their size.  They are those of other sizes too, or
+    stand in order or at even distances.
+    """
+    columns = [column.dropna().to_numpy(dtype=np.float64) for _, column in by_size]
+    known = [np.unique(column, return_counts=True) for column in columns]
+    sets = [set(values.tolist()) for values, _ in known]
+    grids = 0
+    for k, (values, counts) in enumerate(known):
+        others = set().union(*sets[:k], *sets[k + 1 :])
+        shared = len(sets[k] & others) * 2 >= len(values)
+        same = len(sets) > 1 and all(each == sets[k] for each in sets)
+        row = len(values) >= FEW_POINTS and (_in_order(columns[k]) or _even(values))
+        several = len(values) > 1 and ALIKE * counts.max() <= counts.min()
+        grids += several and (same or row or (shared and len(values) > 2))
+    return 2 * grids > len(known)
+
+
+def _in_order(column: Floats) -> bool:
+    steps = np.diff(column)
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _even(values: Floats) -> bool:
+    """Whether distances, or ratios, of sorted values are equal but for their last digits."""
+    scales = [values, np.log(values)] if values[0] > 0 else [values]
+    return any(np.ptp(np.diff(each)) < EVEN * np.diff(each).mean() for each in scales)
 
 
 def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:

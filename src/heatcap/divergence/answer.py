@@ -18,10 +18,14 @@ __all__ = ["Answer"]
 
 UNDECIDED = "the data do not exclude enough"
 LEAST_SAID = 0.001  # p-value below which no figure is printed
-UNSOUND = {  # where an exponent and its interval mean nothing
+UNSOUND = {  # by status: why an exponent and its interval mean nothing
     "misfit": "no class describes the data",
     "no errors": "without errors",
+    "against the bound": "the bound excludes what the data leave",
+    "edge": "no peak is seen inside the window",
 }
+UNLIMITED = "at these errors nothing limits it"
+UNTESTED = ("misfit", "no errors")  # p-values compare classes that do not describe the data
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,6 +38,7 @@ class Answer(ABC):
     MEANING: ClassVar[Mapping[str, str]]
     STATUS: ClassVar[Mapping[str, str]]
     STEEPEST: ClassVar[float]
+    NO_POWER: ClassVar[str]  # why the profile has no minimum at a power law
 
     verdict: str
     plausible: tuple[str, ...]
@@ -54,7 +59,23 @@ class Answer(ABC):
 
     @property
     def exponent_upper_limit95(self) -> float:
-        return self.exponent.upper_limit95
+        """One-sided; infinite where nothing limits the exponent, or none is determined."""
+        return self.exponent.upper_limit95 if self.exponent_determined else float("inf")
+
+    @property
+    def exponent_determined(self) -> bool:
+        """Whether the exponent and its interval mean anything."""
+        return not self.why_no_exponent
+
+    @property
+    def why_no_exponent(self) -> str:
+        """Why no exponent is determined; empty where one is."""
+        if self.status != "ok":
+            return UNSOUND[self.status]
+        if not np.isfinite(self.exponent.value):
+            return self.NO_POWER
+        limits = [*self.exponent.ci95, self.exponent.upper_limit95]
+        return "" if np.isfinite(limits).any() else UNLIMITED
 
     @property
     def meaning(self) -> str:
@@ -90,24 +111,24 @@ class Answer(ABC):
 
     @property
     def p_values_said(self) -> str:
-        """The p-value of every class in a line."""
+        """The p-value of every class in a line; none where they would look like support."""
+        if self.status in UNTESTED:
+            return f"p-values: none ({UNSOUND[self.status]})"
         each = (
             f"{name} {p:.2g}" if p >= LEAST_SAID else f"{name} < {LEAST_SAID:g}"
             for name, p in self.p_values.items()
         )
         return "p-values: " + ", ".join(each)
 
-    def _undetermined(self) -> str:
-        """Why there is no exponent to speak of; empty where there is one."""
-        if self.status in UNSOUND:
-            return f"not determined ({UNSOUND[self.status]})"
-        if not np.isfinite(self.exponent.ci95).any():
-            return "not determined: at these errors nothing limits it"
-        return ""
+    @property
+    def _exponent_or_why(self) -> str:
+        if self.exponent_determined:
+            return f"{self.exponent.said()}; {self._detectable()}"
+        return f"not determined: {self.why_no_exponent}"
 
     def _lines(self, *margins: str) -> list[str]:
         lines = [self.exponent_said, *margins]
-        if self.status != "no errors":
+        if self.status not in UNTESTED:
             lines.insert(1, self.p_values_said)
         lines += [f"warning: {text}" for text in self.warnings if text != self.meaning]
         return lines + ([f"to decide: {self.advice}"] if self.advice else [])
@@ -123,8 +144,9 @@ class Answer(ABC):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: None for what is infinite or does not exist."""
+        """Plain values for JSON: None for what is infinite, not determined or does not exist."""
+        shown = self.exponent.only_if(self.exponent_determined).to_dict()
         names = ("verdict", "status", "plausible", "p_values", "level", "exponent_upper_limit95")
         more = ("detectable_exponent", "models", "margins", "calibration", "warnings", "advice")
         own = {name: getattr(self, name) for name in (*names, *more, "ways", "seconds")}
-        return dict(plain({"schema_version": 1, "exponent": self.exponent.to_dict()} | own))
+        return dict(plain({"schema_version": 1, "exponent": shown} | own))

@@ -42,6 +42,10 @@ class Exponent:
         low, high, upper = map(_limit, (*self.ci95, self.upper_limit95))
         return f"{self.value:.2f}, 95 % interval {low} to {high}, one-sided upper limit {upper}"
 
+    def only_if(self, sound: bool) -> Exponent:
+        """The same, or none where the data do not determine it."""
+        return self if sound else no_exponent(self.grid, self.chi2)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return dict(plain({"value": self.value, "ci95": list(self.ci95)}))
@@ -52,7 +56,7 @@ def _limit(x: float) -> str:
 
 
 def no_exponent(grid: Floats, chi2: Floats) -> Exponent:
-    """Where no power law comes near the data."""
+    """Where no power law comes near the data, or none is determined."""
     return Exponent(float("nan"), (-np.inf, np.inf), np.inf, grid, chi2)
 
 

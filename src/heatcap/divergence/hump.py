@@ -61,7 +61,7 @@ def _share(drawn: Floats, seen: float) -> float:
 
 
 def _turn(y: Floats, weight: Floats) -> tuple[float, int]:
-    """chi^2 that the best curve with one turn leaves of heights (size,), and where it is highest."""
+    """chi^2 of heights (size,) about the best curve with one turn, and where it is highest."""
     fits = [
         np.concatenate([_monotone(y[:i], weight[:i], True), _monotone(y[i:], weight[i:], False)])
         for i in range(1, len(y))

@@ -19,7 +19,7 @@ from heatcap._json import plain
 from heatcap._vector import Floats
 from heatcap.divergence._peak_fit import PeakFits, PeakProblem, peak_problem
 from heatcap.divergence.alpha import alpha
-from heatcap.divergence.answer import UNSOUND, Answer
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
 from heatcap.divergence.peak_models import models_of_peaks
@@ -78,9 +78,11 @@ class PeakVerdict(Answer):
         Of every class.
     exponent : Exponent
         alpha of a peak that is cut off out of sight, its 95 % interval and the profile of chi^2;
-        NaN where no such peak comes near the data.
+        NaN where no such peak comes near the data, or the status is not "ok".
+    exponent_determined : bool
+        Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
     exponent_upper_limit95 : float
-        One-sided; infinite where nothing limits it.
+        One-sided; infinite where nothing limits it, or no exponent is determined.
     detectable_exponent : float
         Smallest alpha of a power law as high as the peak seen that these data would have told from
         flat and bounded 95 times in 100; NaN if no exponent up to 3 is.
@@ -116,6 +118,7 @@ class PeakVerdict(Answer):
     MEANING = MEANING
     STATUS = SAID
     STEEPEST = STEEPEST
+    NO_POWER = "no power law comes near"
 
     margins: PeakMargins
     control_name: str
@@ -134,10 +137,10 @@ class PeakVerdict(Answer):
     @property
     def exponent_said(self) -> str:
         """The exponent in a line, and the power of the data."""
-        if self.status in UNSOUND or np.isfinite(self.exponent.value):
-            said = self._undetermined() or f"{self.exponent.said()}; {self._detectable()}"
-            return f"exponent alpha, if the cut-off is out of sight (0 is a logarithm): {said}"
-        return f"exponent alpha: no power law comes near these values; {self._detectable()}"
+        if self.why_no_exponent == self.NO_POWER:
+            return f"exponent alpha: {self.NO_POWER} these values; {self._detectable()}"
+        named = "exponent alpha, if the cut-off is out of sight (0 is a logarithm)"
+        return f"{named}: {self._exponent_or_why}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
@@ -232,7 +235,7 @@ def peak_test(
         verdict=decided,
         plausible=names if status == "ok" else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
-        exponent=alpha(fits),
+        exponent=alpha(fits).only_if(status == "ok"),
         detectable_exponent=detectable_alpha(fits, level=level, draws=INNER, rng=generator),
         models=models_of_peaks(fits),
         margins=m,

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from heatcap._json import plain
 from heatcap._vector import Floats
-from heatcap.divergence.answer import UNSOUND, Answer
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.bound import Bound, Ceiling, ceiling
 from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.diagnostics import local_exponents, predictions, stability
@@ -70,9 +70,12 @@ class Verdict(Answer):
     p_values : dict
         Of every class.
     exponent : Exponent
-        kappa of c + a (L^kappa - 1) / kappa with its 95 % interval, and the profile of chi^2.
+        kappa of c + a (L^kappa - 1) / kappa with its 95 % interval, and the profile of chi^2;
+        NaN where the heights do not grow, or the status is not "ok".
+    exponent_determined : bool
+        Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
     exponent_upper_limit95 : float
-        One-sided; infinite where nothing limits it.
+        One-sided; infinite where nothing limits it, or no exponent is determined.
     detectable_exponent : float
         Smallest kappa whose growth, as large as the one seen, these data would have told from flat
         and bounded 95 times in 100; NaN if no exponent up to 3 is.
@@ -111,6 +114,7 @@ class Verdict(Answer):
     MEANING = MEANING
     STATUS = STATUS
     STEEPEST = STEEPEST
+    NO_POWER = "the heights do not grow"
 
     margins: Margins
     size_name: str
@@ -150,13 +154,12 @@ class Verdict(Answer):
     @property
     def exponent_said(self) -> str:
         """The exponent in a line, and the power of the data."""
-        if self.status in UNSOUND or np.isfinite(self.exponent.value):
-            said = self._undetermined() or f"{self.exponent.said()}; {self._detectable()}"
-            return f"exponent in one family (0 is a logarithm): {said}"
-        return (
-            "exponent: none, the heights do not grow with the size; growth that sets in beyond "
-            "these sizes is not tested"
-        )
+        if self.why_no_exponent == self.NO_POWER:
+            return (
+                f"exponent: none, {self.NO_POWER} with the size; growth that sets in beyond "
+                "these sizes is not tested"
+            )
+        return f"exponent in one family (0 is a logarithm): {self._exponent_or_why}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
@@ -257,7 +260,7 @@ def divergence_test(
         status=status,
         plausible=names if status == "ok" else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
-        exponent=box_cox(data),
+        exponent=box_cox(data).only_if(status == "ok"),
         detectable_exponent=detectable(fits, level=level, draws=INNER, rng=generator),
         models=models_of(fits),
         margins=m,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ SIDE: dict[str, dict[str, Any]] = {
     "left": VALUE | {"marker": "s", "mfc": "white", "mew": 0.6},
 }
 DEEP = 3.0  # errors below which a tail is drawn no further
+NARROW = 24  # letters in a line of a panel that is empty
 MANY = 40  # points from which on marks of the curve are smaller
 
 
@@ -55,10 +57,10 @@ def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
     def panels(left: Axes, centre: Axes, right: Axes) -> None:
         _values(left, result, name, standing)
         _tails(centre, result, standing)
-        if np.isfinite(result.exponent.value):
+        if result.exponent_determined:
             profile(right, result.exponent, least, "alpha_min")
         else:
-            say(right, "no exponent:\nno power law comes near")
+            say(right, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
 
     sides = {"right": "value, right of $x_c$", "left": "left of $x_c$"}
     marks = [_plain(side) | {"label": label} for side, label in sides.items()]

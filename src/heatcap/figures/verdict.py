@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ HEIGHT: dict[str, Any] = {
 }  # fmt: skip
 TALL = 10  # largest over smallest height, from which on their axis is logarithmic
 LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify what is nothing
+NARROW = 24  # letters in a line of a panel that is empty
 APART = 0.13  # share of the axis between sizes that are written below it
 
 
@@ -53,10 +55,10 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     def panels(left: Axes, centre: Axes, right: Axes) -> None:
         _heights(left, result, name, standing)
         _local(centre, result)
-        if np.isfinite(result.exponent.value):
+        if result.exponent_determined:
             profile(right, result.exponent, least, "kappa_min")
         else:
-            say(right, "no exponent:\nthe heights do not grow")
+            say(right, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
 
     mark = HEIGHT | {"label": "height, one standard deviation"}
     return drawn(result, panels, [mark], least, standing, head=head)

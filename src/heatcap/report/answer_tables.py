@@ -164,7 +164,8 @@ def exponents_of(verdicts: Mapping[str, Verdict]) -> Table:
 def _exponent_rows(found: Verdict) -> Iterable[list[Cell]]:
     local = {row["smallest_size"]: row for row in found.local_exponents}
     kept = {row["smallest_size"]: ", ".join(row["plausible"]) for row in found.stability}
-    kept[float(found.data.sizes[0])] = ", ".join(found.plausible)
+    left = ", ".join(found.plausible) if found.status == "ok" else "no class is named"
+    kept[float(found.data.sizes[0])] = left
     data = found.data
     for size, height, error in zip(data.sizes, data.heights, data.errors, strict=True):
         own = local.get(float(size), {})

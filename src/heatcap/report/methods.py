@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import metadata
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING
 
 import heatcap
@@ -45,9 +45,11 @@ def bibtex() -> str:
 
 def _address() -> str:
     """Where the package says that it lives; "" where it does not."""
-    named = dict(
-        each.partition(",")[::2] for each in metadata("heatcap").get_all("Project-URL") or ()
-    )
+    try:
+        given = metadata("heatcap").get_all("Project-URL") or ()
+    except PackageNotFoundError:  # a source tree that is not installed
+        return ""
+    named = dict(each.partition(",")[::2] for each in given)
     known = {name.strip().lower(): url.strip() for name, url in named.items()}
     return next((known[name] for name in ADDRESSES if name in known), "")
 

@@ -149,7 +149,8 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
     """
     headers: dict[str, RunHeader] = {}
     problems: list[RunFileError] = []
-    for path in find_runs(paths):
+    files = find_runs(paths)
+    for path in files:
         try:
             header = read_header(path)
             if (twin := headers.setdefault(header.run_id, header)) is not header:
@@ -159,7 +160,9 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
         said = f"no run file to open in {_listed(paths)}: {told}"
-        raise RunFileError(said + checkpoints_in(paths))
+        # Where run files are, but bad ones, checkpoints beside them are not what was meant.
+        meant = any(path.suffix == ".h5" for path in files)
+        raise RunFileError(said + ("" if meant else checkpoints_in(paths)))
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return Runs(tuple(headers.values()), tuple(problems))
@@ -181,12 +184,12 @@ def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     kinds = (".pt", ".pth", ".ckpt", ".safetensors")
     for name in map(Path, names):
-        inside = sorted(name.rglob("*")) if name.is_dir() else [name]
+        inside = name.rglob("*") if name.is_dir() else [name]
         first = next((path for path in inside if path.suffix in kinds), None)
         if first is not None:
             return (
-                f"; {first.name} looks like a checkpoint of weights: docs/howto/checkpoints.md"
-                " makes a run file of them"
+                f"; {first.name} looks like a checkpoint of weights: see 'from saved checkpoints'"
+                " in the documentation, which makes a run file of them"
             )
     return ""
 

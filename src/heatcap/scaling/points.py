@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +23,9 @@ Floats = NDArray[np.float64]
 Table = pd.DataFrame | xr.Dataset | str | Path
 
 ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said for no value
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+SEPARATORS = (",", ";", "\t", None)  # None is white space
+FIRST = 5  # rows that show what separates
 LARGEST = 64 * 2**20  # bytes of a text table that are read
 
 
@@ -393,10 +398,9 @@ def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
         raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
     if not lines:
         raise ValueError(f"{path}: holds no data")
-    # A comma comes last: with another separator it is a decimal comma, which is said by cell.
-    separator = next((s for s in (";", "\t", ",") if s in lines[0]), None)
-    rows = [line.strip().split(separator) for line in lines]
-    header = [cell.strip() for cell in rows.pop(0)] if names is None else list(names)
+    separator = _separator(lines, names)
+    rows = [_cells(line, separator) for line in lines]
+    header = rows.pop(0) if names is None else list(names)
     width = len(header)
     for number, row in enumerate(rows, 1):
         if len(row) != width:
@@ -405,4 +409,38 @@ def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
                 f" {', '.join(header)}"
                 + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
             )
-    return pd.DataFrame([[cell.strip() for cell in row] for row in rows], columns=header)
+    return pd.DataFrame(rows, columns=header)
+
+
+def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
+    """What gives the first rows the width of the header, and more cells that are numbers."""
+    data = lines[names is None :][:FIRST]
+
+    def fits(separator: str | None) -> tuple[bool, int, bool, int]:
+        rows = [_cells(line, separator) for line in data]
+        first = len(_cells(lines[0], separator))
+        width = first if names is None else len(names)
+        alike = first > 1 and all(len(row) == width for row in rows)
+        # Between semicolons 3,14 is a number with a decimal comma, which is said by cell.
+        numbers = sum(map(_like_number, itertools.chain(*rows))) if alike else 0
+        return alike, numbers, separator is not None, first
+
+    return max((each for each in SEPARATORS if each is None or each in lines[0]), key=fits)
+
+
+def _cells(line: str, separator: str | None) -> list[str]:
+    """Cells of a row; a separator within quotes separates nothing."""
+    line = line.strip()
+    if separator is not None and '"' in line:
+        with suppress(csv.Error):
+            found = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+            return [cell.strip() for cell in found]
+    return [cell.strip() for cell in line.split(separator)]
+
+
+def _like_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return DECIMAL_COMMA.fullmatch(cell) is not None
+    return True
