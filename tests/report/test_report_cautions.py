@@ -155,7 +155,7 @@ def test_warnings_that_a_sweep_deserves(sweep_report):
     assert "at every size: it cannot diverge" in said["Bound the same for all sizes"]
     assert said["Mirror leak"].startswith("In 12 of 12 runs")
     assert "No controls" not in said
-    assert "4 of 4 sizes have 3 to 7 runs" in said["Few runs per size"]
+    assert "All 4 sizes have 3 runs" in said["Few runs per size"]
     assert "assumes that all share one relative spread" in said["Few runs per size"]
 
 

@@ -204,5 +204,7 @@ def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
         if metric not in obs or not np.isfinite(obs[metric].to_numpy()).any():
             lacks.append(f"{test} (no {metric.replace('_', ' ')})")
     if events.runs["mirror_leak"].isna().all():
-        lacks.append("mirror leak (neither mirror-free accuracy nor training fraction)")
+        known = "mirror_free_accuracy" in obs or "fraction" in events.runs
+        why = "no plateau behind memorisation" if known else "no mirror-free accuracy, no fraction"
+        lacks.append(f"mirror leak ({why})")
     return lacks

@@ -76,9 +76,9 @@ def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]
         if differ and _along_a_grid(numbers.groupby(table[size])):
             raise ValueError(
                 f"{path}: rows of one {size} differ in {name!r}: these are curves, and no heights."
-                f" One curve: --control {name} --at SIZE; the height of the peak of each size:"
-                f" heatcap extrema, with --control {name}. If every row is a run, leave the column"
-                f" {name!r} out of the table"
+                f" One curve: --size {size} --control {name} --at SIZE; the height of the peak of"
+                f" each size: heatcap extrema, with --size {size} --control {name}. If every row is"
+                f" a run, leave the column {name!r} out of the table"
             )
         empty = table[name].astype(str).str.strip().str.lower().isin(["", "nan"])
         if differ and (numbers.notna() | empty).all():

@@ -91,17 +91,20 @@ def _counted(sizes: NDArray[np.float64]) -> tuple[list[float], list[int]]:
 def _said(runs: pd.DataFrame, size: pd.Series) -> list[str]:
     """Censored runs in the heights, and settings that differ between them."""
     found = []
+    name = size_name_of(runs)
     censored = size[runs["censored"].fillna(False).astype(bool)]
     if len(censored):
         counts = ", ".join(
-            f"{n} at {s:g}" for s, n in zip(*_counted(censored.to_numpy()), strict=True)
+            f"{n} at {name} = {s:g}" for s, n in zip(*_counted(censored.to_numpy()), strict=True)
         )
-        found.append(f"did not generalise by their last step, and are in the heights: {counts}")
-    for name in SETTINGS:
-        values = runs[name].unique().tolist() if name in runs else []
+        found.append(f"heights of runs that had not generalised by their last step: {counts}")
+    for setting in SETTINGS:
+        values = runs[setting].unique().tolist() if setting in runs else []
         if len(values) > 1:
             shown = ", ".join(map(str, values))
-            found.append(f"the runs differ in {name} ({shown}): a height may follow it, not a size")
+            found.append(
+                f"the runs differ in {setting} ({shown}): a height may follow it, not a size"
+            )
     return found
 
 

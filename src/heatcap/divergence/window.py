@@ -104,7 +104,10 @@ def read_curve(
     if x.size < LEAST_POINTS:
         raise ValueError(f"expected at least {LEAST_POINTS} points in the window, got {x.size}")
     if np.any(twice := np.diff(x) == 0):
-        raise ValueError(f"every control must occur once, got {x[1:][twice][0]:g} again")
+        raise ValueError(
+            f"every control must occur once, got {x[1:][twice][0]:g} again: "
+            "of several curves take one (--size and --at of the command)"
+        )
     if logarithmic and x[0] <= 0:
         raise ValueError(f"the logarithm needs a positive control, got {x[0]:g}")
     if not y.max() > 0:

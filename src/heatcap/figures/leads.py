@@ -252,9 +252,10 @@ def _shares(ax: Axes, lead: LeadAudit, colour: str) -> None:
     """Observed share, each head's, and what a peak without any relation would have."""
     p, pooled = lead.precedes, lead.pooled
     null = p.phase_null
+    tail = "p_as_few" if p.share < 0.5 else "p"  # of as many peaks first, or as few
     rows = [
-        ("random step", null["steps"]["expected_share"], null["steps"]["p"]),
-        ("random ln step", null["log_steps"]["expected_share"], null["log_steps"]["p"]),
+        ("random step", null["steps"]["expected_share"], null["steps"][tail]),
+        ("random ln step", null["log_steps"]["expected_share"], null["log_steps"][tail]),
         ("even odds", 0.5 if p.runs else math.nan, p.sign_p),
     ]
     heads = [h for h in lead.look_elsewhere.heads if h["first"] + h["later"]]

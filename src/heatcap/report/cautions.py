@@ -179,7 +179,9 @@ def _seeds(proper: pd.DataFrame) -> Iterator[Caution]:
             f"{len(guesses)} of {len(counts)} sizes have fewer than {FEW} runs "
             f"({_listed(guesses, name)}): their errors are guesses"
         )
-    if len(pooled):
+    if len(pooled) == len(counts) > 1 and pooled.nunique() == 1:
+        said.append(f"all {len(counts)} sizes have {pooled.iloc[0]} runs")
+    elif len(pooled):
         said.append(
             f"{len(pooled)} of {len(counts)} sizes have {FEW} to {ENOUGH - 1} runs "
             f"({_listed(pooled, name)})"
