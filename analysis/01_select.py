@@ -15,7 +15,7 @@ COLUMNS = (
 
 def main() -> None:
     given = arguments(__doc__ or "", "observables", many=True)
-    shipped = {str(path): hc.load(path).sel(inputs=["all"]) for path in given.observables}
+    shipped = {str(path): hc.load(path) for path in given.observables}
     obs = hc.join(shipped)
     chosen = {name: np.asarray(select(obs)) for name, select in SETS.items()}
     table = obs[[c for c in COLUMNS if c in obs.variables and c != "run"]].to_dataframe()

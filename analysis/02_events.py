@@ -11,7 +11,7 @@ import heatcap as hc
 from heatcap import figures
 from heatcap.events import onset_survival
 
-SHOWN = (19, 31, 43, 79, 113)  # at most five columns fit a page
+COLUMNS = 5  # of sizes, that fit a page
 SEEDS = 5  # lines of more runs lie on one another
 
 
@@ -32,6 +32,7 @@ def main() -> None:
             "size_name": str(runs["size_name"].iloc[0]),
             "sizes": sorted(runs["size"].unique().tolist()),
             "by_size": _by_size(runs),
+            "control_sizes": [f"{x:g}" for x in sorted(set(runs["size"][runs["group"] != "none"]))],
             "counts": counts,
             "onsets": onset_survival(events).to_dict(),
             "figures": drawn,
@@ -51,6 +52,8 @@ def _by_size(runs: Any) -> list[dict[str, Any]]:
                 "runs": len(part),
                 "with_onset": len(known),
                 "memorisation": _median(part["memorisation_step"]),
+                "accuracy_at_memorisation": _median(part["baseline"]),
+                "final_accuracy": _median(part["final_value"]),
                 "onset": _median(known),
                 "onset_lowest": _or_none(known.min()),
                 "onset_highest": _or_none(known.max()),
@@ -71,7 +74,9 @@ def _or_none(value: float) -> float | None:
 def _draw(obs: Any, output: Any) -> list[str]:
     """The course of training, for some sizes; every definition, for the middle one of them."""
     sizes = sorted(set(obs["size"].values.tolist()))
-    some = [s for s in sizes if s in SHOWN] if len(sizes) > 5 else sizes
+    some = [
+        sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, COLUMNS).round().astype(int))
+    ]
     few = obs.isel(run=obs["seed"].values < SEEDS)
     events = hc.find_events(few, *OBSERVABLES)
     stem = output.name.split(".")[0]

@@ -22,7 +22,6 @@ from heatcap import figures
 
 COLOUR = {0.5: "#0072B2", 1.0: "#000000", 2.0: "#D55E00"}
 MIN_RUNS = 9  # for three parameters
-DRAWS = 500
 MARKER = {0.6: "o", 0.7: "s", 0.8: "^"}
 PANELS = ("heat_capacity", "landscape_heat_capacity_fixed", "unweighted_heat_capacity")
 
@@ -42,7 +41,7 @@ def main() -> None:
             "clocks": {
                 name: lead["clock"]
                 | {"order": lead["order"], "precedes": lead["precedes"]}
-                | {"with_decay": with_decay(events, name), "for_free": for_free(events, name)}
+                | {"with_decay": with_decay(events, name)}
                 for name, lead in content["observables"].items()
             },
         }
@@ -86,23 +85,6 @@ def with_decay(events: hc.Events, name: str) -> dict[str, Any] | None:
         what: {"value": fit.params[k], "error": fit.bse[k], "ci95": ends[k].tolist()}
         for k, what in ((1, "onset"), (2, "weight_decay"))
     }
-
-
-def for_free(events: hc.Events, name: str) -> dict[str, float] | None:
-    """Slope of ln t_peak on ln t_onset for peaks that know of neither.
-
-    Records end at a multiple of the onset, so that a peak at a random phase between memorisation
-    and the end moves with the onset, too.  Mean and standard deviation over draws.
-    """
-    runs = events.runs.set_index("run").loc[events.peak(name)["run"]]
-    times = runs[["memorisation_step", "onset_step", "last_step"]].dropna()
-    low, onset, high = np.log(times.to_numpy()).T
-    if len(onset) < MIN_RUNS:
-        return None
-    drawn = np.random.default_rng(SEED).uniform(low, high, size=(DRAWS, len(low)))
-    slopes = (drawn - drawn.mean(1, keepdims=True)) @ (onset - onset.mean())
-    slopes /= np.sum((onset - onset.mean()) ** 2)
-    return {"value": float(slopes.mean()), "error": float(slopes.std())}
 
 
 def clocks(events: hc.Events) -> Figure:

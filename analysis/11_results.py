@@ -13,6 +13,7 @@ from study import SPOKEN, arguments, read_json, write_json
 
 from heatcap.resampling import readable
 
+STEEPEST = 3.99  # edge of the exponents that are tried
 SIZE_SETS = ("fraction_70", "fraction_60", "recall")
 
 
@@ -27,6 +28,7 @@ def main() -> None:
         "diverge": {},
         "branches": {},
         "collapse": {},
+        "widths": {},
     }
     for name in SIZE_SETS:
         results["peak"][name] = peaks(parts[f"{name}.events"])
@@ -35,7 +37,13 @@ def main() -> None:
         results["diverge"][name] = heights["verdicts"]
         results["branches"][name] = {k: heights[k] for k in ("places", "delayed")}
         results["collapse"][name] = parts[f"{name}.collapse"]["collapses"]
+        results["widths"][name] = parts[f"{name}.collapse"]["widths"]
     results["clock"] = parts["clock"]["sets"]
+    results["robust"] = {
+        name.removesuffix(".robust"): part["variants"]
+        for name, part in parts.items()
+        if name.endswith(".robust")
+    }
     results["scan"] = parts["scan"]["runs"]
     results["systems"] = {
         k: parts["systems"][k] for k in ("sizes", "relative_error", "experiments")
@@ -50,6 +58,7 @@ def main() -> None:
         "variables": table_of_variables(results["diverge"]),
         "delayed": table_of_delayed(results["branches"]),
         "clock": table_of_clocks(results["clock"]),
+        "robust": table_of_variants(results["robust"]),
         "systems": table_of_systems(results["systems"]["verdicts"]),
     } | {f"plan_{name}": table_of_systems(plan["rows"]) for name, plan in results["plan"].items()}
     for name, table in tables.items():
@@ -67,7 +76,9 @@ def inventory(runs: pd.DataFrame, parts: dict[str, Any]) -> dict[str, Any]:
     """How many runs, by set; hours of training where they were recorded."""
     sets = {}
     for name in SIZE_SETS:
-        sets[name] = {k: parts[f"{name}.events"][k] for k in ("runs", "groups", "by_size")}
+        sets[name] = {
+            k: parts[f"{name}.events"][k] for k in ("runs", "groups", "by_size", "control_sizes")
+        }
     timed = runs["wall_seconds"].dropna()
     return {
         "total": len(runs),
@@ -93,6 +104,8 @@ def table_of_runs(sets: dict[str, Any]) -> pd.DataFrame:
             "runs": row["runs"],
             "with onset": row["with_onset"],
             "memorisation (step)": _whole(row["memorisation"]),
+            "test accuracy there": _number(row["accuracy_at_memorisation"]),
+            "at the end": _number(row["final_accuracy"]),
             "onset (step), median": _whole(row["onset"]),
             "onset / memorisation": _ratio(row["onset"], row["memorisation"]),
             "lowest": _whole(row["onset_lowest"]),
@@ -123,11 +136,21 @@ def table_of_leads(precede: dict[str, Any], peak: dict[str, Any]) -> pd.DataFram
                     "median lead (steps)": _whole(lead_time["value"]),
                     "95 %": f"{_whole(low)} to {_whole(high)}" if low is not None else "",
                     "order": lead["order"],
-                    "in controls": lead["controls"]["verdict"],
+                    "with random labels": _control(lead, "random_labels"),
+                    "at weight decay 0": _control(lead, "weight_decay_0"),
+                    "its time follows": lead["clock"]["follows"],
                     "precursor": "yes" if lead["precursor"] else "not shown",
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _control(lead: dict[str, Any], name: str) -> str:
+    """The verdict on a control and how many of its runs have a peak."""
+    for group in lead["controls"]["groups"]:
+        if group["name"] == name:
+            return f"{group['verdict']}, {group['with_peak']} of {group['runs']}"
+    return "not tested"
 
 
 def table_of_verdicts(diverge: dict[str, Any], branches: dict[str, Any]) -> pd.DataFrame:
@@ -202,14 +225,15 @@ def _verdict(found: dict[str, Any]) -> dict[str, str]:
     limit = found["exponent_upper_limit95"]
     top = found["heights"].index(max(found["heights"]))
     ends = [readable(found["heights"][i], found["errors"][i]) for i in (0, top, -1)]
+    shaken = any("guarantee does not hold" in text for text in found["warnings"])
     return {
-        "verdict": found["verdict"],
+        "verdict": found["verdict"] + ("†" if shaken else ""),
         "not excluded": ", ".join(found["plausible"]),
         "first height": ends[0],
         "largest": ends[1],
         "last height": ends[2],
-        "exponent, 95 %": _exponent(value, low, high),
-        "upper limit": "" if limit is None else f"{limit:.2f}",
+        "exponent, 95 %": "a hump" if found["hump_at"] else _exponent(value, low, high),
+        "upper limit": "" if limit is None or found["hump_at"] else f"{limit:.2f}",
     }
 
 
@@ -223,14 +247,29 @@ def table_of_clocks(clocks: dict[str, Any]) -> pd.DataFrame:
                     "set": spoken(name),
                     "definition": spoken(observable),
                     "runs": clock["runs"],
+                    "follows": clock["follows"],
                     "on the onset": _slope(clock["slopes"].get("onset")),
-                    "for free": _slope(clock["for_free"]),
+                    "for free": _number(clock["free"].get("onset")),
                     "seeds alone": _slope(clock["within"].get("onset")),
                     "on the onset, at equal decay": _slope(decay.get("onset")),
                     "on the weight decay": _slope(decay.get("weight_decay")),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def table_of_variants(robust: dict[str, Any]) -> pd.DataFrame:
+    """Runs with the peak first : too close : later, the order and the verdict, for each variant."""
+    rows = []
+    for name, variants in robust.items():
+        for variant, answers in variants.items():
+            row = {"set": spoken(name), "variant": variant}
+            for observable, found in answers.items():
+                counts = ":".join(str(found[k]) for k in ("first", "unresolved", "later"))
+                verdict = found["verdict"] or "no verdict"
+                row[spoken(observable)] = f"{counts} {found['order']}; {verdict}"
+            rows.append(row)
+    return pd.DataFrame(rows).fillna("")
 
 
 def table_of_systems(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -271,10 +310,16 @@ def _slope(slope: dict[str, Any] | None) -> str:
     return "" if slope is None else readable(slope["value"], slope["error"])
 
 
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
 def _exponent(value: float | None, low: float | None, high: float | None) -> str:
     """With its interval; the interval alone where the best value is the edge of what is tried."""
     if value is None:
         return ""
+    if value >= STEEPEST and low is not None:
+        return f"above {low:.2f}"
     if low is None:
         return "not limited" if high is None else f"below {high:.2f}"
     return f"{value:.2f} ({low:.2f} to {_end(high)})"

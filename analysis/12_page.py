@@ -85,9 +85,14 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update(claim=claim, table=markdown)
+    made.globals.update(claim=claim, table=markdown, shaken=shaken)
     made.filters.update(whole=lambda x: f"{x:,.0f}", percent=lambda x: f"{x:.0%}")
     return made
+
+
+def shaken(found: dict[str, Any]) -> bool:
+    """Whether a verdict says that its guarantee does not hold."""
+    return any("guarantee does not hold" in text for text in found.get("warnings", []))
 
 
 def claim(condition: Any, words: str) -> str:

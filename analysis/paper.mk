@@ -10,6 +10,7 @@ SETS := $(SIZES) $(CLOCKS)
 # What every part is made by: the package, too.
 COMMON := analysis/study.py constraints.txt $(shell find src/heatcap -name '*.py')
 PARTS := $(foreach set,$(SIZES),$(addprefix $(OUT)/$(set).,events.json leads.json heights.json collapse.json)) \
+	$(foreach set,$(SIZES),$(OUT)/$(set).robust.json) \
 	$(addprefix $(OUT)/,clock.json scan.json systems.json plan.json)
 
 # One thread each: two processes with threads of their own are slower than one.
@@ -19,10 +20,10 @@ export OMP_NUM_THREADS := 1
 
 study: docs/study.md
 
-docs/study.md: analysis/11_page.py analysis/study.py analysis/study.md.j2 analysis/captions.toml analysis/results.json
+docs/study.md: analysis/12_page.py analysis/study.py analysis/study.md.j2 analysis/captions.toml analysis/results.json
 	$(PYTHON) $< analysis/results.json --figures $(OUT)/figures --captions $(OUT)/captions.tex -o $@
 
-analysis/results.json: analysis/10_results.py $(COMMON) $(OUT)/runs.csv $(PARTS)
+analysis/results.json: analysis/11_results.py $(COMMON) $(OUT)/runs.csv $(PARTS)
 	$(PYTHON) $< $(OUT)/runs.csv $(PARTS) -o $@
 
 $(OUT)/runs.csv: analysis/01_select.py $(COMMON) $(SHIPPED)
@@ -44,8 +45,11 @@ $(OUT)/scan.json: analysis/07_scan.py $(COMMON) $(wildcard data/grokking/runs/*.
 	$(PYTHON) $< data/grokking/runs -o $@
 $(OUT)/systems.json: analysis/08_systems.py analysis/shares.py $(COMMON)
 	$(PYTHON) $< -o $@
-$(OUT)/plan.json: analysis/09_plan.py analysis/shares.py $(COMMON) $(OUT)/fraction_70.heights.json
-	$(PYTHON) $< $(OUT)/fraction_70.heights.json -o $@
+PLANNED := $(OUT)/fraction_70.heights.json $(OUT)/recall.heights.json
+$(OUT)/plan.json: analysis/09_plan.py analysis/shares.py $(COMMON) $(PLANNED)
+	$(PYTHON) $< $(PLANNED) -o $@
+$(OUT)/%.robust.json: analysis/10_robust.py $(COMMON) $(OUT)/%.nc
+	$(PYTHON) $< $(OUT)/$*.nc -o $@
 
 # Many hours: trains every run of data/study again, and makes the file that ships.
 .PHONY: sweep

@@ -3,7 +3,7 @@
 A set holds everything fixed that is not its size or its clock, and is named for what it holds:
 
     fraction_70   addition, 70 % of the pairs, weight decay 1; random labels and weight decay 0
-    fraction_60   addition, 60 % of the pairs, weight decay 1: a longer delay
+    fraction_60   addition, 60 % of the pairs, weight decay 1: a longer delay; random labels
     clock          one modulus each, fractions and weight decays on a grid
     recall         associative recall: the number of visible keys is the size
 
@@ -82,7 +82,9 @@ SETS: dict[str, Chosen] = {
     "fraction_70": lambda obs: (
         _addition(obs) & (obs["fraction"] == 0.7) & np.isin(obs["weight_decay"], [0, 1])
     ),
-    "fraction_60": lambda obs: _proper(obs) & (obs["fraction"] == 0.6) & (obs["weight_decay"] == 1),
+    "fraction_60": lambda obs: (
+        _addition(obs) & (obs["fraction"] == 0.6) & (obs["weight_decay"] == 1)
+    ),
     "clock_p43": _clock(43),
     "clock_p59": _clock(59),
     "recall": lambda obs: obs["task"] == "recall",
