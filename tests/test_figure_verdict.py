@@ -135,11 +135,9 @@ def test_an_exponent_that_is_not_determined_has_words_instead_of_a_profile(case)
 
 def test_drawing_leaves_no_trace_and_files_are_equal(verdicts, tmp_path):
     before = dict(mpl.rcParams)
-    save(draw(verdicts["bounded"]), tmp_path / "0.pdf")  # the first of a process may have -0 for 0
-    first, _ = save(draw(verdicts["bounded"]), tmp_path / "a.pdf")
-    second, _ = save(draw(verdicts["bounded"]), tmp_path / "b.pdf")
+    first, *others = (save(draw(verdicts["bounded"]), tmp_path / f"{k}.pdf")[0] for k in range(4))
     assert dict(mpl.rcParams) == before
-    assert first.read_bytes() == second.read_bytes()
+    assert all(each.read_bytes() == first.read_bytes() for each in others)
 
 
 def test_fits_that_coincide_show_in_the_gaps_of_one_another(verdicts):

@@ -38,6 +38,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Pat
     if path.suffix.lower() not in ("", ".pdf", ".png"):
         raise ValueError(f"figures are written as .pdf and .png, got {path.name!r}")
     pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
+    for part in figure.subfigs:  # whose edges the layout puts at 0 or -0, by chance
+        part.patch.set_visible(False)
     with styled(), _laid_out(figure):
         figure.savefig(pdf, metadata={"CreationDate": None})
         figure.savefig(png, dpi=dpi)
