@@ -128,8 +128,7 @@ def test_an_exponent_that_is_not_determined_has_words_instead_of_a_profile(case)
     assert gids(figure, "profile") == gids(figure, "interval") == []
     said = words(figure)
     assert ("no class describes the" if case == "misfit" else "at these errors") in said
-    if case == "misfit":
-        assert "interval of" not in said
+    assert "interval of" not in said
     assert overlapping(figure) == []
 
 

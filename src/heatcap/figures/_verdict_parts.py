@@ -105,7 +105,7 @@ def _keys(
         for kind in result.curves
     ]
     others: list[Artist] = [Line2D([], [], **mark) for mark in marks]
-    if np.isfinite(result.exponent.value):
+    if result.exponent_determined:
         letter, value = least
         others += [
             Patch(color=SPREAD["color"], label=f"95 % interval of ${letter}$"),
