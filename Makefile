@@ -41,7 +41,7 @@ lint: $(VENV)/everything
 	$(BIN)/ruff check src tests benchmarks analysis docs
 	$(BIN)/ruff format --check src tests benchmarks analysis docs/conf.py docs/_ext
 
-types: $(VENV)/everything
+types: $(VENV)/everything $(VENV)/site
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases analysis/*.py docs/_ext/*.py
 
