@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import xarray as xr
+from study_scripts import script
 
 from heatcap.divergence import Margins
 
 from synthetic import observables, sweep
 
-ANALYSIS = Path(__file__).parents[2] / "analysis"
 LANDSCAPE = "landscape_heat_capacity_fixed"
 
 
 @pytest.fixture(scope="module")
 def robust() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("study_robust", ANALYSIS / "10_robust.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(ANALYSIS))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(ANALYSIS))
-    return module
+    return script("10_robust")
 
 
 @pytest.fixture(scope="module")

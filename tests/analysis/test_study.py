@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,36 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from study_scripts import ANALYSIS, script
 
 import heatcap as hc
 
 ROOT = Path(__file__).parents[2]
-ANALYSIS = ROOT / "analysis"
 SCRIPTS = sorted(ANALYSIS.glob("*.py"))
 
 
 @pytest.fixture(scope="module")
 def page() -> ModuleType:
-    return _script("12_page")
+    return script("12_page")
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     return json.loads((ANALYSIS / "results.json").read_text())
-
-
-def _script(name: str) -> ModuleType:
-    """A numbered script as a module."""
-    spec = importlib.util.spec_from_file_location(f"study_{name}", ANALYSIS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(ANALYSIS))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(ANALYSIS))
-    return module
 
 
 def test_page_says_what_the_results_say(page, results):
@@ -127,18 +111,18 @@ def test_scripts_use_the_public_interface_alone(script):
 
 
 def test_a_verdict_without_its_guarantee_has_a_mark(page):
-    script = _script("11_results")
+    made = script("11_results")
     found = json.loads((ANALYSIS / "results.json").read_text())["diverge"]["fraction_70"]["p"]
     plain = found["heat_capacity"]
     broken = plain | {"warnings": ["the guarantee does not hold with such errors: test again"]}
     assert not page.shaken(plain)
     assert page.shaken(broken)
-    assert script._verdict(plain)["verdict"] == plain["verdict"]
-    assert script._verdict(broken)["verdict"] == plain["verdict"] + "†"
+    assert made._verdict(plain)["verdict"] == plain["verdict"]
+    assert made._verdict(broken)["verdict"] == plain["verdict"] + "†"
 
 
 def test_an_exponent_at_the_edge_of_what_is_tried_is_a_limit():
-    exponent = _script("11_results")._exponent
+    exponent = script("11_results")._exponent
     assert exponent(4.0, 2.83, None) == "above 2.83"
     assert exponent(1.68, 0.93, 2.39) == "1.68 (0.93 to 2.39)"
 
@@ -164,7 +148,7 @@ def test_curves_of_a_collapse_have_the_error_of_the_mean_over_runs():
             "metric_step": (("run", "metric"), step),
         },
     )
-    data = _script("05_collapse").curves(obs, "landscape", "metric_step")
+    data = script("05_collapse").curves(obs, "landscape", "metric_step")
     assert data.control.min() == pytest.approx(np.log(step[0][step[0] > 20][0]))
     for size, own in zip((10, 20, 30, 40), level.reshape(4, 10), strict=True):
         there = data.size == size
@@ -185,7 +169,7 @@ def test_accuracy_without_a_wrong_answer_has_an_error():
         }
     )
     tested = 10000 * 0.3**2
-    error = _script("05_collapse")._counting(own, np.array([0.0, 0.5]), 1)
+    error = script("05_collapse")._counting(own, np.array([0.0, 0.5]), 1)
     assert error == pytest.approx([1 / tested, 0.5 / np.sqrt(tested)], rel=0.01)
 
 
@@ -220,7 +204,7 @@ def runs_of(rises: xr.Dataset) -> Any:
 
 def test_width_of_a_rise_is_that_of_the_single_run(rises):
     """A rise by 10 / L for each unit of ln step goes from 1/4 to 3/4 within L / 20."""
-    found = _script("05_collapse").widths(rises, "test_accuracy", runs_of(rises))
+    found = script("05_collapse").widths(rises, "test_accuracy", runs_of(rises))
     rows = found["by_size"]
     assert [row["size"] for row in rows] == [10, 20, 30, 40]
     expected = np.exp(np.array([10, 20, 30, 40]) / 20)
@@ -233,7 +217,7 @@ def test_width_of_a_rise_is_that_of_the_single_run(rises):
 def test_width_of_a_rise_is_not_that_of_a_later_dip_nor_of_a_record_that_ends(rises):
     runs = runs_of(rises)
     step, accuracy = rises["metric_step"], rises["test_accuracy"]
-    widths = _script("05_collapse").widths
+    widths = script("05_collapse").widths
     dipped = rises.assign(test_accuracy=accuracy.where((step < 1500) | (step > 1600), 0.6))
     steep = dipped.isel(run=dipped["size"].values == 10)
     assert widths(steep, "test_accuracy", runs[runs["size"] == 10])["by_size"][0]["median"] == (
@@ -244,7 +228,7 @@ def test_width_of_a_rise_is_not_that_of_a_later_dip_nor_of_a_record_that_ends(ri
 
 
 def test_on_the_clock_of_its_onset_the_rise_of_all_runs_is_that_of_one(rises):
-    curves = _script("05_collapse").curves
+    curves = script("05_collapse").curves
     data = curves(rises, "test_accuracy", "metric_step", rises["onset"])
     assert data.value == pytest.approx(0.5 + data.control * 10 / data.size, abs=1e-3)
     assert abs(data.control[data.size == 10]).max() == pytest.approx(0.48, abs=0.02)
@@ -254,16 +238,14 @@ def test_on_the_clock_of_its_onset_the_rise_of_all_runs_is_that_of_one(rises):
 
 def test_sizes_without_runs_enough_are_not_collapsed(rises):
     few = rises.isel(run=rises["size"].values < 40)
-    assert _script("05_collapse").curves(few, "test_accuracy", "metric_step") is None
+    assert script("05_collapse").curves(few, "test_accuracy", "metric_step") is None
     one = rises.isel(run=slice(None, None, 3))
-    assert _script("05_collapse").curves(one, "test_accuracy", "metric_step") is None
+    assert script("05_collapse").curves(one, "test_accuracy", "metric_step") is None
 
 
 def test_table_of_variants_has_counts_order_and_verdict():
     found = {"first": 3, "unresolved": 1, "later": 2, "order": "undecided", "verdict": None}
-    table = _script("11_results").table_of_variants(
-        {"fraction_70": {"a": {"heat_capacity": found}}}
-    )
+    table = script("11_results").table_of_variants({"fraction_70": {"a": {"heat_capacity": found}}})
     assert table.to_dict("records") == [
         {"set": "70 %", "variant": "a", "canonical": "3:1:2 undecided; no verdict"}
     ]
