@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -46,3 +49,32 @@ def write_run(path: Path, steps: int = 5, reason: str = "step limit", **changes:
         if reason:
             run.finish(reason)
     return path
+
+
+def seal_a_commit(path: Path, step: int = 99) -> None:
+    """Leave the file as a writer does that is killed when it has sealed its journal."""
+    run = RunWriter.resume(path)
+    sealed = run._journal._write_journal
+
+    def die(content: bytes) -> None:
+        sealed(content)
+        raise KeyboardInterrupt
+
+    with mock.patch.object(run._journal, "_write_journal", die):
+        try:
+            run.append(step, logits_at(step, run.shape))
+        except KeyboardInterrupt:
+            return
+    raise AssertionError("the writer lives")
+
+
+def snapshot(folder: Path) -> dict[str, tuple[Any, ...]]:
+    """Names, kinds, times and contents of all that is in a folder; links are not followed."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        seen = os.lstat(path)
+        small = stat.S_ISREG(seen.st_mode) and seen.st_size < 1 << 24
+        content = path.read_bytes() if small else b""
+        name = os.fspath(path.relative_to(folder))
+        found[name] = (seen.st_mode, seen.st_ino, seen.st_size, seen.st_mtime_ns, content)
+    return found

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import heatcap
 from heatcap.cli import app, bound_notes
 
-from runs import create_run, logits_at, write_run
+from runs import create_run, logits_at, seal_a_commit, write_run
 from synthetic import observables
 
 
@@ -286,3 +286,22 @@ def test_the_audit_of_observables_is_written_whole(tmp_path: Path) -> None:
     for lead in content["observables"].values():
         assert lead["conclusion"] in " ".join(text.split())
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_repair_finishes_what_validate_points_out(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run.h5")
+    seal_a_commit(path)
+    status, text, _ = run("validate", path)
+    assert status == 0
+    assert text.startswith(f"{path}: ok\n")
+    assert "its last commit is in its journal; heatcap repair finishes it" in text
+    assert run("repair", tmp_path)[:2] == (0, f"{path}: finished the last commit\n")
+    assert run("repair", path)[:2] == (0, f"{path}: nothing to do\n")
+    assert "journal" not in run("validate", path)[1]
+    link = tmp_path / "folder" / "link.h5"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    seal_a_commit(path, 100)
+    status, _, said = run("repair", link)
+    assert status == 1
+    assert said.startswith(f"{link}: cannot be written")

@@ -1,6 +1,6 @@
 """A writer that dies; run as a program, it forks one per death and tells what it had promised.
 
-    python mortal_writer.py RUN.h5 by-signal SEED     100 writers, kill -9 at random instants
+    python mortal_writer.py RUN.h5 by-signal SEED     200 writers, kill -9 at random instants
     python mortal_writer.py RUN.h5 at-write           one writer for each write of a commit
 
 Forking after the imports makes a death cost milliseconds.  One line of JSON per death.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from heatcap.runfile import RunWriter, open_run
+from heatcap.runfile import LogitReader, RunWriter
 
 from runs import logits_at
 
@@ -44,8 +44,10 @@ def die_by_signal(path: str, draw: random.Random) -> int:
         for _ in range(draw.randrange(60_000)):  # up to about one commit, in no clock's units
             pass
         os.kill(child, signal.SIGKILL)
+        seen = steps(path)  # while it dies
         kept += promises.read().split("\n")
     os.waitpid(child, 0)
+    assert seen == steps(path)[: len(seen)], seen
     return max(int(line) for line in kept if line.strip())
 
 
@@ -69,14 +71,14 @@ def die_at_write(path: str, count: int) -> bool:
 
 
 def steps(path: str) -> list[int]:
-    with open_run(path) as run:
-        return [int(step) for step in run.step.values]
+    with LogitReader(path) as reader:
+        return [int(step) for step in reader.steps]
 
 
 def main(path: str, how: str, seed: str = "0") -> None:
     if how == "by-signal":
         draw = random.Random(int(seed))
-        for _ in range(100):
+        for _ in range(200):
             promised = die_by_signal(path, draw)
             print(json.dumps({"promised": promised, "steps": steps(path)}), flush=True)
     else:

@@ -22,11 +22,10 @@ from heatcap.runfile import (
     read_header,
     validate_run,
 )
-from heatcap.runfile import journal as journal_module
 from heatcap.runfile import writer as writer_module
 from heatcap.runfile.journal import journal_path
 
-from runs import create_run, logits_at, write_run
+from runs import create_run, logits_at, seal_a_commit, write_run
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -310,12 +309,21 @@ def test_a_file_that_is_being_written_is_not_replaced(run_path: Path) -> None:
 
 
 def test_an_old_journal_does_not_get_into_a_new_file(run_path: Path) -> None:
-    content = bytes(8192)
-    with journal_path(run_path).open("wb", buffering=0) as journal:
-        journal_module._seal(journal, {0: bytearray(content[:4096])}, 8192)
+    seal_a_commit(run_path)
     create_run(run_path, overwrite=True).close()
     assert read_header(run_path).checkpoints == 0
     assert validate_run(run_path) == ["holds no checkpoint"]
+
+
+def test_what_is_no_journal_is_not_overwritten(run_path: Path) -> None:
+    before = run_path.read_bytes()
+    journal_path(run_path).write_bytes(b"notes of my own")
+    for start in (lambda: create_run(run_path, overwrite=True), lambda: RunWriter.resume(run_path)):
+        with pytest.raises(RunFileError, match=r"run.h5.journal: is no journal.*move it away"):
+            start()
+    assert journal_path(run_path).read_bytes() == b"notes of my own"
+    assert run_path.read_bytes() == before
+    assert sorted(path.name for path in run_path.parent.iterdir()) == ["run.h5", "run.h5.journal"]
 
 
 def test_a_lock_counts_only_under_the_name_of_the_journal(run_path: Path) -> None:

@@ -65,7 +65,13 @@ def info(paths: RunPaths) -> None:
 @app.command()
 def validate(paths: RunPaths) -> None:
     """Read run files to the last number and say what is wrong; exit status 1 if anything is."""
-    from heatcap.runfile import RunFileError, checkpoints_in, find_runs, validate_run
+    from heatcap.runfile import (
+        RunFileError,
+        checkpoints_in,
+        commit_waits,
+        find_runs,
+        validate_run,
+    )
 
     bad = 0
     files = find_runs(paths)
@@ -80,7 +86,29 @@ def validate(paths: RunPaths) -> None:
             continue
         bad += bool(problems)
         typer.echo(f"{path}: " + ("; ".join(problems) if problems else "ok"))
+        if commit_waits(path):
+            typer.echo(f"{path}: its last commit is in its journal; heatcap repair finishes it")
     fail_if(bad > 0)
+
+
+@app.command()
+def repair(paths: RunPaths) -> None:
+    """Finish in run files the commit that a killed writer left in its journal.
+
+    Readers do not need it: they lay the journal over the file in memory.
+    """
+    from heatcap.runfile import RunFileError, find_runs, repair_run
+
+    bad = False
+    for path in find_runs(paths):
+        try:
+            finished = repair_run(path)
+        except RunFileError as error:
+            typer.echo(str(error), err=True)
+            bad = True
+            continue
+        typer.echo(f"{path}: " + ("finished the last commit" if finished else "nothing to do"))
+    fail_if(bad)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from .reader import (
     Runs,
     checkpoints_in,
     checksum,
+    commit_waits,
     find_runs,
     open_run,
     open_runs,
@@ -25,7 +26,7 @@ from .reader import (
     text_or_numbers,
 )
 from .validate import validate_run
-from .writer import RunWriter
+from .writer import RunWriter, repair_run
 
 __all__ = [
     "FORMAT",
@@ -39,11 +40,13 @@ __all__ = [
     "Runs",
     "checkpoints_in",
     "checksum",
+    "commit_waits",
     "find_runs",
     "open_run",
     "open_runs",
     "parameter_names",
     "read_header",
+    "repair_run",
     "text_or_numbers",
     "validate_run",
 ]

@@ -6,11 +6,21 @@ the committed end go straight to disk, where no reader looks for them.  Bytes in
 held back as pages until `commit`, which logs all of them to ``<path>.journal``, seals the log
 with a checksum, and only then changes the file: a redo log, as databases keep one.
 
-A kill leaves an unsealed journal (the file is as before the commit) or a sealed one (`recover`
-writes the pages again).  The journal also carries the lock that keeps a second writer out: only
-who holds it may touch the journal or replace the file.  A second, momentary lock on the file
-itself (`steady`) keeps readers from looking into the middle of a commit.  This holds against the
-death of the process at any instant, not against a power cut: nothing is synced to the disk.
+A kill leaves an unsealed journal (the file is as before the commit) or a sealed one (the commit
+is made, though its pages may not be in the file yet).  Reading never writes: `committed` lays the
+pages of a sealed journal over the file in memory.  Only a writer that goes on, or `repair`,
+changes the file.
+
+A journal counts for one state of one file: it names the run, both sizes, the checksum of what
+the commit had added, and those of the sectors that its pages replace.  Whatever fits this is the
+file that was being written, as far as its writer came; anything else is left alone.
+
+The journal also carries the lock that keeps a second writer out: only who holds it may touch the
+journal or replace the file.  A second, momentary lock on the file itself (`steady`) keeps readers
+from looking into the middle of a commit.
+
+All this holds against the death of the process at any instant.  With ``durable`` each commit is
+synced to the disk as well, step by step, and outlives a power cut from when it has returned.
 """
 
 from __future__ import annotations
@@ -18,24 +28,42 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import struct
 import time
 import zlib
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["JournaledFile", "Locked", "journal_path", "recover", "steady"]
+__all__ = [
+    "ForeignJournal",
+    "JournaledFile",
+    "Locked",
+    "Overlay",
+    "committed",
+    "journal_path",
+    "repair",
+    "steady",
+]
 
 PAGE = 4096
-_MAGIC = b"heatcap-journal1"
-_SEAL = struct.Struct("<16sQQI")  # magic, pages, file size, CRC-32 of the pages
-_ENTRY = struct.Struct("<QI")  # offset, length
+#: A power cut may tear a page, but no sector.
+SECTOR = 512
+_MAGIC = b"heatcap-journal2"
+# Magic, CRC-32 of all that follows, bytes that follow, pages, file size before and after the
+# commit, CRC-32 of what lies between the two, length of the run's name.
+_SEAL = struct.Struct("<16sIQQQQIH")
+_SUMMED = 20  # where the summed part begins
+_LONGEST_NAME = 1 << 16
+_ENTRY = struct.Struct("<QI8I")  # offset, length, CRC-32 of each sector that is replaced
+_ADDED = 1 << 20  # bytes that are read at a time where they are only summed
 
 #: Seconds that a lock is waited for: others hold it for milliseconds, or for hours.
 PATIENCE = 0.5
@@ -50,42 +78,99 @@ class Locked(OSError):
     """Another process holds the journal: it is writing the file now."""
 
 
-def journal_path(path: Path) -> Path:
-    return path.with_name(path.name + ".journal")
+class ForeignJournal(OSError):
+    """What bears the name of the journal belongs to another file, or to another state of it."""
 
 
-class JournaledFile(io.RawIOBase):
+class Overlay(io.RawIOBase):
+    """The file of a run with pages laid over it, and the size that they give it; for reading."""
+
+    def __init__(
+        self, file: io.FileIO, pages: dict[int, bytearray], size: int, run_id: str
+    ) -> None:
+        self.run_id = run_id
+        self._file = file
+        self._pages = pages
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._read(memoryview(buffer).cast("B"))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def _read(self, view: memoryview) -> int:
+        start, wanted = self._position, max(0, min(len(view), self._size - self._position))
+        _read_at(self._file, view[:wanted], start)
+        for number in _pages(start, start + wanted) if self._pages else ():
+            page, base = self._pages.get(number, b""), number * PAGE
+            low, high = max(start, base), min(start + wanted, base + len(page))
+            if low < high:
+                view[low - start : high - start] = page[low - base : high - base]
+        self._position += wanted
+        return wanted
+
+
+class JournaledFile(Overlay):
     """Random-access file whose changes reach the disk all together, or not at all."""
 
-    def __init__(self, path: Path, *, draft: Path | None = None, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        run_id: str,
+        draft: Path | None = None,
+        overwrite: bool = False,
+        durable: bool = False,
+    ) -> None:
         """Open `path`; with `draft`, put that file in its place first, under the same lock.
 
-        Raises FileExistsError if a draft would replace a file and `overwrite` is not given.
+        Raises FileExistsError if a draft would replace a file and `overwrite` is not given,
+        ForeignJournal for a journal of something else, OSError for a file with several names.
         """
         self._path = path
+        self._durable = durable
         self._forgetful = False
         self._error: BaseException | None = None
         try:
-            self._journal = _lock(journal_path(path), create=True)
+            self._journal = _lock(journal_path(path))
         except BaseException:
-            super().close()  # the finaliser closes what is open, and there is nothing to close
+            super(Overlay, self).close()  # the finaliser closes what is open: nothing is yet
             raise
         try:
             if draft is None:
-                _replay(self._journal, path)
+                _finish(self._journal, path, run_id, durable)
             else:
-                _put_in_place(self._journal, draft, path, overwrite)
-            self._file = path.open("r+b", buffering=0)
+                _put_in_place(self._journal, draft, path, overwrite, durable)
+            file = _open_to_change(path)
+            if durable:
+                _sync_folder(path)
         except BaseException:
             self._release()
-            super().close()
+            super(Overlay, self).close()
             raise
-        self._committed = self._size = os.fstat(self._file.fileno()).st_size
-        self._pages: dict[int, bytearray] = {}
-        self._position = 0
+        self._committed = os.fstat(file.fileno()).st_size
+        super().__init__(file, {}, self._committed, run_id)
 
     def commit(self) -> None:
-        """Make all changes since the last commit durable against the death of the process.
+        """Make all changes since the last commit outlive the process, or, if durable, the power.
 
         Raises what went wrong in a write before: an exception must not pass through HDF5, which
         is left in a state that crashes the process later.
@@ -95,9 +180,13 @@ class JournaledFile(io.RawIOBase):
         if self._forgetful:
             raise ValueError(f"{self._path}: cannot commit after forget()")
         if self._pages or self._size != self._committed:
-            _seal(self._journal, self._pages, self._size)
-            _apply(self._file.fileno(), self._pages.items(), self._size)
-            self._journal.truncate(0)
+            change = self._change()
+            if self._durable:
+                os.fsync(self._file.fileno())  # what was added, before the seal vouches for it
+            self._write_journal(change.sealed())
+            _apply(self._file, change, self._durable)
+            # Not synced: until the next seal is, this one only says what is in the file already.
+            os.ftruncate(self._journal.fileno(), 0)
         self._pages.clear()
         self._committed = self._size
 
@@ -112,32 +201,36 @@ class JournaledFile(io.RawIOBase):
             self._release()
         super().close()
 
+    def _change(self) -> _Change:
+        if os.fstat(self._file.fileno()).st_size < self._size:
+            os.ftruncate(self._file.fileno(), self._size)
+        pages = {}
+        for number, page in sorted(self._pages.items()):
+            if content := bytes(page[: max(0, self._size - number * PAGE)]):
+                pages[number] = _Page(content, _sector_sums(self._stored(number, len(content))))
+        added = _sum_of(self._file, self._committed, self._size)
+        return _Change(self.run_id, self._committed, self._size, added, pages)
+
+    def _write_journal(self, content: bytes) -> None:
+        os.ftruncate(self._journal.fileno(), 0)
+        _pwrite(self._journal.fileno(), content, 0)
+        if self._durable:
+            os.fsync(self._journal.fileno())
+
     def _release(self) -> None:
-        """Give up the lock; a journal that is sealed stays, for `recover` to finish."""
+        """Give up the lock; a journal that is sealed stays for `repair`, a foreign one as it is."""
         try:
-            if _read_sealed(self._journal) is None:
+            if _read_change(self._journal, self._path) is None:
                 journal_path(self._path).unlink(missing_ok=True)
+        except OSError:
+            pass
         finally:
             self._journal.close()
 
-    # The file protocol, as HDF5 uses it.
-
-    def readable(self) -> bool:
-        return True
+    # The rest of the file protocol, as HDF5 uses it.
 
     def writable(self) -> bool:
         return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = origin + offset
-        return self._position
 
     def truncate(self, size: int | None = None) -> int:
         self._size = self._position if size is None else size
@@ -145,10 +238,10 @@ class JournaledFile(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         try:
-            return self._read(memoryview(buffer).cast("B"))
+            return super().readinto(buffer)
         except KeyboardInterrupt as error:
             self._error = error
-            return self._read(memoryview(buffer).cast("B"))
+            return super().readinto(buffer)
 
     def write(self, buffer: ReadableBuffer) -> int:
         view = memoryview(buffer).cast("B")
@@ -159,18 +252,6 @@ class JournaledFile(io.RawIOBase):
             self._error = error
             self.forget()
         return len(view)
-
-    def _read(self, view: memoryview) -> int:
-        start, wanted = self._position, max(0, min(len(view), self._size - self._position))
-        got = os.preadv(self._file.fileno(), [view[:wanted]], start)
-        view[got:wanted] = bytes(wanted - got)
-        for number in _pages(start, start + wanted) if self._pages else ():
-            page, base = self._pages.get(number, b""), number * PAGE
-            low, high = max(start, base), min(start + wanted, base + len(page))
-            if low < high:
-                view[low - start : high - start] = page[low - base : high - base]
-        self._position += wanted
-        return wanted
 
     def _write(self, view: memoryview) -> None:
         start, stop = self._position, self._position + len(view)
@@ -186,37 +267,67 @@ class JournaledFile(io.RawIOBase):
     def _page(self, number: int) -> bytearray:
         if number not in self._pages:
             length = min(PAGE, self._committed - number * PAGE)
-            self._pages[number] = bytearray(os.pread(self._file.fileno(), length, number * PAGE))
+            self._pages[number] = bytearray(self._stored(number, length))
         return self._pages[number]
 
+    def _stored(self, number: int, length: int) -> bytes:
+        """A page as it is in the file."""
+        page = bytearray(length)
+        _read_at(self._file, memoryview(page), number * PAGE)
+        return bytes(page)
 
-def recover(path: Path) -> bool:
-    """Finish the commit that a killed writer had sealed; True when there was one.
 
-    Does nothing while a live writer holds the journal.  Raises PermissionError where the file
-    has to be mended and cannot be: it may not be written, or cannot be locked here.
+def journal_path(path: Path) -> Path:
+    return path.with_name(path.name + ".journal")
+
+
+def committed(path: Path) -> Overlay | None:
+    """The file as the last commit left it, where a sealed journal says more than the file.
+
+    None where the file says it all.  Nothing is written and nothing locked.
+
+    Raises
+    ------
+    ForeignJournal
+        If there is a journal that does not belong to this state of this file.
+    OSError
+        If the journal is no regular file, or cannot be read.
     """
-    name, deadline = journal_path(path), time.monotonic() + PATIENCE
-    while name.exists():
-        try:
-            journal = _lock(name, create=False, patience=0)
-        except FileNotFoundError:
-            return False
-        except Locked:
-            # Sealed for long: another reader is mending the file, which is not to be read before.
-            if not _is_sealed(name) or time.monotonic() > deadline:
-                return False
-            time.sleep(_PAUSE)
-            continue
-        except (OSError, ImportError) as error:
-            if not _is_sealed(name):
-                return False
-            raise PermissionError(errno.EACCES, f"cannot lock {name}: {error}") from error
-        with journal:
-            mended = _replay(journal, path)
-            name.unlink(missing_ok=True)
-        return mended
-    return False
+    try:
+        journal = _open_journal(journal_path(path), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with journal:
+        change = _read_change(journal, path)
+    if change is None:
+        return None
+    file = path.open("rb", buffering=0)
+    try:
+        _check_belongs(change, file, path)
+        if change.is_in(file):
+            file.close()
+            return None
+        pages = {number: bytearray(page.content) for number, page in change.pages.items()}
+        return Overlay(file, pages, change.after, change.run_id)
+    except BaseException:
+        file.close()
+        raise
+
+
+def repair(path: Path, run_id: str, *, durable: bool = True) -> bool:
+    """Finish the commit that a killed writer had sealed; True when there was one to finish.
+
+    An idle or torn journal is removed.  Raises Locked while a writer is at work, ForeignJournal
+    for a journal of something else, OSError where the file may not be changed.
+    """
+    _check_regular(os.lstat(path), path)
+    if not os.path.lexists(journal_path(path)):
+        return False
+    journal = _lock(journal_path(path))
+    with journal:
+        finished = _finish(journal, path, run_id, durable)
+        journal_path(path).unlink(missing_ok=True)
+    return finished
 
 
 @contextmanager
@@ -229,6 +340,236 @@ def steady(path: Path) -> Iterator[None]:
     with path.open("rb", buffering=0) as file:
         _lock_steady(file.fileno(), _SHARED)
         yield  # closing the file gives the lock up
+
+
+@dataclass(frozen=True)
+class _Page:
+    content: bytes
+    replaced: tuple[int, ...]  # CRC-32 of each sector that was there
+
+    def is_in(self, stored: bytes) -> bool:
+        return stored == self.content
+
+    def fits(self, stored: bytes) -> bool:
+        """Whether each sector is as before the commit, or as after it."""
+        now, then = _sector_sums(stored), _sector_sums(self.content)
+        return all(each in pair for each, *pair in zip(now, self.replaced, then, strict=True))
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What one commit changes: pages inside the old size, and the new size."""
+
+    run_id: str
+    before: int
+    after: int
+    added: int  # CRC-32 of the bytes between the two sizes
+    pages: dict[int, _Page]
+
+    def sealed(self) -> bytes:
+        name = self.run_id.encode("utf-8", "surrogatepass")
+        body = name + b"".join(
+            _ENTRY.pack(number * PAGE, len(page.content), *_padded(page.replaced)) + page.content
+            for number, page in self.pages.items()
+        )
+        numbers = (len(body), len(self.pages), self.before, self.after, self.added, len(name))
+        summed = _SEAL.pack(_MAGIC, 0, *numbers)[_SUMMED:] + body
+        return _SEAL.pack(_MAGIC, zlib.crc32(summed), *numbers) + body
+
+    def is_in(self, file: io.FileIO) -> bool:
+        size = os.fstat(file.fileno()).st_size
+        return size == self.after and all(
+            page.is_in(_read_page(file, number, page)) for number, page in self.pages.items()
+        )
+
+
+def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
+    """The change of a sealed journal; None for an empty or torn one, whose commit never was.
+
+    A torn journal starts as a journal does, or with a sector of zeros.  Raises ForeignJournal for
+    anything else, OSError for pages outside the file.
+    """
+    name = journal_path(path)
+    journal.seek(0)
+    length, limit = os.fstat(journal.fileno()).st_size, _largest_journal(path)
+    if length > limit:
+        raise ForeignJournal(f"{name}: has {length} bytes, expected up to {limit} for {path.name}")
+    content = journal.read(limit) or b""
+    head = content[: len(_MAGIC)]
+    if not any(content[:SECTOR]):
+        return None
+    if head != _MAGIC[: len(head)]:
+        raise ForeignJournal(f"{name}: is no journal that this heatcap writes")
+    if len(content) < _SEAL.size:
+        return None
+    _, checksum, length, count, before, after, added, named = _SEAL.unpack_from(content)
+    body = content[_SEAL.size : _SEAL.size + length]
+    if len(body) < length or zlib.crc32(content[_SUMMED : _SEAL.size] + body) != checksum:
+        return None
+    pages, at = {}, named
+    for _ in range(count):
+        offset, size, *sums = _ENTRY.unpack_from(body.ljust(at + _ENTRY.size), at)
+        page = body[at + _ENTRY.size : at + _ENTRY.size + size]
+        if offset % PAGE or not 0 < len(page) == size <= PAGE or offset + size > min(before, after):
+            what = f"has a page of {size} bytes at {offset}, expected pages of up to {PAGE} bytes"
+            raise OSError(errno.EINVAL, f"{what} within the file; remove it", str(name))
+        pages[offset // PAGE] = _Page(page, tuple(sums[: -(-size // SECTOR)]))
+        at += _ENTRY.size + size
+    return _Change(body[:named].decode(errors="replace"), before, after, added, pages)
+
+
+def _largest_journal(path: Path) -> int:
+    """Bytes of a journal that replaces every page of the file."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        size = 0
+    return _SEAL.size + _LONGEST_NAME + size + _ENTRY.size * (size // PAGE + 1)
+
+
+def _check_belongs(change: _Change, file: io.FileIO, path: Path) -> None:
+    """Raise ForeignJournal unless the change was made for the file as it stands."""
+    size = os.fstat(file.fileno()).st_size
+    if size < change.after:
+        what = f"the file has {size} bytes, and had {change.after} when it was written"
+    elif _sum_of(file, change.before, change.after) != change.added:
+        what = "the file ends otherwise than when it was written"
+    elif not all(page.fits(_read_page(file, n, page)) for n, page in change.pages.items()):
+        what = "the file was changed since it was written"
+    else:
+        return
+    raise ForeignJournal(f"{journal_path(path)}: is of another state of {path.name}: {what}")
+
+
+def _finish(journal: io.FileIO, path: Path, run_id: str, durable: bool) -> bool:
+    """Apply a sealed journal of the file and empty it; whether there was something to apply."""
+    change = _read_change(journal, path)
+    finished = False
+    if change is not None:
+        with _open_to_change(path) as file:
+            _check_belongs(change, file, path)
+            if change.run_id != run_id:
+                raise ForeignJournal(
+                    f"{journal_path(path)}: is of the run {change.run_id!r}, not of {run_id!r}"
+                )
+            if finished := not change.is_in(file):
+                _apply(file, change, durable)
+    os.ftruncate(journal.fileno(), 0)
+    return finished
+
+
+def _apply(file: io.FileIO, change: _Change, durable: bool) -> None:
+    _lock_steady(file.fileno(), _EXCLUSIVE)
+    try:
+        for number, page in change.pages.items():
+            _pwrite(file.fileno(), page.content, number * PAGE)
+        os.ftruncate(file.fileno(), change.after)
+    finally:
+        _lock_steady(file.fileno(), _FREE)
+    if durable:
+        os.fsync(file.fileno())
+
+
+def _put_in_place(
+    journal: io.FileIO, draft: Path, path: Path, overwrite: bool, durable: bool
+) -> None:
+    if os.path.lexists(path) and not overwrite:
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    _read_change(journal, path)  # of whatever state, but a journal
+    # First, for the pages of an old journal must not get into the new file.
+    os.ftruncate(journal.fileno(), 0)
+    if durable:
+        os.fsync(journal.fileno())
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def _open_journal(name: Path, flags: int) -> io.FileIO:
+    """The journal, a regular file and no link; before it is opened, since a device might act."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with _named_links(name):
+        if not (flags & os.O_CREAT) or os.path.lexists(name):
+            _check_regular(os.lstat(name), name)
+        # Not in append mode, in which Linux ignores the offset of pwrite.
+        mode = "r+" if flags & os.O_RDWR else "r"
+        journal = io.FileIO(name, mode, opener=lambda path, _: os.open(path, flags, 0o666))
+    try:
+        _check_regular(os.fstat(journal.fileno()), name)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def _open_to_change(path: Path) -> io.FileIO:
+    """The file to be changed: a regular one, no link, and under this name alone."""
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    with _named_links(path):
+        _check_regular(os.lstat(path), path)
+        file = io.FileIO(path, "r+", opener=lambda name, _: os.open(name, flags))
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
+        return file
+    file.close()
+    raise OSError(errno.EMLINK, "has several names (hard links), work on a copy", str(path))
+
+
+@contextmanager
+def _named_links(path: Path) -> Iterator[None]:
+    """That a link was put in place of the file, told as it is told of one that was there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _irregular("a symbolic link", path) from None
+
+
+def _check_regular(found: os.stat_result, path: Path) -> None:
+    kinds = {
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+    }
+    if not stat.S_ISREG(found.st_mode):
+        raise _irregular(kinds.get(stat.S_IFMT(found.st_mode), "a device"), path)
+
+
+def _irregular(kind: str, path: Path) -> OSError:
+    return OSError(errno.EINVAL, f"is {kind}, expected a regular file", str(path))
+
+
+def _lock(name: Path) -> io.FileIO:
+    """The journal, made where there is none, and locked; other writers are waited for a moment."""
+    import fcntl  # here, since reading needs no lock and has to work where there is none
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        journal = _open_journal(name, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_named(journal, name):
+                return journal
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                journal.close()
+                message = f"{name} is locked: another process is writing this file"
+                raise Locked(message) from None
+        except BaseException:
+            journal.close()
+            raise
+        journal.close()
+        time.sleep(_PAUSE)
+
+
+def _is_named(file: io.FileIO, name: Path) -> bool:
+    """Whether `name` is still this file: who held the lock before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(name))
+    except FileNotFoundError:
+        return False
 
 
 def _lock_steady(descriptor: int, kind: str) -> None:
@@ -263,97 +604,39 @@ def _lock_byte(descriptor: int, kind: str) -> None:
         fcntl.lockf(descriptor, how.get(what, fcntl.LOCK_EX | fcntl.LOCK_NB), 1, _STEADY_BYTE)
 
 
-def _lock(name: Path, *, create: bool, patience: float = PATIENCE) -> io.FileIO:
-    """The journal, locked; a reader that looks whether there is something to mend is waited for."""
-    import fcntl  # here, since reading needs no lock and has to work where there is none
-
-    deadline = time.monotonic() + patience
-    while True:
-        # Not in append mode, in which Linux ignores the offset of pwrite.
-        journal = io.FileIO(os.open(name, os.O_RDWR | (os.O_CREAT if create else 0), 0o666), "r+")
-        try:
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_named(journal, name):
-                return journal
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                journal.close()
-                message = f"{name} is locked: another process is writing this file"
-                raise Locked(message) from None
-        except BaseException:
-            journal.close()
-            raise
-        journal.close()
-        time.sleep(_PAUSE)
-
-
-def _is_named(file: io.FileIO, name: Path) -> bool:
-    """Whether `name` is still this file: who held the lock before may have removed it."""
+def _sync_folder(path: Path) -> None:
+    """Make names in the folder of `path` outlive a power cut."""
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        return os.path.samestat(os.fstat(file.fileno()), name.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _is_sealed(name: Path) -> bool:
-    try:
-        with io.FileIO(name) as journal:
-            return _read_sealed(journal) is not None
-    except FileNotFoundError:
-        return False
-
-
-def _put_in_place(journal: io.FileIO, draft: Path, path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise FileExistsError(errno.EEXIST, "exists already", str(path))
-    # First, for the pages of an old journal must not get into the new file.
-    journal.truncate(0)
-    draft.replace(path)
-
-
-def _seal(journal: io.FileIO, pages: dict[int, bytearray], size: int) -> None:
-    body = b"".join(
-        _ENTRY.pack(number * PAGE, len(page)) + page for number, page in sorted(pages.items())
-    )
-    journal.truncate(0)
-    _pwrite(journal.fileno(), _SEAL.pack(_MAGIC, len(pages), size, zlib.crc32(body)) + body, 0)
-
-
-def _read_sealed(journal: io.FileIO) -> tuple[list[tuple[int, bytes]], int] | None:
-    """Pages and file size of a complete journal; None for an empty or torn one."""
-    journal.seek(0)
-    content = journal.read()
-    if len(content) < _SEAL.size:
-        return None
-    magic, count, size, checksum = _SEAL.unpack_from(content)
-    body = content[_SEAL.size :]
-    if magic != _MAGIC or zlib.crc32(body) != checksum:
-        return None
-    pages, at = [], 0
-    for _ in range(count):
-        offset, length = _ENTRY.unpack_from(body, at)
-        pages.append((offset // PAGE, body[at + _ENTRY.size : at + _ENTRY.size + length]))
-        at += _ENTRY.size + length
-    return pages, size
-
-
-def _replay(journal: io.FileIO, path: Path) -> bool:
-    sealed = _read_sealed(journal)
-    if sealed is not None:
-        with path.open("r+b", buffering=0) as file:
-            _apply(file.fileno(), sealed[0], sealed[1])
-    journal.truncate(0)
-    return sealed is not None
-
-
-def _apply(descriptor: int, pages: Iterable[tuple[int, ReadableBuffer]], size: int) -> None:
-    _lock_steady(descriptor, _EXCLUSIVE)
-    try:
-        for number, page in pages:
-            _pwrite(descriptor, page, number * PAGE)
-        os.truncate(descriptor, size)
+        os.fsync(folder)
     finally:
-        _lock_steady(descriptor, _FREE)
+        os.close(folder)
+
+
+def _sum_of(file: io.FileIO, start: int, stop: int) -> int:
+    """CRC-32 of a part of the file."""
+    found, buffer = 0, bytearray(max(0, min(_ADDED, stop - start)))
+    for at in range(start, stop, _ADDED):
+        part = memoryview(buffer)[: min(_ADDED, stop - at)]
+        _read_at(file, part, at)
+        found = zlib.crc32(part, found)
+    return found
+
+
+def _read_page(file: io.FileIO, number: int, page: _Page) -> bytes:
+    stored = bytearray(len(page.content))
+    _read_at(file, memoryview(stored), number * PAGE)
+    return bytes(stored)
+
+
+def _read_at(file: io.FileIO, view: memoryview, offset: int) -> None:
+    """Fill `view` from the file, with zeros beyond its end."""
+    file.seek(offset)
+    while view:
+        if not (got := file.readinto(view)):
+            view[:] = bytes(len(view))
+            return
+        view = view[got:]
 
 
 def _pwrite(descriptor: int, data: ReadableBuffer, offset: int) -> None:
@@ -361,6 +644,14 @@ def _pwrite(descriptor: int, data: ReadableBuffer, offset: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, offset)
         view, offset = view[written:], offset + written
+
+
+def _sector_sums(page: bytes) -> tuple[int, ...]:
+    return tuple(zlib.crc32(page[at : at + SECTOR]) for at in range(0, len(page), SECTOR))
+
+
+def _padded(sums: tuple[int, ...]) -> tuple[int, ...]:
+    return sums + (0,) * (PAGE // SECTOR - len(sums))
 
 
 def _pages(start: int, stop: int) -> range:

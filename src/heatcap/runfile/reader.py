@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import h5py
 import numpy as np
 
 from . import layout
-from .journal import recover, steady
+from .journal import ForeignJournal, Overlay, committed, journal_path, steady
 from .layout import RunFileError, RunHeader
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ __all__ = [
     "Runs",
     "checkpoints_in",
     "checksum",
+    "commit_waits",
     "find_runs",
+    "journal_problem",
     "metric_names",
     "open_run",
     "open_runs",
@@ -49,7 +51,8 @@ def open_run(path: Path_) -> xr.Dataset:
     """A run as a lazy Dataset: ``logits`` (step, layer, head, probe, query, key), metrics, probe.
 
     Values are read when they are used; close the Dataset, or use it in a ``with``, to release
-    the file.  A commit that a killed writer had sealed is finished first.  While a writer is at
+    the file.  Nothing is written: a commit that a killed writer had sealed is laid over the file
+    in memory, and a journal of something else is left alone with a warning.  While a writer is at
     work, a Dataset that was opened before its last commit may be stale: open it anew.
 
     Raises
@@ -60,16 +63,19 @@ def open_run(path: Path_) -> xr.Dataset:
     import xarray as xr
 
     file = Path(path)
-    with undisturbed(file):
-        with _opened(file) as h5:
+    with undisturbed(file) as source:
+        with _opened(file, source) as h5:
             _header(h5, file)
-        return xr.open_dataset(file, engine="h5netcdf", decode_times=False, mask_and_scale=False)
+        _warn_of_journal(file)
+        return xr.open_dataset(
+            cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
+        )
 
 
 def read_header(path: Path_) -> RunHeader:
     """All of a run but its arrays; raises RunFileError as `open_run` does."""
     file = Path(path)
-    with undisturbed(file), _opened(file) as h5:
+    with undisturbed(file) as source, _opened(file, source) as h5:
         return _header(h5, file)
 
 
@@ -153,6 +159,7 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
     for path in files:
         try:
             header = read_header(path)
+            _warn_of_journal(path)
             if (twin := headers.setdefault(header.run_id, header)) is not header:
                 raise RunFileError(f"{path}: has the run_id {header.run_id!r} of {twin.path} too")
         except RunFileError as error:
@@ -208,12 +215,12 @@ class LogitReader:
     def __init__(self, path: Path_) -> None:
         file = Path(path)
         # All that commits may change is taken at one moment; logits that are there stay.
-        with undisturbed(file), ExitStack() as stack:
-            self._h5 = stack.enter_context(_opened(file))
+        with undisturbed(file) as source, ExitStack() as stack:
+            self._h5 = stack.enter_context(_opened(file, source))
             self.header = _header(self._h5, file)
             self.steps: np.ndarray = self._h5["step"][...]
             self._logits: h5py.Dataset = self._h5["logits"]
-            self._offsets = _chunk_offsets(self._logits)
+            self._offsets = _chunk_offsets(self._logits) if source is file else {}
             self._close = stack.pop_all().close
         self._buffer = np.empty(0, np.float32)
 
@@ -300,23 +307,17 @@ def checksum(path: Path_) -> str:
 
 
 @contextmanager
-def undisturbed(file: Path) -> Iterator[None]:
-    """While no commit changes the file; whatever goes wrong in it is a RunFileError.
+def undisturbed(file: Path) -> Iterator[Path | Overlay]:
+    """What HDF5 opens to read the file as it was committed, while no commit changes it.
 
-    The last commit of a killed writer is finished first.
+    That is the file itself, as a rule; after a kill between seal and end of a commit the file with
+    that commit laid over it in memory.  Whatever goes wrong inside is a RunFileError.
     """
     if not file.is_file():
-        raise RunFileError(f"{file}: no such file, expected a run file (*.h5)")
+        raise RunFileError(f"{file}: {_unlike_a_file(file)}, expected a run file (*.h5)")
     try:
-        recover(file)
-    except PermissionError:
-        raise RunFileError(
-            f"{file}: a writer was killed during a commit; make the file and its .journal "
-            f"writable once, so that the commit can be finished"
-        ) from None
-    try:
-        with steady(file):
-            yield
+        with steady(file), _committed(file) as source:
+            yield source
     except RunFileError:
         raise
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
@@ -324,15 +325,74 @@ def undisturbed(file: Path) -> Iterator[None]:
         raise RunFileError(f"{file}: cannot be read, expected a run file ({told})") from error
 
 
+def _unlike_a_file(file: Path) -> str:
+    if not file.exists():
+        return "is a link to nothing" if file.is_symlink() else "no such file"
+    return "is a folder" if file.is_dir() else "is no regular file"
+
+
 @contextmanager
-def _opened(file: Path) -> Iterator[h5py.File]:
+def _committed(file: Path) -> Iterator[Path | Overlay]:
+    """The committed state; a journal that is foreign is left alone (`journal_problem` names it)."""
+    try:
+        overlay = _overlay(file)
+    except ForeignJournal:
+        overlay = None
+    except OSError as error:
+        raise RunFileError(f"{file}: cannot be read beside its journal: {error}") from error
+    yield file if overlay is None else overlay
+
+
+def _overlay(file: Path) -> Overlay | None:
+    """The commit of a journal over the file it lies beside, if it was made for this run."""
+    overlay = committed(file.resolve())
+    if overlay is not None:
+        with h5py.File(overlay, "r") as h5:
+            if (run_id := h5.attrs.get("run_id")) != overlay.run_id:
+                overlay.close()
+                raise ForeignJournal(
+                    f"{journal_path(file)}: is of the run {overlay.run_id!r}, not of {run_id!r}"
+                )
+    return overlay
+
+
+def journal_problem(path: Path_) -> str:
+    """What is wrong with a journal beside the file; empty when nothing is."""
+    return _look_at_journal(Path(path))[1]
+
+
+def commit_waits(path: Path_) -> bool:
+    """Whether the last commit is in the journal and not in the file yet, so that both belong."""
+    return _look_at_journal(Path(path))[0]
+
+
+def _look_at_journal(file: Path) -> tuple[bool, str]:
+    try:
+        with steady(file):
+            overlay = _overlay(file)
+    except ForeignJournal as error:
+        return False, f"left alone: {error}; remove it once you know what it was"
+    except OSError as error:
+        return False, str(error)
+    if overlay is not None:
+        overlay.close()
+    return overlay is not None, ""
+
+
+def _warn_of_journal(file: Path) -> None:
+    if os.path.lexists(journal_path(file)) and (problem := journal_problem(file)):
+        warnings.warn(problem, stacklevel=3)
+
+
+@contextmanager
+def _opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
     """The file as HDF5."""
     if file.stat().st_size == 0:
         raise RunFileError(f"{file}: is empty, expected a run file")
-    if not h5py.is_hdf5(file):
+    if source is file and not h5py.is_hdf5(file):
         raise RunFileError(f"{file}: is not HDF5, expected a run file")
     try:
-        h5 = h5py.File(file, "r")
+        h5 = h5py.File(source, "r")
     except OSError as error:
         what = "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
         raise RunFileError(f"{file}: {what}, expected a run file ({error})") from None

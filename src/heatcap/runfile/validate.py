@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .reader import LogitReader, undisturbed
+from .reader import LogitReader, journal_problem, undisturbed
 from .writer import logit_problem
 
 __all__ = ["validate_run"]
@@ -31,8 +31,8 @@ def validate_run(path: str | os.PathLike[str]) -> list[str]:
     the others.  Raises RunFileError where the file is no run file at all (see `open_run`).
     """
     with LogitReader(path) as logits:
-        problems = [*_step_problems("step", logits.steps)]
-        with undisturbed(Path(path)), h5py.File(path, "r") as h5:
+        problems = [*filter(None, [journal_problem(path)]), *_step_problems("step", logits.steps)]
+        with undisturbed(Path(path)) as source, h5py.File(source, "r") as h5:
             problems += _step_problems("metric_step", h5["metric_step"][...])
             problems += _probe_problems(h5)
             problems += _accuracy_problems(h5)

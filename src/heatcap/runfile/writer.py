@@ -30,11 +30,11 @@ import numpy as np
 import heatcap
 
 from . import layout
-from .journal import JournaledFile, Locked
+from .journal import ForeignJournal, JournaledFile, Locked, repair
 from .layout import RunFileError
 from .reader import metric_names, read_header
 
-__all__ = ["RunWriter"]
+__all__ = ["RunWriter", "repair_run"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -47,10 +47,11 @@ class RunWriter:
     (KeyboardInterrupt, a full disk) gives it up as it was after the last commit.
     """
 
-    def __init__(self, path: Path, *, draft: Path | None = None, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, run_id: str, **how: Any) -> None:
         self.path = path
         self._over = ""  # why the writer cannot be used any more
-        self._journal = _journaled(path, draft, overwrite)
+        with _named(path):
+            self._journal = JournaledFile(path, run_id=run_id, **how)
         try:
             self._h5 = h5py.File(self._journal, "r+")
             self._metrics = metric_names(self._h5)
@@ -85,6 +86,7 @@ class RunWriter:
         model_dtype: str = "float32",
         versions: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        durable: bool = False,
     ) -> Self:
         """Start a run file.
 
@@ -119,6 +121,9 @@ class RunWriter:
             Metadata.  The logits are the argument of the softmax: scale and cap are in them.
         overwrite
             Replace a file that exists; otherwise that is an error.
+        durable
+            Sync each commit to the disk, so that what was appended outlives a power cut; without
+            it, it outlives the process.
 
         Raises
         ------
@@ -170,21 +175,24 @@ class RunWriter:
         try:
             with h5py.File(draft, "w") as h5:
                 _write_frame(h5, shape, queries, probe, metrics, attributes)
-            return cls(target, draft=draft, overwrite=overwrite)
+            run_id = str(attributes["run_id"])
+            return cls(target, run_id, draft=draft, overwrite=overwrite, durable=durable)
         finally:
             draft.unlink(missing_ok=True)
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str], *, step: int | None = None) -> Self:
+    def resume(
+        cls, path: str | os.PathLike[str], *, step: int | None = None, durable: bool = False
+    ) -> Self:
         """Go on with a run; checkpoints and metrics after `step` are dropped (None: kept).
 
         Raises
         ------
         RunFileError
-            If the file is not a run file, is being written, or has no checkpoint at `step`.
+            If the file is not a run file, is a link, is being written, lies beside a journal of
+            something else, or has no checkpoint at `step`.
         """
-        read_header(path)
-        run = cls(Path(path))
+        run = cls(Path(path), read_header(path).run_id, durable=durable)
         try:
             if step is not None:
                 run._check_recorded(step)
@@ -362,15 +370,41 @@ def logit_problem(logits: np.ndarray) -> str:
     return ""
 
 
-def _journaled(path: Path, draft: Path | None, overwrite: bool) -> JournaledFile:
+def repair_run(path: str | os.PathLike[str]) -> bool:
+    """Finish in the file the commit that a killed writer had sealed; True when there was one.
+
+    What a writer that goes on does, too; readers do not need it.
+
+    Raises
+    ------
+    RunFileError
+        If the file is no run file, is a link, is being written, or its journal belongs to
+        something else (which is left alone).
+    """
+    file = Path(path)
+    run_id = read_header(file).run_id
+    with _named(file):
+        return repair(file, run_id)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What keeps a file from being changed, as an error that names it."""
     try:
-        return JournaledFile(path, draft=draft, overwrite=overwrite)
+        yield
     except Locked:
         raise RunFileError(f"{path}: another process is writing this run") from None
     except FileExistsError:
         raise RunFileError(f"{path}: exists already, it was made just now") from None
     except ImportError:
         raise RunFileError(f"{path}: writing a run needs flock, this system has none") from None
+    except ForeignJournal as error:
+        raise RunFileError(
+            f"{path}: is not changed beside a journal of something else, which is left alone: "
+            f"{error}; move it away"
+        ) from None
+    except OSError as error:
+        raise RunFileError(f"{path}: cannot be written: {error}") from error
 
 
 def _check_names(path: Path, parameters: Mapping[str, Any], metrics: Sequence[str]) -> None:
