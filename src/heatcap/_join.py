@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heatcap.runfile import text_or_numbers
+from heatcap.runfile import names_read, reading_notes, text_or_numbers, told
 
-__all__ = ["join", "problems_of"]
+__all__ = ["IN_FILE", "apart", "join", "problems_of", "renamed"]
+
+#: Attribute of a metric: its name in the file, where it is called otherwise beside observables.
+IN_FILE = "name_in_file"
 
 # Runs differ in these, and are padded with NaN; queries in front, to end together.
 LENGTHS = ("checkpoint", "metric", "query")
@@ -52,13 +55,14 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     _check_runs(tables)
     if not others:
         return tables[first]
-    tables = _common_inputs(tables)
+    tables = _common_inputs(dict(zip(tables, apart([*tables.values()]), strict=True)))
     longest = {dim: max(table.sizes.get(dim, 0) for table in tables.values()) for dim in LENGTHS}
     padded = [_padded(table, longest) for table in tables.values()]
     whole = xr.concat(
         _completed(padded), "run", data_vars="all", coords="different", compat="equals",
         join="override", combine_attrs="override",
     )  # fmt: skip
+    said += renamed(whole, said)
     attrs = tables[first].attrs | {"problems": json.dumps(said)}
     for single, several in (("command", "commands"), ("heatcap_version", "versions")):
         attrs[several] = json.dumps(list(dict.fromkeys(_made(tables, single, several))))
@@ -83,6 +87,49 @@ def problems_of(obs: xr.Dataset) -> list[str]:
     if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
         raise ValueError(f"problems must be a list of texts in JSON, got {given!r}")
     return said
+
+
+def apart(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """The same, where no metric of one is called like a parameter of another."""
+    read = names_read("metric", _in_files(*tables), _parameters(*tables))
+    out = []
+    for table in tables:
+        changed = {name: now for name, now in _in_files(table).items() if read[name] != now}
+        marked = {now: table[now].assign_attrs({IN_FILE: name}) for name, now in changed.items()}
+        out.append(table.assign(marked).rename({now: read[name] for name, now in changed.items()}))
+    return out
+
+
+def renamed(table: xr.Dataset, said: Sequence[str] = ()) -> list[str]:
+    """A line for each metric that is not called as in its file, unless it was said."""
+    names = {name: now for name, now in _in_files(table).items() if name != now}
+    notes = []
+    for name, now in names.items():
+        (note,) = reading_notes("metric", {name: now}, _parameters(table))
+        has = table[now].notnull().any("metric").values
+        if not any(line.endswith(note) for line in said):
+            who = table["path" if "path" in table else "run"].values
+            notes += [(str(each), note) for each in who[has]]
+    return told(notes)
+
+
+def _in_files(*tables: xr.Dataset) -> dict[str, str]:
+    """Metrics by their names in the files: what they are called here."""
+    return {
+        str(table.variables[name].attrs.get(IN_FILE, name)): str(name)
+        for table in tables
+        for name in table.data_vars
+        if "metric" in table.variables[name].dims
+    }
+
+
+def _parameters(*tables: xr.Dataset) -> set[str]:
+    return {
+        str(name)
+        for table in tables
+        for name in table.coords
+        if table.variables[name].dims in ((), ("run",))
+    }
 
 
 def _checked(name: str, table: xr.Dataset) -> list[str]:

@@ -26,14 +26,16 @@ import numpy as np
 import xarray as xr
 
 import heatcap
-from heatcap._join import join
+from heatcap._join import IN_FILE, apart, join, renamed
 from heatcap.runfile import (
     STANDARD_METRICS,
+    TAKEN,
     LogitReader,
     RunFileError,
     RunHeader,
     Runs,
     checksum,
+    names_read,
     open_run,
     open_runs,
     read_header,
@@ -100,7 +102,9 @@ def observe(
         entropies and heat capacities in nats (k_B = 1).  ``heat_capacity_bound`` (run, query) is
         what the number of visible keys allows at most; queries that see one key have C = S = 0
         exactly, are flagged by ``single_key`` and enter no average.  A file that turns out to be
-        bad is left out with a warning; ``attrs["problems"]`` names it.
+        bad is left out with a warning; ``attrs["problems"]`` names it.  So it names a metric or a
+        parameter of an older file that is called like an observable or a coordinate: it is read
+        under a prefix (``metric_entropy``), and has its own name in ``.attrs["name_in_file"]``.
 
     Raises
     ------
@@ -129,8 +133,11 @@ def observe(
         raise RunFileError("no run could be observed: " + "; ".join(left_out))
     for problem in left_out:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    problems = [*map(str, collection.problems), *left_out]
-    table = _stack([found[number] for number in sorted(found)])
+    table = _stack(apart([found[number] for number in sorted(found)]))
+    cautions = collection.cautions
+    for line in (unseen := renamed(table, cautions)):
+        warnings.warn(line, stacklevel=2)
+    problems = [*map(str, collection.problems), *left_out, *cautions, *unseen]
     table.attrs = _stamp(options, problems)
     return table
 
@@ -274,25 +281,28 @@ def _label(fields: Fields, header: RunHeader, run: xr.Dataset) -> xr.Dataset:
         {name: (dims, values, {"units": _units(name)}) for name, (dims, values) in fields.items()}
     )
     table["single_key"] = (table["mean_visible_keys"] == 1).astype(np.int8)
-    for name in run.data_vars:
-        if run[name].dims == ("metric_step",):
-            table[str(name)] = ("metric", run[name].values.astype(np.float64))
+    metrics = [str(name) for name in run.data_vars if run[name].dims == ("metric_step",)]
+    for name, called in names_read("metric", metrics, header.parameters).items():
+        attrs = {} if called == name else {IN_FILE: name}
+        table[called] = ("metric", run[name].values.astype(np.float64), attrs)
     for name in STANDARD_METRICS:
         if name not in table:
             table[name] = ("metric", np.full(header.metric_rows, np.nan))
+    # A mapping, not keywords: a parameter may be called `coords`.
     table = table.assign_coords(
-        run=header.run_id,
-        step=("checkpoint", run["step"].values.astype(np.float64)),
-        metric_step=("metric", run["metric_step"].values.astype(np.float64)),
-        layer=np.arange(header.shape[1]),
-        head=np.arange(header.shape[2]),
-        query_position=("query", run["query"].values.astype(np.float64)),
-        size_name=header.size_name,
-        size=header.size,
-        **dict(header.parameters),
+        {
+            "run": header.run_id,
+            "step": ("checkpoint", run["step"].values.astype(np.float64)),
+            "metric_step": ("metric", run["metric_step"].values.astype(np.float64)),
+            "layer": np.arange(header.shape[1]),
+            "head": np.arange(header.shape[2]),
+            "query_position": ("query", run["query"].values.astype(np.float64)),
+            "size_name": header.size_name,
+            "size": header.size,
+            "seed": header.seed,
+            **header.parameters,
+        }
     )
-    if "seed" not in table.coords:
-        table = table.assign_coords(seed=header.seed)
     return table.assign(
         stop_reason=header.stop_reason,
         complete=np.int8(header.complete),
@@ -324,7 +334,7 @@ def _stack(tables: Sequence[xr.Dataset]) -> xr.Dataset:
         if name in indexes:
             coords[name] = max((t[name].values for t in owners), key=len)
             continue
-        dims, attrs = owners[0][name].dims, owners[0][name].attrs
+        dims, attrs = owners[0].variables[name].dims, owners[0].variables[name].attrs
         values = [_padded(t, name, dims, extents) for t in tables]
         stacked = (("run", *dims), _join(values, dims), attrs)
         (coords if name in owners[0].coords else variables)[name] = stacked
@@ -335,11 +345,11 @@ def _padded(
     table: xr.Dataset, name: str, dims: Sequence[Any], extents: dict[str, int]
 ) -> np.ndarray | Any:
     if not dims:
-        return table[name].values.item() if name in table.variables else None
+        return table.variables[name].values.item() if name in table.variables else None
     shape = tuple(extents[dim] for dim in dims)
     out = np.full(shape, np.nan)
     if name in table.variables:
-        own = table[name].transpose(*dims).values
+        own = table.variables[name].transpose(*dims).values
         out[
             tuple(
                 slice(full - n, full) if dim == "query" else slice(0, n)
@@ -381,6 +391,10 @@ def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
     wanted = _stamp(options, ())
     stamps = ("options", "schema_version", "heatcap_version")
     if known is None or any(known.attrs.get(name) != wanted[name] for name in stamps):
+        return frozenset()
+    # An older heatcap put metrics and parameters in the place of observables of their name.
+    held = [known[name] for name in TAKEN["an observable"] if name in known.variables]
+    if not all({"checkpoint", "query"} & {*values.dims} for values in held):
         return frozenset()
     return frozenset(str(digest) for digest in known["checksum"].values)
 

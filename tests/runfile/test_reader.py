@@ -180,11 +180,6 @@ def _nested_parameter(path: Path) -> None:
         h5.attrs["parameters"] = '{"p": {"q": 1}}'
 
 
-def _reserved_parameter(path: Path) -> None:
-    with h5py.File(path, "r+") as h5:
-        h5.attrs["parameters"] = '{"head": 1}'
-
-
 def _short_metric(path: Path) -> None:
     with h5py.File(path, "r+") as h5:
         h5["test_loss"].resize(2, axis=0)
@@ -207,7 +202,6 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (_text_for_seed, "the attribute 'seed' must be an integer, got 'zero'"),
     (_text_for_size, "the attribute 'size' must be a number, got 'large'"),
     (_nested_parameter, "the parameter 'p' must be a number, text or true/false, got dict"),
-    (_reserved_parameter, "the parameter name 'head' is reserved"),
     (_short_metric, r"'test_loss' has shape \(2,\), expected \(5,\)"),
 ]
 

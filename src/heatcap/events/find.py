@@ -16,6 +16,7 @@ from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, G
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import mirror_leak
 from heatcap.events.result import Events
+from heatcap.runfile import TAKEN
 
 __all__ = ["DEFAULT_OBSERVABLES", "find_events"]
 
@@ -40,7 +41,6 @@ OF_RUN = (
     *("memorisation_step", "onset_step", "censored", "last_step"),
     *("onset_step_spacing", "onset_metric", "message"),
 )
-RESERVED = ("baseline", "final_value", "plateau", "mirror_leak", "spikes", "spike_share", "group")
 OF_PEAK = tuple(name for name in ORDER if name not in OF_RUN)
 
 
@@ -204,8 +204,8 @@ def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
             )
     if not obs.sizes["run"] or not obs.sizes["checkpoint"]:
         raise ValueError(f"observables hold no {'checkpoint' if obs.sizes['run'] else 'run'}")
-    taken = {"run", "observable", *ORDER, *RESERVED}
-    if clash := sorted(taken & {str(c) for c in obs.coords if obs[c].dims == ("run",)} - {"run"}):
+    taken = {*TAKEN["a column of the tables of events"]}
+    if clash := sorted(taken & {str(c) for c in obs.coords if obs[c].dims == ("run",)}):
         raise ValueError(f"coordinate {clash[0]!r} has the name of a column of the events table")
     return names
 

@@ -12,6 +12,7 @@ from .layout import (
     RunFileError,
     RunHeader,
 )
+from .names import TAKEN, names_read, reading_notes, told
 from .reader import (
     LogitReader,
     Runs,
@@ -33,6 +34,7 @@ __all__ = [
     "FORMAT_VERSION",
     "LOGIT_DIMS",
     "STANDARD_METRICS",
+    "TAKEN",
     "LogitReader",
     "RunFileError",
     "RunHeader",
@@ -42,11 +44,14 @@ __all__ = [
     "checksum",
     "commit_waits",
     "find_runs",
+    "names_read",
     "open_run",
     "open_runs",
     "parameter_names",
     "read_header",
+    "reading_notes",
     "repair_run",
     "text_or_numbers",
+    "told",
     "validate_run",
 ]

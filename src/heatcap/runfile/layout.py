@@ -16,7 +16,6 @@ __all__ = [
     "FORMAT_VERSION",
     "LARGEST_LOGIT",
     "LOGIT_DIMS",
-    "RESERVED",
     "STANDARD_METRICS",
     "RunFileError",
     "RunHeader",
@@ -42,17 +41,6 @@ STANDARD_METRICS = (
 #: Smaller masks (-1e4) are in use too, but a logit may get there; `validate_run` points them out.
 LARGEST_LOGIT = 65504.0
 
-#: Names that observables give to dimensions, coordinates and variables; no parameter may be
-#: called so, for parameters become coordinates beside them.
-RESERVED = frozenset(
-    {
-        *("run", "checkpoint", "step", "metric", "metric_step", "layer", "head", "query"),
-        *("query_position", "inputs", "temperature", "size", "size_name", "stop_reason"),
-        *("complete", "path", "probe", "key", "position", "checksum"),
-        *("probe_size", "probe_population"),
-    }
-)
-
 
 class RunFileError(ValueError):
     """A run file that cannot be used; the message names the file and what was expected."""
@@ -72,6 +60,7 @@ class RunHeader:
     stop_reason: str
     shape: tuple[int, ...]
     metric_rows: int
+    cautions: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -92,8 +81,6 @@ def parameter_problem(parameters: Mapping[Any, Any]) -> str:
     for name, value in parameters.items():
         if not isinstance(name, str) or not name.isidentifier():
             return f"the parameter {name!r} must be an identifier (letters, digits, _)"
-        if name in RESERVED:
-            return f"the parameter name {name!r} is reserved, expected another one"
         if not isinstance(value, bool | int | float | str):
             return (
                 f"the parameter {name!r} must be a number, text or true/false, "

@@ -24,6 +24,7 @@ import numpy as np
 from . import layout
 from .journal import ForeignJournal, Overlay, committed, journal_path, steady
 from .layout import RunFileError, RunHeader
+from .names import names_read, reading_notes, told
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,11 +85,17 @@ class Runs(Sequence["xr.Dataset"]):
     """Runs of one sweep: headers at hand, arrays opened one by one.
 
     ``runs[i]`` opens run i, ``runs.table`` holds the sweep parameters with dimension ``run``,
-    ``runs.problems`` the files that could not be used.
+    ``runs.problems`` the files that could not be used, ``runs.cautions`` names of parameters and
+    metrics that had to be read under a prefix.
     """
 
     headers: tuple[RunHeader, ...]
     problems: tuple[RunFileError, ...] = ()
+
+    @property
+    def cautions(self) -> list[str]:
+        """What was read other than it stands in the files, one line for all that share it."""
+        return told((str(h.path), note) for h in self.headers for note in h.cautions)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -170,9 +177,10 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
         # Where run files are, but bad ones, checkpoints beside them are not what was meant.
         meant = any(path.suffix == ".h5" for path in files)
         raise RunFileError(said + ("" if meant else checkpoints_in(paths)))
-    for problem in problems:
-        warnings.warn(f"left out: {problem}", stacklevel=2)
-    return Runs(tuple(headers.values()), tuple(problems))
+    runs = Runs(tuple(headers.values()), tuple(problems))
+    for line in [*(f"left out: {problem}" for problem in problems), *runs.cautions]:
+        warnings.warn(line, stacklevel=2)
+    return runs
 
 
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
@@ -403,10 +411,15 @@ def _opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
 def _header(h5: h5py.File, file: Path) -> RunHeader:
     _check_format(h5, file)
     extents = _checked_extents(h5, file)
+    given = _parameters(_text(h5, file, "parameters"), file)
+    called = names_read("parameter", given)
+    parameters = {called[name]: value for name, value in given.items()}
+    metrics = names_read("metric", metric_names(h5), parameters)
+    notes = reading_notes("parameter", called) + reading_notes("metric", metrics, parameters)
     return RunHeader(
         path=file,
         run_id=_text(h5, file, "run_id"),
-        parameters=_parameters(_text(h5, file, "parameters"), file),
+        parameters=parameters,
         size_name=_text(h5, file, "size_name"),
         size=_number(h5, file, "size"),
         seed=_integer(h5, file, "seed"),
@@ -414,6 +427,7 @@ def _header(h5: h5py.File, file: Path) -> RunHeader:
         stop_reason=_text(h5, file, "stop_reason"),
         shape=tuple(extents[dim] for dim in layout.LOGIT_DIMS),
         metric_rows=extents["metric_step"],
+        cautions=tuple(notes),
     )
 
 
@@ -484,7 +498,7 @@ def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
             raise RunFileError(f"{file}: the variable {dim!r} must have 1 dimension, got {shape}")
         extents[dim] = shape[0]
     columns = dict.fromkeys(metric_names(h5), ("metric_step",))
-    for name, dims in (_REQUIRED | columns).items():
+    for name, dims in (columns | _REQUIRED).items():
         variable, expected = _variable(h5, file, name), tuple(extents[dim] for dim in dims)
         if variable.shape != expected:
             raise RunFileError(

@@ -32,6 +32,7 @@ import heatcap
 from . import layout
 from .journal import ForeignJournal, JournaledFile, Locked, repair
 from .layout import RunFileError
+from .names import Kind, name_problem
 from .reader import metric_names, read_header
 
 __all__ = ["RunWriter", "repair_run"]
@@ -108,13 +109,14 @@ class RunWriter:
         probe_population
             Number of all inputs that the probe was drawn from uniformly; 0 means unbounded.
         metrics
-            Names of the scalars that `log` takes; identifiers.
+            Names of the scalars that `log` takes: identifiers, and neither those of parameters
+            nor those that have a meaning beside the observables (``runfile.names.TAKEN``).
         size_name, size
             What is called the size of this system, e.g. ``"p", 113``.
         parameters
             Flat mapping of what may differ between the runs of a sweep: numbers, text or
-            bools, under names that are identifiers and not taken by the observables
-            (``layout.RESERVED``).
+            bools, under names that are identifiers and have no meaning beside the observables
+            (``runfile.names.TAKEN``).
         config
             All of the configuration; anything that JSON can hold.
         d_k, softmax_scale, soft_cap, model_dtype
@@ -414,6 +416,14 @@ def _check_names(path: Path, parameters: Mapping[str, Any], metrics: Sequence[st
         if not isinstance(name, str) or not name.isidentifier():
             raise RunFileError(
                 f"{path}: the metric {name!r} must be an identifier (letters, digits, _)"
+            )
+    # Beside the observables they would be taken for something else (see `names`).
+    named: list[tuple[Kind, str]] = [("parameter", name) for name in parameters]
+    for kind, name in [*named, *(("metric", name) for name in metrics)]:
+        if problem := name_problem(kind, name, parameters):
+            raise RunFileError(
+                f"{path}: the {kind} cannot be called {name!r}, {problem}; call it something "
+                f"else, like 'my_{name}'"
             )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from heatcap.runfile import TAKEN
+
 __all__ = ["ACCURACIES", "METRICS", "NUMBERS", "PARAMETERS", "TEXTS", "Columns", "parse_columns"]
 
 ACCURACIES = ("train_accuracy", "test_accuracy", "mirror_free_accuracy")
@@ -18,8 +20,9 @@ _MEANINGS = ("step", "run", *METRICS, "observable", *PARAMETERS)
 
 #: Names that the Dataset, or its readers, use for something else.
 _TAKEN = frozenset(_MEANINGS) | {
-    *("checkpoint", "metric", "metric_step", "path", "checksum", "stop_reason", "group"),
-    *("layer", "head", "query", "inputs", "temperature", "size_name"),
+    *TAKEN["a dimension or coordinate"],
+    *TAKEN["something that is known of every run"],
+    *("group", "heat_capacity_bound", "mean_visible_keys", "single_key"),
 }
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import heatcap
 from heatcap.observables import SCHEMA_VERSION
-from heatcap.runfile import checksum, text_or_numbers
+from heatcap.runfile import checksum, text_or_numbers, told
 
 from .columns import ACCURACIES, METRICS, Columns, parse_columns, variable_name
 from .forms import Piece, pieces
@@ -74,7 +74,7 @@ def read_scalars(
     ids = unique_ids(runs)
     per_cent, unit_notes = accuracies_in_per_cent(runs, columns)
     notes = [(r, note) for r, run in enumerate(runs) for note in run.notes] + unit_notes
-    said = [*left_out, *_said(notes, ids)]
+    said = [*left_out, *told((ids[r], note) for r, note in notes)]
     for line in said:
         warnings.warn(f"left out: {line}" if line in left_out else line, stacklevel=2)
     if problems is not None:
@@ -100,20 +100,6 @@ def _pieces(files: Iterable[Path], columns: Columns) -> tuple[list[Piece], list[
         except OSError as error:
             left_out.append(f"{path}: {error.strerror or error}")
     return found, left_out
-
-
-def _said(notes: Iterable[tuple[int, str]], ids: Sequence[str]) -> list[str]:
-    """One line per note, however many runs it is about."""
-    about: dict[str, list[str]] = {}
-    for r, note in notes:
-        about.setdefault(note, []).append(ids[r])
-    return [f"{_some(names)}: {note}" for note, names in about.items()]
-
-
-def _some(names: Sequence[str]) -> str:
-    if len(names) <= 3:
-        return ", ".join(names)
-    return f"{', '.join(names[:2])} and {len(names) - 2} more runs"
 
 
 def _dataset(

@@ -1,0 +1,129 @@
+"""Names that are taken: a metric, a parameter and an observable are never called the same.
+
+Metrics and parameters stand beside the observables in one Dataset, so whoever writes a run file
+cannot give them a name that means something there.  Older files may have done so: their metrics
+and parameters are read under a prefix, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal
+
+from .layout import LOGIT_DIMS, STANDARD_METRICS
+
+__all__ = ["TAKEN", "Kind", "name_problem", "names_read", "reading_notes", "told"]
+
+Kind = Literal["metric", "parameter"]
+
+_ROWS = (
+    *("free_energy", "energy", "entropy", "third_cumulant", "fourth_cumulant"),
+    *("participation_ratio", "max_probability", "visible_keys", "fisher_information"),
+)
+_HEAT_CAPACITIES = (
+    *("heat_capacity", "landscape_heat_capacity", "landscape_heat_capacity_fixed"),
+    *("total_heat_capacity", "unweighted_heat_capacity", "offset_heat_capacity"),
+)
+_PATH = ("distance", "length", "geodesic", "detour", "speed", "kinetic", "potential", "action")
+_AVERAGED = (*_ROWS, *_HEAT_CAPACITIES)
+_EVENTS = (
+    *("observable", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
+    *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
+    *("place", "reason", "edge_maximum", "peak_step_spacing", "significance", "height_bias"),
+    *("onset_step_spacing", "onset_metric", "message", "baseline", "final_value", "plateau"),
+    *("mirror_leak", "mirror_message", "spikes", "spike_share", "group"),
+)
+
+#: What each kind of name is called in messages, and the names; the first that has a name owns it.
+TAKEN: dict[str, tuple[str, ...]] = {
+    "a dimension or coordinate": (
+        *LOGIT_DIMS,
+        *("position", "metric", "metric_step", "run", "checkpoint", "inputs", "temperature"),
+        *("query_position", "size", "size_name", "seed"),
+    ),
+    "an observable": (
+        *_AVERAGED,
+        *(f"{name}_error" for name in _AVERAGED),
+        *(f"scan_{name}" for name in _AVERAGED),
+        *(f"fisher_{name}" for name in _PATH),
+        *(f"depth_{name}" for name in _PATH),
+        *(f"depth_{name}_head_average" for name in _PATH),
+        *("heat_capacity_bound", "mean_visible_keys", "single_key"),
+    ),
+    "something that is known of every run": (
+        *("run_id", "path", "checksum", "complete", "stop_reason", "checkpoints"),
+        *("probe_size", "probe_population"),
+    ),
+    "a variable of the run file": (
+        *("logits", "probe_input", "probe_trained", "probe_mirror_trained"),
+    ),
+    "an attribute of the run file": (
+        *("format", "format_version", "Conventions", "parameters", "config", "versions"),
+        *("started", "finished", "d_k", "softmax_scale", "soft_cap", "model_dtype"),
+    ),
+    "a standard metric": STANDARD_METRICS,
+    "a column of the tables of events": _EVENTS,
+}
+_OWNER = {name: what for what, names in reversed(TAKEN.items()) for name in names}
+
+_KINDS: tuple[Kind, ...] = ("metric", "parameter")
+#: Metrics are no columns of events; a sweep may vary a setting, and the parameter is its attribute.
+_FREE: dict[Kind, frozenset[str]] = {
+    "metric": frozenset({*STANDARD_METRICS, *_EVENTS}),
+    "parameter": frozenset({"seed", "d_k", "softmax_scale", "soft_cap", "model_dtype"}),
+}
+
+
+def name_problem(kind: Kind, name: str, parameters: Collection[str] = ()) -> str:
+    """Why a metric or parameter cannot be called so; empty when it can."""
+    if kind == "metric" and name in parameters:
+        return "a parameter is called so"
+    if name in _OWNER:
+        return "" if name in _FREE[kind] else f"{_OWNER[name]} is called so"
+    for other in _KINDS:
+        plain = name.removeprefix(f"{other}_")
+        if plain != name and name_problem(other, plain):
+            return f"a {other} {plain!r} of older files is called so"
+    return ""
+
+
+def names_read(
+    kind: Kind, names: Collection[str], parameters: Collection[str] = ()
+) -> dict[str, str]:
+    """What metrics or parameters of files are called beside the observables, prefixed if need be.
+
+    Different names stay different, also those that are what a prefix would make of another.
+    """
+    clash = [name for name in names if name_problem(kind, name, parameters)]
+    read = {name: name for name in names if name not in clash}
+    for name in clash:
+        prefixed = f"{kind}_{name}"
+        while prefixed in {*_OWNER, *parameters, *read.values()}:
+            prefixed = f"{kind}_{prefixed}"
+        read[name] = prefixed
+    return {name: read[name] for name in names}
+
+
+def reading_notes(
+    kind: Kind, read: Mapping[str, str], parameters: Collection[str] = ()
+) -> list[str]:
+    """What is to be said of names that were prefixed."""
+    return [
+        f"the {kind} {name!r} is read as {now!r}: {name_problem(kind, name, parameters)}"
+        for name, now in read.items()
+        if now != name
+    ]
+
+
+def told(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """One line per note, however many files or runs (first of each pair) it is about."""
+    about: dict[str, list[str]] = {}
+    for who, note in notes:
+        about.setdefault(note, []).append(who)
+    return [f"{_some(names)}: {note}" for note, names in about.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{', '.join(names[:2])} and {len(names) - 2} more runs"
