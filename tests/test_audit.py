@@ -661,6 +661,19 @@ def test_the_max_statistic_finds_a_pair_beside_a_curve_that_is_far_ahead():
         assert p[1] > 0.2
 
 
+def test_a_curve_whose_peaks_all_lie_at_one_step_does_not_disturb_the_others():
+    """It is equally close in every order; what rounding makes of that is no statistic."""
+    rng = RNG(3)
+    onsets, other = rng.normal(size=12), rng.normal(size=12)
+    alone = max_statistic(other[None], onsets, np.zeros(12), rng=RNG(0))[0]
+    for step in (0.1, 1 / 3, 2.7):
+        peaks = np.stack([np.full(12, step), other])
+        beside = max_statistic(peaks, onsets, np.zeros(12), rng=RNG(0))
+        # Among the permutations the best of both is that of the other, where it is above its mean.
+        assert beside[0] == 1
+        assert beside[1] == pytest.approx(alone) or alone > 0.3
+
+
 def test_pairing_is_tested_within_configurations():
     rng = RNG(1)
     size = np.repeat(np.arange(5.0), 4)

@@ -435,6 +435,16 @@ def test_bca_counts_ties_by_half() -> None:
     assert low == pytest.approx(-high)
 
 
+def test_a_tie_is_a_tie_in_any_order_of_the_sum() -> None:
+    """Means of few different numbers tie; their sums differ by rounding with the order."""
+    exact = np.repeat([0.0, 1.0], 6)
+    found = [
+        bootstrap(xr.DataArray(x, dims="run"), mean, rng=1, replicates=999, interval="bca").ci95
+        for x in (exact, 0.1 + 0.2 * exact)
+    ]
+    assert found[1].to_numpy() == pytest.approx(0.1 + 0.2 * found[0].to_numpy(), abs=1e-12)
+
+
 # Failures
 
 

@@ -327,6 +327,8 @@ def test_what_stands_beside_the_verdict():
         ({"bound": [0, 1, 1, 1, 1, 1]}, "bound must be positive"),
         ({"errors": None, "replicates": [[1.0]] * 6}, "no spread"),
         ({"errors": None, "replicates": [[1.0, 2.0]] * 5}, "replicates of each of 6 sizes"),
+        ({"errors": None, "replicates": [[0.1] * 3] * 6}, "all equal: give errors"),
+        ({"errors": None, "replicates": [[0.1] * 11] * 6}, "all equal: give errors"),
     ],
 )
 def test_bad_input_is_named(change, message):

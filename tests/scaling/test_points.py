@@ -56,6 +56,9 @@ def test_errors_come_from_replicates_or_from_scatter_and_say_so():
     found = points(np.full(200, 8.0), x, np.sin(x) + 0.01 * rng.normal(size=200))
     assert found.error == pytest.approx(0.01, rel=0.25)
     assert "estimated from the scatter" in found.message
+    # np.std of three numbers 0.1 is 1.7e-17: an error that would outweigh all other points.
+    with pytest.raises(ValueError, match="errors must be positive, got 0 in row 1"):
+        points([8] * 5, range(5), [0.1] * 5, replicates=np.full((3, 5), 0.1))
 
 
 def test_a_dataset_brings_its_replicates():

@@ -169,8 +169,10 @@ def _of_replicates(
     count = np.array([each.size for each in runs])
     if count.max() < 2:
         raise ValueError("one replicate per size has no spread: give errors")
-    mean = np.array([each.mean() for each in runs])
-    squares = np.array([np.sum((each - each.mean()) ** 2) for each in runs])
+    # From the first of them: equal replicates have no spread, not one of rounding.
+    off = [each - each[0] for each in runs]
+    mean = np.array([each[0] + own.mean() for each, own in zip(runs, off, strict=True)])
+    squares = np.array([np.sum((own - own.mean()) ** 2) for own in off])
     if count.min() < FEW and np.all(mean > 0):
         free = int(np.sum(count - 1))
         relative = np.sqrt(np.sum(squares / mean**2) / free)

@@ -19,6 +19,8 @@ __all__ = ["LEVELS", "bca_interval", "percentile_interval", "t_interval"]
 Floats = NDArray[np.float64]
 Interval = Callable[[float], tuple[Floats, Floats]]
 
+ROUNDING = 1e-12  # of the largest replicate: differences that are none
+
 #: Nominal coverage: one standard deviation of a Gaussian, and 95 %.
 LEVELS = {"ci68": 0.6827, "ci95": 0.95}
 
@@ -46,7 +48,9 @@ def bca_interval(
     docs/references.md).
     """
     count = len(replicates)
-    below = (replicates < value).mean(axis=0) + (replicates == value).mean(axis=0) / 2
+    # A sum in another order is the same number: such a replicate is neither above nor below.
+    same = np.abs(replicates - value) <= ROUNDING * np.abs(replicates).max(axis=0)
+    below = ((replicates < value) & ~same).mean(axis=0) + same.mean(axis=0) / 2
     z0 = ndtri(np.clip(below, 1 / (count + 1), count / (count + 1)))
     z = _quantile(level, dof)
     ordered = np.sort(replicates, axis=0)

@@ -27,9 +27,10 @@ def weights_of_scores(scores: Sequence[float]) -> Floats:
 
 def moments(weights: Floats, values: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean over fits (fit, ...), its statistical error, and the spread between fits."""
-    mean = weights @ values
-    statistical = np.sqrt(weights @ variances)
-    return mean, statistical, np.sqrt(weights @ (values - mean) ** 2)
+    # From the first of them: equal values have that mean and no spread, whatever the rounding.
+    off = values - values[0]
+    mean = weights @ off
+    return values[0] + mean, np.sqrt(weights @ variances), np.sqrt(weights @ (off - mean) ** 2)
 
 
 def averaged(weights: Floats, values: Sequence[float], variances: Sequence[float]) -> Parameter:

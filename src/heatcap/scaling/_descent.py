@@ -141,7 +141,8 @@ def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generato
     if start:
         own = problem.start(problem.centre, (first + last) / 2, [0.0] * len(problem.blocks))
         for name, value in start.items():
-            own[list(problem.names).index(name)] = value
+            if name not in problem.fixed:
+                own[list(problem.names).index(name)] = value
         thetas.append(own)
     costs = np.array([_cost(problem, theta, model) for theta in thetas])
     order = np.argsort(costs[:SEARCHED])[:REFINED].tolist() + list(range(SEARCHED, len(thetas)))

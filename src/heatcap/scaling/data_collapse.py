@@ -203,6 +203,7 @@ def collapse(
             name: Parameter(p.value, float(spread[name]), p.systematic)
             for name, p in parameters.items()
         }
+    parameters |= {k: Parameter.held(v) for k, v in given.items() if k in parameters}
     return _result(fits, parameters, parts, names, form, options, began, correlation)
 
 

@@ -18,6 +18,11 @@ class Parameter:
     statistical: float
     systematic: float
 
+    @classmethod
+    def held(cls, value: float) -> Parameter:
+        """One that is not fitted: the value as given, without an error."""
+        return cls(value, 0.0, 0.0)
+
     @property
     def error(self) -> float:
         return float(np.hypot(self.statistical, self.systematic))

@@ -97,7 +97,8 @@ class Points:
         """Whether replicates of neighbouring points of a size are correlated (4 sigma)."""
         if self.replicates is None:
             return False
-        off = self.replicates - self.replicates.mean(axis=0)
+        off = self.replicates - self.replicates[0]
+        off -= off.mean(axis=0)
         off = off / np.maximum(off.std(axis=0), 1e-300)
         neighbours = self.size[1:] == self.size[:-1]
         r = np.mean(off[:, 1:] * off[:, :-1], axis=0)[neighbours]
@@ -198,7 +199,9 @@ def _errors(
             )
         return given, ""
     if rep is not None:
-        return rep.std(axis=0, ddof=1) / np.sqrt(rep.shape[0]), "errors from the replicates"
+        # From the first of them: equal replicates have no spread, not one of rounding.
+        spread = (rep - rep[0]).std(axis=0, ddof=1)
+        return spread / np.sqrt(rep.shape[0]), "errors from the replicates"
     return _scatter(
         arrays
     ), "no errors given: estimated from the scatter between neighbours, so that chi^2 tests nothing"
