@@ -14,6 +14,7 @@ SRC = Path(__file__).parents[1] / "src"
 #: Who stands above whom; a module imports only from rooms above its own.
 ROOMS = [
     "heatcap",
+    "heatcap.core",
     "heatcap._json",
     "heatcap.runfile",
     "heatcap._vector",
@@ -107,10 +108,17 @@ def test_only_the_run_file_knows_hdf5() -> None:
                 assert "h5py" not in _imports(name, path), name
 
 
-def test_the_trainer_knows_the_run_file_alone() -> None:
+def test_the_trainer_knows_the_run_file_and_the_core_alone() -> None:
     for name, path in _modules("heatcap_trainer").items():
         own = {imp for imp in _imports(name, path) if imp.split(".")[0] == "heatcap"}
-        assert own <= {"heatcap.runfile"}, f"{name} imports {own}"
+        assert own <= {"heatcap.runfile", "heatcap.core.writing", "heatcap.core.text"}, name
+
+
+def test_the_core_knows_nothing_of_heatcap() -> None:
+    for name, path in _modules("heatcap").items():
+        if _room(name) == ROOMS.index("heatcap.core"):
+            own = {imp for imp in _imports(name, path) if imp.split(".")[0] == "heatcap"}
+            assert own <= {"heatcap.core"}, f"{name} imports {own}"
 
 
 def _loaded_by(statement: str) -> set[str]:

@@ -1,0 +1,1 @@
+"""What every room rests on and that knows nothing of heatcap: writing files, text fit to show."""
