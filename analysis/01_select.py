@@ -6,6 +6,8 @@ import numpy as np
 from study import SETS, arguments, note
 
 import heatcap as hc
+from heatcap.core.text import csv
+from heatcap.core.writing import write_text
 
 COLUMNS = (
     *("run", "task", "control", "size_name", "size", "fraction", "weight_decay", "seed"),
@@ -21,7 +23,7 @@ def main() -> None:
     table = obs[[c for c in COLUMNS if c in obs.variables and c != "run"]].to_dataframe()
     table = table.reset_index()[[c for c in COLUMNS if c in obs.variables]]
     # The list first: the sets, which are made again with it, must not be older.
-    table[np.any(list(chosen.values()), axis=0)].to_csv(given.output, index=False)
+    write_text(given.output, csv(table[np.any(list(chosen.values()), axis=0)]))
     for name, which in chosen.items():
         if not which.any():
             raise ValueError(f"set {name} has no run in {', '.join(shipped)}")

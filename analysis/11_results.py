@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 from study import SPOKEN, arguments, read_json, write_json
 
+from heatcap.core.text import csv, plain
+from heatcap.core.writing import write_text
 from heatcap.resampling import readable
 
 STEEPEST = 3.99  # edge of the exponents that are tried
@@ -291,13 +293,10 @@ def table_of_systems(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """CSV, and LaTeX in the style of booktabs."""
     path.parent.mkdir(exist_ok=True)
-    table.to_csv(path.with_suffix(".csv"), index=False)
-    path.with_suffix(".tex").write_text(
-        table.style.format(escape="latex")
-        .format_index(escape="latex", axis=1)
-        .hide(axis="index")
-        .to_latex(hrules=True)
-    )
+    write_text(path.with_suffix(".csv"), csv(table))
+    shown = table.rename(columns=plain).map(lambda each: plain(str(each)))
+    style = shown.style.format(escape="latex").format_index(escape="latex", axis=1)
+    write_text(path.with_suffix(".tex"), style.hide(axis="index").to_latex(hrules=True))
 
 
 def spoken(name: str) -> str:

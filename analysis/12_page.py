@@ -7,13 +7,15 @@ A sentence that interprets numbers stands in the template as a claim with its co
 from __future__ import annotations
 
 import argparse
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from study import read_json
+
+from heatcap.core.text import plain
+from heatcap.core.writing import write_bytes, write_text
 
 HERE = Path(__file__).parent
 FOLDER = "images/study"
@@ -36,13 +38,12 @@ def main() -> None:
         folder = given.output.parent / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         for name in captions(results):
-            shutil.copyfile(given.figures / f"{name}.png", folder / f"{name}.png")
+            write_bytes(folder / f"{name}.png", (given.figures / f"{name}.png").read_bytes())
     if given.captions:
         lines = [rf"\newcommand{{\{macro(k)}}}{{{tex(v)}}}" for k, v in captions(results).items()]
-        given.captions.write_text("% for XeLaTeX or LuaLaTeX: Greek letters are written as such\n")
-        with given.captions.open("a") as file:
-            file.write("\n".join(lines) + "\n")
-    given.output.write_text(text)
+        head = "% for XeLaTeX or LuaLaTeX: Greek letters are written as such"
+        write_text(given.captions, "\n".join([head, *lines]) + "\n")
+    write_text(given.output, text)
 
 
 def page(results: dict[str, Any]) -> str:
@@ -127,7 +128,7 @@ def tex(text: str) -> str:
     """Text with the characters that TeX takes for itself escaped."""
     own = {c: f"\\{c}" for c in "%&_#${}"}
     own |= {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
-    return "".join(own.get(c, c) for c in text)
+    return "".join(own.get(c, c) for c in plain(text))
 
 
 if __name__ == "__main__":

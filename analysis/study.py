@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 import heatcap as hc
 from heatcap import figures
+from heatcap.core.writing import write_text
 from heatcap.events import DEFAULT_OBSERVABLES
 from heatcap.runfile import checksum
 
@@ -128,9 +129,7 @@ def write_json(path: Path, content: dict[str, Any], inputs: Iterable[Path] = ())
         "inputs": {each.name: checksum(each) for each in inputs},
         **content,
     }
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def note(text: str) -> None:

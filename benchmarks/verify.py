@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from heatcap.core.writing import write_text
+
 import collapse_marks
 import coverage_of_intervals
 import crossings_marks
@@ -58,7 +60,7 @@ def main() -> None:
     for name, (tables, usual) in BATTERIES.items():
         if options.only in (None, name):
             text = "\n".join(tables(options.replicates or usual))
-            PAGE.write_text(written(PAGE.read_text(), name, text))
+            write_text(PAGE, written(PAGE.read_text(), name, text))
             print(f"{PAGE}: {name}")
 
 

@@ -94,10 +94,12 @@ def test_observe_and_again(tmp_path: Path) -> None:
 
 def test_a_foreign_output_is_not_overwritten(tmp_path: Path) -> None:
     write_run(tmp_path / "a.h5")
-    status, _, said = run("observe", tmp_path / "a.h5", "-o", tmp_path / "a.h5")
-    assert status == 1
-    assert "holds no observables" in said
-    assert heatcap.open_run(tmp_path / "a.h5").sizes["step"] == 5
+    write_run(tmp_path / "b.h5")
+    for output, wrong in (("a.h5", "is an input"), ("b.h5", "holds no observables")):
+        status, _, said = run("observe", tmp_path / "a.h5", "-o", tmp_path / output)
+        assert status == 1
+        assert wrong in said
+        assert heatcap.open_run(tmp_path / output).sizes["step"] == 5
 
 
 def test_a_saturation_at_the_bound_is_named(tmp_path: Path) -> None:

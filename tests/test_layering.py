@@ -121,6 +121,42 @@ def test_the_core_knows_nothing_of_heatcap() -> None:
             assert own <= {"heatcap.core"}, f"{name} imports {own}"
 
 
+#: Files that are locked and not written, and those that have a way of their own to be whole.
+WRITERS = ("heatcap.core.writing", "heatcap.runfile", "heatcap._kernels")
+
+
+def test_outputs_are_written_by_the_core() -> None:
+    for package in ("heatcap", "heatcap_trainer"):
+        for name, path in _modules(package).items():
+            if name.startswith(WRITERS):
+                continue
+            for call in _calls(path):
+                said = ast.unparse(call)
+                ending = said.partition("(")[0].rpartition(".")[2]
+                by_hand = ending in ("write_text", "write_bytes") and "." in said.partition("(")[0]
+                opened = ending == "open" and any(
+                    isinstance(each, ast.Constant) and set(str(each.value)) & set("wax+")
+                    for each in [*call.args[:2], *(k.value for k in call.keywords)]
+                    if len(str(getattr(each, "value", ""))) <= 3
+                )
+                assert not by_hand, f"{name}: {said}"
+                assert not opened, f"{name}: {said}"
+
+
+def test_commands_print_by_say() -> None:
+    for name, path in _modules("heatcap").items():
+        if name.startswith("heatcap.cli.") and name not in (
+            "heatcap.cli._shared",
+            "heatcap.cli._app",
+        ):
+            said = [ast.unparse(call.func) for call in _calls(path)]
+            assert not {"typer.echo", "print", "typer.secho", "click.echo"} & set(said), name
+
+
+def _calls(path: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
 def _loaded_by(statement: str) -> set[str]:
     code = f"import sys\n{statement}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

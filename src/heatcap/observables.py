@@ -27,6 +27,7 @@ import xarray as xr
 
 import heatcap
 from heatcap._join import IN_FILE, apart, join, renamed
+from heatcap.core.writing import write_bytes
 from heatcap.runfile import (
     STANDARD_METRICS,
     TAKEN,
@@ -144,21 +145,16 @@ def observe(
 
 def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write observables as compressed NetCDF; the file appears when it is complete."""
-    target = Path(path)
     # Encodings of the files that it came from would cut text to their length.
     observables = observables.drop_encoding().assign_attrs(schema_version=SCHEMA_VERSION)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
     packed = {"zlib": True, "complevel": 4, "shuffle": True}
     encoding = {
         name: packed
         for name, variable in observables.variables.items()
         if variable.dtype.kind in "fi" and variable.ndim
     }
-    try:
-        observables.to_netcdf(draft, engine="h5netcdf", encoding=encoding)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    # In memory first: HDF5 ends the process when it cannot flush a file to a full disk.
+    write_bytes(path, observables.to_netcdf(engine="h5netcdf", encoding=encoding))
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from heatcap.core.text import plain
+
 from .config import ConfigError, RunConfig, load
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def run(
     waiting = _waiting(configs, out, resume)
     if waiting:
         _train(waiting, out, chosen, jobs or (1 if chosen == "cuda" else _cores()), resume)
-    typer.echo(f"all {len(configs)} runs are finished in {out}")
+    typer.echo(plain(f"all {len(configs)} runs are finished in {out}"))
 
 
 def _train(configs: list[RunConfig], out: Path, device: str, jobs: int, resume: bool) -> None:
@@ -147,6 +149,7 @@ def _list(configs: Sequence[RunConfig], jobs: int) -> None:
     """The table of --dry-run."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from .cost import estimate
 
@@ -154,7 +157,7 @@ def _list(configs: Sequence[RunConfig], jobs: int) -> None:
     costs = [estimate(config) for config in configs]
     for config, cost in zip(configs, costs, strict=True):
         figures = f"{cost.bytes / 2**20:.1f}", f"{cost.seconds / 60:.1f}"
-        table.add_row(config.name, str(cost.steps), str(cost.checkpoints), *figures)
+        table.add_row(Text(plain(config.name)), str(cost.steps), str(cost.checkpoints), *figures)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     size, seconds = sum(c.bytes for c in costs), sum(c.seconds for c in costs)
     typer.echo(
@@ -201,7 +204,7 @@ def _display(work: Sequence[Sequence[RunConfig]]) -> Iterator[_Show]:
     if not console.is_terminal:
         yield _Plain(ledger)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield _Bars(ledger, progress)
 
@@ -237,7 +240,7 @@ class _Plain(_Show):
     last = 0.0
 
     def line(self, text: str) -> None:
-        typer.echo(text, err=True)
+        typer.echo(plain(text), err=True)
 
     def update(self, event: Event, names: Sequence[str]) -> None:
         if time.monotonic() - self.last < _PLAIN_SECONDS:
@@ -258,19 +261,19 @@ class _Bars(_Show):
         self._tasks: dict[int, TaskID] = {}
 
     def line(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(plain(text), markup=False, highlight=False)
 
     def update(self, event: Event, names: Sequence[str]) -> None:
         self._progress.update(self._whole, completed=self.ledger.completed)
         if event.kind == "step":
             if event.batch not in self._tasks:
                 total = self.ledger.work[event.batch][0].stop.max_steps
-                self._tasks[event.batch] = self._progress.add_task(names[0], total=total)
+                self._tasks[event.batch] = self._progress.add_task(plain(names[0]), total=total)
             self._progress.update(self._tasks[event.batch], completed=event.step)
         elif event.batch in self._tasks:
             self._progress.remove_task(self._tasks.pop(event.batch))
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {plain(message)}", err=True)
     raise typer.Exit(1)

@@ -22,7 +22,6 @@ Metrics, each on the whole training or test set:
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,10 +32,11 @@ from typing import Any, cast
 import numpy as np
 import safetensors
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from heatcap.core.writing import write_bytes
 from heatcap.runfile import STANDARD_METRICS, RunFileError, RunWriter, open_run, read_header
 
 from . import schedule, tasks
@@ -517,8 +517,4 @@ def check_same_config(config: RunConfig, path: Path) -> None:
 def _replace_file(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file so that its name always stands for a complete one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, draft, metadata)
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_bytes(path, save({name: t.cpu().contiguous() for name, t in tensors.items()}, metadata))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
+import os
 import shlex
+import shutil
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+
+from heatcap.core.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,18 +33,40 @@ __all__ = [
     "print_table",
     "progress",
     "save_figure",
+    "say",
     "stop",
     "words",
     "write_json",
 ]
 
 
-def check_outputs(inputs: list[Path], *outputs: Path | None) -> None:
+def say(text: str, *, lines: bool = False, err: bool = False) -> None:
+    """Print one line, or several, in which nothing that comes from a file steers the terminal."""
+    _print(plain(text, lines=lines), err)
+
+
+def _print(text: str, err: bool = False) -> None:
+    stream = sys.stderr if err else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    try:
+        typer.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    except OSError as error:
+        # Python tries once more at exit, and would end with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if error.errno != errno.EPIPE and not err:
+            say(f"heatcap: standard output: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+
+
+def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None = None) -> None:
     """Before any work: outputs have a folder, and overwrite neither an input nor one another."""
     taken = {path.resolve(): "an input" for path in inputs}
-    for path in filter(None, outputs):
+    drawn = () if figure is None else [figure.with_suffix(ending) for ending in (".pdf", ".png")]
+    for path in filter(None, [*outputs, *drawn]):
         if not path.resolve().parent.is_dir():
             raise ValueError(f"{path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder, expected the name of a file")
         if path.resolve() in taken:
             raise ValueError(f"{path}: is {taken[path.resolve()]}, expected another output")
         taken[path.resolve()] = "another output"
@@ -51,6 +79,7 @@ def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
     from importlib.metadata import version
 
     from heatcap import __version__
+    from heatcap.core.writing import write_text
     from heatcap.runfile import checksum
 
     names = ("numpy", "scipy", "pandas", "xarray", "statsmodels")
@@ -60,9 +89,7 @@ def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
         | {name: version(name) for name in names},
         "inputs": {str(p): checksum(p) for p in inputs if p.is_file()},
     }
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]:
@@ -98,7 +125,7 @@ def save_figure(figure: Figure, output: Path) -> None:
     from heatcap.figures import save
 
     for path in save(figure, output):
-        typer.echo(str(path))
+        say(str(path))
 
 
 @contextlib.contextmanager
@@ -106,19 +133,22 @@ def plain_errors() -> Iterator[None]:
     """Bad input ends in one line and exit status 1, warnings in one line each."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        typer.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         try:
             yield
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except ValueError as error:
             stop(str(error))
 
 
-def stop(message: str) -> None:
-    typer.echo(f"heatcap: {message}", err=True)
+def stop(message: str) -> NoReturn:
+    """One line of error, exit status 1."""
+    say(f"heatcap: {message}", err=True)
     raise typer.Exit(1)
 
 
@@ -149,11 +179,24 @@ def progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, _: bar.update(task, completed=done)
 
 
-def print_table(table: Any) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int]
+) -> None:
+    """Rows under columns, of which those that are words stand at the left."""
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for k, name in enumerate(columns):
+        table.add_column(Text(plain(name)), justify="left" if k in left else "right")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    shown, terminal = io.StringIO(), sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 200
+    console = Console(file=shown, force_terminal=terminal, width=width, highlight=False)
     console.print(table)
+    _print(shown.getvalue().rstrip("\n"))
 
 
 def plural(word: str, count: int) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heatcap.cli._shared import write_json
+from heatcap.cli._shared import say, write_json
 
 __all__ = ["TABLE", "Control", "Drawn", "Error", "Json", "Names", "Seed", "Size", "Table", "answer"]
 
@@ -25,7 +25,7 @@ Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it."
 
 def answer(summary: str, content: dict[str, Any], inputs: list[Path], json: Path | None) -> None:
     """The summary on the screen, and the JSON where it is asked for."""
-    typer.echo(summary)
+    say(summary, lines=True)
     if json is not None:
         write_json(json, content, inputs)
-        typer.echo(str(json))
+        say(str(json))

@@ -32,7 +32,7 @@ def crossings(
     from heatcap.scaling import read_table
 
     with plain_errors():
-        check_outputs([table], json, figure)
+        check_outputs([table], json, figure=figure)
         data = read_table(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )
@@ -63,7 +63,7 @@ def extrema(
     from heatcap.scaling import read_table
 
     with plain_errors():
-        check_outputs([table], json, figure)
+        check_outputs([table], json, figure=figure)
         data = read_table(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )

@@ -60,7 +60,7 @@ def order(
         raise typer.BadParameter("histograms need --series", param_hint="--figure")
     with plain_errors():
         inputs = [path for path in (table, series) if path is not None]
-        check_outputs(inputs, json, figure)
+        check_outputs(inputs, json, figure=figure)
         given = {
             what: read_table(
                 table, size=size, control=control, value=column,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, command, fail_if, plain_errors, progress
+from heatcap.cli._shared import check_outputs, command, fail_if, plain_errors, progress, say
 from heatcap.cli.training import ColumnsOption, RecordPaths, Smoothing, observables_of
 from heatcap.cli.verdict import Effect, KappaMin, Level, Ratio
+from heatcap.core.text import legible
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,8 +67,8 @@ def report(
             )
         with progress(100, "drawing, %") as shown:
             found.save(output, progress=_per_cent(shown))
-        typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-        typer.echo(found.summary())
+        say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+        say(found.summary(), lines=True)
     fail_if(obs.attrs.get("left_out", 0) > 0)
 
 
@@ -82,7 +83,7 @@ def _observables(paths: list[Path], columns: str) -> xr.Dataset:
             if path.resolve() in seen:
                 raise ValueError(f"{path}: is given twice")
             seen.add(path.resolve())
-        return join({str(path): load(path) for path in paths})
+        return legible(join({str(path): load(path) for path in paths}))
     return observables_of(paths, columns)[0]
 
 

@@ -11,6 +11,7 @@ import typer
 
 from heatcap.cli._app import app
 from heatcap.cli._shared import (
+    check_outputs,
     command,
     fail_if,
     numbers,
@@ -18,6 +19,7 @@ from heatcap.cli._shared import (
     plural,
     print_table,
     progress,
+    say,
     stop,
 )
 
@@ -42,23 +44,20 @@ class Time(StrEnum):
 @app.command()
 def info(paths: RunPaths) -> None:
     """List runs: size, sweep parameters, checkpoints, and how each one ended."""
-    from rich.table import Table
-
     from heatcap.runfile import open_runs, parameter_names
 
     with plain_errors():
         runs = open_runs(paths)
     names = parameter_names(runs.headers)
-    table = Table(box=None, pad_edge=False)
-    for column in ("run", *names, "layers", "heads", "probe", "keys", "checkpoints", "end"):
-        table.add_column(column, justify="left" if column in ("run", "end") else "right")
+    columns = ("run", *names, "layers", "heads", "probe", "keys", "checkpoints", "end")
+    rows = []
     for header in runs.headers:
         sizes = header.sizes
         extents = (sizes["layer"], sizes["head"], sizes["probe"], sizes["key"], sizes["step"])
         values = (header.parameters.get(name, "") for name in names)
         end = header.stop_reason or "(not finished)"
-        table.add_row(header.run_id, *map(_short, values), *map(str, extents), end)
-    print_table(table)
+        rows.append((header.run_id, *map(_short, values), *map(str, extents), end))
+    print_table(columns, rows, left=(0, len(columns) - 1))
     fail_if(bool(runs.problems))
 
 
@@ -81,13 +80,13 @@ def validate(paths: RunPaths) -> None:
         try:
             problems = validate_run(path)
         except RunFileError as error:
-            typer.echo(str(error), err=True)
+            say(str(error), err=True)
             bad += 1
             continue
         bad += bool(problems)
-        typer.echo(f"{path}: " + ("; ".join(problems) if problems else "ok"))
+        say(f"{path}: " + ("; ".join(problems) if problems else "ok"))
         if commit_waits(path):
-            typer.echo(f"{path}: its last commit is in its journal; heatcap repair finishes it")
+            say(f"{path}: its last commit is in its journal; heatcap repair finishes it")
     fail_if(bad > 0)
 
 
@@ -104,10 +103,10 @@ def repair(paths: RunPaths) -> None:
         try:
             finished = repair_run(path)
         except RunFileError as error:
-            typer.echo(str(error), err=True)
+            say(str(error), err=True)
             bad = True
             continue
-        typer.echo(f"{path}: " + ("finished the last commit" if finished else "nothing to do"))
+        say(f"{path}: " + ("finished the last commit" if finished else "nothing to do"))
     fail_if(bad)
 
 
@@ -135,6 +134,7 @@ def observe(
     from heatcap.runfile import open_runs
 
     with plain_errors():
+        check_outputs(paths, output)
         temperatures = _temperatures(temperature)
         runs = open_runs(paths)
         known = observables.load(output) if output.exists() else None
@@ -150,9 +150,9 @@ def observe(
             )
         table.attrs["command"] = command()
         observables.save(table, output)
-        typer.echo(f"{output}: {_extents(table)}")
+        say(f"{output}: {_extents(table)}")
         for line in bound_notes(table):
-            typer.echo(line)
+            say(line)
         bad = len(runs) - table.sizes["run"] + len(runs.problems)
     fail_if(bad > 0)
 

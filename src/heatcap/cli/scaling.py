@@ -15,6 +15,7 @@ from heatcap.cli._shared import (
     numbers,
     plain_errors,
     save_figure,
+    say,
     words,
 )
 from heatcap.cli._table import TABLE, Control, Drawn, Json, Names, Seed, Size, answer
@@ -49,7 +50,7 @@ def collapse(
     from heatcap.scaling import read_table
 
     with plain_errors():
-        check_outputs(tables, json, figure)
+        check_outputs(tables, json, figure=figure)
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
         parts = [
             read_table(path, size=size, control=control, value=v, error=e, names=words(names))
@@ -80,16 +81,17 @@ def system(
     from heatcap.systems.system import ANSWERS
 
     with plain_errors():
+        check_outputs([], output)
         given: dict[str, Any] = dict(assignments(options))
         given = {k: int(v) if float(v).is_integer() else v for k, v in given.items()}
         if name in SYSTEMS and hasattr(SYSTEMS[name], "sample"):
             given["rng"] = seed
         whole = [int(size) for size in numbers("--sizes", sizes)]
         table = write(name, output, whole, _grid(control), **given)
-        typer.echo(f"{output}: {table.sizes['point']} points of {name}")
+        say(f"{output}: {table.sizes['point']} points of {name}")
         known = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
         if known:
-            typer.echo("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in known.items()))
+            say("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in known.items()))
 
 
 def _grid(text: str) -> list[float]:

@@ -31,7 +31,7 @@ def stiffness(
     from heatcap.scaling import stiffness as fit
 
     with plain_errors():
-        check_outputs([table], json, figure)
+        check_outputs([table], json, figure=figure)
         data = read_table(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )

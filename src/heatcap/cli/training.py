@@ -15,8 +15,10 @@ from heatcap.cli._shared import (
     plain_errors,
     plural,
     save_figure,
+    say,
     write_json,
 )
+from heatcap.core.text import legible, plain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,12 +70,14 @@ def events(
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         found.to_csv(output)
         sizes = ((len(found.table), "row"), (len(found.runs), "run"))
-        typer.echo(f"{output}: " + ", ".join(f"{n} {plural(word, n)}" for n, word in sizes))
-        typer.echo(found.summary())
+        say(f"{output}: " + ", ".join(f"{n} {plural(word, n)}" for n, word in sizes))
+        say(found.summary(), lines=True)
         if json is not None:
             audit = audit_leads(obs, found)
             write_json(json, audit.to_dict() | {"problems": problems}, records)
-            typer.echo(f"\n{json}\n{audit.summary()}")
+            say("")
+            say(str(json))
+            say(audit.summary(), lines=True)
     fail_if(obs.attrs.get("left_out", 0) > 0)
 
 
@@ -91,7 +95,8 @@ def evolution(
     from heatcap.observables import load
 
     with plain_errors():
-        table = load(obs)
+        check_outputs([obs], figure=output)
+        table = legible(load(obs))
         found = find_events(table, smoothing=smoothing)
         save_figure(
             draw(table, found, sizes=numbers("--sizes", sizes) or None, group=group), output
@@ -114,7 +119,7 @@ def leads(
     from heatcap.figures import leads as draw
 
     with plain_errors():
-        check_outputs(records, output, output.with_suffix(".png"))
+        check_outputs(records, figure=output)
         obs, _ = observables_of(records, columns)
         found = find_events(obs, *(observable or ()), smoothing=smoothing)
         save_figure(draw(audit_leads(obs, found), found, observables=observable), output)
@@ -128,7 +133,8 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
     from heatcap.observables import load
 
     with plain_errors():
-        table = load(obs)
+        check_outputs([obs], figure=output)
+        table = legible(load(obs))
         save_figure(draw(table, sizes=numbers("--sizes", sizes) or None, group=group), output)
 
 
@@ -141,12 +147,14 @@ def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[st
     if not tables and len(paths) == 1:
         if columns:
             raise typer.BadParameter(
-                f"is for tables (CSV, Parquet), got {paths[0]}", param_hint="--columns"
+                f"is for tables (CSV, Parquet), got {plain(str(paths[0]))}", param_hint="--columns"
             )
-        return load(paths[0]), []
+        return legible(load(paths[0])), []
     if len(tables) < len(paths):
         other = next(path for path in paths if path not in tables)
-        raise typer.BadParameter(f"expected one OBS.nc or tables (CSV, Parquet), got {other} too")
+        raise typer.BadParameter(
+            f"expected one OBS.nc or tables (CSV, Parquet), got {plain(str(other))} too"
+        )
     if not columns:
         raise typer.BadParameter(
             "tables need it, for example step=epoch,train_accuracy=acc,test_accuracy=val_acc,"
@@ -158,4 +166,4 @@ def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[st
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--columns") from None
     problems: list[str] = []
-    return read_scalars(tables, meaning, problems=problems), problems
+    return legible(read_scalars(tables, meaning, problems=problems)), problems

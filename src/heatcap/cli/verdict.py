@@ -16,9 +16,11 @@ from heatcap.cli._shared import (
     numbers,
     plain_errors,
     save_figure,
+    say,
     words,
 )
 from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
+from heatcap.core.text import legible
 
 if TYPE_CHECKING:
     from heatcap.divergence import Verdict
@@ -90,7 +92,7 @@ def verdict(
     from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
 
     with plain_errors():
-        check_outputs([table], json, figure)
+        check_outputs([table], json, figure=figure)
         given = _given(context)
         if value is None:
             _only(given, ALONG + OF_TABLES, "needs --value, the column of a table")
@@ -145,7 +147,7 @@ def _of_runs(
 
     if path.suffix != ".nc":
         raise ValueError(f"{path}: a table needs --value, the column of the height")
-    obs = load(path)
+    obs = legible(load(path))
     events = find_events(obs, *(observables or ()))
     names = observables or list(dict.fromkeys(events.table["observable"]))
     if figure is not None and len(names) != 1:
@@ -157,9 +159,9 @@ def _of_runs(
             found[name] = verdict_of_runs(events, name, group=group, bound=bound, **options)
         except ValueError as problem:
             problems[name] = str(problem)
-            typer.echo(f"{name}: no verdict: {problem}", err=True)
+            say(f"{name}: no verdict: {problem}", err=True)
             continue
-        typer.echo(found[name].brief(name))
+        say(found[name].brief(name), lines=True)
     said = _meanings(found)
     content = {
         "schema_version": 1,

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap._json import plain
+from heatcap.core.text import csv
+from heatcap.core.writing import write_text
 from heatcap.events._median import censored_median
 
 __all__ = ["Events", "order_of_events", "size_name_of", "sizes_of"]
@@ -86,8 +88,11 @@ class Events:
         return best if at_end else best[~best["edge_maximum"].astype(bool)]
 
     def to_csv(self, path: str | Path) -> None:
-        """Write `table`; empty cells where a value does not exist."""
-        self.table.to_csv(path, index=False, float_format="%.10g")
+        """Write `table`; empty cells where a value does not exist.
+
+        Text that a spreadsheet would take for a formula has a ``'`` before it, with a warning.
+        """
+        write_text(path, csv(self.table, float_format="%.10g"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain Python values for JSON, None where a value does not exist."""

@@ -14,13 +14,13 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from heatcap.core.text import plain
 from heatcap.figures._style import PAGE, VERMILION
-from heatcap.figures.names import LABEL, spoken
+from heatcap.figures.names import letter
 
 __all__ = [
     "CENTRE", "CURVE", "GREY", "LINE", "MARKERS", "PLAIN", "POINT", "SMALL", "SPREAD", "Look",
-    "goodness", "head_lines", "look_of_sizes", "plain_axes", "say", "symbol", "value_name",
-    "write_head",
+    "goodness", "head_lines", "look_of_sizes", "plain_axes", "say", "symbol", "write_head",
 ]  # fmt: skip
 
 SMALL, LINE = 7.0, 0.132  # points; inches from line to line
@@ -72,7 +72,7 @@ def head_lines(numbers: Sequence[str], status: str, message: str) -> list[tuple[
     said = f"status: {status}" + (f" ({message})" if message else "")
     return [
         *(("parameters", line) for line in _filled(numbers, "     ", math_text=True)),
-        *(("status", line) for line in _filled(said.split(), " ")),
+        *(("status", line) for line in _filled(plain(said).split(), " ")),
     ]
 
 
@@ -115,11 +115,4 @@ def goodness(chi2: float, dof: int, p_value: float) -> list[str]:
 
 def symbol(name: str) -> str:
     """A letter in italics, words without underscores."""
-    if len(name) == 1 and name.isalpha():
-        return f"${name}$"
-    return name.replace("_", " ").replace("$", r"\$")
-
-
-def value_name(name: str) -> str:
-    """Of an observable, as on an axis."""
-    return LABEL.get(name) or symbol(spoken(name))
+    return letter(name.replace("_", " "))

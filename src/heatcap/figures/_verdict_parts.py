@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from heatcap.core.text import plain
 from heatcap.divergence import CLASSES
 from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import TWO_SIDED, Exponent
@@ -86,7 +87,7 @@ def drawn(
 def _head(result: Answer) -> list[tuple[str, str]]:
     """Lines of the summary, warnings as "status"; the advice stays with the numbers."""
     found = []
-    for line in result.summary().splitlines():
+    for line in plain(result.summary(), lines=True).split("\n"):
         if not line.startswith("to decide"):
             gid = "status" if line.startswith("warning") else "said"
             found += [(gid, part) for part in _filled(line.split(), " ")]

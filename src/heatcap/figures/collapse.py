@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from heatcap.core.text import literal, plain
 from heatcap.figures._parts import (
     CENTRE,
     CURVE,
@@ -34,7 +35,7 @@ from heatcap.figures._parts import (
     write_head,
 )
 from heatcap.figures._style import BLUE, PAGE, new_figure, styled
-from heatcap.figures.names import LABEL
+from heatcap.figures.names import LABEL, label
 from heatcap.resampling import readable
 from heatcap.scaling import Collapse, Points
 
@@ -416,6 +417,7 @@ def _parameter(name: str, several: bool) -> str:
 
 
 def _value_name(name: str) -> str:
-    if name in LABEL:
-        return LABEL[name]
-    return "\n".join(textwrap.wrap(symbol(name), 20)) or name
+    if name in LABEL or len(name) == 1:
+        return label(name)
+    lines = textwrap.wrap(plain(name.replace("_", " ")), 20)
+    return "\n".join(map(literal, lines)) or label(name)

@@ -22,9 +22,9 @@ from heatcap.figures._parts import (
     plain_axes,
     say,
     symbol,
-    value_name,
 )
 from heatcap.figures._style import VERMILION, styled
+from heatcap.figures.names import label
 from heatcap.resampling import readable
 from heatcap.scaling import Crossings, Parameter, Points
 
@@ -80,7 +80,7 @@ def crossings(
         _mark(left, result.x_c, vertical=True)
         left.set_title("curves of all sizes", loc="left")
         left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(value_name(data.name))
+        left.set_ylabel(label(data.name))
         _against(right, result, names)
     return figure
 

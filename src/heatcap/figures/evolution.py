@@ -24,7 +24,7 @@ from heatcap.figures._style import (
     new_figure,
     styled,
 )
-from heatcap.figures.names import LABEL, spoken
+from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, curve, rows_of, titled, usable
 
 __all__ = ["evolution"]
@@ -276,7 +276,7 @@ def _dress(axes: NDArray[Any], view: _View, leftmost: bool, steps: tuple[float, 
     if leftmost:
         axes[0].set_ylabel("accuracy")
         for ax, name in zip(axes[1:], view.observables, strict=True):
-            ax.set_ylabel(LABEL.get(name, spoken(name)))
+            ax.set_ylabel(label(name))
         axes[0].figure.align_ylabels(list(axes))
 
 

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from heatcap.figures._page import curves_of_sizes, page
-from heatcap.figures._parts import CENTRE, plain_axes, say, symbol, value_name
+from heatcap.figures._parts import CENTRE, plain_axes, say, symbol
 from heatcap.figures._style import BLUE, VERMILION, styled
+from heatcap.figures.names import label
 from heatcap.resampling import readable
 from heatcap.scaling import Extrema, Points
 from heatcap.scaling.peaks import PeakScaling
@@ -80,7 +81,7 @@ def extrema(
             left.axvline(position, **CENTRE, gid="x_c")
         left.set_title("curves of all sizes", loc="left")
         left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(value_name(data.name))
+        left.set_ylabel(label(data.name))
         _heights(right, result, fits, data.name, names[0])
     return figure
 
@@ -99,11 +100,11 @@ def _numbers(fits: PeakScaling | None) -> list[str]:
         "slope of the logarithm": ("log_slope", fits.log_slope),
     }
     out = []
-    for label, (name, p) in named.items():
+    for sign, (name, p) in named.items():
         if name in fits.fixed:
-            out.append(f"{label} = {fits.fixed[name]:g} (fixed)")
+            out.append(f"{sign} = {fits.fixed[name]:g} (fixed)")
         elif p is not None:
-            out.append(f"{label} = {readable(p.value, p.error)}".replace("= -", "= \u2212"))
+            out.append(f"{sign} = {readable(p.value, p.error)}".replace("= -", "= \u2212"))
     if np.isfinite(fits.log_weight):
         out.append(f"weight of the logarithm = {fits.log_weight:.2g}")
     return out
@@ -126,7 +127,7 @@ def _heights(
     ax.errorbar(size, height, error, **HEIGHT, zorder=3)[0].set_gid("height")
     ax.set_title("height of the peaks", loc="left")
     ax.set_xlabel(f"{symbol(size_name)} (logarithmic)")
-    ax.set_ylabel(f"peak of {value_name(name)}")
+    ax.set_ylabel(f"peak of {label(name)}")
     if ax.get_yscale() == "linear":
         plain_axes(ax)
     ticks = size[:: -(-size.size // TICKS)]

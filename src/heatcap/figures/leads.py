@@ -19,9 +19,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.audit import Audit, LeadAudit, Leads, Slope, lead_table
+from heatcap.core.text import literal, plain
 from heatcap.events import Events, size_name_of
 from heatcap.figures._style import BLUE, ENSEMBLE, PAGE, new_figure, styled
-from heatcap.figures.names import spoken
+from heatcap.figures.names import letter, spoken
 
 __all__ = ["leads"]
 
@@ -134,8 +135,7 @@ def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
 
 
 def _size_name(events: Events) -> str:
-    name = size_name_of(events.runs)
-    return f"${name}$" if len(name) == 1 else name
+    return letter(size_name_of(events.runs))
 
 
 def _limits(audits: list[LeadAudit], tables: list[pd.DataFrame]) -> tuple[float, float]:
@@ -159,7 +159,7 @@ def _row(
     _shares(shares, lead, colour)
     _slopes(slopes, lead, colour)
     _controls(controls, lead)
-    ratios.set_title(spoken(name), loc="left")
+    ratios.set_title(literal(spoken(name)), loc="left")
     shares.set_title("how often first", loc="left")
 
 
@@ -337,7 +337,7 @@ def _slope(ax: Axes, y: float, slope: Slope, colour: str) -> None:
 def _controls(ax: Axes, lead: LeadAudit) -> None:
     ax.set_axis_off()
     said = [
-        f"{spoken(c.name)}: {c.verdict}"
+        plain(f"{spoken(c.name)}: {c.verdict}")
         + f", {c.with_peak} of {c.runs}" * (c.runs > 0)
         + f" ({c.generalising} more generalise)" * (c.generalising > 0)
         for c in lead.controls
@@ -382,7 +382,7 @@ def _wrapped(text: str, width: float, indent: str = "") -> str:
 
 
 def _said(name: str, lead: LeadAudit) -> str:
-    return f"{spoken(name)}: {lead.conclusion.removeprefix(f'{name}: ')}"
+    return plain(f"{spoken(name)}: {lead.conclusion.removeprefix(f'{name}: ')}")
 
 
 def _legend(figure: Figure) -> None:

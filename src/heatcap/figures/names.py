@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["LABEL", "spoken"]
+from heatcap.core.text import literal
+
+__all__ = ["LABEL", "label", "letter", "spoken"]
+
+LETTERS = 0x500  # Latin, Greek, Cyrillic: what mathtext has
 
 # With line breaks for the narrow axes of figures; spoken() without them.
 LABEL = {
@@ -18,3 +22,16 @@ LABEL = {
 def spoken(name: str) -> str:
     """A name as it stands in a sentence."""
     return name.replace("_", " ").replace(", layer ", " in layer ")
+
+
+def label(name: str) -> str:
+    """An observable, as on an axis."""
+    return LABEL.get(name) or letter(spoken(name))
+
+
+def letter(name: str) -> str:
+    """A letter in italics; any other name as it is, for it may come from a file."""
+    if len(name) == 1 and name.isalpha() and ord(name) < LETTERS:
+        return f"${name}$"
+    # A backslash at the end would take the dollar of a formula behind it for its own.
+    return literal(name) + " " * name.endswith("\\")

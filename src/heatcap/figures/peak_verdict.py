@@ -13,9 +13,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.divergence import PeakVerdict
-from heatcap.figures._parts import plain_axes, say, symbol, value_name
+from heatcap.figures._parts import plain_axes, say, symbol
 from heatcap.figures._style import BLACK
 from heatcap.figures._verdict_parts import class_line, drawn, profile, standing_of
+from heatcap.figures.names import label
 
 __all__ = ["peak_verdict"]
 
@@ -82,7 +83,7 @@ def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str
     ax.errorbar(data.control, data.values, data.errors, **VALUE | size)[0].set_gid("value")
     ax.set_title("values and best fits", loc="left")
     ax.set_xlabel(symbol(result.control_name) + (" (logarithmic)" if data.logarithmic else ""))
-    ax.set_ylabel(value_name(name))
+    ax.set_ylabel(label(name))
     low, high = (data.values - data.errors).min(), (data.values + data.errors).max()
     # A cut-off power law between two points may be far above both.
     ax.set_ylim(low - 0.06 * (high - low), high + 0.15 * (high - low))

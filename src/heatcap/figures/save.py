@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from heatcap.core.writing import write_bytes
 from heatcap.figures._style import styled
 
 __all__ = ["save"]
@@ -40,9 +42,12 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Pat
     pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
     for part in figure.subfigs:  # whose edges the layout puts at 0 or -0, by chance
         part.patch.set_visible(False)
+    page, screen = io.BytesIO(), io.BytesIO()  # both are drawn before one is written
     with styled(), _laid_out(figure):
-        figure.savefig(pdf, metadata={"CreationDate": None})
-        figure.savefig(png, dpi=dpi)
+        figure.savefig(page, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(screen, format="png", dpi=dpi)
+    write_bytes(pdf, page.getbuffer())
+    write_bytes(png, screen.getbuffer())
     return pdf, png
 
 

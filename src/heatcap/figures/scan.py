@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from heatcap.events import Events, find_events
 from heatcap.figures._style import COLUMN, PAGE, new_figure, styled
-from heatcap.figures.names import LABEL, spoken
+from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, curve, titled, usable
 
 __all__ = ["scan"]
@@ -100,7 +100,7 @@ def scan(
             if observable == "heat_capacity" and "heat_capacity_bound" in obs:
                 ax.axhline(_bound(obs, run, query), **BOUND, zorder=1, gid="bound")
             ax.set_title(titled(obs, size))
-        _dress(axes, len(shown), LABEL.get(observable, spoken(observable)))
+        _dress(axes, len(shown), label(observable))
         _legend(figure, axes[0, 0])
         bar = figure.colorbar(
             ScalarMappable(norm, COLOURS), ax=axes, label="training step", pad=0.01

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.events import Events
+from heatcap.figures.names import letter
 
 __all__ = ["by_size", "curve", "rows_of", "titled", "usable"]
 
@@ -20,7 +21,7 @@ def titled(obs: xr.Dataset, size: Any) -> str:
     name = "p" if "p" in obs.coords else "size"
     if "size_name" in obs.coords:
         name = str(np.atleast_1d(obs["size_name"].to_numpy())[0])
-    return f"${name}$ = {size:g}" if len(name) == 1 else f"{name} = {size:g}"
+    return f"{letter(name)} = {size:g}"
 
 
 def by_size(

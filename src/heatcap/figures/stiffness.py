@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from heatcap.core.text import plain
 from heatcap.figures import _parts as parts
 from heatcap.figures._parts import SMALL, Look, goodness, look_of_sizes, symbol
 from heatcap.figures._style import BLUE, PAGE, VERMILION, new_figure, styled
@@ -156,7 +157,7 @@ def _size_of(x: float, _: int) -> str:
 
 def _head_lines(result: Stiffness) -> list[tuple[str, str]]:
     said = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
-    lines = [("status", line) for line in textwrap.wrap(said, LETTERS)]
+    lines = [("status", line) for line in textwrap.wrap(plain(said), LETTERS)]
     if not np.isfinite(result.t_kt.value):
         return lines
     t, j, c = result.t_kt, result.jump, result.c

@@ -13,9 +13,10 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from heatcap.divergence import Verdict
-from heatcap.figures._parts import plain_axes, say, symbol, value_name
+from heatcap.figures._parts import plain_axes, say, symbol
 from heatcap.figures._style import BLACK
 from heatcap.figures._verdict_parts import ZERO, class_line, drawn, profile, standing_of
+from heatcap.figures.names import label
 
 __all__ = ["verdict"]
 
@@ -73,7 +74,7 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
     ax.errorbar(data.sizes, data.heights, data.errors, **HEIGHT)[0].set_gid("height")
     ax.set_title("heights and best fits", loc="left")
     ax.set_xlabel(f"{symbol(result.size_name)} (logarithmic)")
-    ax.set_ylabel(value_name(name))
+    ax.set_ylabel(label(name))
     low = float((data.heights - data.errors).min())
     if low > 0 and data.heights.max() > TALL * low:
         ax.set_yscale("log")

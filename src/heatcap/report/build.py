@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from heatcap.audit import Audit, audit_leads
+from heatcap.core.text import legible, plain
 from heatcap.divergence import (
     Margins,
     Verdict,
@@ -21,7 +22,6 @@ from heatcap.divergence.judged import check_options
 from heatcap.events import SMOOTHING, Events, find_events
 from heatcap.report.answers import answers_of
 from heatcap.report.cautions import cautions_of
-from heatcap.report.file_texts import clean, printable
 from heatcap.report.headline import headline
 from heatcap.report.result import Report, Source
 
@@ -84,8 +84,8 @@ def build_report(
     said = progress or (lambda *_: None)
     m = margins or Margins()
     check_level(level)
-    obs = printable(obs)
-    observables = tuple(map(clean, observables))
+    obs = legible(obs)
+    observables = tuple(map(plain, observables))
     events = find_events(obs, *observables, smoothing=smoothing)
     places = _places(events)
     total = len(places) + 2
@@ -103,7 +103,7 @@ def build_report(
     answers = answers_of(places, events, audit, verdicts, missing)
     settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
     return Report(
-        title=clean(title) or QUESTION,
+        title=plain(title) or QUESTION,
         said=headline(events, answers, audit, verdicts),
         answers=answers,
         cautions=cautions_of(obs, events, audit, verdicts),
@@ -113,7 +113,7 @@ def build_report(
         missing=missing,
         settings=settings,
         sources=[Source.of(path) for path in sources],
-        command=clean(command),
+        command=plain(command),
         obs=obs,
     )
 

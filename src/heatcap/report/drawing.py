@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from heatcap.figures import styled
-from heatcap.report.file_texts import literal
 from heatcap.report.readout import Naming, readout
 from heatcap.report.svg import Inline, inline_svg
 
@@ -26,7 +25,6 @@ class Plan:
 
     `draw` gives the figure and what its panels show; a ValueError from it is the reason why there
     is none.  `paper`: it keeps a white background, for a scale of colours that is read off it.
-    `texts` come from files and are no formulas.
     """
 
     key: str
@@ -35,7 +33,6 @@ class Plan:
     draw: Callable[[], Drawn]
     folded: bool = False
     paper: bool = False
-    texts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,6 @@ def drawn(plan: Plan) -> Picture:
 def _rendered(
     plan: Plan, figure: Figure, naming: Callable[[Axes], Naming | None]
 ) -> tuple[Inline, list[dict[str, Any]]]:
-    literal(figure, plan.texts)
     # At the resolution of the SVG, so that the panels lie where the page looks for them.
     figure.set_dpi(72)
     with styled(), mpl.rc_context({"svg.fonttype": "path"}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -155,7 +156,7 @@ def of_scan() -> Namer:
         return f"checkpoint {number + 1} of those shown" if line.get_gid() == "checkpoint" else None
 
     def naming(ax: Axes) -> Naming | None:
-        title = ax.get_title().replace("$", "")
+        title = re.sub(r"(?<!\\)\$", "", ax.get_title()).replace(r"\$", "$")
         return Naming(title, "temperature", "heat capacity", label) if title else None
 
     return naming

@@ -37,21 +37,12 @@ def plans_of(report: Report) -> list[Plan]:
     obs = _with_sizes(report.obs)
     parts = (_evolutions(report, obs), _leads(report), _verdicts(report), _scans(report, obs))
     found: dict[str, Plan] = {}
-    texts = _texts(report)
     for plan in (plan for part in parts for plan in part):
         # Names of observables and controls are anybody's; identifiers are not.
         key = re.sub("[^a-z0-9]+", "-", plan.key.lower()).strip("-")
         key = key if key not in found else f"{key}-{len(found)}"
-        found[key] = replace(plan, key=key, texts=texts)
+        found[key] = replace(plan, key=key)
     return list(found.values())
-
-
-def _texts(report: Report) -> frozenset[str]:
-    """Names that files gave: observables, runs, groups and sizes."""
-    runs = report.events.runs
-    columns = [runs[name] for name in ("run", "group", "size_name") if name in runs]
-    names = [each for answer in report.answers for each in (answer.name, answer.observable)]
-    return frozenset(map(str, [*names, *(each for column in columns for each in column)]))
 
 
 def _with_sizes(obs: xr.Dataset) -> xr.Dataset:

@@ -13,6 +13,8 @@ import xarray as xr
 
 from heatcap._json import plain
 from heatcap.audit import Audit
+from heatcap.core.text import plain as shown
+from heatcap.core.writing import write_text
 from heatcap.divergence import Verdict
 from heatcap.events import Events
 from heatcap.report.answers import Answer
@@ -34,7 +36,7 @@ class Source:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Source:
-        return cls(os.fspath(path), checksum(Path(path)))
+        return cls(shown(os.fspath(path)), checksum(Path(path)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +108,7 @@ class Report:
         target = Path(path)
         if target.suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"{target}: a report is written as .html, got {target.suffix!r}")
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            draft.write_text(self.html(progress=progress), encoding="utf-8")
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_text(target, self.html(progress=progress))
         return target
 
     def summary(self) -> str:

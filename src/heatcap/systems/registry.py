@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from heatcap.core.writing import write_bytes
 from heatcap.systems.curie_weiss import CurieWeiss
 from heatcap.systems.ising1d import Ising1D
 from heatcap.systems.ising2d import Ising2D
@@ -113,7 +114,7 @@ def write(
     if ending == ".csv":
         to_csv(table, path)
     elif ending == ".parquet":
-        to_frame(table).to_parquet(path, index=False)
+        write_bytes(path, to_frame(table).to_parquet(None, index=False))
     else:
-        table.to_netcdf(path, engine="h5netcdf")
+        write_bytes(path, table.to_netcdf(engine="h5netcdf"))
     return table

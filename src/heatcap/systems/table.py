@@ -17,6 +17,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.text import csv
+from heatcap.core.writing import write_text
 from heatcap.resampling import jackknife
 
 __all__ = ["Controls", "from_runs", "make_table", "observables", "points", "to_csv", "to_frame"]
@@ -159,4 +161,4 @@ def to_frame(table: xr.Dataset) -> pd.DataFrame:
 
 def to_csv(table: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write :func:`to_frame` with every digit."""
-    to_frame(table).to_csv(path, index=False, lineterminator="\n")
+    write_text(path, csv(to_frame(table)))
