@@ -43,6 +43,7 @@ from heatcap._vector import (
     jit,
     ln,
 )
+from heatcap.runfile.integrity import GOLDEN
 
 __all__ = [
     "COLUMNS",
@@ -57,6 +58,7 @@ __all__ = [
     "row_observables",
     "scratch_for",
     "table_kernel",
+    "weigh_words",
 ]
 
 ROW_COLUMNS = (
@@ -616,6 +618,31 @@ def _distance_kernel(
     return bad, unlike
 
 
+# --- checksums of a run file ----------------------------------------------------------------------
+
+_GOLDEN, _HALF, _ODD = np.uint64(GOLDEN), np.uint64(32), np.uint64(1)
+_MAGNITUDE, _INFINITY, _ZERO = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000), np.uint32(0)
+
+
+@jit()
+def _word_sums(words: NDArray[np.uint32], starts: NDArray[np.uint64], out: Any) -> Any:
+    """`runfile.integrity.word_sum` of each row that begins at index `starts`.
+
+    Returns the bits of the largest finite magnitude among the words as float32.
+    """
+    largest = np.uint32(0)
+    for row in range(len(words)):
+        total = np.uint64(0)
+        multiple = starts[row] * _GOLDEN
+        for word in words[row]:
+            multiple += _GOLDEN
+            total += np.uint64(word) * ((multiple >> _HALF) | _ODD)
+            magnitude = word & _MAGNITUDE
+            largest = max(largest, magnitude if magnitude < _INFINITY else _ZERO)
+        out[row] = total
+    return largest
+
+
 # --- NumPy layer ----------------------------------------------------------------------------------
 
 
@@ -674,6 +701,20 @@ def fisher_distance(
     return out
 
 
+def weigh_words(
+    words: NDArray[np.uint32], starts: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], float]:
+    """Weighted sums of rows (row, word) of float32 bits, and their largest finite magnitude.
+
+    The sums, mod 2^64, are those of `runfile.integrity`.
+    """
+    compile_once(np.dtype(np.float32))
+    sums = np.empty(len(words), np.uint64)
+    with np.errstate(over="ignore"):  # they wrap on purpose, and say so without the compiler
+        largest = np.uint32(_word_sums(words, starts, sums))
+    return sums, float(largest.view(np.float32))
+
+
 @functools.cache
 def compile_once(dtype: np.dtype[Any]) -> None:
     """Compile the kernels for logits of a type, or load them from numba's cache, once a process.
@@ -694,6 +735,7 @@ def compile_once(dtype: np.dtype[Any]) -> None:
         starts, every = np.array([0, 1]), np.ones((1, 1), bool)
         table_kernel(rows[np.newaxis], order, starts, every, 1.0, moments, scratch_for(rows))
         absorb(np.ones((1, 5)), np.ones((1, 5)))
+        _word_sums(np.ones((1, 1), np.uint32), np.ones(1, np.uint64), np.ones(1, np.uint64))
         _distance_kernel(rows, rows, 1.0, np.empty(1), (_tile(rows), _tile(rows)))
 
 

@@ -9,15 +9,18 @@ of a probe merge, and a path through the checkpoints needs two earlier ones at h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heatcap._geometry import Block, Fields, Floats, Time, TrainingPath, along_depth, clock, ranges
-from heatcap._kernels import ROW_COLUMNS
+from heatcap._kernels import ROW_COLUMNS, weigh_words
 from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
 from heatcap.ensemble import heat_capacity_bound
-from heatcap.runfile import LogitReader
+from heatcap.runfile import LogitReader, RunFileError
+from heatcap.runfile.integrity import DAMAGED, LayerSums
+from heatcap.runfile.rules import MASK_DEPTH, logit_problem, mask_problem
 
 __all__ = ["BLOCK_BYTES", "INPUTS", "SCANNED", "observe_logits"]
 
@@ -48,15 +51,20 @@ def observe_logits(
     temperatures: Sequence[float] = (),
     time: Time = "step",
 ) -> Fields:
-    """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,)."""
+    """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,).
+
+    Raises RunFileError where `validate_run` finds something wrong with the logits.
+    """
     tables = _Tables(reader.header.shape, temperatures)
     path = TrainingPath(reader.header.shape)
+    guard = _Guard(reader)
     population = reader.header.probe_population
     for block in _blocks(reader):
         subsets = _subsets(trained[block.probes], block.queries)
-        _run_through(reader, block, subsets, tables, path)
+        _run_through(reader, block, subsets, (guard, tables, path))
         if block.probes.stop == reader.header.shape[3]:
             tables.close(block, population)
+    guard.check()
     fields = tables.fields()
     fields |= path.fields("fisher", tables.potential, clock(steps, time))
     if reader.header.shape[1] > 1:
@@ -96,18 +104,56 @@ def _run_through(
     reader: LogitReader,
     block: Block,
     subsets: dict[str, Subsets],
-    tables: _Tables,
-    path: TrainingPath,
+    sinks: tuple[_Guard, _Tables, TrainingPath],
 ) -> None:
     """All checkpoints of one block, as many at once as fit."""
+    guard, tables, path = sinks
     heads, probes, queries = (
         part.stop - part.start for part in (block.heads, block.probes, block.queries)
     )
     each = 4 * heads * probes * queries * reader.header.shape[-1]
     for checkpoints in ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // each)):
         logits = reader.read(checkpoints, block.layer, block.heads, block.probes, block.queries)
+        guard.add(checkpoints, block, logits)
         tables.add(checkpoints, logits, subsets)
         path.add(checkpoints, block, logits)
+
+
+class _Guard:
+    """Refuses logits that `validate_run` refuses: damaged ones, and masks in disguise.
+
+    NaN, +inf and rows without a key are found by the kernels.  Only a block that holds a large
+    number is looked at row by row, so that the others cost no more than their checksums.
+    """
+
+    def __init__(self, reader: LogitReader) -> None:
+        self._reader = reader
+        self._sums = LayerSums(reader.header.shape, self._row_sums)
+        self._large = False
+
+    def _row_sums(self, words: NDArray[np.uint32], starts: NDArray[np.uint64]) -> Any:
+        sums, largest = weigh_words(words, starts)
+        self._large = largest >= MASK_DEPTH / 2
+        return sums
+
+    def add(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
+        """Look at one block (checkpoint, head, probe, query, key), in any order."""
+        parts = (block.layer, block.heads, block.probes, block.queries)
+        self._sums.add(logits, checkpoints, *parts)
+        if self._large:
+            for checkpoint, values in enumerate(logits, checkpoints.start):
+                if problem := logit_problem(values) or mask_problem(values):
+                    self._refuse(checkpoint, block.layer, problem)
+
+    def check(self) -> None:
+        """Raise for the first layer of a checkpoint whose logits are not those written."""
+        if self._reader.checksums is not None:
+            for checkpoint, layer in self._sums.wrong(self._reader.checksums):
+                self._refuse(checkpoint, layer, DAMAGED)
+
+    def _refuse(self, checkpoint: int, layer: int, problem: str) -> None:
+        path, step = self._reader.header.path, self._reader.steps[checkpoint]
+        raise RunFileError(f"{path}: step {step}, layer {layer}: {problem}")
 
 
 class _Tables:

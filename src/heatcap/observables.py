@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -37,9 +37,7 @@ from heatcap.runfile import (
     Runs,
     checksum,
     names_read,
-    open_run,
     open_runs,
-    read_header,
     text_or_numbers,
 )
 
@@ -242,16 +240,17 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
 def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     from heatcap._stream import INPUTS, observe_logits
 
-    if read_header(path).checkpoints == 0:
-        raise RunFileError(f"{path}: holds no checkpoint yet")
-    with LogitReader(path) as reader, open_run(path) as run:
-        header = reader.header
-        steps, trained = reader.steps, run["probe_trained"].values
+    with LogitReader(path) as reader:
+        if reader.header.checkpoints == 0:
+            raise RunFileError(f"{path}: holds no checkpoint yet")
         fields = observe_logits(
-            reader, steps, trained, temperatures=options.temperatures, time=options.time
+            reader,
+            reader.steps,
+            reader.tables["probe_trained"],
+            temperatures=options.temperatures,
+            time=options.time,
         )
-        # The file may have grown since the reader opened it.
-        table = _label(fields, header, run.isel(step=slice(0, header.checkpoints)))
+        table = _label(fields, reader.header, reader.tables)
     table = table.assign_coords(inputs=list(INPUTS), temperature=list(options.temperatures))
     if not options.temperatures:
         table = table.drop_dims("temperature")
@@ -271,16 +270,15 @@ def _head_average(table: xr.Dataset) -> xr.Dataset:
     return table.drop_vars([*errors, "head"])
 
 
-def _label(fields: Fields, header: RunHeader, run: xr.Dataset) -> xr.Dataset:
+def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Arrays with their names and units, the metrics and the parameters of the run."""
     table = xr.Dataset(
         {name: (dims, values, {"units": _units(name)}) for name, (dims, values) in fields.items()}
     )
     table["single_key"] = (table["mean_visible_keys"] == 1).astype(np.int8)
-    metrics = [str(name) for name in run.data_vars if run[name].dims == ("metric_step",)]
-    for name, called in names_read("metric", metrics, header.parameters).items():
+    for name, called in names_read("metric", header.metrics, header.parameters).items():
         attrs = {} if called == name else {IN_FILE: name}
-        table[called] = ("metric", run[name].values.astype(np.float64), attrs)
+        table[called] = ("metric", tables[name].astype(np.float64), attrs)
     for name in STANDARD_METRICS:
         if name not in table:
             table[name] = ("metric", np.full(header.metric_rows, np.nan))
@@ -288,11 +286,11 @@ def _label(fields: Fields, header: RunHeader, run: xr.Dataset) -> xr.Dataset:
     table = table.assign_coords(
         {
             "run": header.run_id,
-            "step": ("checkpoint", run["step"].values.astype(np.float64)),
-            "metric_step": ("metric", run["metric_step"].values.astype(np.float64)),
+            "step": ("checkpoint", tables["step"].astype(np.float64)),
+            "metric_step": ("metric", tables["metric_step"].astype(np.float64)),
             "layer": np.arange(header.shape[1]),
             "head": np.arange(header.shape[2]),
-            "query_position": ("query", run["query"].values.astype(np.float64)),
+            "query_position": ("query", tables["query"].astype(np.float64)),
             "size_name": header.size_name,
             "size": header.size,
             "seed": header.seed,

@@ -35,7 +35,7 @@ from heatcap.runfile import reader as reader_module
 from heatcap.runfile import validate as validate_module
 from heatcap.runfile.journal import journal_path
 
-from runs import create_run, logits_at, seal_a_commit, write_run
+from runs import as_version_1, create_run, logits_at, seal_a_commit, write_run
 
 MORTAL_WRITER = Path(__file__).with_name("mortal_writer.py")
 
@@ -70,6 +70,7 @@ def test_blocks_of_every_storage(
     path = tmp_path / "run.h5"
     write_run(path, steps=0, layers=2, queries=[0, 1, 2, 3], probe_input=np.arange(20)[:, None],
               probe_trained=np.zeros(20), probe_mirror_trained=None)  # fmt: skip
+    as_version_1(path)
     with h5py.File(path, "r+") as h5:
         del h5["logits"]
         layout = {"chunks": chunks, "compression": compression} if chunks else {}
@@ -190,7 +191,7 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (_text, "is not HDF5, expected a run file"),
     (_truncated, "is truncated, expected a run file"),
     (_foreign, "expected the attribute format = 'heatcap-run', got None"),
-    (_newer, "format_version 99, this heatcap reads versions up to 1"),
+    (_newer, "format_version 99, this heatcap reads versions up to 2"),
     (_without_logits, "the variable 'logits' is missing"),
     (_group_for_logits, "the variable 'logits' is missing"),
     (_scalar_for_step, "the variable 'step' must have 1 dimension"),
@@ -311,6 +312,7 @@ def _bytes_read(call: Callable[[], object]) -> int:
 
 def test_validate_finds_what_a_header_cannot_show(run_path: Path) -> None:
     assert validate_run(run_path) == []
+    as_version_1(run_path)
     with h5py.File(run_path, "r+") as h5:
         h5["logits"][2, 0, 1, 3, 0, 0] = np.nan
         h5["logits"][4, 0, 0, 3, 0, 0] = -1e10
@@ -337,6 +339,7 @@ def test_a_run_of_no_checkpoint_opens(tmp_path: Path) -> None:
 
 
 def test_validate_lists_the_first_problems_and_counts_the_others(run_path: Path) -> None:
+    as_version_1(run_path)
     with h5py.File(run_path, "r+") as h5:
         h5["logits"].resize(30, axis=0)  # what is added reads as zero
         h5["logits"][:, 0, :, 3, 0, 0] = np.nan
@@ -365,6 +368,7 @@ def test_validate_reads_all_once_in_blocks(
 ) -> None:
     path = tmp_path / "run.h5"
     write_run(path, steps=2, queries=[0, 1, 2, 3])
+    as_version_1(path)
     with h5py.File(path, "r+") as h5:
         values = h5["logits"][...]
         values[1, 0, 1, 24, 3, 0] = np.nan

@@ -236,7 +236,7 @@ def _interrupt_after(calls: int, error: BaseException, real: Callable[..., objec
     return call
 
 
-@pytest.mark.parametrize("calls", range(11))
+@pytest.mark.parametrize("calls", range(12))
 def test_an_interrupted_append_keeps_what_was_there(
     run_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
@@ -249,7 +249,7 @@ def test_an_interrupted_append_keeps_what_was_there(
         run.flush()
         raise KeyboardInterrupt  # the last case: after all of it
     monkeypatch.undo()
-    check_resumable(run_path, complete=calls == 10)
+    check_resumable(run_path, complete=calls == 11)
 
 
 @pytest.mark.parametrize("calls", range(6))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "ATTRIBUTES",
     "FORMAT",
     "FORMAT_VERSION",
     "LARGEST_LOGIT",
@@ -23,8 +24,15 @@ __all__ = [
 ]
 
 FORMAT = "heatcap-run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 has no checksums
 LOGIT_DIMS = ("step", "layer", "head", "probe", "query", "key")
+
+#: Attributes of the file, in the order in which `header_checksum` covers them.
+ATTRIBUTES = (
+    *("format", "format_version", "Conventions", "run_id", "size_name", "size", "seed"),
+    *("probe_population", "d_k", "softmax_scale", "soft_cap", "model_dtype"),
+    *("parameters", "config", "versions", "started", "finished", "stop_reason"),
+)
 
 #: Metrics that the rest of the toolkit knows by name.
 STANDARD_METRICS = (
@@ -61,6 +69,8 @@ class RunHeader:
     shape: tuple[int, ...]
     metric_rows: int
     cautions: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    sealed: bool = False  # with checksums, as from version 2 on
 
     @property
     def complete(self) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
+import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,12 @@ import h5py
 import numpy as np
 
 from . import layout
+from .integrity import header_checksum, table_checksum
 from .journal import ForeignJournal, Overlay, committed, journal_path, steady
 from .layout import RunFileError, RunHeader
 from .names import names_read, reading_notes, told
+from .rules import header_problem, json_object, table_problems
+from .storage import MISSING, attribute, check_links, check_storage, variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,10 +35,13 @@ if TYPE_CHECKING:
 __all__ = [
     "LogitReader",
     "Runs",
+    "check_contents",
     "checkpoints_in",
     "checksum",
     "commit_waits",
     "find_runs",
+    "header_attributes",
+    "is_sealed",
     "journal_problem",
     "metric_names",
     "open_run",
@@ -66,7 +72,8 @@ def open_run(path: Path_) -> xr.Dataset:
     file = Path(path)
     with undisturbed(file) as source:
         with _opened(file, source) as h5:
-            _header(h5, file)
+            check_links(h5, file)
+            check_contents(h5, _header(h5, file))
         _warn_of_journal(file)
         return xr.open_dataset(
             cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
@@ -218,15 +225,22 @@ class LogitReader:
     The block is a float32 array (checkpoint, head, probe, query, key), valid until the next
     `read`.  Blocks of whole chunks (`chunk`) are read fastest: uncompressed chunks lie in the file
     as they do in memory, so they go past the HDF5 library, which takes two to three times as long.
+    `tables` are all other variables, `checksums` (step, layer) what the logits should add up to
+    (see `integrity`).
     """
 
-    def __init__(self, path: Path_) -> None:
+    def __init__(self, path: Path_, *, checked: bool = True) -> None:
+        """Open a run; without `checked` what is wrong with its tables is told in `problems`."""
         file = Path(path)
         # All that commits may change is taken at one moment; logits that are there stay.
         with undisturbed(file) as source, ExitStack() as stack:
             self._h5 = stack.enter_context(_opened(file, source))
             self.header = _header(self._h5, file)
-            self.steps: np.ndarray = self._h5["step"][...]
+            self.tables, self.problems = read_tables(self._h5, self.header)
+            if checked and self.problems:
+                raise RunFileError(f"{file}: {self.problems[0]}")
+            self.steps = self.tables["step"]
+            self.checksums = _logit_checksums(self._h5, self.header)
             self._logits: h5py.Dataset = self._h5["logits"]
             self._offsets = _chunk_offsets(self._logits) if source is file else {}
             self._close = stack.pop_all().close
@@ -243,7 +257,7 @@ class LogitReader:
     ) -> np.ndarray:
         ranges = (checkpoints, heads, probes, queries)
         shape = (*(part.stop - part.start for part in ranges), self.header.shape[-1])
-        if self._buffer.size < (count := int(np.prod(shape))):
+        if self._buffer.size < (count := math.prod(shape)):
             self._buffer = np.empty(count, np.float32)
         block = self._buffer[:count].reshape(shape)
         if not self._read_chunks(block, layer, ranges):
@@ -287,6 +301,21 @@ class LogitReader:
         self._close()
 
 
+def _logit_checksums(h5: h5py.File, header: RunHeader) -> np.ndarray | None:
+    """What the logits (step, layer) should add up to; None in version 1."""
+    file, shape = header.path, header.shape[:2]
+    if not header.sealed:
+        return None
+    found = variable(h5, file, "logits_checksum")
+    check_storage(found, file, "logits_checksum")
+    if found.shape != shape or found.dtype != np.uint64:
+        raise RunFileError(
+            f"{file}: logits_checksum must be uint64 {shape}, got {found.dtype} {found.shape}"
+        )
+    values: np.ndarray = h5["logits_checksum"][...]
+    return values
+
+
 def _chunk_offsets(logits: h5py.Dataset) -> dict[tuple[int, ...], int]:
     """Where each chunk lies in the file; empty if chunks are not plain float32 in native order."""
     plain = logits.chunks is not None and logits.chunks[:2] == (1, 1)
@@ -300,7 +329,9 @@ def _chunk_offsets(logits: h5py.Dataset) -> dict[tuple[int, ...], int]:
 
     if logits.shape[0]:
         logits.id.chunk_iter(note)
-    return found
+    size = logits.dtype.itemsize * math.prod(logits.chunks)
+    inside = all(0 < offset <= logits.file.id.get_filesize() - size for offset in found.values())
+    return found if inside else {}  # HDF5 says what is wrong
 
 
 def parameter_names(headers: Iterable[RunHeader]) -> list[str]:
@@ -409,130 +440,168 @@ def _opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
 
 
 def _header(h5: h5py.File, file: Path) -> RunHeader:
-    _check_format(h5, file)
-    extents = _checked_extents(h5, file)
-    given = _parameters(_text(h5, file, "parameters"), file)
+    attributes = header_attributes(h5, file)
+    _check_format(attributes, file)
+    columns = metric_names(h5, attributes["metrics"])
+    extents = _checked_extents(h5, file, columns)
+    given = _parameters(_text(attributes, file, "parameters"), file)
     called = names_read("parameter", given)
     parameters = {called[name]: value for name, value in given.items()}
-    metrics = names_read("metric", metric_names(h5), parameters)
+    metrics = names_read("metric", columns, parameters)
     notes = reading_notes("parameter", called) + reading_notes("metric", metrics, parameters)
-    return RunHeader(
+    header = RunHeader(
         path=file,
-        run_id=_text(h5, file, "run_id"),
+        run_id=_text(attributes, file, "run_id"),
         parameters=parameters,
-        size_name=_text(h5, file, "size_name"),
-        size=_number(h5, file, "size"),
-        seed=_integer(h5, file, "seed"),
-        probe_population=_integer(h5, file, "probe_population"),
-        stop_reason=_text(h5, file, "stop_reason"),
+        size_name=_text(attributes, file, "size_name"),
+        size=_number(attributes, file, "size"),
+        seed=_integer(attributes, file, "seed"),
+        probe_population=_integer(attributes, file, "probe_population"),
+        stop_reason=_text(attributes, file, "stop_reason"),
         shape=tuple(extents[dim] for dim in layout.LOGIT_DIMS),
         metric_rows=extents["metric_step"],
         cautions=tuple(notes),
+        metrics=tuple(metrics),
+        sealed=is_sealed(h5, attributes),
     )
+    if problem := header_problem(header):
+        raise RunFileError(f"{file}: {problem}")
+    if header.sealed:
+        _check_seal(h5, attributes, file)
+    return header
 
 
-def _check_format(h5: h5py.File, file: Path) -> None:
-    found = _attribute(h5, file, "format", None)
+def header_attributes(h5: h5py.File, file: Path) -> dict[str, Any]:
+    """What `header_checksum` covers, in its order; None for what is missing."""
+    found = {name: attribute(h5.id, file, name) for name in layout.ATTRIBUTES}
+    columns = None
+    if h5.id.links.exists(b"metric_step"):
+        columns = attribute(variable(h5, file, "metric_step"), file, "metrics")
+    found["metrics"] = columns
+    return {name: None if value is MISSING else value for name, value in found.items()}
+
+
+def is_sealed(h5: h5py.File, attributes: Mapping[str, Any]) -> bool:
+    """Whether the file has checksums, or should have: from version 2 on."""
+    return attributes["format_version"] != 1 or bool(h5py.h5a.exists(h5.id, b"header_checksum"))
+
+
+def _check_seal(h5: h5py.File, attributes: dict[str, Any], file: Path) -> None:
+    plain = all(
+        value is None or isinstance(value, str | int | float) for value in attributes.values()
+    )
+    if not plain or attribute(h5.id, file, "header_checksum") != header_checksum(attributes):
+        raise RunFileError(
+            f"{file}: the header is damaged or was changed by other means than RunWriter: "
+            f"its attributes do not have their checksum"
+        )
+
+
+def check_contents(h5: h5py.File, header: RunHeader) -> None:
+    """Raise the first of the problems of a run's tables."""
+    _, problems = read_tables(h5, header)
+    if problems:
+        raise RunFileError(f"{header.path}: {problems[0]}")
+
+
+def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
+    """All variables of a run but its logits, and what is wrong with them.
+
+    Raises RunFileError before anything is read that is not in the file as it should be.
+    """
+    file, tables, problems = header.path, {}, []
+    check_storage(variable(h5, file, "logits"), file, "logits")
+    for name in (*_DIMENSIONS, *_PROBE, *header.metrics):
+        found = variable(h5, file, name)
+        check_storage(found, file, name)
+        tables[name] = values = h5[name][...]
+        if header.sealed and attribute(found, file, "checksum") != table_checksum(values):
+            problems.append(f"the variable {name!r} is damaged: it does not have its checksum")
+    config = attribute(h5.id, file, "config")
+    if config is not MISSING and (not isinstance(config, str) or json_object(config) is None):
+        problems.append("the attribute 'config' must be a JSON object")
+    return tables, [*problems, *table_problems(tables, header.probe_population)]
+
+
+def _check_format(attributes: Mapping[str, Any], file: Path) -> None:
+    found = attributes["format"]
     if not isinstance(found, str) or found != layout.FORMAT:
         raise RunFileError(
             f"{file}: is HDF5 but not a run file: expected the attribute "
             f"format = {layout.FORMAT!r}, got {found!r}"
         )
-    version = _attribute(h5, file, "format_version", None)
-    if not isinstance(version, int) or version > layout.FORMAT_VERSION:
+    version = attributes["format_version"]
+    if not isinstance(version, int) or not 1 <= version <= layout.FORMAT_VERSION:
         raise RunFileError(
             f"{file}: has format_version {version!r}, this heatcap reads versions up to "
             f"{layout.FORMAT_VERSION}; install a newer heatcap"
         )
 
 
-def _attribute(h5: h5py.File, file: Path, name: str, *default: Any) -> Any:
-    """An attribute as a Python value; netCDF writers store a scalar as an array of one."""
-    try:
-        value = h5.attrs[name]
-    except KeyError:
-        if default:
-            return default[0]
-        raise RunFileError(f"{file}: a required attribute is missing: {name!r}") from None
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise RunFileError(f"{file}: the attribute {name!r} cannot be read: {error}") from error
-    if isinstance(value, np.ndarray | np.generic) and value.size == 1:
-        value = value.reshape(-1)[0]
-        value = value.item() if isinstance(value, np.generic) else value
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+def _text(attributes: Mapping[str, Any], file: Path, name: str) -> str:
+    return str(_typed(attributes, file, name, "text", str))
 
 
-def _text(h5: h5py.File, file: Path, name: str) -> str:
-    return str(_typed(h5, file, name, "text", str))
+def _number(attributes: Mapping[str, Any], file: Path, name: str) -> float:
+    return float(_typed(attributes, file, name, "a number", int, float))
 
 
-def _number(h5: h5py.File, file: Path, name: str) -> float:
-    return float(_typed(h5, file, name, "a number", int, float))
+def _integer(attributes: Mapping[str, Any], file: Path, name: str) -> int:
+    return int(_typed(attributes, file, name, "an integer", int))
 
 
-def _integer(h5: h5py.File, file: Path, name: str) -> int:
-    return int(_typed(h5, file, name, "an integer", int))
-
-
-def _typed(h5: h5py.File, file: Path, name: str, words: str, *types: type) -> Any:
-    value = _attribute(h5, file, name)
+def _typed(attributes: Mapping[str, Any], file: Path, name: str, words: str, *types: type) -> Any:
+    value = attributes[name]
+    if value is None:
+        raise RunFileError(f"{file}: a required attribute is missing: {name!r}")
     if not isinstance(value, types):
         raise RunFileError(f"{file}: the attribute {name!r} must be {words}, got {value!r}")
     return value
 
 
-def metric_names(h5: h5py.File) -> tuple[str, ...]:
+def metric_names(h5: h5py.File, announced: Any) -> tuple[str, ...]:
     """The columns of metrics: those that the writer announced, or else the standard ones."""
-    announced = h5["metric_step"].attrs.get("metrics")
     if isinstance(announced, str):
-        return tuple(announced.split())
+        names = tuple(dict.fromkeys(announced.split()))
+        if odd := [name for name in names if not name.isidentifier()]:
+            raise RunFileError(f"{h5.filename}: the metric {odd[0]!r} must be an identifier")
+        return names
     return tuple(name for name in layout.STANDARD_METRICS if name in h5)
 
 
-def _checked_extents(h5: h5py.File, file: Path) -> dict[str, int]:
+def _checked_extents(h5: h5py.File, file: Path, metrics: Sequence[str]) -> dict[str, int]:
     """Length of each dimension, after every variable was seen to have its dimensions' shape."""
     extents = {}
     for dim in _DIMENSIONS:
-        shape = _variable(h5, file, dim).shape
+        shape = variable(h5, file, dim).shape
         if len(shape) != 1:
             raise RunFileError(f"{file}: the variable {dim!r} must have 1 dimension, got {shape}")
         extents[dim] = shape[0]
-    columns = dict.fromkeys(metric_names(h5), ("metric_step",))
+    columns = dict.fromkeys(metrics, ("metric_step",))
     for name, dims in (columns | _REQUIRED).items():
-        variable, expected = _variable(h5, file, name), tuple(extents[dim] for dim in dims)
-        if variable.shape != expected:
+        found, expected = variable(h5, file, name), tuple(extents[dim] for dim in dims)
+        if found.shape != expected:
             raise RunFileError(
-                f"{file}: the variable {name!r} has shape {variable.shape}, "
+                f"{file}: the variable {name!r} has shape {found.shape}, "
                 f"expected {expected} for the dimensions {dims}"
             )
-        if name == "logits" and variable.dtype != np.float32:
-            raise RunFileError(f"{file}: logits must be float32, got {variable.dtype}")
+        if name == "logits" and found.dtype != np.float32:
+            raise RunFileError(f"{file}: logits must be float32, got {found.dtype}")
     return extents
 
 
 _DIMENSIONS = (*layout.LOGIT_DIMS, "position", "metric_step")
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "logits": layout.LOGIT_DIMS,
+_PROBE = {
     "probe_input": ("probe", "position"),
     "probe_trained": ("probe",),
     "probe_mirror_trained": ("probe",),
 }
-
-
-def _variable(h5: h5py.File, file: Path, name: str) -> h5py.h5d.DatasetID:
-    try:
-        # The low level costs a fifth: this is what opening 500 files consists of.
-        return h5py.h5d.open(h5.id, name.encode())
-    except (KeyError, ValueError):
-        raise RunFileError(f"{file}: the variable {name!r} is missing") from None
+_REQUIRED: dict[str, tuple[str, ...]] = {"logits": layout.LOGIT_DIMS, **_PROBE}
 
 
 def _parameters(text: str, file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (TypeError, ValueError):
-        value = None
-    if not isinstance(value, dict):
+    value = json_object(text)
+    if value is None:
         raise RunFileError(f"{file}: the attribute 'parameters' must be a JSON object")
     if problem := layout.parameter_problem(value):
         raise RunFileError(f"{file}: {problem}")

@@ -30,10 +30,12 @@ import numpy as np
 import heatcap
 
 from . import layout
+from .integrity import header_checksum, layer_checksums, table_checksum
 from .journal import ForeignJournal, JournaledFile, Locked, repair
 from .layout import RunFileError
 from .names import Kind, name_problem
-from .reader import metric_names, read_header
+from .reader import check_contents, header_attributes, is_sealed, metric_names, read_header
+from .rules import logit_problem
 
 __all__ = ["RunWriter", "repair_run"]
 
@@ -55,7 +57,9 @@ class RunWriter:
             self._journal = JournaledFile(path, run_id=run_id, **how)
         try:
             self._h5 = h5py.File(self._journal, "r+")
-            self._metrics = metric_names(self._h5)
+            attributes = header_attributes(self._h5, path)
+            self._metrics = metric_names(self._h5, attributes["metrics"])
+            self._sealed = is_sealed(self._h5, attributes)
         except BaseException:
             self._journal.close()
             raise
@@ -192,16 +196,18 @@ class RunWriter:
         ------
         RunFileError
             If the file is not a run file, is a link, is being written, lies beside a journal of
-            something else, or has no checkpoint at `step`.
+            something else, has no checkpoint at `step`, or its tables are damaged.
         """
-        run = cls(Path(path), read_header(path).run_id, durable=durable)
+        header = read_header(path)
+        run = cls(Path(path), header.run_id, durable=durable)
         try:
+            check_contents(run._h5, header)  # a cut gives the rest a checksum of its own
             if step is not None:
                 run._check_recorded(step)
             with run._commit():
                 if step is not None:
                     run._cut(int(step))
-                run._h5.attrs["finished"] = run._h5.attrs["stop_reason"] = ""
+                run._set(finished="", stop_reason="")
         except BaseException:
             run._release("could not be resumed")
             raise
@@ -241,8 +247,10 @@ class RunWriter:
         values = self._checked_logits(step, logits)
         with self._commit():
             _extend(self._h5["logits"], values[np.newaxis])
+            if self._sealed:
+                _extend(self._h5["logits_checksum"], layer_checksums(values)[np.newaxis])
             self._write_metrics()
-            _extend(self._h5["step"], np.array([step]))
+            self._extend_table("step", np.array([step]))
 
     def flush(self) -> None:
         """Commit the metrics that were logged since the last checkpoint."""
@@ -256,8 +264,7 @@ class RunWriter:
             raise RunFileError(f"{self.path}: the reason of the end must not be empty")
         self._check_usable()
         with self._commit():
-            self._h5.attrs["finished"] = _now()
-            self._h5.attrs["stop_reason"] = reason
+            self._set(finished=_now(), stop_reason=reason)
             self._write_metrics()
 
     def close(self) -> None:
@@ -318,18 +325,36 @@ class RunWriter:
         """Drop all that came after `step`."""
         checkpoints = int(np.searchsorted(self._h5["step"][...], step, side="right"))
         rows = int(np.searchsorted(self._h5["metric_step"][...], step, side="right"))
-        for name in ("logits", "step"):
+        for name in ("logits", "logits_checksum")[: 1 + self._sealed]:
             self._h5[name].resize(checkpoints, axis=0)
-        for name in ("metric_step", *self._metrics):
-            self._h5[name].resize(rows, axis=0)
+        tables = {"step": checkpoints} | dict.fromkeys(("metric_step", *self._metrics), rows)
+        for name, length in tables.items():
+            self._h5[name].resize(length, axis=0)
+            if self._sealed:
+                _note_checksum(self._h5[name], table_checksum(self._h5[name][...]))
 
     def _write_metrics(self) -> None:
         if self._pending:
             for name in self._metrics:
                 column = [row.get(name, np.nan) for _, row in self._pending]
-                _extend(self._h5[name], np.array(column))
-            _extend(self._h5["metric_step"], np.array([step for step, _ in self._pending]))
+                self._extend_table(name, np.array(column))
+            self._extend_table("metric_step", np.array([step for step, _ in self._pending]))
             self._pending.clear()
+
+    def _extend_table(self, name: str, values: np.ndarray) -> None:
+        """Add rows to a variable that has its checksum as an attribute."""
+        table = self._h5[name]
+        if self._sealed:
+            more = table_checksum(values.astype(table.dtype), start=table.shape[0])
+            _note_checksum(table, int(table.attrs["checksum"]) + more)
+        _extend(table, values)
+
+    def _set(self, **attributes: str) -> None:
+        """Change attributes of the file, and the checksum that covers them."""
+        self._h5.attrs.update(attributes)
+        if self._sealed:
+            covered = header_attributes(self._h5, self.path)
+            self._h5.attrs["header_checksum"] = header_checksum(covered)
 
     def _check_step(self, what: str, step: int, last: int | None) -> None:
         if step < 0 or (last is not None and step <= last):
@@ -349,27 +374,6 @@ class RunWriter:
         if problem := logit_problem(values):
             raise RunFileError(f"{where}: {problem}")
         return values
-
-
-def logit_problem(logits: np.ndarray) -> str:
-    """What is wrong with logits (…, key) as they stand in a run file; empty when nothing is."""
-    low, high = logits.min(axis=-1), logits.max(axis=-1)  # NaN goes through both
-    if np.isnan(high).any():
-        return f"{int(np.isnan(logits).sum())} values are NaN; an absent key is -inf"
-    if np.isposinf(high).any():
-        return "some values are +inf"
-    if np.isneginf(high).any():
-        return f"{int(np.isneginf(high).sum())} queries have no visible key"
-    finite_low = np.where(np.isneginf(low), high, low)
-    if np.isneginf(low).any():
-        finite_low = np.where(np.isneginf(logits), np.inf, logits).min(axis=-1)
-    extreme = max(float(high.max()), -float(finite_low.min()))
-    if extreme >= layout.LARGEST_LOGIT:
-        return (
-            f"a finite value of magnitude {extreme:.4g} is too large to be a logit "
-            f"(limit {layout.LARGEST_LOGIT:g}); a masked key must be -inf"
-        )
-    return ""
 
 
 def repair_run(path: str | os.PathLike[str]) -> bool:
@@ -482,8 +486,13 @@ def _write_frame(
     for name, values in probe.items():
         dims = ("probe", "position")[: values.ndim]
         _variable(h5, name, dims, np.int32 if values.ndim == 2 else np.int8)[...] = values
+    _variable(h5, "logits_checksum", ("step", "layer"), np.uint64, chunks=(256, layers))
     for name in metrics:
         _variable(h5, name, ("metric_step",), np.float64, chunks=(1024,))
+    for name in (*coordinates, *probe, *metrics):
+        _note_checksum(h5[name], table_checksum(h5[name][...]))
+    covered = header_attributes(h5, Path(h5.filename))
+    h5.attrs["header_checksum"] = header_checksum(covered)
 
 
 def _variable(
@@ -530,6 +539,10 @@ def _part(extent: int, fits: int) -> int:
 def _extend(variable: h5py.Dataset, values: np.ndarray) -> None:
     variable.resize(variable.shape[0] + len(values), axis=0)
     variable[-len(values) :] = values
+
+
+def _note_checksum(variable: h5py.Dataset, checksum: int) -> None:
+    variable.attrs.modify("checksum", np.uint64(checksum % 2**64))
 
 
 def _last(variable: h5py.Dataset) -> int | None:

@@ -1,0 +1,127 @@
+"""What the contents of a run file must be: one list, for `validate_run` and `observe` alike.
+
+Each rule is a sentence about what is wrong, or "".  `RunWriter` asks the rules about logits too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import layout
+from .layout import RunHeader
+
+__all__ = [
+    "MASK_DEPTH",
+    "header_problem",
+    "json_object",
+    "logit_problem",
+    "mask_problem",
+    "table_problems",
+]
+
+#: A finite logit so far below its row's largest has no weight and looks like a mask of -1e4.
+MASK_DEPTH = 5000.0
+
+
+def header_problem(header: RunHeader) -> str:
+    """What is wrong with the values of a header; empty when nothing is."""
+    texts = {
+        "run_id": header.run_id,
+        "size_name": header.size_name,
+        "stop_reason": header.stop_reason,
+        **{f"parameter {name}": v for name, v in header.parameters.items() if isinstance(v, str)},
+    }
+    for name, text in texts.items():
+        if not _is_plain(text):
+            return f"{name} {text!r} holds a NUL or is no Unicode text"
+    for name, value in header.parameters.items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return f"the parameter {name!r} does not fit into 64 bits"
+    if not (math.isfinite(header.size) and header.size > 0):
+        return f"the size must be positive and finite, got {header.size:g}"
+    probes, population = header.shape[3], header.probe_population
+    if population < 0 or 0 < population < probes:
+        return (
+            f"probe_population must be 0 (unbounded) or at least the {probes} probe inputs, "
+            f"got {population}"
+        )
+    if min(header.shape[1:]) < 1:
+        return f"every extent must be at least 1, got {header.shape[1:]} (layer to key)"
+    return ""
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text holds; None where it holds none, nests too deep, or has NaN."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterator[str]:
+    """What is wrong with steps, metrics and probe of a run."""
+    for name in ("step", "metric_step"):
+        steps = tables[name]
+        if steps.size and (steps[0] < 0 or np.any(steps[1:] <= steps[:-1])):
+            yield f"{name} does not grow strictly from 0 on"
+    for name in ("probe_trained", "probe_mirror_trained"):
+        if not np.isin(tables[name], (-1, 0, 1)).all():
+            yield f"{name} holds values other than 0, 1 and -1"
+    inputs = tables["probe_input"]
+    if population and len(np.unique(inputs, axis=0)) < len(inputs):
+        yield "probe_input holds an input twice, but says it is a sample without replacement"
+    for name, values in tables.items():
+        # Accuracies in per cent would pass every threshold of the events.
+        if name.endswith("accuracy") and (bad := (values < 0) | (values > 1)).any():
+            yield f"{name} holds {values[bad][0]:g}, expected fractions between 0 and 1"
+
+
+def logit_problem(logits: np.ndarray) -> str:
+    """What is wrong with logits (…, key) as they stand in a run file; empty when nothing is."""
+    low, high = logits.min(axis=-1), logits.max(axis=-1)  # NaN goes through both
+    if np.isnan(high).any():
+        return f"{int(np.isnan(logits).sum())} values are NaN; an absent key is -inf"
+    if np.isposinf(high).any():
+        return "some values are +inf"
+    if np.isneginf(high).any():
+        return f"{int(np.isneginf(high).sum())} queries have no visible key"
+    finite_low = np.where(np.isneginf(low), high, low)
+    if np.isneginf(low).any():
+        finite_low = np.where(np.isneginf(logits), np.inf, logits).min(axis=-1)
+    extreme = max(float(high.max()), -float(finite_low.min()))
+    if extreme >= layout.LARGEST_LOGIT:
+        return (
+            f"a finite value of magnitude {extreme:.4g} is too large to be a logit "
+            f"(limit {layout.LARGEST_LOGIT:g}); a masked key must be -inf"
+        )
+    return ""
+
+
+def mask_problem(logits: np.ndarray) -> str:
+    """Whether finite logits (…, key) look like a mask; the writer cannot tell them from logits."""
+    finite_low = np.where(np.isneginf(logits), np.inf, logits).min(axis=-1)
+    depth = logits.max(axis=-1) - finite_low
+    if (rows := int(np.count_nonzero(depth > MASK_DEPTH))) == 0:
+        return ""
+    return (
+        f"{rows} queries have a finite logit {depth.max():.4g} below their largest: looks like an "
+        f"additive mask of -1e4; an absent key is -inf"
+    )
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text has neither NUL nor surrogates, which files and terminals choke on."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,179 @@
+"""What of an HDF5 file is opened at all: plain variables and small attributes of the file itself.
+
+HDF5 follows links into other files, takes memory for any shape that a header claims, and makes
+objects of bytes.  Here everything is looked at before it is opened or read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5l, h5t, h5z
+
+from .layout import RunFileError
+
+__all__ = ["LARGEST_TEXT", "MISSING", "attribute", "check_links", "check_storage", "variable"]
+
+#: Bytes of an attribute; the longest in use, a configuration, has some thousand.
+LARGEST_TEXT = 1 << 20
+#: Bytes of a chunk, which HDF5 takes whole; RunWriter's have at most a mebibyte.
+LARGEST_CHUNK = 1 << 28
+#: Bytes that a stored byte may stand for.  Logits deflate by at most 1.24, twice to ten times that
+#: where most keys are absent; one repeated value would reach 1032.
+INFLATION = 100
+#: Below it a variable may inflate as it likes: a column of NaN is no bomb.
+SMALL = 1 << 26
+
+#: Filters whose output is looked at before HDF5 makes it; RunWriter uses none.
+_FILTERS = (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
+
+MISSING = object()
+
+_OBJECT, _INT, _UNSIGNED = np.dtype(object), np.dtype(np.int64), np.dtype(np.uint64)
+_TEXT = h5t.py_create(h5py.string_dtype())
+
+
+def attribute(owner: h5py.h5g.GroupID | h5d.DatasetID, file: Path, name: str) -> Any:
+    """An attribute as a Python value, `MISSING`, or an array where it is not one value.
+
+    netCDF writers store a scalar as an array of one.
+    """
+    try:
+        found = h5a.open(owner, name.encode())
+    except KeyError:
+        return MISSING
+    try:
+        return _value(found, file, name)
+    except (OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        if isinstance(error, RunFileError):
+            raise
+        raise RunFileError(f"{file}: the attribute {name!r} cannot be read: {error}") from error
+
+
+def _value(found: h5a.AttrID, file: Path, name: str) -> Any:
+    shape, (dtype, in_memory) = found.shape, _types(found)
+    if dtype is None:
+        raise RunFileError(f"{file}: the attribute {name!r} must be text or a number")
+    is_text = dtype.kind in "OS"
+    if shape is None or found.get_storage_size() > LARGEST_TEXT or (is_text and shape > (1,)):
+        raise RunFileError(f"{file}: the attribute {name!r} is no single value, or too large")
+    values = np.empty(shape, dtype)
+    found.read(values, in_memory)
+    if values.size != 1:
+        return values
+    value = values.reshape(-1)[0]
+    if not is_text:
+        return value.item()
+    if len(value) > LARGEST_TEXT:
+        raise RunFileError(f"{file}: the attribute {name!r} is longer than {LARGEST_TEXT} bytes")
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _types(found: h5a.AttrID) -> tuple[np.dtype[Any] | None, h5t.TypeID | None]:
+    """NumPy's and HDF5's type to read text or a number as; h5py's own way takes twice as long."""
+    kind = found.get_type()
+    number = kind.get_class()
+    if number == h5t.STRING and kind.is_variable_str():
+        return _OBJECT, _TEXT
+    if number == h5t.INTEGER:
+        return (_INT, None) if kind.get_sign() == h5t.SGN_2 else (_UNSIGNED, None)
+    if number in (h5t.FLOAT, h5t.STRING):
+        return found.dtype, None
+    return None, None
+
+
+def variable(h5: h5py.File, file: Path, name: str) -> h5d.DatasetID:
+    """A variable that lies in this file, opened; nothing is opened for any other.
+
+    The low level costs a fifth: this is what opening 500 files consists of.
+    """
+    key = name.encode()
+    try:
+        if h5.id.links.get_info(key).type != h5l.TYPE_HARD:
+            raise RunFileError(f"{file}: the variable {name!r} is a link, expected numbers")
+        found = h5d.open(h5.id, key)
+    except RunFileError:
+        raise
+    except (KeyError, ValueError, RuntimeError):  # HDF5 has another one for each way to be absent
+        raise RunFileError(f"{file}: the variable {name!r} is missing") from None
+    if found.get_offset() is None:  # not one piece of this file; the question costs a tenth
+        plan = found.get_create_plist()
+        storage = plan.get_layout()
+        if storage == h5d.VIRTUAL or (storage == h5d.CONTIGUOUS and plan.get_external_count()):
+            raise RunFileError(f"{file}: the variable {name!r} lies in another file")
+    return found
+
+
+def check_links(h5: h5py.File, file: Path) -> None:
+    """Raise where a name leads out of the file, also one that a run file does not know.
+
+    For readers that open all that they find, as xarray does.
+    """
+
+    def look(name: bytes, link: h5l.LinkInfo) -> None:
+        if link.type != h5l.TYPE_HARD:
+            told = name.decode(errors="replace")
+            raise RunFileError(f"{file}: {told!r} is a link, expected what lies in this file")
+
+    h5.id.links.visit(look, info=True)
+    for name in h5:
+        if h5.get(name, getclass=True) is h5py.Dataset:
+            variable(h5, file, name)
+
+
+def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
+    """Raise unless a variable holds numbers that are all in the file, and no more than it says."""
+    dtype, shape, plan = found.dtype, found.shape, found.get_create_plist()
+    if dtype.kind not in "iuf":
+        raise RunFileError(f"{file}: the variable {name!r} must hold numbers, got {dtype}")
+    content, stored = dtype.itemsize * math.prod(shape), found.get_storage_size()
+    room = h5py.h5i.get_file_id(found).get_filesize()
+    chunked = plan.get_layout() == h5d.CHUNKED
+    if chunked and (size := dtype.itemsize * math.prod(plan.get_chunk())) > LARGEST_CHUNK:
+        raise RunFileError(
+            f"{file}: a chunk of {name!r} has {size} bytes, the limit is {LARGEST_CHUNK}"
+        )
+    if content and (not stored or (chunked and found.get_num_chunks() != _chunks(shape, plan))):
+        raise RunFileError(f"{file}: a part of the variable {name!r} was never written")
+    filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    if unknown := set(filters) - set(_FILTERS):
+        raise RunFileError(f"{file}: {name!r} is stored with the unknown filter {min(unknown)}")
+    most = max(SMALL, INFLATION * stored) if filters else stored
+    if stored > room or content > most:
+        raise RunFileError(
+            f"{file}: the variable {name!r} claims {content} bytes, more than the {stored} stored "
+            f"ones of a file of {room} can hold"
+        )
+    if h5z.FILTER_DEFLATE in filters:
+        _check_inflation(found, file, name, filters)
+
+
+def _chunks(shape: tuple[int, ...], plan: h5py.h5p.PropDCID) -> int:
+    return math.prod(-(-n // c) for n, c in zip(shape, plan.get_chunk(), strict=True))
+
+
+def _check_inflation(found: h5d.DatasetID, file: Path, name: str, filters: list[int]) -> None:
+    """Raise where a deflated chunk is longer than a chunk; HDF5 would take memory for all of it."""
+    chunk = found.get_create_plist().get_chunk()
+    size = found.dtype.itemsize * math.prod(chunk)
+    corners = itertools.product(*(range(0, n, c) for n, c in zip(found.shape, chunk, strict=True)))
+    skipped = 1 << filters.index(h5z.FILTER_DEFLATE)
+    for corner in corners:
+        mask, raw = found.read_direct_chunk(corner)
+        if mask & skipped:
+            continue
+        inflating = zlib.decompressobj()
+        try:
+            length = len(inflating.decompress(raw, size + 5))  # a checksum of 4 may lie within
+        except zlib.error as error:
+            raise RunFileError(f"{file}: {name!r} cannot be inflated: {error}") from None
+        if length > size + 4:
+            raise RunFileError(
+                f"{file}: a chunk of {name!r} inflates to more than its {size} bytes"
+            )
