@@ -34,12 +34,12 @@ VARIABLES |= {"position", "metric_step"}
 def old_run(
     path: Path, monkeypatch: pytest.MonkeyPatch, metrics: list[str], parameters: dict[str, Any]
 ) -> Path:
-    """A run of two layers as it could be written before names were refused; metric i is i."""
+    """A run of two layers as it could be written before names were refused; metric i is i / 64."""
     with monkeypatch.context() as patch:
         patch.setattr(writer, "name_problem", lambda *_: "")
         with create_run(path, layers=2, metrics=metrics, parameters=parameters) as run:
             for step in range(3):
-                run.log(step, **{name: float(i) for i, name in enumerate(metrics)})
+                run.log(step, **{name: i / 64 for i, name in enumerate(metrics)})
                 run.append(step, logits_at(step, run.shape))
             run.finish("step limit")
     return path
@@ -119,7 +119,7 @@ def test_old_files_with_every_name_are_read(
             np.testing.assert_array_equal(held[name][run], plain.variables[name], err_msg=name)
         for i, name in enumerate(part):
             free = name in (*STANDARD_METRICS, *EVENTS)
-            assert (held[name if free else f"metric_{name}"][run] == i).all(), name
+            assert (held[name if free else f"metric_{name}"][run] == i / 64).all(), name
     for name in parameters:
         assert (held[f"parameter_{name}"] == f"value of {name}").all()
         assert f"the parameter '{name}' is read as 'parameter_{name}'" in obs.attrs["problems"]

@@ -55,11 +55,12 @@ TAKEN: dict[str, tuple[str, ...]] = {
         *("probe_size", "probe_population"),
     ),
     "a variable of the run file": (
-        *("logits", "probe_input", "probe_trained", "probe_mirror_trained"),
+        *("logits", "logits_checksum", "probe_input", "probe_trained", "probe_mirror_trained"),
     ),
     "an attribute of the run file": (
         *("format", "format_version", "Conventions", "parameters", "config", "versions"),
         *("started", "finished", "d_k", "softmax_scale", "soft_cap", "model_dtype"),
+        "header_checksum",
     ),
     "a standard metric": STANDARD_METRICS,
     "a column of the tables of events": _EVENTS,
