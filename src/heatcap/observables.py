@@ -15,10 +15,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +37,7 @@ from heatcap.runfile import (
     open_runs,
     text_or_numbers,
 )
+from heatcap.runfile.quarantine import UNLIMITED, Limits, for_contents, in_workers
 
 if TYPE_CHECKING:
     from heatcap._geometry import Fields, Time
@@ -73,6 +71,7 @@ def observe(
     jobs: int = 1,
     known: xr.Dataset | None = None,
     progress: Callable[[int, int], None] | None = None,
+    untrusted: bool | Limits = False,
 ) -> xr.Dataset:
     """Observables of saved runs.
 
@@ -93,6 +92,9 @@ def observe(
         options are the same.
     progress
         Called with (runs done, runs in all).
+    untrusted
+        Read files in processes with limits of time and memory, since HDF5 itself can hang or crash
+        on hostile bytes.
 
     Returns
     -------
@@ -113,12 +115,13 @@ def observe(
         If an option is not one of the above, or a temperature is not positive.
     """
     options = _Options(tuple(float(t) for t in temperatures), time, per)
-    collection = runs if isinstance(runs, Runs) else open_runs(runs)
+    collection = runs if isinstance(runs, Runs) else open_runs(runs, untrusted=untrusted)
+    untrusted = untrusted or collection.untrusted
     reusable = _reusable(known, options)
     found: dict[int, xr.Dataset] = {}
     left_out: list[str] = []
     tasks = [(header.path, options, reusable) for header in collection.headers]
-    for done, (number, outcome) in enumerate(_in_processes(tasks, jobs), start=1):
+    for done, (number, outcome) in enumerate(_outcomes(tasks, jobs, untrusted), start=1):
         if isinstance(outcome, RunFileError):
             left_out.append(str(outcome))
         elif isinstance(outcome, str):
@@ -205,23 +208,17 @@ _Outcome = xr.Dataset | str | RunFileError
 _Task = tuple[Path, _Options, frozenset[str]]
 
 
-def _in_processes(tasks: Sequence[_Task], jobs: int) -> Iterable[tuple[int, _Outcome]]:
-    if jobs <= 1 or len(tasks) <= 1:
-        for number, task in enumerate(tasks):
-            yield number, _observe_one(*task)
-        return
-    # spawn: HDF5 and numba hold locks and threads that a fork would copy half-way.
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_observe_one, *task): n for n, task in enumerate(tasks)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise RunFileError(
-                "a worker process died, perhaps for lack of memory; try fewer --jobs"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _outcomes(
+    tasks: Sequence[_Task], jobs: int, untrusted: bool | Limits
+) -> Iterable[tuple[int, _Outcome]]:
+    """The observables of each run with its number, as they come."""
+    if not untrusted and (jobs <= 1 or len(tasks) <= 1):
+        return ((number, _observe_one(*task)) for number, task in enumerate(tasks))
+    limits = [
+        for_contents(untrusted, path, 1 + len(options.temperatures)) if untrusted else UNLIMITED
+        for path, options, _ in tasks
+    ]
+    return in_workers(_observe_one, tasks, limits, max(1, jobs))
 
 
 def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outcome:
@@ -233,7 +230,7 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
         return _observe_run(path, options).assign(checksum=digest)
     except RunFileError as error:
         return error
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         return RunFileError(f"{path}: {error}")
 
 

@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -26,6 +26,7 @@ from .integrity import header_checksum, table_checksum
 from .journal import ForeignJournal, Overlay, committed, journal_path, steady
 from .layout import RunFileError, RunHeader
 from .names import names_read, reading_notes, told
+from .quarantine import Limits, for_contents, for_header, in_worker, in_workers
 from .rules import header_problem, json_object, table_problems
 from .storage import MISSING, attribute, check_links, check_storage, variable
 
@@ -53,8 +54,11 @@ __all__ = [
 
 Path_ = str | os.PathLike[str]
 
+#: Bytes of logits up to which an untrusted run is read whole.
+LARGEST_WHOLE = 1 << 30
 
-def open_run(path: Path_) -> xr.Dataset:
+
+def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
     """A run as a lazy Dataset: ``logits`` (step, layer, head, probe, query, key), metrics, probe.
 
     Values are read when they are used; close the Dataset, or use it in a ``with``, to release
@@ -62,14 +66,20 @@ def open_run(path: Path_) -> xr.Dataset:
     in memory, and a journal of something else is left alone with a warning.  While a writer is at
     work, a Dataset that was opened before its last commit may be stale: open it anew.
 
+    An `untrusted` file is read whole by a process of its own, with limits of time and memory (see
+    `quarantine`), and refused if its logits have more than a gibibyte.
+
     Raises
     ------
     RunFileError
-        If the file is missing, empty, truncated, not a run file, or of a newer version.
+        If the file is missing, empty, truncated, not a run file, damaged, or of a newer version.
     """
     import xarray as xr
 
     file = Path(path)
+    if untrusted:
+        run: xr.Dataset = in_worker(_load_run, file, limits=for_contents(untrusted, file))
+        return run
     with undisturbed(file) as source:
         with _opened(file, source) as h5:
             check_links(h5, file)
@@ -78,6 +88,38 @@ def open_run(path: Path_) -> xr.Dataset:
         return xr.open_dataset(
             cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
         )
+
+
+def _load_run(file: Path) -> xr.Dataset:
+    header = read_header(file)
+    if (size := 4 * math.prod(header.shape)) > LARGEST_WHOLE:
+        raise RunFileError(
+            f"{file}: its logits have {size} bytes; an untrusted run of more than {LARGEST_WHOLE} "
+            f"is not read whole, let observe() go through it"
+        )
+    with open_run(file) as run:
+        return run.load()
+
+
+def _glance(file: Path) -> tuple[RunHeader, str]:
+    """The header of a run, and what is wrong with a journal beside it."""
+    header = read_header(file)
+    return header, journal_problem(file) if os.path.lexists(journal_path(file)) else ""
+
+
+def _glances(
+    files: Sequence[Path], untrusted: bool | Limits
+) -> Iterator[tuple[RunHeader, str] | RunFileError]:
+    if untrusted:
+        limits = [for_header(untrusted)] * len(files)
+        tasks = [(file,) for file in files]
+        yield from (outcome for _, outcome in in_workers(_glance, tasks, limits))
+        return
+    for file in files:
+        try:
+            yield _glance(file)
+        except RunFileError as error:
+            yield error
 
 
 def read_header(path: Path_) -> RunHeader:
@@ -93,11 +135,12 @@ class Runs(Sequence["xr.Dataset"]):
 
     ``runs[i]`` opens run i, ``runs.table`` holds the sweep parameters with dimension ``run``,
     ``runs.problems`` the files that could not be used, ``runs.cautions`` names of parameters and
-    metrics that had to be read under a prefix.
+    metrics that had to be read under a prefix.  What is `untrusted` stays so.
     """
 
     headers: tuple[RunHeader, ...]
     problems: tuple[RunFileError, ...] = ()
+    untrusted: bool | Limits = False
 
     @property
     def cautions(self) -> list[str]:
@@ -125,14 +168,12 @@ class Runs(Sequence["xr.Dataset"]):
 
     def select(self, **parameters: Any) -> Runs:
         """The runs whose parameters have these values, e.g. ``runs.select(p=113, seed=0)``."""
-        return Runs(
-            tuple(
-                header
-                for header in self.headers
-                if all(header.parameters.get(name) == value for name, value in parameters.items())
-            ),
-            self.problems,
+        chosen = tuple(
+            header
+            for header in self.headers
+            if all(header.parameters.get(name) == value for name, value in parameters.items())
         )
+        return replace(self, headers=chosen)
 
     def __len__(self) -> int:
         return len(self.headers)
@@ -143,8 +184,8 @@ class Runs(Sequence["xr.Dataset"]):
     def __getitem__(self, index: slice) -> Runs: ...
     def __getitem__(self, index: int | slice) -> xr.Dataset | Runs:
         if isinstance(index, slice):
-            return Runs(self.headers[index], self.problems)
-        return open_run(self.headers[index].path)
+            return replace(self, headers=self.headers[index])
+        return open_run(self.headers[index].path, untrusted=self.untrusted)
 
     def __repr__(self) -> str:
         bad = f", {len(self.problems)} files with problems" if self.problems else ""
@@ -156,11 +197,14 @@ class Runs(Sequence["xr.Dataset"]):
         return f"<heatcap.Runs: {len(self)} runs{bad}; {axes or 'one setting'}>"
 
 
-def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
+def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = False) -> Runs:
     """The runs in a folder (searched in depth for ``*.h5``), in a file, or in several of both.
 
     A file that cannot be used, or that holds a run already seen (the same ``run_id``), is
     reported by a warning, kept in ``.problems``, and does not lose the others.
+
+    HDF5 itself can hang or crash on hostile bytes: headers of `untrusted` files are read by a
+    process of its own, with limits of time and memory (see `quarantine`).
 
     Raises
     ------
@@ -170,21 +214,23 @@ def open_runs(paths: Path_ | Iterable[Path_]) -> Runs:
     headers: dict[str, RunHeader] = {}
     problems: list[RunFileError] = []
     files = find_runs(paths)
-    for path in files:
-        try:
-            header = read_header(path)
-            _warn_of_journal(path)
-            if (twin := headers.setdefault(header.run_id, header)) is not header:
-                raise RunFileError(f"{path}: has the run_id {header.run_id!r} of {twin.path} too")
-        except RunFileError as error:
-            problems.append(error)
+    for path, found in zip(files, _glances(files, untrusted), strict=True):
+        if isinstance(found, RunFileError):
+            problems.append(found)
+            continue
+        header, of_journal = found
+        if of_journal:
+            warnings.warn(of_journal, stacklevel=2)
+        if (twin := headers.setdefault(header.run_id, header)) is not header:
+            told_twice = f"{path}: has the run_id {header.run_id!r} of {twin.path} too"
+            problems.append(RunFileError(told_twice))
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
         said = f"no run file to open in {_listed(paths)}: {told}"
         # Where run files are, but bad ones, checkpoints beside them are not what was meant.
         meant = any(path.suffix == ".h5" for path in files)
         raise RunFileError(said + ("" if meant else checkpoints_in(paths)))
-    runs = Runs(tuple(headers.values()), tuple(problems))
+    runs = Runs(tuple(headers.values()), tuple(problems), untrusted)
     for line in [*(f"left out: {problem}" for problem in problems), *runs.cautions]:
         warnings.warn(line, stacklevel=2)
     return runs

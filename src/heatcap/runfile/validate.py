@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from .integrity import DAMAGED, LayerSums
+from .quarantine import Limits, for_contents, in_worker
 from .reader import LogitReader, journal_problem
 from .rules import logit_problem, mask_problem
 
@@ -21,19 +23,24 @@ _BLOCK_BYTES = 1 << 22
 _Block = tuple[int, slice, slice, slice]
 
 
-def validate_run(path: str | os.PathLike[str]) -> list[str]:
+def validate_run(path: str | os.PathLike[str], *, untrusted: bool | Limits = False) -> list[str]:
     """The problems of a run file's contents, one sentence each; empty when there is none.
 
     Reads every checkpoint, in blocks of some mebibytes.  Lists the first 20 problems and counts
-    the others.  Raises RunFileError where the file is no run file at all (see `open_run`).
+    the others.  An `untrusted` file is read by a process of its own, with limits of time and memory
+    (see `quarantine`).  Raises RunFileError where the file is no run file at all (see `open_run`).
     """
+    if untrusted:
+        limits = for_contents(untrusted, Path(path))
+        found: list[str] = in_worker(validate_run, path, limits=limits)
+        return found
     with LogitReader(path, checked=False) as logits:
         problems = [*filter(None, [journal_problem(path)]), *logits.problems]
         if not logits.steps.size:
             problems.append("holds no checkpoint")
-        found = itertools.chain(problems, _all_logit_problems(logits))
-        listed = list(itertools.islice(found, LISTED))
-        more = sum(1 for _ in found)
+        every = itertools.chain(problems, _all_logit_problems(logits))
+        listed = list(itertools.islice(every, LISTED))
+        more = sum(1 for _ in every)
     return [*listed, f"and {more} more"] if more else listed
 
 

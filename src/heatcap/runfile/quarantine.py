@@ -1,0 +1,230 @@
+"""Work on files in processes of their own: what hangs, crashes or fills one costs its file alone.
+
+HDF5 itself can hang or crash on hostile bytes, and the system kills what takes too much memory.
+Workers live long, since a start costs as much as a hundred headers; one that dies or overruns its
+`Limits` is replaced, and the file it had at hand gets a `RunFileError` that says so.  Limits of
+memory need the module `resource` (Linux, macOS).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from .layout import RunFileError
+
+__all__ = ["UNLIMITED", "Limits", "for_contents", "for_header", "in_worker", "in_workers"]
+
+_GIBIBYTE = 1 << 30
+
+#: One idle worker is kept for the next call, whose files may come one by one.
+_idle: list[_Worker] = []
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may take: seconds of time, and bytes of memory on top of the program's own."""
+
+    seconds: float = math.inf
+    memory: float = math.inf
+
+
+UNLIMITED = Limits()
+
+
+def for_header(untrusted: bool | Limits) -> Limits:
+    """What the header of a file may take: a thousand times what it takes."""
+    return untrusted if isinstance(untrusted, Limits) else Limits(20.0, _GIBIBYTE)
+
+
+def for_contents(untrusted: bool | Limits, path: Path, passes: int = 1) -> Limits:
+    """What reading a file to its end may take, by its size: a hundred times what it takes."""
+    if isinstance(untrusted, Limits):
+        return untrusted
+    size = path.stat().st_size if path.is_file() else 0
+    return Limits(60.0 + passes * size / 2**20, 2 * _GIBIBYTE + 4 * size)
+
+
+def in_workers(
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    limits: Sequence[Limits],
+    jobs: int = 1,
+) -> Iterator[tuple[int, Any]]:
+    """Number and outcome of ``function(*task)`` for each task, as they come.
+
+    The first item of a task is the file that it is about.  Whatever goes wrong with it is a
+    RunFileError as its outcome.  Function and outcome travel by pickle.
+
+    Raises RuntimeError where no worker can be started.
+    """
+    waiting, busy = list(range(len(tasks)))[::-1], list[_Worker]()
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                number = waiting.pop()
+                worker = _idle.pop() if _idle else _Worker()
+                worker.begin(number, function, tasks[number], limits[number])
+                busy.append(worker)
+            for worker in _ready(busy):
+                outcome = worker.outcome()
+                if outcome is _BEGUN:
+                    continue
+                busy.remove(worker)
+                if worker.alive and not _idle:
+                    _idle.append(worker)
+                else:
+                    worker.kill()
+                if outcome is _NEVER_BEGUN:
+                    waiting.append(worker.number)
+                else:
+                    yield worker.number, outcome
+    finally:
+        for worker in busy:
+            worker.kill()
+
+
+def in_worker(function: Callable[..., Any], *task: Any, limits: Limits) -> Any:
+    """``function(*task)``, whose first argument is a file; raises the RunFileError it comes to."""
+    ((_, outcome),) = in_workers(function, [task], [limits])
+    if isinstance(outcome, RunFileError):
+        raise outcome
+    return outcome
+
+
+def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
+    """Workers that have something to say, died, or have used up their time."""
+    left = min(worker.deadline for worker in busy) - time.monotonic()
+    # The pipe of a dead worker is ready as well: it has come to its end.
+    said = wait([worker.pipe for worker in busy], None if left == math.inf else max(0.0, left))
+    now = time.monotonic()
+    return [worker for worker in busy if worker.pipe in said or worker.deadline <= now]
+
+
+_BEGUN, _NEVER_BEGUN = object(), object()
+
+
+class _Worker:
+    """A process that does one task after the other."""
+
+    def __init__(self) -> None:
+        # spawn: HDF5 and numba hold locks and threads that a fork would copy half-way.
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.alive, self._new = True, True
+
+    def begin(
+        self, number: int, function: Callable[..., Any], task: tuple[Any, ...], limits: Limits
+    ) -> None:
+        """Hand over a task; its time runs from the moment when the worker has it."""
+        self.number, self._path, self._limits = number, task[0], limits
+        self._begun, self.deadline = False, math.inf
+        with suppress(BrokenPipeError):  # `outcome` finds that it died
+            self.pipe.send((function, task, limits.memory))
+
+    def outcome(self) -> Any:
+        """What the task came to; `_BEGUN` where it began, `_NEVER_BEGUN` where it will not."""
+        if not self.pipe.poll():
+            self.kill()
+            return self._error(f"reading it took longer than {self._limits.seconds:g} s")
+        try:
+            found = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return self._death()
+        if self._begun:
+            return found
+        self._begun, self._new = True, False
+        self.deadline = time.monotonic() + self._limits.seconds
+        return _BEGUN
+
+    def _death(self) -> Any:
+        self._process.join()
+        status = self._process.exitcode or 0
+        self.kill()
+        if self._new:
+            raise RuntimeError(
+                f"a worker process could not start (exit status {status}); does the calling script "
+                f"keep what it runs under `if __name__ == '__main__':`?"
+            )
+        if not self._begun:
+            return _NEVER_BEGUN  # it died while idle
+        if status >= 0:
+            return self._error(f"reading it ended the worker process (exit status {status})")
+        perhaps = ", perhaps for lack of memory" if status == -signal.SIGKILL else ""
+        return self._error(
+            f"reading it killed the worker process (signal {-status}, "
+            f"{signal.Signals(-status).name}{perhaps})"
+        )
+
+    def _error(self, problem: str) -> RunFileError:
+        return RunFileError(f"{self._path}: {problem}")
+
+    def kill(self) -> None:
+        """End the process and leave nothing of it; a worker only reads, so nothing is lost."""
+        if self.alive:
+            self.alive = False
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self.pipe.close()
+
+
+def _serve(pipe: Connection) -> None:
+    """The life of a worker: it ends with the pipe, so also with the process that began it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other end, which kills
+    while True:
+        try:
+            function, task, memory = pipe.recv()
+        except EOFError:
+            return
+        pipe.send("begun")
+        try:
+            with _memory(memory):
+                outcome = function(*task)
+            pipe.send(outcome)
+        except RunFileError as error:
+            pipe.send(error)
+        except MemoryError:
+            pipe.send(RunFileError(f"{task[0]}: reading it takes more memory than it may"))
+        except Exception as error:
+            pipe.send(RunFileError(f"{task[0]}: {type(error).__name__}: {error}"))
+
+
+@contextmanager
+def _memory(more: float) -> Iterator[None]:
+    """While the process may take so many bytes of address space more than it has now."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        used = pages * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError):
+        more = math.inf
+    if more == math.inf:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = used + int(more)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # they are children of the parent

@@ -1,0 +1,186 @@
+"""Workers with limits: whatever a file does to the process that reads it costs that file alone."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import heatcap
+from heatcap.cli import app
+from heatcap.runfile import RunFileError, open_runs, quarantine, reader, validate_run
+from heatcap.runfile.quarantine import UNLIMITED, Limits, in_worker, in_workers
+
+from runs import write_run
+
+
+def behave(file: str, *, how: str = "") -> int:
+    """What a file named so does to whoever reads it; the process that did."""
+    how = how or Path(file).stem
+    if how == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exit":
+        os._exit(3)
+    if how == "hang":
+        signal.pause()
+    if how == "large":
+        np.ones(1 << 29)
+    if how == "strange":
+        raise AssertionError("never seen")
+    if how == "unpicklable":
+        return lambda: 0  # type: ignore[return-value]
+    return os.getpid()
+
+
+FATE = {
+    "crash": r"crash.h5: reading it killed the worker process \(signal 11, SIGSEGV\)",
+    "killed": r"killed.h5: .*\(signal 9, SIGKILL, perhaps for lack of memory\)",
+    "exit": r"exit.h5: reading it ended the worker process \(exit status 3\)",
+    "hang": "hang.h5: reading it took longer than 0.5 s",
+    "large": "large.h5: reading it takes more memory than it may",
+    "strange": "strange.h5: AssertionError: never seen",
+    "unpicklable": "unpicklable.h5: .*pickle",
+}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_kills_a_worker_costs_its_file_alone(jobs: int) -> None:
+    names = [name for bad in FATE for name in (bad, "good")]
+    limits = {"hang": Limits(0.5), "large": Limits(memory=1 << 30)}
+    tasks = [(f"{name}.h5",) for name in names]
+    found = dict(in_workers(behave, tasks, [limits.get(n, UNLIMITED) for n in names], jobs))
+    assert sorted(found) == list(range(len(names)))
+    for number, name in enumerate(names):
+        if name == "good":
+            assert isinstance(found[number], int)
+        else:
+            assert isinstance(found[number], RunFileError)
+            assert re.match(FATE[name], str(found[number]))
+
+
+def test_one_worker_lives_through_calls() -> None:
+    first = in_worker(behave, "good.h5", limits=UNLIMITED)
+    assert first != os.getpid()
+    assert in_worker(behave, "good.h5", limits=Limits(60, 1 << 30)) == first
+    with pytest.raises(RunFileError, match=r"strange.h5"):
+        in_worker(behave, "strange.h5", limits=UNLIMITED)
+    assert in_worker(behave, "good.h5", limits=UNLIMITED) == first
+    os.kill(first, signal.SIGKILL)  # while it is idle: the next file is not to blame
+    assert in_worker(behave, "good.h5", limits=UNLIMITED) != first
+
+
+def test_no_worker_outlives_an_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        for number, _ in in_workers(behave, [("good.h5",), ("hang.h5",)], [UNLIMITED] * 2, 2):
+            assert number == 0
+            raise KeyboardInterrupt
+    gc.collect()  # of the generator, which nobody else can close
+    assert len(multiprocessing.active_children()) == len(quarantine._idle) == 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for seed in range(3):
+        write_run(tmp_path / f"seed{seed}.h5", seed=seed, parameters={"seed": seed})
+    (tmp_path / "bad.h5").write_text("no HDF5")
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_untrusted_files_give_what_trusted_ones_give(folder: Path) -> None:
+    trusted, untrusted = open_runs(folder), open_runs(folder, untrusted=True)
+    assert untrusted.headers == trusted.headers
+    assert [*map(str, untrusted.problems)] == [*map(str, trusted.problems)]
+    expected = heatcap.observe(trusted)
+    xr.testing.assert_identical(heatcap.observe(untrusted), expected)
+    xr.testing.assert_identical(heatcap.observe(folder, untrusted=True, jobs=2), expected)
+    with untrusted[0] as whole, trusted[0] as lazy:
+        xr.testing.assert_identical(whole, lazy.load())
+    assert untrusted.select(seed=1).untrusted
+    for path in folder.glob("seed*.h5"):
+        assert validate_run(path, untrusted=True) == []
+    with pytest.raises(RunFileError, match=r"bad.h5: is not HDF5"):
+        validate_run(folder / "bad.h5", untrusted=True)
+
+
+def test_an_untrusted_run_is_not_read_whole_when_it_is_large(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "LARGEST_WHOLE", 1000)
+    with pytest.raises(RunFileError, match=r"run.h5: its logits have 3000 bytes"):
+        reader._load_run(run_path)
+
+
+def test_a_hanging_file_is_named(folder: Path) -> None:
+    with pytest.raises(RunFileError, match=r"seed0.h5: reading it took longer than 0 s"):
+        validate_run(folder / "seed0.h5", untrusted=Limits(seconds=0))
+
+
+KILLED = """
+import os, signal, warnings
+from pathlib import Path
+import heatcap
+from heatcap import observables
+
+real = observables._observe_run
+
+def mortal(path, options):
+    if path.name == "seed1.h5":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(path, options)
+
+observables._observe_run = mortal  # in the workers too: they import this file
+
+if __name__ == "__main__":
+    import sys
+    warnings.simplefilter("ignore")
+    told = []
+    obs = heatcap.observe(sys.argv[1], jobs=2, progress=lambda *now: told.append(now))
+    print(obs.run.values.tolist(), told, obs.attrs["problems"])
+"""
+
+
+def test_a_worker_killed_while_it_observes_loses_its_own_file(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for seed in range(4):
+        write_run(runs / f"seed{seed}.h5", seed=seed)
+    (tmp_path / "killed.py").write_text(KILLED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "killed.py", runs], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "['seed0', 'seed2', 'seed3'] [(1, 4), (2, 4), (3, 4), (4, 4)]" in done.stdout
+    assert "seed1.h5: reading it killed the worker process (signal 9, SIGKILL" in done.stdout
+
+
+def test_a_script_without_a_guard_is_told_so(folder: Path) -> None:
+    program = folder / "script.py"
+    program.write_text(
+        f"import heatcap\nheatcap.observe({str(folder / 'seed0.h5')!r}, untrusted=True)\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert "keep what it runs under `if __name__ == '__main__':`" in done.stderr
+
+
+def test_commands_take_untrusted_files(folder: Path) -> None:
+    told = CliRunner().invoke(app, ["info", "--untrusted", str(folder / "seed0.h5")])
+    assert told.exit_code == 0
+    assert "seed0" in told.output
+    told = CliRunner().invoke(app, ["validate", "--untrusted", str(folder)])
+    assert told.exit_code == 1
+    assert "seed2.h5: ok" in told.output
+    out = folder / "obs.nc"
+    CliRunner().invoke(app, ["observe", "--untrusted", str(folder / "seed0.h5"), "-o", str(out)])
+    assert heatcap.load(out).sizes["run"] == 1
