@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from heatcap.core.version import VERSION
+
 if TYPE_CHECKING:
     from heatcap.audit import Audit, audit_leads
     from heatcap.divergence import (
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
         transition_order,
     )
 
-__version__ = "0.1.0"
+
+__version__ = VERSION
 
 _HOME = {
     "Audit": "audit",

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-import heatcap
 from heatcap._join import IN_FILE, apart, join, renamed
+from heatcap.core.version import VERSION
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import (
     STANDARD_METRICS,
@@ -393,7 +393,7 @@ def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
 def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
-        "heatcap_version": heatcap.__version__,
+        "heatcap_version": VERSION,
         "options": options.text(),
         "problems": json.dumps(list(problems)),
     }

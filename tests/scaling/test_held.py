@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_collapse import planted
 
 from heatcap.scaling import (
     Parameter,
@@ -16,7 +17,6 @@ from heatcap.scaling import (
     points,
 )
 from heatcap.scaling._average import averaged, weights_of_scores
-from test_collapse import planted
 
 NUMBERS = st.floats(-1e6, 1e6)
 

@@ -25,9 +25,9 @@ def main(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        from heatcap import __version__
+        from heatcap.core.version import VERSION
 
-        typer.echo(f"heatcap {__version__}")
+        typer.echo(f"heatcap {VERSION}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         raise typer.Exit(2)

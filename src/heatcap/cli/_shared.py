@@ -78,14 +78,14 @@ def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
     import platform
     from importlib.metadata import version
 
-    from heatcap import __version__
+    from heatcap.core.version import VERSION
     from heatcap.core.writing import write_text
     from heatcap.runfile import checksum
 
     names = ("numpy", "scipy", "pandas", "xarray", "statsmodels")
     content = content | {
         "command": command(),
-        "versions": {"heatcap": __version__, "python": platform.python_version()}
+        "versions": {"heatcap": VERSION, "python": platform.python_version()}
         | {name: version(name) for name in names},
         "inputs": {str(p): checksum(p) for p in inputs if p.is_file()},
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING
 
-import heatcap
 from heatcap.audit.conclusion import LEVEL
+from heatcap.core.version import VERSION
 from heatcap.divergence import Margins
 from heatcap.divergence.heights import FEW
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, sizes_of
@@ -34,7 +34,7 @@ def bibtex() -> str:
         "title": f"{{{TITLE}}}",
         "author": authors,
         "year": YEAR,
-        "version": heatcap.__version__,
+        "version": VERSION,
         "license": LICENCE,
     }
     if address := _address():
@@ -74,7 +74,7 @@ def _runs(report: Report) -> str:
     controls = [f"{n} with {spoken(str(g))}" for g, n in groups.items() if g != "none"]
     if controls:
         said += f", and as controls {listed(controls)},"
-    return f"{said} with heatcap {heatcap.__version__}."
+    return f"{said} with heatcap {VERSION}."
 
 
 def _ensemble(report: Report) -> str:

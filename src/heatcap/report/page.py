@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import heatcap
+from heatcap.core.version import VERSION
 from heatcap.figures.names import spoken
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
 from heatcap.report.cells import Cell, Column, Table
@@ -104,8 +104,8 @@ def _margins(report: Report) -> str:
 
 def _versions(report: Report) -> list[tuple[str, str]]:
     made = _several(report, "heatcap_version", "versions")
-    own = [("heatcap", heatcap.__version__)]
-    if set(made) - {heatcap.__version__}:
+    own = [("heatcap", VERSION)]
+    if set(made) - {VERSION}:
         own.append(("heatcap that made the observables", ", ".join(made)))
     return own + [(name, version(name)) for name in LIBRARIES]
 

@@ -27,7 +27,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-import heatcap
+from heatcap.core.version import VERSION
 
 from . import layout
 from .integrity import header_checksum, layer_checksums, table_checksum
@@ -558,7 +558,7 @@ def _to_json(path: Path, name: str, value: Any) -> str:
 
 def _versions() -> dict[str, str]:
     return {
-        "heatcap": heatcap.__version__,
+        "heatcap": VERSION,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "h5py": h5py.__version__,

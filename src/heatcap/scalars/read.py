@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-import heatcap
+from heatcap.core.version import VERSION
 from heatcap.observables import SCHEMA_VERSION
 from heatcap.runfile import checksum, text_or_numbers, told
 
@@ -182,7 +182,7 @@ def _stamp(columns: Columns, problems: Sequence[str]) -> dict[str, Any]:
     return {
         "source": "scalars",
         "schema_version": SCHEMA_VERSION,
-        "heatcap_version": heatcap.__version__,
+        "heatcap_version": VERSION,
         "columns": columns.text(),
         "problems": json.dumps(list(problems)),
     }
