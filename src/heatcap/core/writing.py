@@ -33,7 +33,7 @@ try:
 except ImportError:  # on Windows, where a file that is open cannot be removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["whole", "write_bytes", "write_text"]
+__all__ = ["drafted", "whole", "write_bytes", "write_text"]
 
 LONGEST = 255  # bytes in the name of a file
 _RANDOM = 12
@@ -77,25 +77,28 @@ def whole(target: str | os.PathLike[str]) -> Iterator[Path]:
             yield draft
         return
     mode = _mode(path)
+    with drafted(path) as draft:
+        yield draft
+        _sync(draft, mode)
+        os.replace(draft, path)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def drafted(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Draft of a file beside it, which the block may put in its place; else it vanishes."""
+    path = Path(target)
     _remove_litter(path)
     with _named(path, None):
-        draft, descriptor = _draft(path)
+        draft, lock = _draft(path)
     try:
         with _named(path, draft):
             yield draft
-            _sync(draft, mode)
-            if fcntl is None:
-                os.close(descriptor)  # an open file cannot be renamed there
-                descriptor = -1
-            os.replace(draft, path)
-    except BaseException:
+    finally:
+        if lock is not None:
+            os.close(lock)
         with contextlib.suppress(OSError):
             draft.unlink()
-        raise
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-    _sync_folder(path.parent)
 
 
 # ---- drafts --------------------------------------------------------------------------------
@@ -114,12 +117,15 @@ def _host() -> str:
     return hashlib.sha256(platform.node().encode("utf-8", "replace")).hexdigest()[:6]
 
 
-def _draft(path: Path) -> tuple[Path, int]:
-    """An empty file beside `path`, locked."""
+def _draft(path: Path) -> tuple[Path, int | None]:
+    """An empty file beside `path`, and what keeps it locked as long as it is open."""
     while True:
         name = f"{_prefix(path)}{os.getpid()}.{_host()}{secrets.token_hex(_RANDOM // 2)}"
         draft = path.with_name(name)
         descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_LINK, 0o666)
+        if fcntl is None:
+            os.close(descriptor)  # an open file cannot be renamed there
+            return draft, None
         # Between these lines another writer may have taken it for litter.
         if _locked(descriptor) is not False and draft.exists():
             return draft, descriptor

@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from heatcap.core.version import VERSION
+from heatcap.core.writing import drafted
 
 from . import layout
 from .integrity import header_checksum, layer_checksums, table_checksum
@@ -177,14 +178,11 @@ class RunWriter:
         }
         target.parent.mkdir(parents=True, exist_ok=True)
         # Built under another name, so that `target` is never a file without its frame.
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with h5py.File(draft, "w") as h5:
+        with _named(target), drafted(target) as draft:
+            with h5py.File(draft, "w", locking=False) as h5:
                 _write_frame(h5, shape, queries, probe, metrics, attributes)
             run_id = str(attributes["run_id"])
             return cls(target, run_id, draft=draft, overwrite=overwrite, durable=durable)
-        finally:
-            draft.unlink(missing_ok=True)
 
     @classmethod
     def resume(
