@@ -115,8 +115,12 @@ def _run_through(
     for checkpoints in ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // each)):
         logits = reader.read(checkpoints, block.layer, block.heads, block.probes, block.queries)
         guard.add(checkpoints, block, logits)
-        tables.add(checkpoints, logits, subsets)
-        path.add(checkpoints, block, logits)
+        try:
+            tables.add(checkpoints, logits, subsets)
+            path.add(checkpoints, block, logits)
+        except ValueError:
+            guard.look(checkpoints, block, logits)
+            raise
 
 
 class _Guard:
@@ -141,9 +145,13 @@ class _Guard:
         parts = (block.layer, block.heads, block.probes, block.queries)
         self._sums.add(logits, checkpoints, *parts)
         if self._large:
-            for checkpoint, values in enumerate(logits, checkpoints.start):
-                if problem := logit_problem(values) or mask_problem(values):
-                    self._refuse(checkpoint, block.layer, problem)
+            self.look(checkpoints, block, logits)
+
+    def look(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
+        """Raise what is wrong with a block, if anything is, with its step and layer."""
+        for checkpoint, values in enumerate(logits, checkpoints.start):
+            if problem := logit_problem(values) or mask_problem(values):
+                self._refuse(checkpoint, block.layer, problem)
 
     def check(self) -> None:
         """Raise for the first layer of a checkpoint whose logits are not those written."""

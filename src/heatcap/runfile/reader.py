@@ -28,7 +28,7 @@ from .layout import RunFileError, RunHeader
 from .names import names_read, reading_notes, told
 from .quarantine import Limits, for_contents, for_header, in_worker, in_workers
 from .rules import header_problem, json_object, table_problems
-from .storage import MISSING, attribute, check_links, check_storage, variable
+from .storage import MISSING, attribute, check_links, check_storage, stated_length, variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,6 +54,8 @@ __all__ = [
 
 Path_ = str | os.PathLike[str]
 
+#: Bytes after the end of an HDF5 file; a writer killed in a commit leaves a checkpoint there.
+LARGEST_TAIL = 1 << 34
 #: Bytes of logits up to which an untrusted run is read whole.
 LARGEST_WHOLE = 1 << 30
 
@@ -306,8 +308,12 @@ class LogitReader:
         if self._buffer.size < (count := math.prod(shape)):
             self._buffer = np.empty(count, np.float32)
         block = self._buffer[:count].reshape(shape)
-        if not self._read_chunks(block, layer, ranges):
-            self._logits.read_direct(block, np.s_[checkpoints, layer, heads, probes, queries])
+        try:
+            if not self._read_chunks(block, layer, ranges):
+                self._logits.read_direct(block, np.s_[checkpoints, layer, heads, probes, queries])
+        except OSError as error:
+            path = self.header.path
+            raise RunFileError(f"{path}: its logits cannot be read: {error}") from error
         return block
 
     def _read_chunks(self, block: np.ndarray, layer: int, ranges: tuple[slice, ...]) -> bool:
@@ -386,8 +392,16 @@ def parameter_names(headers: Iterable[RunHeader]) -> list[str]:
 
 
 def checksum(path: Path_) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises RunFileError for an HDF5 file that goes on for gibibytes after its own end: such a hole
+    of a tebibyte takes no place, but an hour.
+    """
     with open(path, "rb") as file:
+        end, length = stated_length(file.read(64)), os.fstat(file.fileno()).st_size
+        if end is not None and length - end > LARGEST_TAIL:
+            raise RunFileError(f"{path}: goes on for {length - end} bytes after its end")
+        file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

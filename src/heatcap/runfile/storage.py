@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ from h5py import h5a, h5d, h5l, h5t, h5z
 
 from .layout import RunFileError
 
-__all__ = ["LARGEST_TEXT", "MISSING", "attribute", "check_links", "check_storage", "variable"]
+__all__ = [
+    "LARGEST_TEXT",
+    "MISSING",
+    "attribute",
+    "check_links",
+    "check_storage",
+    "stated_length",
+    "variable",
+]
 
 #: Bytes of an attribute; the longest in use, a configuration, has some thousand.
 LARGEST_TEXT = 1 << 20
@@ -110,18 +119,31 @@ def variable(h5: h5py.File, file: Path, name: str) -> h5d.DatasetID:
     return found
 
 
+def stated_length(start: bytes) -> int | None:
+    """Length that the first bytes of an HDF5 file give for it; None for any other file.
+
+    As `RunWriter`, h5py and netCDF write it, with addresses of eight bytes.
+    """
+    if start[:8] != b"\x89HDF\r\n\x1a\n" or len(start) < 64:
+        return None
+    old = start[8] < 2
+    if start[13 if old else 9] != 8:
+        return None
+    return int(struct.unpack_from("<Q", start, 40 if old else 28)[0])
+
+
 def check_links(h5: h5py.File, file: Path) -> None:
     """Raise where a name leads out of the file, also one that a run file does not know.
 
     For readers that open all that they find, as xarray does.
     """
 
-    def look(name: bytes, link: h5l.LinkInfo) -> None:
-        if link.type != h5l.TYPE_HARD:
-            told = name.decode(errors="replace")
-            raise RunFileError(f"{file}: {told!r} is a link, expected what lies in this file")
+    def elsewhere(name: bytes, link: h5l.LinkInfo) -> bytes | None:
+        return None if link.type == h5l.TYPE_HARD else name  # a name ends the visit
 
-    h5.id.links.visit(look, info=True)
+    if found := h5.id.links.visit(elsewhere, info=True):
+        told = found.decode(errors="replace")
+        raise RunFileError(f"{file}: {told!r} is a link, expected what lies in this file")
     for name in h5:
         if h5.get(name, getclass=True) is h5py.Dataset:
             variable(h5, file, name)

@@ -37,6 +37,7 @@ from .layout import RunFileError
 from .names import Kind, name_problem
 from .reader import check_contents, header_attributes, is_sealed, metric_names, read_header
 from .rules import logit_problem
+from .storage import LARGEST_TEXT
 
 __all__ = ["RunWriter", "repair_run"]
 
@@ -549,9 +550,14 @@ def _last(variable: h5py.Dataset) -> int | None:
 
 def _to_json(path: Path, name: str, value: Any) -> str:
     try:
-        return json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise RunFileError(f"{path}: {name} does not fit into JSON: {error}") from None
+    if len(text) > LARGEST_TEXT:
+        raise RunFileError(
+            f"{path}: {name} has {len(text)} characters, the limit is {LARGEST_TEXT}"
+        )
+    return text
 
 
 def _versions() -> dict[str, str]:
