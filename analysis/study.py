@@ -41,6 +41,7 @@ __all__ = [
     "draw",
     "note",
     "read_json",
+    "rounded",
     "write_json",
 ]
 
@@ -59,6 +60,12 @@ SPOKEN = {
 }
 """Definitions and sets as the page and its tables call them; others as they are."""
 SEED = 20261122  # of every draw in the study
+DIGITS, OF_ERROR, OF_P = 5, 2, 3  # of a number, of an error, of a p-value
+IN_UNITS_OF = {
+    "error": ("value", "exponent", "error", "statistical", "systematic", "bias", "ci68", "ci95"),
+    "errors": ("heights", "errors"),
+}
+"""What is written to the last place of the error that stands beside it."""
 
 Chosen = Callable[[xr.Dataset], Any]
 
@@ -119,7 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any], inputs: Iterable[Path] = ()) -> None:
-    """JSON with versions and checksums of the inputs; equal inputs give equal bytes."""
+    """Rounded numbers with versions and checksums of the inputs; equal inputs give equal bytes."""
     names = ("numpy", "scipy", "pandas", "xarray", "statsmodels", "matplotlib")
     content = {
         "schema_version": 1,
@@ -127,9 +134,49 @@ def write_json(path: Path, content: dict[str, Any], inputs: Iterable[Path] = ())
         "versions": {"heatcap": hc.__version__, "python": platform.python_version()}
         | {name: version(name) for name in names},
         "inputs": {each.name: checksum(each) for each in inputs},
-        **content,
+        **rounded(content),
     }
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def rounded(x: Any, digits: int = DIGITS) -> Any:
+    """Numbers to the digits that they mean, in anything that JSON knows.
+
+    Beside an `error` a number has the places of that error, which has two digits; a p-value has
+    three, any other number five; whole numbers stay.  Processors add in different orders: between
+    one without vector instructions and AVX-512 the numbers that are written differ by 1e-8 at most,
+    so that both write the same file.
+    """
+    if isinstance(x, dict):
+        errors = {k: x[name] for name, own in IN_UNITS_OF.items() if x.get(name) for k in own}
+        return {
+            k: _placed(v, errors[k])
+            if k in errors
+            else rounded(v, OF_P if _is_p_value(k, v) else digits)
+            for k, v in x.items()
+        }
+    if isinstance(x, list | tuple):
+        return [rounded(each, digits) for each in x]
+    if not isinstance(x, float):
+        return x
+    return (x if x.is_integer() else float(f"{x:.{digits}g}")) + 0.0  # no minus before a zero
+
+
+def _is_p_value(name: str, x: Any) -> bool:
+    """By its name; p alone may be a size, with results in it."""
+    return name.startswith("p_") or name.endswith("_p") or (name == "p" and isinstance(x, float))
+
+
+def _placed(x: Any, error: Any) -> Any:
+    """To the place of the last digit of an error; of every entry where there is a list of them."""
+    if x is None or not error:
+        return x
+    if isinstance(error, list):
+        return [_placed(*pair) for pair in zip(x, error, strict=True)]
+    if isinstance(x, list):
+        return [_placed(each, error) for each in x]
+    # The exponent after rounding: 0.0996 is 0.10, with one place less.
+    return round(x, OF_ERROR - 1 - int(f"{error:.{OF_ERROR - 1}e}".split("e")[1])) + 0.0
 
 
 def note(text: str) -> None:

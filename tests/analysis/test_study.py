@@ -6,6 +6,7 @@ import ast
 import copy
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import xarray as xr
 from study_scripts import ANALYSIS, script
 
 import heatcap as hc
+from heatcap.scaling import points
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(ANALYSIS.glob("*.py"))
@@ -33,6 +35,57 @@ def results() -> dict[str, Any]:
 
 def test_page_says_what_the_results_say(page, results):
     assert (ROOT / "docs" / "study.md").read_text() == page.page(results)
+
+
+@pytest.fixture(scope="module")
+def rounded() -> Any:
+    return script("study").rounded
+
+
+def test_numbers_are_written_to_the_digits_that_they_mean(rounded):
+    fit = {"value": 0.123456, "error": 0.00998, "ci95": [0.1038, 0.1430], "runs": 99}
+    assert rounded(fit) == {"value": 0.123, "error": 0.01, "ci95": [0.104, 0.143], "runs": 99}
+    lists = {"value": [12.345, None, 0.5], "error": [1.25001, None, 0.0], "n_eff": [1.234567] * 3}
+    assert rounded(lists) == {
+        "value": [12.3, None, 0.5], "error": [1.3, None, 0.0], "n_eff": [1.2346] * 3
+    }  # fmt: skip
+    verdict = {"heights": [123.4], "errors": [26.0], "exponent": {"value": None}, "level": 0.95}
+    assert rounded(verdict) == verdict | {"heights": [123.0]}
+    assert rounded({"value": 1234.5, "error": 260.0}) == {"value": 1230.0, "error": 260.0}
+    p = {"sign_p": 0.0123456, "p_values": {"flat": 1 / 3}, "p": {"share": 1 / 3}, "last": 123456.0}
+    assert rounded(p) == {
+        "sign_p": 0.0123, "p_values": {"flat": 0.333}, "p": {"share": 0.33333}, "last": 123456.0
+    }  # fmt: skip
+    assert json.dumps(rounded([-0.0, -0.0, {"value": -0.01, "error": 9.0}])) == json.dumps(
+        [0.0, 0.0, {"value": 0.0, "error": 9.0}]
+    )
+
+
+def test_what_is_written_stays_when_it_is_read_and_written_again(rounded, results):
+    assert rounded(results) == results
+
+
+def test_processors_that_differ_by_rounding_write_the_same_numbers(rounded, results):
+    """Of all numbers of the study, moved by more than two processors are apart."""
+    rng = np.random.default_rng(0)
+
+    def moved(x: Any) -> Any:
+        if isinstance(x, dict):
+            return {k: moved(v) for k, v in x.items()}
+        if isinstance(x, list):
+            return [moved(each) for each in x]
+        return x * (1 + 1e-8 * rng.uniform(-1, 1)) if isinstance(x, float) else x
+
+    assert rounded(moved(results)) == results
+
+
+def test_a_collapse_that_failed_writes_no_number():
+    written = script("05_collapse").written
+    size, x = np.repeat([8.0, 16, 32], 8), np.tile(np.linspace(-1, 1, 8), 3)
+    fit = hc.collapse(points(size, x, np.tanh(x * size), np.full(24, 0.01)), bootstrap=0)
+    assert {"parameters", "goodness_of_fit"} < set(written(replace(fit, status="ok")))
+    failed = written(replace(fit, status="poor fit"))
+    assert set(failed) == {"status", "message", "ansatz", "fixed"}
 
 
 def test_page_differs_where_a_result_differs(page, results):

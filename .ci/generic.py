@@ -1,0 +1,31 @@
+"""Run a command as on a processor with no vector instructions beyond numpy's baseline.
+
+    .venv/bin/python .ci/generic.py make paper
+
+Results must not rest on the last bits of one processor: numba, numpy, OpenBLAS and the C library
+each choose their kernels by what they find.  What is run inherits the choice, by the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+
+def variables() -> dict[str, str]:
+    """What takes the extensions of this machine away; numpy warns of those that are not there."""
+    present = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
+    found = {"NUMBA_CPU_NAME": "generic", "NPY_DISABLE_CPU_FEATURES": " ".join(present)}
+    if platform.machine() in ("x86_64", "AMD64"):
+        found["OPENBLAS_CORETYPE"] = "Nehalem"
+        found["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4"
+    return {name: value for name, value in found.items() if value}
+
+
+if __name__ == "__main__":
+    for name, value in variables().items():
+        sys.stderr.write(f"{name}={value!r}\n")
+    os.execvpe(sys.argv[1], sys.argv[1:], os.environ | variables())
