@@ -169,8 +169,8 @@ def _is_p_value(name: str, x: Any) -> bool:
 
 def _placed(x: Any, error: Any) -> Any:
     """To the place of the last digit of an error; of every entry where there is a list of them."""
-    if x is None or not error:
-        return x
+    if not error or x is None:
+        return rounded(x)
     if isinstance(error, list):
         return [_placed(*pair) for pair in zip(x, error, strict=True)]
     if isinstance(x, list):
