@@ -12,13 +12,14 @@ import os
 import platform
 import sys
 
-from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+import numpy as np
 
 
 def variables() -> dict[str, str]:
-    """What takes the extensions of this machine away; numpy warns of those that are not there."""
-    present = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
-    found = {"NUMBA_CPU_NAME": "generic", "NPY_DISABLE_CPU_FEATURES": " ".join(present)}
+    """What takes the extensions of this machine away, as far as they are there."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    present = " ".join(extensions.get("found", []))
+    found = {"NUMBA_CPU_NAME": "generic", "NPY_DISABLE_CPU_FEATURES": present}
     if platform.machine() in ("x86_64", "AMD64"):
         found["OPENBLAS_CORETYPE"] = "Nehalem"
         found["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4"

@@ -71,7 +71,7 @@ def written(fit: hc.Collapse) -> dict[str, Any]:
     """What counts of a fit: no number, in its message neither, where its status is not "ok".
 
     Where the data do not determine a fit, the valley that it ends in is flat, and the place there
-    hangs on the last bits: two processors are up to a fifth of an error apart.
+    hangs on the last bits: two processors are up to a tenth of an error apart.
     """
     counts = ("message", "parameters", "goodness_of_fit", "window", "sizes_used", "residuals")
     said = ("status", "ansatz", "fixed", *(counts if fit.ok else ()))

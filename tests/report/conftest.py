@@ -34,7 +34,7 @@ for number, end in zip((3, 4), ends):
     os.dup2(end, number)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-PATIENCE = 60.0  # seconds: only how long a browser that hangs is waited for
+PATIENCE = 300.0  # seconds: only how long a browser that hangs is waited for
 
 
 class Page:

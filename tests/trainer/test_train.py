@@ -292,7 +292,7 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
             stdout=subprocess.PIPE,
         )
         # Ends a child that hangs, so that readline meets the end of its output.
-        alarm = threading.Timer(120, process.kill)
+        alarm = threading.Timer(600, process.kill)
         alarm.start()
         try:
             for _ in range(reports):
@@ -300,7 +300,7 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
         finally:
             alarm.cancel()
             process.kill()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
             process.stdout.close()
     assert not read_header(path.run).complete
     assert path.state_step is not None

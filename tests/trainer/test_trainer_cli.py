@@ -167,15 +167,15 @@ def test_ctrl_c_ends_cleanly_and_resume_goes_on(config, tmp_path):
         stderr=subprocess.PIPE,
     )
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while not list(out.glob("state/*.safetensors")) and process.poll() is None:
             assert time.monotonic() < end, "no state was saved"
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     finally:
         process.kill()  # its workers end at their next report
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         process.stderr.close()
     assert process.returncode == 130
     assert b"--resume" in said
