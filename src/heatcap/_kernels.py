@@ -25,7 +25,7 @@ from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
 
@@ -164,6 +164,16 @@ def _emit_copy(context: Any, builder: Any, signature: Any, args: Any, *, square:
             column = builder.insert_element(column, builder.load(source(row)), lane)
         store(column, 0)
     return context.get_dummy_value()
+
+
+if config.DISABLE_JIT:  # NUMBA_DISABLE_JIT, to look into the kernels with a debugger
+
+    def _transpose(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
+        for j in range(4):
+            _column(tile, at + j * _ROWS, table, key + j, rows)
+
+    def _column(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
+        tile[at : at + len(rows)] = table[np.array(rows), key]
 
 
 @jit()
@@ -742,12 +752,13 @@ def compile_once(dtype: np.dtype[Any]) -> None:
 @contextmanager
 def _cache_lock() -> Iterator[None]:
     """Held while this process may write to numba's cache; nothing where that cannot be locked."""
-    folder = cast(Any, table_kernel).stats.cache_path
     with ExitStack() as held:
-        # Not POSIX, a folder that nobody writes to, or a file system without locks: go on.
-        with suppress(ImportError, OSError):
+        # Not POSIX, a folder that nobody writes to, a file system without locks, or
+        # NUMBA_DISABLE_JIT, by which kernels are plain functions: go on.
+        with suppress(ImportError, OSError, AttributeError):
             import fcntl
 
+            folder = cast(Any, table_kernel).stats.cache_path
             os.makedirs(folder, exist_ok=True)
             lock = held.enter_context(open(os.path.join(folder, "heatcap.lock"), "w"))
             fcntl.flock(lock, fcntl.LOCK_EX)

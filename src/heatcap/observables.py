@@ -297,7 +297,8 @@ def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) 
     return table.assign(
         stop_reason=header.stop_reason,
         complete=np.int8(header.complete),
-        path=str(header.path),
+        # A name of other bytes than UTF-8 cannot be stored as text.
+        path=os.fsencode(header.path).decode(errors="backslashreplace"),
         probe_size=header.shape[3],
         probe_population=header.probe_population,
     )

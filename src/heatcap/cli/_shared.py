@@ -205,7 +205,8 @@ def plural(word: str, count: int) -> str:
 
 def command(*, without: Collection[str] = ()) -> str:
     """What was typed, fit for a shell; options of one value that are named are left out."""
-    return shlex.join(["heatcap", *_without(sys.argv[1:], without)])
+    typed = shlex.join(["heatcap", *_without(sys.argv[1:], without)])
+    return os.fsencode(typed).decode(errors="backslashreplace")  # whatever bytes names have
 
 
 def _without(arguments: Sequence[str], options: Collection[str]) -> list[str]:

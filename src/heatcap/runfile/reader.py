@@ -372,6 +372,9 @@ def _chunk_offsets(logits: h5py.Dataset) -> dict[tuple[int, ...], int]:
     """Where each chunk lies in the file; empty if chunks are not plain float32 in native order."""
     plain = logits.chunks is not None and logits.chunks[:2] == (1, 1)
     whole_rows = plain and logits.chunks[5] == logits.shape[5]
+    # Without preadv (Windows) all is read through HDF5, which takes longer and gives the same.
+    if not hasattr(os, "preadv"):
+        return {}
     if not whole_rows or logits.id.get_create_plist().get_nfilters() or logits.dtype != np.float32:
         return {}
     found: dict[tuple[int, ...], int] = {}
