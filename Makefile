@@ -63,9 +63,11 @@ bench: $(VENV)/everything
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/load.py
 
 verify: $(VENV)/everything
 	$(BIN)/python benchmarks/verify.py
+	$(BIN)/python benchmarks/trainer_deaths.py
 
 # Warnings are errors, and nothing is kept from the last build: every output belongs to this code.
 docs: $(VENV)/site
