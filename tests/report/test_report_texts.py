@@ -69,7 +69,9 @@ def test_what_can_be_shown_is_left_alone(table):
 
 def test_a_figure_that_fails_leaves_the_page():
     def broken():
-        return Figure(), lambda _: 1 / 0
+        figure = Figure()
+        figure.subplots()
+        return figure, lambda _: 1 / 0
 
     found = drawn(Picture("k", "t", "c", broken))
     assert found.image is None
