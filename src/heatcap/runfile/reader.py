@@ -48,6 +48,7 @@ __all__ = [
     "open_run",
     "open_runs",
     "read_header",
+    "read_tables",
     "text_or_numbers",
     "undisturbed",
 ]
@@ -284,7 +285,7 @@ class LogitReader:
         with undisturbed(file) as source, ExitStack() as stack:
             self._h5 = stack.enter_context(_opened(file, source))
             self.header = _header(self._h5, file)
-            self.tables, self.problems = read_tables(self._h5, self.header)
+            self.tables, self.problems = read_contents(self._h5, self.header)
             if checked and self.problems:
                 raise RunFileError(f"{file}: {self.problems[0]}")
             self.steps = self.tables["step"]
@@ -562,28 +563,34 @@ def _check_seal(h5: h5py.File, attributes: dict[str, Any], file: Path) -> None:
 
 def check_contents(h5: h5py.File, header: RunHeader) -> None:
     """Raise the first of the problems of a run's tables."""
-    _, problems = read_tables(h5, header)
+    _, problems = read_contents(h5, header)
     if problems:
         raise RunFileError(f"{header.path}: {problems[0]}")
 
 
+def read_contents(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
+    """All variables of a run but its logits, and what is wrong with them."""
+    tables, problems = read_tables(h5, header)
+    config = attribute(h5.id, header.path, "config")
+    if config is not MISSING and (not isinstance(config, str) or json_object(config) is None):
+        problems.append("the attribute 'config' must be a JSON object")
+    return tables, [*problems, *table_problems(tables, header.probe_population)]
+
+
 def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
-    """All variables of a run but its logits, and what is wrong with them.
+    """All variables of a run but its logits, and which of them are damaged.
 
     Raises RunFileError before anything is read that is not in the file as it should be.
     """
-    file, tables, problems = header.path, {}, []
+    file, tables, damaged = header.path, {}, []
     check_storage(variable(h5, file, "logits"), file, "logits")
     for name in (*_DIMENSIONS, *_PROBE, *header.metrics):
         found = variable(h5, file, name)
         check_storage(found, file, name)
         tables[name] = values = h5[name][...]
         if header.sealed and attribute(found, file, "checksum") != table_checksum(values):
-            problems.append(f"the variable {name!r} is damaged: it does not have its checksum")
-    config = attribute(h5.id, file, "config")
-    if config is not MISSING and (not isinstance(config, str) or json_object(config) is None):
-        problems.append("the attribute 'config' must be a JSON object")
-    return tables, [*problems, *table_problems(tables, header.probe_population)]
+            damaged.append(f"the variable {name!r} is damaged: it does not have its checksum")
+    return tables, damaged
 
 
 def _check_format(attributes: Mapping[str, Any], file: Path) -> None:

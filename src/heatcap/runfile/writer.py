@@ -35,7 +35,7 @@ from .integrity import header_checksum, layer_checksums, table_checksum
 from .journal import ForeignJournal, JournaledFile, Locked, repair
 from .layout import RunFileError
 from .names import Kind, name_problem
-from .reader import check_contents, header_attributes, is_sealed, metric_names, read_header
+from .reader import header_attributes, is_sealed, metric_names, read_header, read_tables
 from .rules import logit_problem
 from .storage import LARGEST_TEXT
 
@@ -200,7 +200,9 @@ class RunWriter:
         header = read_header(path)
         run = cls(Path(path), header.run_id, durable=durable)
         try:
-            check_contents(run._h5, header)  # a cut gives the rest a checksum of its own
+            _, damaged = read_tables(run._h5, header)
+            if damaged:  # a cut would give the rest a checksum of its own
+                raise RunFileError(f"{run.path}: {damaged[0]}")
             if step is not None:
                 run._check_recorded(step)
             with run._commit():
