@@ -166,7 +166,8 @@ def _emit_copy(context: Any, builder: Any, signature: Any, args: Any, *, square:
     return context.get_dummy_value()
 
 
-if config.DISABLE_JIT:  # NUMBA_DISABLE_JIT, to look into the kernels with a debugger
+# NUMBA_DISABLE_JIT, to look into the kernels with a debugger.  Names of `config` come at run time.
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
     def _transpose(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
         for j in range(4):
