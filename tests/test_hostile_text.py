@@ -81,7 +81,7 @@ def test_info(tmp_path, monkeypatch):
     runs = open_runs(write_run(tmp_path / "run.h5"))
     values = {"run_id": EVIL, "parameters": {EVIL: EVIL}, "stop_reason": EVIL}
     hostile = replace(runs, headers=tuple(replace(each, **values) for each in runs.headers))
-    monkeypatch.setattr("heatcap.runfile.open_runs", lambda _: hostile)
+    monkeypatch.setattr("heatcap.runfile.open_runs", lambda *_, **__: hostile)
     status, text, _ = run("info", tmp_path)
     assert status == 0
     words = re.sub(r"\s", "", text)
