@@ -229,7 +229,16 @@ def test_a_long_attribute_is_not_read(old: Path) -> None:
 
 def test_json_objects() -> None:
     assert json_object('{"a": [1, 2]}') == {"a": [1, 2]}
-    for text in ("[1]", "", "{", '{"a": Infinity}', "[" * 10**6, "1" * 10**5):
+    for text in (
+        "[1]",
+        "",
+        "{",
+        '{"a": Infinity}',
+        '{"a": -1e999}',
+        '{"a": 1, "a": 2}',
+        "[" * 10**6,
+        "1" * 10**5,
+    ):
         assert json_object(text) is None
 
 

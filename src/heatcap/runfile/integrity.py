@@ -30,6 +30,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 DAMAGED = "the logits are damaged, they do not have their checksum"
 
 _BLOCK = 1 << 14  # words whose multipliers stay in the cache
+_MULTIPLES = np.arange(1, _BLOCK + 1, dtype=np.uint64) * np.uint64(GOLDEN)
 
 
 def word_sum(words: np.ndarray, start: int = 0) -> int:
@@ -37,9 +38,11 @@ def word_sum(words: np.ndarray, start: int = 0) -> int:
     words, total = words.reshape(-1), 0
     for at in range(0, len(words), _BLOCK):
         part = words[at : at + _BLOCK]
-        multiples = np.arange(1, len(part) + 1, dtype=np.uint64) * np.uint64(GOLDEN)
-        multiples += np.array(GOLDEN * (start + at) % 2**64, np.uint64)
-        total += int(np.sum(part * (multiples >> np.uint64(32) | np.uint64(1)), dtype=np.uint64))
+        factors = _MULTIPLES[: len(part)] + np.uint64(GOLDEN * (start + at) % 2**64)
+        factors >>= np.uint64(32)
+        factors |= np.uint64(1)
+        factors *= part
+        total += int(factors.sum())
     return total % 2**64
 
 

@@ -56,9 +56,14 @@ def header_problem(header: RunHeader) -> str:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text holds; None where it holds none, nests too deep, or has NaN."""
+    """The JSON object that a text holds; None where it is none that everybody reads alike.
+
+    As one that nests too deep, holds NaN or a number without end, or gives a name twice.
+    """
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(
+            text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unambiguous
+        )
     except (TypeError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -66,6 +71,18 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name is given twice")
+    return found
 
 
 def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterator[str]:
