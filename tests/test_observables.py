@@ -305,7 +305,7 @@ def test_damage_inside_the_logits_loses_one_run_only(tmp_path: Path) -> None:
     write_run(tmp_path / "bad.h5")
     with h5py.File(tmp_path / "bad.h5", "r+") as h5:
         h5["logits"][2, 0, 0, 0, 0, 0] = np.nan
-    with pytest.warns(UserWarning, match=r"left out: .*bad.h5: .*rows are NaN"):
+    with pytest.warns(UserWarning, match=r"left out: .*bad.h5: step 2, layer 0: 1 values are NaN"):
         obs = heatcap.observe(tmp_path)
     assert obs.run.values.tolist() == ["good"]
     with pytest.raises(RunFileError, match=r"no run could be observed: .*bad.h5"):
