@@ -497,10 +497,10 @@ def _reads_the_last(path: Path) -> bool:
 
 def test_validate_wants_checkpoints_and_fractions(tmp_path: Path) -> None:
     with create_run(tmp_path / "run.h5") as run:
-        run.log(0, train_accuracy=55.0)
-    problems = "; ".join(validate_run(tmp_path / "run.h5"))
-    assert "holds no checkpoint" in problems
-    assert "train_accuracy holds 55, expected fractions between 0 and 1" in problems
+        with pytest.raises(RunFileError, match="at step 0, train_accuracy holds 55, expected frac"):
+            run.log(0, train_accuracy=55.0)
+        run.log(0, train_accuracy=0.55)
+    assert validate_run(tmp_path / "run.h5") == ["holds no checkpoint"]
 
 
 def test_checkpoints_are_spoken_of_only_where_no_run_file_is(tmp_path: Path) -> None:

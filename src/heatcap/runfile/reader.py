@@ -448,7 +448,8 @@ def _committed(file: Path) -> Iterator[Path | Overlay]:
 
 def _overlay(file: Path) -> Overlay | None:
     """The commit of a journal over the file it lies beside, if it was made for this run."""
-    overlay = committed(file.resolve())
+    place = file.resolve() if file.is_symlink() else file
+    overlay = committed(place) if _has_journal(place) else None
     if overlay is not None:
         with h5py.File(overlay, "r") as h5:
             if (run_id := h5.attrs.get("run_id")) != overlay.run_id:
@@ -483,24 +484,34 @@ def _look_at_journal(file: Path) -> tuple[bool, str]:
 
 
 def _warn_of_journal(file: Path) -> None:
-    if os.path.lexists(journal_path(file)) and (problem := journal_problem(file)):
+    if _has_journal(file) and (problem := journal_problem(file)):
         warnings.warn(problem, stacklevel=3)
+
+
+def _has_journal(file: Path) -> bool:
+    """Whether something bears the name of its journal; asked once for every file of a folder."""
+    return os.path.lexists(f"{file}.journal")
 
 
 @contextmanager
 def _opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
     """The file as HDF5."""
-    if file.stat().st_size == 0:
-        raise RunFileError(f"{file}: is empty, expected a run file")
-    if source is file and not h5py.is_hdf5(file):
-        raise RunFileError(f"{file}: is not HDF5, expected a run file")
     try:
         h5 = h5py.File(source, "r")
     except OSError as error:
-        what = "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
-        raise RunFileError(f"{file}: {what}, expected a run file ({error})") from None
+        raise RunFileError(
+            f"{file}: {_unlike_hdf5(file, error)}, expected a run file ({error})"
+        ) from None
     with h5:
         yield h5
+
+
+def _unlike_hdf5(file: Path, error: OSError) -> str:
+    if file.stat().st_size == 0:
+        return "is empty"
+    if not h5py.is_hdf5(file):
+        return "is not HDF5"
+    return "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
 
 
 def _header(h5: h5py.File, file: Path) -> RunHeader:

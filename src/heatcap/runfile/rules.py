@@ -17,6 +17,7 @@ from .layout import RunHeader
 
 __all__ = [
     "MASK_DEPTH",
+    "accuracy_problem",
     "header_problem",
     "json_object",
     "logit_problem",
@@ -97,10 +98,14 @@ def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterato
     inputs = tables["probe_input"]
     if population and len(np.unique(inputs, axis=0)) < len(inputs):
         yield "probe_input holds an input twice, but says it is a sample without replacement"
-    for name, values in tables.items():
-        # Accuracies in per cent would pass every threshold of the events.
-        if name.endswith("accuracy") and (bad := (values < 0) | (values > 1)).any():
-            yield f"{name} holds {values[bad][0]:g}, expected fractions between 0 and 1"
+    yield from filter(None, (accuracy_problem(name, values) for name, values in tables.items()))
+
+
+def accuracy_problem(name: str, values: np.ndarray) -> str:
+    """Whether accuracies are in per cent, where they would pass every threshold of the events."""
+    if name.endswith("accuracy") and (bad := (values < 0) | (values > 1)).any():
+        return f"{name} holds {values[bad][0]:g}, expected fractions between 0 and 1"
+    return ""
 
 
 def logit_problem(logits: np.ndarray) -> str:

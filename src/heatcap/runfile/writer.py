@@ -36,7 +36,7 @@ from .journal import ForeignJournal, JournaledFile, Locked, repair
 from .layout import RunFileError
 from .names import Kind, name_problem
 from .reader import header_attributes, is_sealed, metric_names, read_header, read_tables
-from .rules import logit_problem
+from .rules import accuracy_problem, logit_problem
 from .storage import LARGEST_TEXT
 
 __all__ = ["RunWriter", "repair_run"]
@@ -224,7 +224,7 @@ class RunWriter:
         """Note one row of metrics; it reaches the file with the next commit.
 
         A metric that is not given is NaN in this row.  Raises RunFileError for a name that was
-        not announced to `create` and for a step that does not grow.
+        not announced to `create`, for a step that does not grow, and for an accuracy in per cent.
         """
         self._check_usable()
         if unknown := set(metrics) - set(self._metrics):
@@ -235,6 +235,9 @@ class RunWriter:
         last = self._pending[-1][0] if self._pending else _last(self._h5["metric_step"])
         self._check_step("metrics", step, last)
         row = {name: float(value) for name, value in metrics.items()}
+        for name, value in row.items():
+            if problem := accuracy_problem(name, np.array([value])):
+                raise RunFileError(f"{self.path}: at step {step}, {problem}")
         self._pending.append((int(step), row))
 
     def append(self, step: int, logits: np.ndarray) -> None:
