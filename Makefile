@@ -68,6 +68,7 @@ bench: $(VENV)/everything
 verify: $(VENV)/everything
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/trainer_deaths.py
+	$(BIN)/python benchmarks/fuzz.py --untrusted --jobs $(JOBS)
 
 # Warnings are errors, and nothing is kept from the last build: every output belongs to this code.
 docs: $(VENV)/site
