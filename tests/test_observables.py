@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -352,3 +354,42 @@ def test_memory_stays_bounded_for_four_gibibytes(tmp_path: Path) -> None:
     peak, highest = map(float, done.stdout.split())
     assert highest == pytest.approx(1.0, abs=0.02)  # independent Gaussian logits: C = Var E
     assert peak < 512, f"{peak:.0f} MiB"
+
+
+def test_damaged_observables_are_not_read(tmp_path: Path, run_path: Path) -> None:
+    """Any byte, any end: refused before HDF5 sees it; other files have no seal."""
+    path = tmp_path / "obs.nc"
+    table = heatcap.observe(run_path)
+    heatcap.save(table, path)
+    good = path.read_bytes()
+    xr.testing.assert_identical(heatcap.load(path), table)
+    draw = random.Random(3)
+    for _ in range(50):
+        at = draw.randrange(len(good) - 80)
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1 << draw.randrange(8)]) + good[at + 1 :])
+        with pytest.raises(ValueError, match=r"obs.nc: .*damaged: its bytes do not have"):
+            heatcap.load(path)
+    path.write_bytes(good[:-80])
+    with pytest.raises(ValueError, match=r"obs.nc: is truncated, or was changed after"):
+        heatcap.load(path)
+    table.to_netcdf(path, engine="h5netcdf")
+    xr.testing.assert_identical(heatcap.load(path), table)
+
+
+@pytest.mark.parametrize("harm", ["huge", "unwritten", "link", "elsewhere", "text"])
+def test_observables_that_lie_about_their_storage(
+    tmp_path: Path, run_path: Path, harm: str
+) -> None:
+    """Without a seal, as a stranger may write them: refused before memory is taken."""
+    path = tmp_path / "obs.nc"
+    heatcap.observe(run_path).to_netcdf(path, engine="h5netcdf")
+    with h5py.File(path, "r+") as h5:
+        if harm == "link":
+            h5["more"] = h5py.ExternalLink("other.h5", "/x")
+        else:
+            name, shape = "more", {"huge": (10**12,)}.get(harm, (10**6,))
+            kind = h5py.string_dtype() if harm == "text" else "f8"
+            where = [("raw", 0, h5py.h5f.UNLIMITED)] if harm == "elsewhere" else None
+            h5.create_dataset(name, shape, kind, external=where, chunks=None if where else (1000,))
+    with pytest.raises(ValueError, match=r"obs.nc: .*(is a link|never written|another file)"):
+        heatcap.load(path)

@@ -26,6 +26,7 @@ from heatcap._join import IN_FILE, apart, join, renamed
 from heatcap.core.version import VERSION
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import (
+    SEALED,
     STANDARD_METRICS,
     TAKEN,
     LogitReader,
@@ -35,6 +36,8 @@ from heatcap.runfile import (
     checksum,
     names_read,
     open_runs,
+    read_netcdf,
+    sealed,
     text_or_numbers,
 )
 from heatcap.runfile.quarantine import UNLIMITED, Limits, for_contents, in_workers
@@ -147,7 +150,8 @@ def observe(
 def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write observables as compressed NetCDF; the file appears when it is complete."""
     # Encodings of the files that it came from would cut text to their length.
-    observables = observables.drop_encoding().assign_attrs(schema_version=SCHEMA_VERSION)
+    stamps = {"schema_version": SCHEMA_VERSION, SEALED: 1}
+    observables = observables.drop_encoding().assign_attrs(stamps)
     packed = {"zlib": True, "complevel": 4, "shuffle": True}
     encoding = {
         name: packed
@@ -155,7 +159,7 @@ def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
         if variable.dtype.kind in "fi" and variable.ndim
     }
     # In memory first: HDF5 ends the process when it cannot flush a file to a full disk.
-    write_bytes(path, observables.to_netcdf(engine="h5netcdf", encoding=encoding))
+    write_bytes(path, sealed(observables.to_netcdf(engine="h5netcdf", encoding=encoding)))
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -164,23 +168,18 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the file is missing, not NetCDF, or holds something else.
+        If the file is missing, damaged, not NetCDF, or holds something else.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file, expected observables (OBS.nc)")
-    try:
-        table = xr.load_dataset(path, engine="h5netcdf")
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be read as NetCDF ({error})") from None
+    table = read_netcdf(path, "observables (OBS.nc)")
     version = table.attrs.get("schema_version")
     if table.attrs.get("format") == "heatcap-run" or version is None:
         raise ValueError(
             f"{path}: holds no observables; expected what `heatcap observe` writes"
             + (", got a run file" if "format" in table.attrs else "")
         )
-    if version > SCHEMA_VERSION:
+    if not isinstance(version, int | np.integer) or version > SCHEMA_VERSION:
         raise ValueError(
-            f"{path}: has schema_version {version}, this heatcap reads versions up to "
+            f"{path}: has schema_version {version!r}, this heatcap reads versions up to "
             f"{SCHEMA_VERSION}; install a newer heatcap"
         )
     return table
@@ -230,8 +229,8 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
         return _observe_run(path, options).assign(checksum=digest)
     except RunFileError as error:
         return error
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-        return RunFileError(f"{path}: {error}")
+    except Exception as error:  # a file can bring about any, h5py's own among them
+        return RunFileError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def _observe_run(path: Path, options: _Options) -> xr.Dataset:

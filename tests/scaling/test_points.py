@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,3 +144,18 @@ def test_bad_tables_name_the_file_the_column_and_the_row(tmp_path):
         read_table(path, size="L", control="K", value="A")
     with pytest.raises(ValueError, match="no such file"):
         read_table(tmp_path / "none.csv", size="L", control="K", value="A")
+
+
+@pytest.mark.parametrize("name", ["table.nc", "table.h5"])
+def test_a_table_that_is_no_netcdf_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"L,x,A\n8,1,2\n")
+    with pytest.raises(ValueError, match=rf"{name}: cannot be read as NetCDF \(it is not HDF5\)"):
+        read_table(tmp_path / name, size="L", control="x", value="A")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+def test_a_million_columns_are_no_table(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(f"1{separator}" * 1_000_000)
+    with pytest.raises(ValueError, match=r"wide.csv: has 100000[01] columns or more, expected at"):
+        read_table(path, size="L", control="x", value="A")

@@ -13,11 +13,13 @@ from .layout import (
     RunHeader,
 )
 from .names import TAKEN, names_read, reading_notes, told
+from .netcdf import SEALED, read_netcdf, sealed
 from .reader import (
     LogitReader,
     Runs,
     checkpoints_in,
     checksum,
+    checksums,
     commit_waits,
     find_runs,
     open_run,
@@ -33,6 +35,7 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "LOGIT_DIMS",
+    "SEALED",
     "STANDARD_METRICS",
     "TAKEN",
     "LogitReader",
@@ -42,6 +45,7 @@ __all__ = [
     "Runs",
     "checkpoints_in",
     "checksum",
+    "checksums",
     "commit_waits",
     "find_runs",
     "names_read",
@@ -49,8 +53,10 @@ __all__ = [
     "open_runs",
     "parameter_names",
     "read_header",
+    "read_netcdf",
     "reading_notes",
     "repair_run",
+    "sealed",
     "text_or_numbers",
     "told",
     "validate_run",

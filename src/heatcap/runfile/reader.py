@@ -13,7 +13,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -39,6 +39,7 @@ __all__ = [
     "check_contents",
     "checkpoints_in",
     "checksum",
+    "checksums",
     "commit_waits",
     "find_runs",
     "header_attributes",
@@ -242,12 +243,25 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
     """The run files that `paths` names, folders searched in depth, each file once, sorted."""
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for name in map(Path, names):
-        for path in sorted(name.rglob("*.h5")) if name.is_dir() else [name]:
+        for path in _inside(name) if os.path.isdir(name) else [name]:
             if not path.name.startswith("."):
-                found.setdefault(path.resolve(), path)
+                found.setdefault(os.path.realpath(path), path)
     return list(found.values())
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Run files in a folder, and those of its folders that cannot be searched, to be named."""
+    closed: list[Path] = []
+    searched = os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
+    found = [
+        Path(where, name)
+        for where, folders, files in searched
+        for name in (*folders, *files)
+        if name.endswith(".h5")
+    ]
+    return sorted({*found, *closed})
 
 
 def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
@@ -255,7 +269,7 @@ def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     kinds = (".pt", ".pth", ".ckpt", ".safetensors")
     for name in map(Path, names):
-        inside = name.rglob("*") if name.is_dir() else [name]
+        inside = name.rglob("*") if os.path.isdir(name) else [name]
         first = next((path for path in inside if path.suffix in kinds), None)
         if first is not None:
             return (
@@ -409,6 +423,16 @@ def checksum(path: Path_) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def checksums(paths: Iterable[Path_]) -> dict[str, str]:
+    """SHA-256 of those of some files that can be read; to open a FIFO would wait for ever."""
+    found = {}
+    for path in paths:
+        with suppress(OSError, RunFileError):
+            if os.path.isfile(path):
+                found[os.fspath(path)] = checksum(path)
+    return found
+
+
 @contextmanager
 def undisturbed(file: Path) -> Iterator[Path | Overlay]:
     """What HDF5 opens to read the file as it was committed, while no commit changes it.
@@ -416,14 +440,14 @@ def undisturbed(file: Path) -> Iterator[Path | Overlay]:
     That is the file itself, as a rule; after a kill between seal and end of a commit the file with
     that commit laid over it in memory.  Whatever goes wrong inside is a RunFileError.
     """
-    if not file.is_file():
-        raise RunFileError(f"{file}: {_unlike_a_file(file)}, expected a run file (*.h5)")
     try:
+        if not file.is_file():
+            raise RunFileError(f"{file}: {_unlike_a_file(file)}, expected a run file (*.h5)")
         with steady(file), _committed(file) as source:
             yield source
     except RunFileError:
         raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except Exception as error:  # a file can bring about any, h5py's own among them
         told = f"{type(error).__name__}: {error}"
         raise RunFileError(f"{file}: cannot be read, expected a run file ({told})") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import itertools
 import re
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,8 @@ ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said f
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 SEPARATORS = (",", ";", "\t", None)  # None is white space
 FIRST = 5  # rows that show what separates
-LARGEST = 64 * 2**20  # bytes of a text table that are read
+LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, that are read
+WIDEST = 10_000  # columns of one; each cell costs a hundred times its bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,8 +364,9 @@ def _load(
     if path.suffix in (".parquet", ".pq"):
         return _parquet(path), {}
     if path.suffix in (".nc", ".h5", ".nc4"):
-        with xr.open_dataset(path, engine="h5netcdf") as data:
-            return _of_dataset(data.load(), value)
+        from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
+
+        return _of_dataset(read_netcdf(path, "a table"), value)
     return _text(path, names), {}
 
 
@@ -382,13 +385,20 @@ def _of_dataset(data: xr.Dataset, value: str) -> tuple[pd.DataFrame, dict[str, F
 
 def _parquet(path: Path) -> pd.DataFrame:
     try:
+        about = importlib.import_module("pyarrow.parquet").read_metadata(path)
+        if (cells := about.num_rows * about.num_columns) > LARGEST:
+            raise ValueError(f"has {cells} cells, more than {LARGEST} are not read")
         return pd.read_parquet(path)
     except ImportError:
         raise ValueError(
             f"{path}: reading Parquet needs pyarrow: pip install heatcap[parquet]"
         ) from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
@@ -401,6 +411,8 @@ def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
         raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
     if not lines:
         raise ValueError(f"{path}: holds no data")
+    if (width := _width(lines[0])) > WIDEST:
+        raise ValueError(f"{path}: has {width} columns or more, expected at most {WIDEST}")
     separator = _separator(lines, names)
     rows = [_cells(line, separator) for line in lines]
     header = rows.pop(0) if names is None else list(names)
@@ -413,6 +425,11 @@ def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
                 + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
             )
     return pd.DataFrame(rows, columns=header)
+
+
+def _width(line: str) -> int:
+    """Columns of a row, by the separator that gives most of them."""
+    return 1 + max(line.count(separator) for separator in (*SEPARATORS[:-1], " "))
 
 
 def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:

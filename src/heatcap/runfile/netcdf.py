@@ -1,0 +1,101 @@
+"""Files of labelled arrays, read whole: damage is found before HDF5 looks at a byte.
+
+What `save` of observables writes ends with a line of its own, behind all that HDF5 reads: the
+SHA-256 of what stands before it.  It detects accidents; who forges a file can forge the line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+
+from .layout import RunFileError
+from .storage import attribute, check_links, check_storage, variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["SEALED", "read_netcdf", "sealed"]
+
+#: Attribute of a dataset whose file ends with a seal, which is missed when it is cut off.
+SEALED = "sealed"
+
+_MARK = b"\nheatcap-sha256 "
+_LENGTH = len(_MARK) + 64 + 1
+_BLOCK = 1 << 20
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
+
+
+def sealed(content: bytes | memoryview) -> bytes:
+    """The content of a file with its seal."""
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return b"".join((content, _MARK, digest, b"\n"))
+
+
+def read_netcdf(path: str | os.PathLike[str], expected: str) -> xr.Dataset:
+    """A Dataset from a file, in memory; `expected` says what the file should hold.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged or not NetCDF.
+    """
+    import xarray as xr
+
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file, expected {expected}")
+    try:
+        whole = _has_seal(Path(path))
+        if not h5py.is_hdf5(path):
+            raise ValueError("it is not HDF5")
+        _check(Path(path))
+        table = xr.load_dataset(path, engine="h5netcdf")
+    except RunFileError as error:
+        raise ValueError(str(error)) from None
+    except Exception as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: cannot be read as NetCDF ({told})") from None
+    if SEALED in table.attrs and not whole:
+        raise ValueError(f"{path}: is truncated, or was changed after heatcap wrote it")
+    table.attrs.pop(SEALED, None)
+    return table
+
+
+def _check(path: Path) -> None:
+    """Raise RunFileError where a variable is not all in the file, or not what it claims."""
+    with h5py.File(path, "r") as h5:
+        check_links(h5, path)
+        for name in h5:
+            if h5.get(name, getclass=True) is not h5py.Dataset:
+                continue
+            found = variable(h5, path, name)
+            if str(attribute(found, path, "NAME")).startswith(_NO_VARIABLE):
+                continue  # an extent alone, of which nothing is read
+            if found.dtype.kind in "iuf":
+                check_storage(found, path, name)
+            elif math.prod(found.shape or ()) > found.get_storage_size():
+                raise RunFileError(f"{path}: a part of the variable {name!r} was never written")
+
+
+def _has_seal(path: Path) -> bool:
+    """Whether a file ends with its seal; raises ValueError where the seal is another one."""
+    with path.open("rb") as file:
+        content = os.fstat(file.fileno()).st_size - _LENGTH
+        if content < 0:
+            return False
+        file.seek(content)
+        if not (seal := file.read(_LENGTH)).startswith(_MARK):
+            return False
+        file.seek(0)
+        digest = hashlib.sha256()
+        while content > 0 and (block := file.read(min(_BLOCK, content))):
+            digest.update(block)
+            content -= len(block)
+    if seal[len(_MARK) : -1] != digest.hexdigest().encode():
+        raise ValueError("it is damaged: its bytes do not have their checksum")
+    return True
