@@ -60,16 +60,17 @@ def _print(text: str, err: bool = False) -> None:
 
 def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None = None) -> None:
     """Before any work: outputs have a folder, and overwrite neither an input nor one another."""
-    taken = {path.resolve(): "an input" for path in inputs}
+    taken = {os.path.realpath(path): "an input" for path in inputs}
     drawn = () if figure is None else [figure.with_suffix(ending) for ending in (".pdf", ".png")]
     for path in filter(None, [*outputs, *drawn]):
-        if not path.resolve().parent.is_dir():
+        place = os.path.realpath(path)
+        if not os.path.isdir(os.path.dirname(place)):
             raise ValueError(f"{path}: there is no folder {path.parent}")
         if path.is_dir():
             raise ValueError(f"{path}: is a folder, expected the name of a file")
-        if path.resolve() in taken:
-            raise ValueError(f"{path}: is {taken[path.resolve()]}, expected another output")
-        taken[path.resolve()] = "another output"
+        if place in taken:
+            raise ValueError(f"{path}: is {taken[place]}, expected another output")
+        taken[place] = "another output"
 
 
 def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
@@ -80,14 +81,14 @@ def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
 
     from heatcap.core.version import VERSION
     from heatcap.core.writing import write_text
-    from heatcap.runfile import checksum
+    from heatcap.runfile import checksums
 
     names = ("numpy", "scipy", "pandas", "xarray", "statsmodels")
     content = content | {
         "command": command(),
         "versions": {"heatcap": VERSION, "python": platform.python_version()}
         | {name: version(name) for name in names},
-        "inputs": {str(p): checksum(p) for p in inputs if p.is_file()},
+        "inputs": checksums(inputs),
     }
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,17 +75,39 @@ def report(
 
 def _observables(paths: list[Path], columns: str) -> xr.Dataset:
     """Files of observables side by side, or tables as `heatcap events` reads them."""
-    from heatcap.observables import join, load
+    from heatcap.observables import load
     from heatcap.scalars import is_table
 
     if not columns and not any(is_table(path) for path in paths):
-        seen: set[Path] = set()
+        tables: dict[str, xr.Dataset] = {}
+        problems: list[str] = []
         for path in paths:
-            if path.resolve() in seen:
+            if any(os.path.realpath(path) == os.path.realpath(other) for other in tables):
                 raise ValueError(f"{path}: is given twice")
-            seen.add(path.resolve())
-        return legible(join({str(path): load(path) for path in paths}))
+            try:
+                tables[str(path)] = load(path)
+            except ValueError as problem:
+                problems.append(str(problem))
+        return _without(problems, tables)
     return observables_of(paths, columns)[0]
+
+
+def _without(problems: list[str], tables: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Observables of the files that are good; the bad ones are named, on the page too."""
+    import json
+    import warnings
+
+    from heatcap._join import problems_of
+    from heatcap.observables import join
+
+    if not tables:
+        raise ValueError("; ".join(problems))
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    table = legible(join(tables))
+    left_out = int(table.attrs.get("left_out", 0)) + len(problems)
+    said = json.dumps([*problems_of(table), *problems])
+    return table.assign_attrs(problems=said, left_out=left_out) if problems else table
 
 
 def _per_cent(shown: Callable[[int, int], None]) -> Callable[[int, int], None]:

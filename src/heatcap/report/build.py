@@ -24,6 +24,7 @@ from heatcap.report.answers import answers_of
 from heatcap.report.cautions import cautions_of
 from heatcap.report.headline import headline
 from heatcap.report.result import Report, Source
+from heatcap.runfile import checksums
 
 __all__ = ["build_report", "check_level"]
 
@@ -112,7 +113,7 @@ def build_report(
         verdicts=verdicts,
         missing=missing,
         settings=settings,
-        sources=[Source.of(path) for path in sources],
+        sources=[Source(plain(path), digest) for path, digest in checksums(sources).items()],
         command=plain(command),
         obs=obs,
     )

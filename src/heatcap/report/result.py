@@ -13,14 +13,12 @@ import xarray as xr
 
 from heatcap._json import plain
 from heatcap.audit import Audit
-from heatcap.core.text import plain as shown
 from heatcap.core.writing import write_text
 from heatcap.divergence import Verdict
 from heatcap.events import Events
 from heatcap.report.answers import Answer
 from heatcap.report.cautions import Caution
 from heatcap.report.headline import Said
-from heatcap.runfile import checksum
 
 __all__ = ["Report", "Source"]
 
@@ -33,10 +31,6 @@ class Source:
 
     path: str
     sha256: str
-
-    @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> Source:
-        return cls(shown(os.fspath(path)), checksum(Path(path)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
-from functools import cache
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def read_scalars(
     """
     columns = parse_columns(columns) if isinstance(columns, str) else columns
     files = _files(paths)
-    found, left_out = _pieces(files, columns)
+    found, digests, left_out = _pieces(files, columns)
     runs, incomplete = joined(found, columns)
     left_out += incomplete
     if not runs:
@@ -79,27 +78,33 @@ def read_scalars(
         warnings.warn(f"left out: {line}" if line in left_out else line, stacklevel=2)
     if problems is not None:
         problems += said
-    table = _dataset(runs, ids, columns, per_cent)
+    table = _dataset(runs, ids, columns, per_cent, digests)
     return table.assign_attrs(_stamp(columns, said) | {"left_out": len(left_out)})
 
 
 def _files(paths: Paths) -> list[Path]:
     """Files in the order given, each once."""
     listed = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return list({Path(path).resolve(): Path(path) for path in reversed([*listed])}.values())[::-1]
+    return list({os.path.realpath(path): Path(path) for path in reversed([*listed])}.values())[::-1]
 
 
-def _pieces(files: Iterable[Path], columns: Columns) -> tuple[list[Piece], list[str]]:
+def _pieces(
+    files: Iterable[Path], columns: Columns
+) -> tuple[list[Piece], dict[Path, str], list[str]]:
+    """What the files hold, their checksums, and a message for each one that is bad."""
     found: list[Piece] = []
+    digests: dict[Path, str] = {}
     left_out: list[str] = []
     for path in files:
         try:
-            found.extend(pieces(path, columns))
+            held = pieces(path, columns)
+            digests[path] = checksum(path)
+            found.extend(held)
         except ValueError as error:
             left_out.append(str(error))
         except OSError as error:
             left_out.append(f"{path}: {error.strerror or error}")
-    return found, left_out
+    return found, digests, left_out
 
 
 def _dataset(
@@ -107,10 +112,10 @@ def _dataset(
     ids: Sequence[str],
     columns: Columns,
     per_cent: set[tuple[Hashable, str]],
+    digest: Mapping[Path, str],
 ) -> xr.Dataset:
     at = [_checkpoints(run, columns.observables) for run in runs]
     rows = [_checkpoints(run, tuple(columns.metrics.values())) for run in runs]
-    digest = cache(checksum)
     table = xr.Dataset(
         {
             variable_name(c): (
@@ -136,7 +141,7 @@ def _dataset(
         ]
         table[name] = (("run", "metric"), _stack(values))
     joined_paths = ["; ".join(map(str, run.paths)) for run in runs]
-    digests = [_digest([digest(path) for path in run.paths]) for run in runs]
+    digests = [_digest([digest[path] for path in run.paths]) for run in runs]
     return table.assign(
         path=("run", np.array(joined_paths, dtype=object)),
         checksum=("run", np.array(digests, dtype=object)),
