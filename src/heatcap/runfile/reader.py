@@ -523,19 +523,19 @@ def _opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
     try:
         h5 = h5py.File(source, "r")
     except OSError as error:
-        raise RunFileError(
-            f"{file}: {_unlike_hdf5(file, error)}, expected a run file ({error})"
-        ) from None
+        raise RunFileError(f"{file}: {_unlike_hdf5(file, error)}") from None
     with h5:
         yield h5
 
 
 def _unlike_hdf5(file: Path, error: OSError) -> str:
+    expected = "expected a run file"
     if file.stat().st_size == 0:
-        return "is empty"
+        return f"is empty, {expected}"
     if not h5py.is_hdf5(file):
-        return "is not HDF5"
-    return "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
+        return f"is not HDF5, {expected}"
+    what = "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
+    return f"{what}, {expected} ({error})"
 
 
 def _header(h5: h5py.File, file: Path) -> RunHeader:
