@@ -37,8 +37,8 @@ test: $(VENV)/everything
 # A quick part of the suite and of the study as on a processor without vector instructions: sums come
 # in another order there, and nothing that is tested or written may hang on it.
 PLAIN := $(BIN)/python .ci/generic.py
-PLAIN_TESTS := tests/test_kernels.py tests/scaling/test_held.py tests/scaling/test_crossings_extrema.py \
-	tests/scaling/test_collapse.py tests/divergence/test_shape_fits.py tests/divergence/test_hump.py
+PLAIN_TESTS := tests/test_kernels.py tests/scaling tests/divergence/test_shape_fits.py \
+	tests/divergence/test_hump.py
 PLAIN_PARTS := scan.json fraction_60.leads.json systems.json
 generic: $(VENV)/everything
 	$(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) $(or $(TESTS),$(PLAIN_TESTS))
