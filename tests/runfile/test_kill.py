@@ -265,6 +265,31 @@ def test_a_journal_larger_than_its_file_can_need(tmp_path: Path) -> None:
     check_left_alone(path, "has 1099511627776 bytes, expected up to", 5)
 
 
+def test_a_writer_whose_program_changes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its own journal is removed, and no other run's of the same name."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    other = write_run(there / "run.h5")
+    seal_a_commit(other)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with create_run(Path("run.h5")) as run:
+        monkeypatch.chdir(there)
+        run.append(0, logits_at(0))
+    assert commit_waits(other)
+    assert [path.name for path in here.iterdir()] == ["run.h5"]
+    assert read_header(here / "run.h5").checkpoints == 1
+
+
+def test_a_large_file_that_is_being_written_needs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    journal_path(path).touch()
+    assert committed(path) is None
+
+
 @pytest.mark.parametrize("kind", ["link", "loop", "pipe", "folder", "socket", "device"])
 def test_a_journal_that_is_no_regular_file(tmp_path: Path, kind: str) -> None:
     outside = tmp_path / "outside"

@@ -523,3 +523,15 @@ def test_the_search_for_checkpoints_ends_at_the_first(
 
     monkeypatch.setattr(Path, "rglob", files)
     assert "step_10.pt looks like" in checkpoints_in(tmp_path)
+
+
+def test_a_damaged_copy_does_not_displace_its_run(tmp_path: Path) -> None:
+    """Which of two files of one run is read is not decided by their names."""
+    path = write_run(tmp_path / "run.h5")
+    content = bytearray(path.read_bytes())
+    at = content.index(logits_at(3).tobytes()[:40])
+    content[at] ^= 1
+    (tmp_path / "copy.h5").write_bytes(content)
+    with pytest.warns(UserWarning, match=r"left out: .*copy.h5: has the run_id 'run' of .*run.h5"):
+        runs = open_runs(tmp_path)
+    assert runs.paths == (path,)

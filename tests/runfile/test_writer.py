@@ -145,7 +145,23 @@ def test_an_existing_file_is_not_overwritten_unasked(run_path: Path) -> None:
         ({"probe_input": np.zeros((25, 3))}, "probe_input must be integers"),
         ({"probe_trained": np.zeros(24)}, "probe_trained must hold 25 values of 0, 1"),
         ({"probe_trained": np.full(25, 2)}, "probe_trained must hold 25 values of 0, 1"),
-        ({"probe_population": 24}, "smaller than the 25 probe inputs"),
+        ({"probe_population": 24}, "probe_population must be 0 .* or at least the 25 probe inputs"),
+        ({"probe_population": -3}, "probe_population must be 0 .* or at least the 25 probe inputs"),
+        ({"size": float("inf")}, "the size must be positive and finite, got inf"),
+        ({"size": -1}, "the size must be positive and finite, got -1"),
+        ({"size_name": "x\0y"}, "size_name 'x.x00y' holds a NUL or is no Unicode text"),
+        ({"model_dtype": "\udcff"}, "model_dtype .* holds a NUL or is no Unicode text"),
+        ({"seed": 2**64}, "the seed 18446744073709551616 does not fit into 64 bits"),
+        ({"d_k": 0}, "d_k must be at least 1, got 0"),
+        ({"queries": [1.7]}, "queries holds 1.7, expected int64"),
+        ({"queries": [float("nan")]}, "queries holds nan, expected int64"),
+        (
+            {"probe_input": np.full((25, 3), 2**40)},
+            "probe_input holds 1099511627776",
+        ),
+        ({"parameters": {"a": "\ud800"}}, "parameter a .* is no Unicode text"),
+        ({"parameters": {"a": 2**70}}, "the parameter 'a' does not fit into 64 bits"),
+        ({"config": {1: 2, "1": 3}}, "the attribute 'config' must be a JSON object"),
         ({"probe_input": np.zeros((25, 3), int)}, "probe_input holds an input twice"),
         ({"heads": 0}, "every extent must be at least 1"),
         ({"config": {"rate": np.float32(1)}}, "config does not fit into JSON"),
@@ -165,6 +181,53 @@ def test_wrong_arguments_leave_no_file(
     with pytest.raises(RunFileError, match=message):
         create_run(tmp_path / "run.h5", **change)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reason_is_text(run_path: Path) -> None:
+    with RunWriter.resume(run_path) as run:
+        for reason in ("a\0b", "\udcff"):
+            with pytest.raises(RunFileError, match="holds a NUL or is no Unicode text"):
+                run.finish(reason)
+    assert validate_run(run_path) == []
+
+
+def test_steps_are_whole_numbers(run_path: Path) -> None:
+    with RunWriter.resume(run_path) as run:
+        for step in (10.5, float("nan"), float("inf")):
+            with pytest.raises(RunFileError, match=r"expected a whole number"):
+                run.append(step, logits_at(5))
+            with pytest.raises(RunFileError, match=r"expected a whole number"):
+                run.log(step, train_loss=1.0)
+        run.append(np.float64(10.0), logits_at(10))
+    assert read_header(run_path).checkpoints == 6
+    assert validate_run(run_path) == []
+
+
+def test_a_mask_in_double_precision_is_no_absent_key(run_path: Path) -> None:
+    logits = logits_at(5).astype(np.float64)
+    logits[..., 0] = np.finfo(np.float64).min
+    with RunWriter.resume(run_path) as run:
+        with pytest.raises(RunFileError, match="a finite value is beyond float32"):
+            run.append(5, logits)
+        logits[..., 0] = -np.inf
+        run.append(5, logits)
+
+
+def test_a_name_that_readers_of_folders_pass_over(tmp_path: Path) -> None:
+    with pytest.raises(RunFileError, match="readers pass over names that begin with a dot"):
+        create_run(tmp_path / ".h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_accuracy_may_be_rounded(run_path: Path) -> None:
+    """A mean of single precision is a little above 1; what only ends so is no accuracy."""
+    with RunWriter.resume(run_path) as run:
+        run.log(5, train_loss=1.0, test_accuracy=1.0000001192)
+        with pytest.raises(RunFileError, match="at step 6, test_accuracy holds 83, expected frac"):
+            run.log(6, test_accuracy=83)
+    assert validate_run(run_path) == []
+    with create_run(run_path.parent / "other.h5", metrics=["log_accuracy"]) as run:
+        run.log(0, log_accuracy=-3.0)
 
 
 def test_chunks_divide_every_extent(tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ class JournaledFile(Overlay):
         Raises FileExistsError if a draft would replace a file and `overwrite` is not given,
         ForeignJournal for a journal of something else, OSError for a file with several names.
         """
-        self._path = path
+        # A program may change its folder, and its journal would be another one then.
+        self._path = path = Path(os.path.abspath(path))
         self._durable = durable
         self._forgetful = False
         self._error: BaseException | None = None
@@ -220,7 +221,8 @@ class JournaledFile(Overlay):
     def _release(self) -> None:
         """Give up the lock; a journal that is sealed stays for `repair`, a foreign one as it is."""
         try:
-            if _read_change(self._journal, self._path) is None:
+            is_done = _read_change(self._journal, self._path) is None
+            if is_done and _is_named(self._journal, journal_path(self._path)):
                 journal_path(self._path).unlink(missing_ok=True)
         except OSError:
             pass
@@ -394,7 +396,7 @@ def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
     length, limit = os.fstat(journal.fileno()).st_size, _largest_journal(path)
     if length > limit:
         raise ForeignJournal(f"{name}: has {length} bytes, expected up to {limit} for {path.name}")
-    content = journal.read(limit) or b""
+    content = journal.read(length) or b""
     head = content[: len(_MAGIC)]
     if not any(content[:SECTOR]):
         return None

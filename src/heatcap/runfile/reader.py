@@ -43,6 +43,7 @@ __all__ = [
     "commit_waits",
     "find_runs",
     "header_attributes",
+    "header_of",
     "is_sealed",
     "journal_problem",
     "metric_names",
@@ -87,7 +88,7 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
     with undisturbed(file) as source:
         with _opened(file, source) as h5:
             check_links(h5, file)
-            check_contents(h5, _header(h5, file))
+            check_contents(h5, header_of(h5, file))
         _warn_of_journal(file)
         return xr.open_dataset(
             cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
@@ -130,7 +131,7 @@ def read_header(path: Path_) -> RunHeader:
     """All of a run but its arrays; raises RunFileError as `open_run` does."""
     file = Path(path)
     with undisturbed(file) as source, _opened(file, source) as h5:
-        return _header(h5, file)
+        return header_of(h5, file)
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,8 +205,9 @@ class Runs(Sequence["xr.Dataset"]):
 def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = False) -> Runs:
     """The runs in a folder (searched in depth for ``*.h5``), in a file, or in several of both.
 
-    A file that cannot be used, or that holds a run already seen (the same ``run_id``), is
-    reported by a warning, kept in ``.problems``, and does not lose the others.
+    A file that cannot be used, or that holds a run that another one has (the same ``run_id``; the
+    first that is whole is taken), is reported by a warning, kept in ``.problems``, and does not
+    lose the others.
 
     HDF5 itself can hang or crash on hostile bytes: headers of `untrusted` files are read by a
     process of its own, with limits of time and memory (see `quarantine`).
@@ -215,29 +217,46 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
     RunFileError
         If there is no run at all.
     """
-    headers: dict[str, RunHeader] = {}
+    twins: dict[str, list[RunHeader]] = {}
     problems: list[RunFileError] = []
     files = find_runs(paths)
-    for path, found in zip(files, _glances(files, untrusted), strict=True):
+    for found in _glances(files, untrusted):
         if isinstance(found, RunFileError):
             problems.append(found)
             continue
         header, of_journal = found
         if of_journal:
             warnings.warn(of_journal, stacklevel=2)
-        if (twin := headers.setdefault(header.run_id, header)) is not header:
-            told_twice = f"{path}: has the run_id {header.run_id!r} of {twin.path} too"
-            problems.append(RunFileError(told_twice))
+        twins.setdefault(header.run_id, []).append(header)
+    headers = [_first_whole(same, untrusted) for same in twins.values()]
+    for kept in headers:
+        for other in twins[kept.run_id]:
+            if other is not kept:
+                told_twice = f"{other.path}: has the run_id {kept.run_id!r} of {kept.path} too"
+                problems.append(RunFileError(told_twice))
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
         said = f"no run file to open in {_listed(paths)}: {told}"
         # Where run files are, but bad ones, checkpoints beside them are not what was meant.
         meant = any(path.suffix == ".h5" for path in files)
         raise RunFileError(said + ("" if meant else checkpoints_in(paths)))
-    runs = Runs(tuple(headers.values()), tuple(problems), untrusted)
+    runs = Runs(tuple(headers), tuple(problems), untrusted)
     for line in [*(f"left out: {problem}" for problem in problems), *runs.cautions]:
         warnings.warn(line, stacklevel=2)
     return runs
+
+
+def _first_whole(same: Sequence[RunHeader], untrusted: bool | Limits) -> RunHeader:
+    """The first of several files of one run that is whole, for a damaged copy is none of it."""
+    from .validate import validate_run
+
+    for header in same if len(same) > 1 else ():
+        try:
+            if not validate_run(header.path, untrusted=untrusted):
+                return header
+        except RunFileError:
+            continue
+    return same[0]
 
 
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
@@ -298,7 +317,7 @@ class LogitReader:
         # All that commits may change is taken at one moment; logits that are there stay.
         with undisturbed(file) as source, ExitStack() as stack:
             self._h5 = stack.enter_context(_opened(file, source))
-            self.header = _header(self._h5, file)
+            self.header = header_of(self._h5, file)
             self.tables, self.problems = read_contents(self._h5, self.header)
             if checked and self.problems:
                 raise RunFileError(f"{file}: {self.problems[0]}")
@@ -538,7 +557,8 @@ def _unlike_hdf5(file: Path, error: OSError) -> str:
     return f"{what}, {expected} ({error})"
 
 
-def _header(h5: h5py.File, file: Path) -> RunHeader:
+def header_of(h5: h5py.File, file: Path) -> RunHeader:
+    """The header of an open file; raises RunFileError where it is none of a run."""
     attributes = header_attributes(h5, file)
     _check_format(attributes, file)
     columns = metric_names(h5, attributes["metrics"])

@@ -19,6 +19,7 @@ __all__ = [
     "MASK_DEPTH",
     "accuracy_problem",
     "header_problem",
+    "is_plain",
     "json_object",
     "logit_problem",
     "mask_problem",
@@ -27,6 +28,9 @@ __all__ = [
 
 #: A finite logit so far below its row's largest has no weight and looks like a mask of -1e4.
 MASK_DEPTH = 5000.0
+
+_ACCURACIES = tuple(name for name in layout.STANDARD_METRICS if name.endswith("accuracy"))
+_ROUNDING = 1e-3
 
 
 def header_problem(header: RunHeader) -> str:
@@ -38,7 +42,7 @@ def header_problem(header: RunHeader) -> str:
         **{f"parameter {name}": v for name, v in header.parameters.items() if isinstance(v, str)},
     }
     for name, text in texts.items():
-        if not _is_plain(text):
+        if not is_plain(text):
             return f"{name} {text!r} holds a NUL or is no Unicode text"
     for name, value in header.parameters.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -102,8 +106,11 @@ def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterato
 
 
 def accuracy_problem(name: str, values: np.ndarray) -> str:
-    """Whether accuracies are in per cent, where they would pass every threshold of the events."""
-    if name.endswith("accuracy") and (bad := (values < 0) | (values > 1)).any():
+    """Whether accuracies are in per cent, where they would pass every threshold of the events.
+
+    A mean of single precision may be a little above 1.
+    """
+    if name in _ACCURACIES and (bad := (values < -_ROUNDING) | (values > 1 + _ROUNDING)).any():
         return f"{name} holds {values[bad][0]:g}, expected fractions between 0 and 1"
     return ""
 
@@ -141,7 +148,7 @@ def mask_problem(logits: np.ndarray) -> str:
     )
 
 
-def _is_plain(text: str) -> bool:
+def is_plain(text: str) -> bool:
     """Whether a text has neither NUL nor surrogates, which files and terminals choke on."""
     try:
         return b"\0" not in text.encode()

@@ -35,8 +35,16 @@ from .integrity import header_checksum, layer_checksums, table_checksum
 from .journal import ForeignJournal, JournaledFile, Locked, repair
 from .layout import RunFileError
 from .names import Kind, name_problem
-from .reader import header_attributes, is_sealed, metric_names, read_header, read_tables
-from .rules import accuracy_problem, logit_problem
+from .reader import (
+    check_contents,
+    header_attributes,
+    header_of,
+    is_sealed,
+    metric_names,
+    read_header,
+    read_tables,
+)
+from .rules import accuracy_problem, is_plain, logit_problem
 from .storage import LARGEST_TEXT
 
 __all__ = ["RunWriter", "repair_run"]
@@ -141,6 +149,8 @@ class RunWriter:
         target = Path(path)
         if target.exists() and not overwrite:
             raise RunFileError(f"{target}: exists already; pass overwrite=True or resume it")
+        if target.name.startswith("."):
+            raise RunFileError(f"{target}: readers pass over names that begin with a dot")
         _check_names(target, parameters, metrics)
         probe = _checked_probe(target, probe_input, probe_trained, probe_mirror_trained)
         inputs = probe["probe_input"]
@@ -149,12 +159,10 @@ class RunWriter:
                 f"{target}: probe_input holds an input twice; it is a sample of probe_population = "
                 f"{probe_population} inputs without replacement (pass 0 for an unbounded one)"
             )
-        if 0 < probe_population < len(probe["probe_input"]):
-            raise RunFileError(
-                f"{target}: probe_population is {probe_population}, "
-                f"smaller than the {len(probe['probe_input'])} probe inputs"
-            )
-        shape = (layers, heads, len(probe["probe_input"]), len(queries), keys)
+        _check_fits(target, "queries", np.asarray(queries), np.int64)
+        if d_k < 1:
+            raise RunFileError(f"{target}: d_k must be at least 1, got {d_k}")
+        shape = (layers, heads, len(inputs), len(queries), keys)
         if min(shape) < 1:
             raise RunFileError(f"{target}: every extent must be at least 1, got {shape}")
         attributes = {
@@ -177,11 +185,17 @@ class RunWriter:
             "finished": "",
             "stop_reason": "",
         }
+        for name, value in attributes.items():
+            if isinstance(value, str) and not is_plain(value):
+                raise RunFileError(f"{target}: {name} {value!r} holds a NUL or is no Unicode text")
+        if not -(2**63) <= seed < 2**63:
+            raise RunFileError(f"{target}: the seed {seed} does not fit into 64 bits")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Built under another name, so that `target` is never a file without its frame.
         with _named(target), drafted(target) as draft:
             with h5py.File(draft, "w", locking=False) as h5:
                 _write_frame(h5, shape, queries, probe, metrics, attributes)
+                check_contents(h5, header_of(h5, target))  # what no reader takes is not begun
             run_id = str(attributes["run_id"])
             return cls(target, run_id, draft=draft, overwrite=overwrite, durable=durable)
 
@@ -266,6 +280,10 @@ class RunWriter:
         """Say that the run has ended, and by which rule."""
         if not reason:
             raise RunFileError(f"{self.path}: the reason of the end must not be empty")
+        if not is_plain(reason):
+            raise RunFileError(
+                f"{self.path}: the reason {reason!r} holds a NUL or is no Unicode text"
+            )
         self._check_usable()
         with self._commit():
             self._set(finished=_now(), stop_reason=reason)
@@ -361,6 +379,10 @@ class RunWriter:
             self._h5.attrs["header_checksum"] = header_checksum(covered)
 
     def _check_step(self, what: str, step: int, last: int | None) -> None:
+        if step % 1 != 0:  # NaN, too
+            raise RunFileError(
+                f"{self.path}: {what} at step {step}, expected a whole number of optimiser steps"
+            )
         if step < 0 or (last is not None and step <= last):
             raise RunFileError(
                 f"{self.path}: {what} at step {step}, expected a step after "
@@ -374,7 +396,11 @@ class RunWriter:
                 f"{where}: expected shape {self.shape} (layer, head, probe, query, key), "
                 f"got {np.shape(logits)}"
             )
-        values = np.asarray(logits, dtype=np.float32)
+        given = np.asarray(logits)
+        with np.errstate(over="ignore"):
+            values = given.astype(np.float32, copy=False)
+        if np.isinf(values).sum() > np.isinf(given).sum():
+            raise RunFileError(f"{where}: a finite value is beyond float32; an absent key is -inf")
         if problem := logit_problem(values):
             raise RunFileError(f"{where}: {problem}")
         return values
@@ -444,6 +470,7 @@ def _checked_probe(
             f"{path}: probe_input must be integers (probe, position), "
             f"got {inputs.dtype} {inputs.shape}"
         )
+    _check_fits(path, "probe_input", inputs, np.int32)
     if mirror is None:
         mirror = np.full(len(inputs), -1)
     flags = {"probe_trained": np.asarray(trained), "probe_mirror_trained": np.asarray(mirror)}
@@ -453,6 +480,14 @@ def _checked_probe(
                 f"{path}: {name} must hold {len(inputs)} values of 0, 1 (or -1), got {flag.shape}"
             )
     return {"probe_input": inputs, **flags}
+
+
+def _check_fits(path: Path, name: str, values: np.ndarray, dtype: type) -> None:
+    """Raise for what a cast would change: HDF5 clips, NumPy wraps."""
+    with np.errstate(invalid="ignore"):
+        bad = values.astype(dtype) != values
+    if bad.any():
+        raise RunFileError(f"{path}: {name} holds {values[bad][0]}, expected {np.dtype(dtype)}")
 
 
 def _write_frame(
