@@ -68,14 +68,18 @@ def main() -> None:
 
 
 def written(fit: hc.Collapse) -> dict[str, Any]:
-    """What counts of a fit: no number, in its message neither, where its status is not "ok".
+    """What counts of a fit: all of one that is ok, and of a poor one how poor it is.
 
     Where the data do not determine a fit, the valley that it ends in is flat, and the place there
     hangs on the last bits: two processors are up to a tenth of an error apart.
     """
-    counts = ("message", "parameters", "goodness_of_fit", "window", "sizes_used", "residuals")
-    said = ("status", "ansatz", "fixed", *(counts if fit.ok else ()))
-    return {k: v for k, v in fit.to_dict().items() if k in said}
+    said = ["status", "ansatz", "fixed"]
+    if fit.status in ("ok", "poor fit"):
+        said += ["message", "goodness_of_fit"]
+    if fit.ok:
+        said += ["parameters", "window", "sizes_used", "residuals"]
+    found = fit.to_dict()
+    return {name: found[name] for name in said}
 
 
 def widths(obs: xr.Dataset, name: str, runs: pd.DataFrame) -> dict[str, Any]:

@@ -375,7 +375,7 @@ def _status(
     span = float(np.ptp(controls))
     if p_value < POOR:
         return "poor fit", (
-            f"chi2/dof = {chi2:.3g}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
+            f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
             "data within their errors; check the errors, narrow the range of the control, or try "
             "another ansatz"
         )
