@@ -496,11 +496,11 @@ def judged(case: Case, ended: str, told: dict[str, Said]) -> str:
         wrong = any(way == "ok" and text and text not in case.right for way, text in told.values())
         return "wrong number" if wrong else "clear error" if "error" in ways else "fine"
     way, digest = told["observe"]
-    refused = told["validate"][0] != "ok"
-    if way == "ok" and (case.refuse or (case.right and digest not in case.right)):
+    validated, problems = told["validate"]
+    # What validate refuses, observe refuses: but for a journal that is left alone.
+    passed = validated != "ok" and not case.vanishes and "left alone" not in problems
+    if way == "ok" and (case.refuse or passed or (case.right and digest not in case.right)):
         return "wrong number"
-    if way == "ok" and refused and not case.vanishes:
-        return "fine"  # a caution, and the numbers are right
     return "fine" if way == "ok" else "clear error"
 
 

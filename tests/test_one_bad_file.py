@@ -23,7 +23,7 @@ import heatcap
 from heatcap.cli import app
 from heatcap.runfile import reader as reader_module
 
-from runs import write_run
+from runs import seal_a_commit, write_run
 
 COLUMNS = "step=epoch,train_accuracy=acc,test_accuracy=val,observable=cv"
 
@@ -100,14 +100,21 @@ def test_what_is_no_file(kind: str, good: tuple[Path, xr.Dataset, str], tmp_path
     check(good, bad)
 
 
+@pytest.mark.parametrize("sealed", [False, True])
 @pytest.mark.parametrize("kind", JOURNALS)
-def test_a_journal_that_lies(kind: str, good: tuple[Path, xr.Dataset, str], tmp_path: Path) -> None:
+def test_a_journal_that_lies(
+    kind: str, sealed: bool, good: tuple[Path, xr.Dataset, str], tmp_path: Path
+) -> None:
     folder, aside = tmp_path / "case", tmp_path / "beside"
     folder.mkdir()
     aside.mkdir()
     bad = beside(good[0], folder)
     (aside / "precious.bin").write_bytes(b"precious" * 999)
-    JOURNALS[kind](bad.with_name("bad.h5.journal"), b"heatcap-journal1" * 9, random.Random(kind))
+    content = b"heatcap-journal1" * 9
+    if sealed:  # of a file that has gone on since
+        seal_a_commit(write_run(aside / "other.h5"))
+        content = (aside / "other.h5.journal").read_bytes()
+    JOURNALS[kind](bad.with_name("bad.h5.journal"), content, random.Random(kind))
     check(good, bad, named=False)
     assert (aside / "precious.bin").read_bytes() == b"precious" * 999
 

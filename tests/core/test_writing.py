@@ -206,3 +206,12 @@ def test_without_locks_nothing_is_taken_for_litter(old, monkeypatch):
     write_bytes(old, b"new")
     assert old.read_text() == "new"
     assert len(names_beside(old)) == 2
+
+
+def test_a_link_to_a_pipe_is_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "out.txt"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    write_text(link, "new")
+    assert link.read_text() == "new"
+    assert not link.is_symlink()

@@ -193,14 +193,21 @@ def _mode(path: Path) -> int | None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is a device or a pipe, or one of the names of what a process has open."""
-    try:
-        kind = path.stat().st_mode
-    except OSError:
-        return False
+    """Whether it is a device or a pipe, or one of the names of what a process has open.
+
+    These names are links; any other link is none of them, wherever it leads.
+    """
     folder = os.path.realpath(path.parent)
     opened = folder == "/dev" or folder.startswith(("/proc/", "/dev/fd"))
-    return not stat.S_ISDIR(kind) and (opened or not stat.S_ISREG(kind))
+    try:
+        kind = (path.stat() if opened else path.lstat()).st_mode
+    except OSError:
+        return False
+    return (opened and not stat.S_ISDIR(kind)) or not _is_replaced(kind)
+
+
+def _is_replaced(kind: int) -> bool:
+    return stat.S_ISREG(kind) or stat.S_ISLNK(kind) or stat.S_ISDIR(kind)
 
 
 @contextlib.contextmanager

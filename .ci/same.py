@@ -1,0 +1,51 @@
+"""Whether results of the study, made here, are those committed, up to the last digit written.
+
+    .venv/bin/python .ci/same.py analysis/results.json
+
+Another processor adds in another order: of thousands of rounded numbers one may fall to the other
+side.  Another Python differs in its version and so in the checksums of the parts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ULP = 2e-5  # of a number with six digits
+OF_ERROR = 0.02  # of a number that is written to the place of its error
+ELSEWHERE = {"python", "inputs"}
+
+
+def differences(here: Any, there: Any, where: str = "", error: float = 0.0) -> list[str]:
+    """Places in which two results differ by more than rounding."""
+    if isinstance(here, dict) and isinstance(there, dict) and list(here) == list(there):
+        own = here.get("error")
+        error = own if isinstance(own, float) else 0.0
+        pairs = [(k, here[k], there[k]) for k in here if k not in ELSEWHERE]
+    elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        pairs = [(n, a, b) for n, (a, b) in enumerate(zip(here, there, strict=True))]
+    elif isinstance(here, float) and isinstance(there, int | float):
+        near = abs(here - there) <= max(ULP * max(abs(here), abs(there)), OF_ERROR * error)
+        return [] if near else [f"{where}: {here} here, {there} committed"]
+    else:
+        same = _digits_aside(here) == _digits_aside(there)
+        return [] if same else [f"{where}: {here!r:.80} here, {there!r:.80} committed"]
+    return [line for k, a, b in pairs for line in differences(a, b, f"{where}/{k}", error)]
+
+
+def _digits_aside(x: Any) -> Any:
+    return re.sub(r"[0-9][0-9.,]*", "N", x) if isinstance(x, str) else x
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    committed = subprocess.run(
+        ["git", "show", f"HEAD:{path}"], capture_output=True, check=True, text=True
+    ).stdout
+    found = differences(json.loads(path.read_text()), json.loads(committed))
+    sys.stderr.writelines(f"{line}\n" for line in found[:60])
+    sys.exit(bool(found))
