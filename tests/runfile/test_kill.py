@@ -106,7 +106,7 @@ def test_a_torn_journal_is_ignored_and_a_sealed_one_is_laid_over(tmp_path: Path)
     before = path.read_bytes()
     assert before[:10_000] == bytes(10_000)  # nothing inside the committed part was touched
 
-    for torn in (sealed[:-1], sealed[:40], sealed[:7], bytes(len(sealed)), sealed[:-1] + b"!"):
+    for torn in (sealed[:-1], sealed[:40], sealed[:16], sealed[:7], b"", sealed[:-1] + b"!"):
         journal_path(path).write_bytes(torn)
         assert committed(path) is None
         assert not repair(path, "run")
@@ -280,6 +280,56 @@ def test_a_writer_whose_program_changes_its_folder(
     assert commit_waits(other)
     assert [path.name for path in here.iterdir()] == ["run.h5"]
     assert read_header(here / "run.h5").checkpoints == 1
+
+
+def test_a_fork_leaves_the_file_to_its_parent(tmp_path: Path) -> None:
+    """Its end closes what it inherited: journal and lock stay, and nothing is written."""
+    path = tmp_path / "run.h5"
+    program = (
+        "import os, sys; from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from runs import create_run, logits_at\n"
+        "from heatcap.runfile import RunFileError, RunWriter\n"
+        "path = Path(sys.argv[1])\n"
+        "with create_run(path) as run:\n"
+        "    run.append(0, logits_at(0)); run.log(1, train_loss=1.0)\n"
+        "    if os.fork() == 0:\n"
+        "        try: run.append(1, logits_at(1))\n"
+        "        except RunFileError as error: print(error, flush=True)\n"
+        "        sys.exit(0)\n"
+        "    os.wait()\n"
+        "    try: RunWriter.resume(path)\n"
+        "    except RunFileError as error: print(error, flush=True)\n"
+        "    run.append(2, logits_at(2))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first.endswith("is written by the process that forked this one")
+    assert second.endswith("another process is writing this run")
+    assert validate_run(path) == []
+    assert read_header(path).checkpoints == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_a_journal_with_a_second_name_is_not_emptied(tmp_path: Path) -> None:
+    """Of whatever file: also the sealed journal of another run that was killed."""
+    other, path = write_run(tmp_path / "other.h5"), write_run(tmp_path / "run.h5")
+    seal_a_commit(other)
+    os.link(journal_path(other), journal_path(path))
+    for write in (repair_run, RunWriter.resume, lambda p: create_run(p, overwrite=True)):
+        with pytest.raises(RunFileError, match="has several names"):
+            write(path)
+    assert read_header(other).checkpoints == 6
+    journal_path(path).unlink()
+    shutil.copy(journal_path(other), journal_path(path))
+    with pytest.raises(RunFileError, match="is of the run 'other'"):
+        create_run(path, overwrite=True)
+    journal_path(path).write_bytes(bytes(4096) + b"an image")
+    with pytest.raises(RunFileError, match="is no journal that this heatcap writes"):
+        RunWriter.resume(path)
+    assert journal_path(path).read_bytes() == bytes(4096) + b"an image"
 
 
 def test_a_large_file_that_is_being_written_needs_no_memory(tmp_path: Path) -> None:

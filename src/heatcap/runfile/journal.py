@@ -147,11 +147,12 @@ class JournaledFile(Overlay):
         """
         # A program may change its folder, and its journal would be another one then.
         self._path = path = Path(os.path.abspath(path))
+        self._process = os.getpid()
         self._durable = durable
         self._forgetful = False
         self._error: BaseException | None = None
         try:
-            self._journal = _lock(journal_path(path))
+            self._journal = _lock(journal_path(path), durable)
         except BaseException:
             super(Overlay, self).close()  # the finaliser closes what is open: nothing is yet
             raise
@@ -159,7 +160,8 @@ class JournaledFile(Overlay):
             if draft is None:
                 _finish(self._journal, path, run_id, durable)
             else:
-                _put_in_place(self._journal, draft, path, overwrite, durable)
+                _discard(self._journal, path, run_id, durable)
+                _put_in_place(draft, path, overwrite, durable)
             file = _open_to_change(path)
             if durable:
                 _sync_folder(path)
@@ -176,6 +178,10 @@ class JournaledFile(Overlay):
         Raises what went wrong in a write before: an exception must not pass through HDF5, which
         is left in a state that crashes the process later.
         """
+        if not self._is_own():
+            raise ValueError(
+                f"{self._path}: is written by process {self._process}, not by this one"
+            )
         if self._error is not None:
             raise self._error
         if self._forgetful:
@@ -187,7 +193,7 @@ class JournaledFile(Overlay):
             self._write_journal(change.sealed())
             _apply(self._file, change, self._durable)
             # Not synced: until the next seal is, this one only says what is in the file already.
-            os.ftruncate(self._journal.fileno(), 0)
+            _clear(self._journal)
         self._pages.clear()
         self._committed = self._size
 
@@ -202,6 +208,13 @@ class JournaledFile(Overlay):
             self._release()
         super().close()
 
+    def _is_own(self) -> bool:
+        """Whether this is the process that opened the file, and not a fork of it.
+
+        A fork ends by closing what it has inherited: the file stays its parent's.
+        """
+        return os.getpid() == self._process
+
     def _change(self) -> _Change:
         if os.fstat(self._file.fileno()).st_size < self._size:
             os.ftruncate(self._file.fileno(), self._size)
@@ -213,7 +226,7 @@ class JournaledFile(Overlay):
         return _Change(self.run_id, self._committed, self._size, added, pages)
 
     def _write_journal(self, content: bytes) -> None:
-        os.ftruncate(self._journal.fileno(), 0)
+        _clear(self._journal)
         _pwrite(self._journal.fileno(), content, 0)
         if self._durable:
             os.fsync(self._journal.fileno())
@@ -222,7 +235,8 @@ class JournaledFile(Overlay):
         """Give up the lock; a journal that is sealed stays for `repair`, a foreign one as it is."""
         try:
             is_done = _read_change(self._journal, self._path) is None
-            if is_done and _is_named(self._journal, journal_path(self._path)):
+            is_ours = self._is_own() and _is_named(self._journal, journal_path(self._path))
+            if is_done and is_ours:
                 journal_path(self._path).unlink(missing_ok=True)
         except OSError:
             pass
@@ -248,7 +262,7 @@ class JournaledFile(Overlay):
     def write(self, buffer: ReadableBuffer) -> int:
         view = memoryview(buffer).cast("B")
         try:
-            if not self._forgetful:
+            if not self._forgetful and self._is_own():
                 self._write(view)
         except BaseException as error:
             self._error = error
@@ -325,7 +339,7 @@ def repair(path: Path, run_id: str, *, durable: bool = True) -> bool:
     _check_regular(os.lstat(path), path)
     if not os.path.lexists(journal_path(path)):
         return False
-    journal = _lock(journal_path(path))
+    journal = _lock(journal_path(path), durable)
     with journal:
         finished = _finish(journal, path, run_id, durable)
         journal_path(path).unlink(missing_ok=True)
@@ -388,8 +402,8 @@ class _Change:
 def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
     """The change of a sealed journal; None for an empty or torn one, whose commit never was.
 
-    A torn journal starts as a journal does, or with a sector of zeros.  Raises ForeignJournal for
-    anything else, OSError for pages outside the file.
+    A torn journal starts as a journal does.  Raises ForeignJournal for anything else, OSError for
+    pages outside the file.
     """
     name = journal_path(path)
     journal.seek(0)
@@ -398,7 +412,7 @@ def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
         raise ForeignJournal(f"{name}: has {length} bytes, expected up to {limit} for {path.name}")
     content = journal.read(length) or b""
     head = content[: len(_MAGIC)]
-    if not any(content[:SECTOR]):
+    if not content:
         return None
     if head != _MAGIC[: len(head)]:
         raise ForeignJournal(f"{name}: is no journal that this heatcap writes")
@@ -456,7 +470,7 @@ def _finish(journal: io.FileIO, path: Path, run_id: str, durable: bool) -> bool:
                 )
             if finished := not change.is_in(file):
                 _apply(file, change, durable)
-    os.ftruncate(journal.fileno(), 0)
+    _clear(journal)
     return finished
 
 
@@ -472,19 +486,28 @@ def _apply(file: io.FileIO, change: _Change, durable: bool) -> None:
         os.fsync(file.fileno())
 
 
-def _put_in_place(
-    journal: io.FileIO, draft: Path, path: Path, overwrite: bool, durable: bool
-) -> None:
-    if os.path.lexists(path) and not overwrite:
-        raise FileExistsError(errno.EEXIST, "exists already", str(path))
-    _read_change(journal, path)  # of whatever state, but a journal
-    # First, for the pages of an old journal must not get into the new file.
-    os.ftruncate(journal.fileno(), 0)
+def _discard(journal: io.FileIO, path: Path, run_id: str, durable: bool) -> None:
+    """Empty the journal of a file that is replaced, whose pages must not get into the new one."""
+    change = _read_change(journal, path)
+    if change is not None and change.run_id != run_id:
+        raise ForeignJournal(f"{journal_path(path)}: is of the run {change.run_id!r}")
+    _clear(journal)
     if durable:
         os.fsync(journal.fileno())
+
+
+def _put_in_place(draft: Path, path: Path, overwrite: bool, durable: bool) -> None:
+    if os.path.lexists(path) and not overwrite:
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    if durable:
         with draft.open("rb") as file:
             os.fsync(file.fileno())
     os.replace(draft, path)
+
+
+def _clear(journal: io.FileIO) -> None:
+    """Take the seal off; the name of its kind stays, by which any rest of it is known as ours."""
+    os.ftruncate(journal.fileno(), len(_MAGIC))
 
 
 def _open_journal(name: Path, flags: int) -> io.FileIO:
@@ -496,8 +519,11 @@ def _open_journal(name: Path, flags: int) -> io.FileIO:
         # Not in append mode, in which Linux ignores the offset of pwrite.
         mode = "r+" if flags & os.O_RDWR else "r"
         journal = io.FileIO(name, mode, opener=lambda path, _: os.open(path, flags, 0o666))
+    found = os.fstat(journal.fileno())
     try:
-        _check_regular(os.fstat(journal.fileno()), name)
+        _check_regular(found, name)
+        if flags & os.O_RDWR and found.st_nlink > 1:
+            raise OSError(errno.EMLINK, "has several names (hard links), remove it", str(name))
     except BaseException:
         journal.close()
         raise
@@ -543,7 +569,7 @@ def _irregular(kind: str, path: Path) -> OSError:
     return OSError(errno.EINVAL, f"is {kind}, expected a regular file", str(path))
 
 
-def _lock(name: Path) -> io.FileIO:
+def _lock(name: Path, durable: bool) -> io.FileIO:
     """The journal, made where there is none, and locked; other writers are waited for a moment."""
     import fcntl  # here, since reading needs no lock and has to work where there is none
 
@@ -553,6 +579,7 @@ def _lock(name: Path) -> io.FileIO:
         try:
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_named(journal, name):
+                _begin(journal, durable)
                 return journal
         except BlockingIOError:
             if time.monotonic() >= deadline:
@@ -564,6 +591,14 @@ def _lock(name: Path) -> io.FileIO:
             raise
         journal.close()
         time.sleep(_PAUSE)
+
+
+def _begin(journal: io.FileIO, durable: bool) -> None:
+    """Write the name of its kind into an empty journal, which no crash takes away again."""
+    if os.fstat(journal.fileno()).st_size == 0:
+        _pwrite(journal.fileno(), _MAGIC, 0)
+        if durable:
+            os.fsync(journal.fileno())
 
 
 def _is_named(file: io.FileIO, name: Path) -> bool:
@@ -632,13 +667,20 @@ def _read_page(file: io.FileIO, number: int, page: _Page) -> bytes:
 
 
 def _read_at(file: io.FileIO, view: memoryview, offset: int) -> None:
-    """Fill `view` from the file, with zeros beyond its end."""
-    file.seek(offset)
+    """Fill `view` from the file, with zeros beyond its end.
+
+    A fork shares the position of a file, so that it is used only where there is no other way.
+    """
     while view:
-        if not (got := file.readinto(view)):
+        if hasattr(os, "preadv"):
+            got = os.preadv(file.fileno(), [view], offset)
+        else:
+            file.seek(offset)
+            got = file.readinto(view)
+        if not got:
             view[:] = bytes(len(view))
             return
-        view = view[got:]
+        view, offset = view[got:], offset + got
 
 
 def _pwrite(descriptor: int, data: ReadableBuffer, offset: int) -> None:

@@ -63,6 +63,7 @@ class RunWriter:
     def __init__(self, path: Path, run_id: str, **how: Any) -> None:
         self.path = path
         self._over = ""  # why the writer cannot be used any more
+        self._process = os.getpid()
         with _named(path):
             self._journal = JournaledFile(path, run_id=run_id, **how)
         try:
@@ -290,8 +291,11 @@ class RunWriter:
             self._write_metrics()
 
     def close(self) -> None:
-        """Commit what was logged, and release the file; nothing is left to do the second time."""
-        if not self._over:
+        """Commit what was logged, and release the file; nothing is left to do the second time.
+
+        A fork of the process that writes has nothing to do either.
+        """
+        if not self._over and os.getpid() == self._process:
             try:
                 self.flush()
             finally:
@@ -330,6 +334,8 @@ class RunWriter:
             self._journal.close()
 
     def _check_usable(self) -> None:
+        if os.getpid() != self._process:
+            raise RunFileError(f"{self.path}: is written by the process that forked this one")
         if self._over:
             raise RunFileError(
                 f"{self.path}: this writer {self._over}; go on with RunWriter.resume"
