@@ -3,7 +3,8 @@
 HDF5 itself can hang or crash on hostile bytes, and the system kills what takes too much memory.
 Workers live long, since a start costs as much as a hundred headers; one that dies or overruns its
 `Limits` is replaced, and the file it had at hand gets a `RunFileError` that says so.  Limits of
-memory need the module `resource` (Linux, macOS).
+time hold everywhere, those of memory on Linux alone.  A worker is no sandbox: it has the rights of
+the program, which unpickles what it sends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ from .layout import RunFileError
 __all__ = ["UNLIMITED", "Limits", "for_contents", "for_header", "in_worker", "in_workers"]
 
 _GIBIBYTE = 1 << 30
+#: No file takes more than this unless the caller says so; it is reached at some gigabytes.
+_LONGEST, _LARGEST = 6 * 3600.0, 16 * _GIBIBYTE
 
 #: One idle worker is kept for the next call, whose files may come one by one.
 _idle: list[_Worker] = []
@@ -50,8 +54,20 @@ def for_contents(untrusted: bool | Limits, path: Path, passes: int = 1) -> Limit
     """What reading a file to its end may take, by its size: a hundred times what it takes."""
     if isinstance(untrusted, Limits):
         return untrusted
-    size = path.stat().st_size if path.is_file() else 0
-    return Limits(60.0 + passes * size / 2**20, 2 * _GIBIBYTE + 4 * size)
+    size = _stored(path)
+    return Limits(
+        min(60.0 + passes * size / 2**20, _LONGEST), min(2 * _GIBIBYTE + 4 * size, _LARGEST)
+    )
+
+
+def _stored(path: Path) -> int:
+    """Bytes of a file that are stored: the size of a sparse one costs its author nothing."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return 0  # the worker tells why
+    blocks: int = getattr(found, "st_blocks", 0)  # Windows and some file systems count none
+    return min(found.st_size, 512 * blocks) if blocks else found.st_size
 
 
 def in_workers(
@@ -63,7 +79,8 @@ def in_workers(
     """Number and outcome of ``function(*task)`` for each task, as they come.
 
     The first item of a task is the file that it is about.  Whatever goes wrong with it is a
-    RunFileError as its outcome.  Function and outcome travel by pickle.
+    RunFileError as its outcome.  Function and outcome travel by pickle, and so do warnings, which
+    are given again here.
 
     Raises RuntimeError where no worker can be started.
     """
@@ -72,25 +89,32 @@ def in_workers(
         while waiting or busy:
             while waiting and len(busy) < jobs:
                 number = waiting.pop()
-                worker = _idle.pop() if _idle else _Worker()
+                busy.append(worker := _idle.pop() if _idle else _Worker())
                 worker.begin(number, function, tasks[number], limits[number])
-                busy.append(worker)
             for worker in _ready(busy):
                 outcome = worker.outcome()
                 if outcome is _BEGUN:
                     continue
                 busy.remove(worker)
-                if worker.alive and not _idle:
-                    _idle.append(worker)
-                else:
-                    worker.kill()
                 if outcome is _NEVER_BEGUN:
                     waiting.append(worker.number)
-                else:
+                if worker.alive:
+                    _idle.append(worker)
+                _dismiss(len(waiting))
+                for told in worker.warnings:
+                    warnings.warn_explicit(*told)
+                if outcome is not _NEVER_BEGUN:
                     yield worker.number, outcome
     finally:
         for worker in busy:
             worker.kill()
+        _dismiss(0)
+
+
+def _dismiss(tasks: int) -> None:
+    """End the idle workers that so many waiting tasks cannot use, but for one."""
+    while len(_idle) > max(1, tasks):
+        _idle.pop().kill()
 
 
 def in_worker(function: Callable[..., Any], *task: Any, limits: Limits) -> Any:
@@ -112,6 +136,9 @@ def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
 
 _BEGUN, _NEVER_BEGUN = object(), object()
 
+#: Text, category, file and line, as `warnings.warn_explicit` takes them.
+_Warning = tuple[str, type[Warning], str, int]
+
 
 class _Worker:
     """A process that does one task after the other."""
@@ -131,8 +158,11 @@ class _Worker:
         """Hand over a task; its time runs from the moment when the worker has it."""
         self.number, self._path, self._limits = number, task[0], limits
         self._begun, self.deadline = False, math.inf
-        with suppress(BrokenPipeError):  # `outcome` finds that it died
-            self.pipe.send((function, task, limits.memory))
+        self.warnings: Sequence[_Warning] = ()
+        # The program may have changed its folder since the worker came to its own.
+        folder = "" if os.path.isabs(task[0]) else os.getcwd()
+        with suppress(ConnectionError):  # `outcome` finds that it died
+            self.pipe.send((folder, function, task, limits.memory))
 
     def outcome(self) -> Any:
         """What the task came to; `_BEGUN` where it began, `_NEVER_BEGUN` where it will not."""
@@ -141,10 +171,11 @@ class _Worker:
             return self._error(f"reading it took longer than {self._limits.seconds:g} s")
         try:
             found = self.pipe.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # the latter if it died in the middle of a message
             return self._death()
         if self._begun:
-            return found
+            outcome, self.warnings = found
+            return outcome
         self._begun, self._new = True, False
         self.deadline = time.monotonic() + self._limits.seconds
         return _BEGUN
@@ -162,10 +193,12 @@ class _Worker:
             return _NEVER_BEGUN  # it died while idle
         if status >= 0:
             return self._error(f"reading it ended the worker process (exit status {status})")
-        perhaps = ", perhaps for lack of memory" if status == -signal.SIGKILL else ""
+        # Windows has no SIGKILL, and signals of real time have no names.
+        names = {int(known): f", {known.name}" for known in signal.Signals}
+        name = names.get(-status, "")
+        perhaps = ", perhaps for lack of memory" if name == ", SIGKILL" else ""
         return self._error(
-            f"reading it killed the worker process (signal {-status}, "
-            f"{signal.Signals(-status).name}{perhaps})"
+            f"reading it killed the worker process (signal {-status}{name}{perhaps})"
         )
 
     def _error(self, problem: str) -> RunFileError:
@@ -184,27 +217,37 @@ class _Worker:
 def _serve(pipe: Connection) -> None:
     """The life of a worker: it ends with the pipe, so also with the process that began it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other end, which kills
-    while True:
-        try:
-            function, task, memory = pipe.recv()
-        except EOFError:
-            return
-        pipe.send("begun")
-        try:
-            with _memory(memory):
-                outcome = function(*task)
-            pipe.send(outcome)
-        except RunFileError as error:
-            pipe.send(error)
-        except MemoryError:
-            pipe.send(RunFileError(f"{task[0]}: reading it takes more memory than it may"))
-        except Exception as error:
-            pipe.send(RunFileError(f"{task[0]}: {type(error).__name__}: {error}"))
+    with suppress(EOFError, OSError), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")  # the other end has the filters of the program
+        while True:
+            folder, function, task, memory = pipe.recv()
+            told.clear()
+            pipe.send("begun")
+            try:
+                if folder:
+                    os.chdir(folder)
+                with _memory(memory):
+                    outcome = function(*task)
+                pipe.send((outcome, _plain(told)))
+            except RunFileError as error:
+                pipe.send((error, _plain(told)))
+            except MemoryError:
+                problem = "reading it takes more memory than it may"
+                pipe.send((RunFileError(f"{task[0]}: {problem}"), _plain(told)))
+            except Exception as error:
+                problem = f"{type(error).__name__}: {error}"
+                pipe.send((RunFileError(f"{task[0]}: {problem}"), _plain(told)))
+
+
+def _plain(told: Sequence[warnings.WarningMessage]) -> list[_Warning]:
+    """Warnings as they travel, each once."""
+    found = ((str(one.message), one.category, one.filename, one.lineno) for one in told)
+    return list(dict.fromkeys(found))
 
 
 @contextmanager
 def _memory(more: float) -> Iterator[None]:
-    """While the process may take so many bytes of address space more than it has now."""
+    """While the process may take so many bytes of address space more than it has now (Linux)."""
     try:
         import resource
 
@@ -216,9 +259,9 @@ def _memory(more: float) -> Iterator[None]:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = used + int(more)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
+    # Never above a limit that the user has set.
+    given = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    most = min([used + int(more), *given])
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     try:
         yield
