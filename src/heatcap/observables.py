@@ -96,8 +96,8 @@ def observe(
     progress
         Called with (runs done, runs in all).
     untrusted
-        Read files in processes with limits of time and memory, since HDF5 itself can hang or crash
-        on hostile bytes.
+        Read files in processes with limits of time and, on Linux, of memory, since HDF5 itself can
+        hang or crash on hostile bytes.
 
     Returns
     -------

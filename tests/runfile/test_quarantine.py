@@ -9,7 +9,11 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
+from multiprocessing.connection import wait
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +22,15 @@ from typer.testing import CliRunner
 
 import heatcap
 from heatcap.cli import app
+from heatcap.cli._shared import plain_errors
 from heatcap.runfile import RunFileError, open_runs, quarantine, reader, validate_run
-from heatcap.runfile.quarantine import UNLIMITED, Limits, in_worker, in_workers
+from heatcap.runfile.quarantine import (
+    UNLIMITED,
+    Limits,
+    for_contents,
+    in_worker,
+    in_workers,
+)
 
 from runs import write_run
 
@@ -42,6 +53,24 @@ def behave(file: str, *, how: str = "") -> int:
     if how == "unpicklable":
         return lambda: 0  # type: ignore[return-value]
     return os.getpid()
+
+
+def warn(file: str) -> None:
+    for category in (UserWarning, RuntimeWarning, UserWarning):
+        warnings.warn(file, category, stacklevel=2)
+
+
+def lower_limit(_: str) -> int:
+    """The limit of memory inside of `_memory`, where the user has set a lower one."""
+    import resource
+
+    now = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 40, now[1]))
+    try:
+        with quarantine._memory(1 << 42):
+            return resource.getrlimit(resource.RLIMIT_AS)[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, now)
 
 
 FATE = {
@@ -90,6 +119,48 @@ def test_no_worker_outlives_an_interrupt() -> None:
     assert len(multiprocessing.active_children()) == len(quarantine._idle) == 1
 
 
+def test_workers_done_at_once_take_the_tasks_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_done(busy: list[Any]) -> list[Any]:
+        return [worker for worker in busy if wait([worker.pipe])]
+
+    monkeypatch.setattr(quarantine, "_ready", all_done)
+    found = dict(in_workers(behave, [("good.h5",)] * 6, [UNLIMITED] * 6, 2))
+    assert len(found) == 6
+    assert len(set(found.values())) == 2
+    assert len(quarantine._idle) == 1
+
+
+def test_a_worker_reads_where_the_program_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        for name in "ab":
+            write_run(tmp_path / str(seed) / f"{name}.h5", seed=seed, parameters={"of": name})
+    for seed in range(2):
+        monkeypatch.chdir(tmp_path / str(seed))
+        runs = open_runs(["a.h5", "b.h5"], untrusted=True)
+        assert [header.seed for header in runs.headers] == [seed, seed]
+        expected = heatcap.observe(".")
+        xr.testing.assert_identical(heatcap.observe(["a.h5", "b.h5"], jobs=2), expected)
+        xr.testing.assert_identical(heatcap.observe(runs), expected)
+        with runs[0] as whole, heatcap.open_run("a.h5") as lazy:
+            xr.testing.assert_identical(whole, lazy.load())
+
+
+def test_warnings_of_a_worker_are_given_by_the_program(capfd: pytest.CaptureFixture[str]) -> None:
+    while quarantine._idle:  # they write where the tests before them did
+        quarantine._idle.pop().kill()
+    with pytest.warns((UserWarning, RuntimeWarning), match="text") as told:
+        in_worker(warn, "text.h5", limits=UNLIMITED)
+    assert [one.category for one in told] == [UserWarning, RuntimeWarning]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with plain_errors():
+            in_worker(warn, "\x1b[31mred.h5", limits=UNLIMITED)
+            in_worker(behave, "good.h5", limits=UNLIMITED)  # none is told again
+    assert capfd.readouterr().err == 2 * "warning: \\x1b[31mred.h5\n"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for seed in range(3):
@@ -126,6 +197,96 @@ def test_an_untrusted_run_is_not_read_whole_when_it_is_large(
 def test_a_hanging_file_is_named(folder: Path) -> None:
     with pytest.raises(RunFileError, match=r"seed0.h5: reading it took longer than 0 s"):
         validate_run(folder / "seed0.h5", untrusted=Limits(seconds=0))
+
+
+def test_an_untrusted_run_with_a_foreign_journal_is_warned_of(folder: Path) -> None:
+    (folder / "bad.h5").unlink()
+    (folder / "seed1.h5.journal").write_bytes(b"?")
+    with pytest.warns(UserWarning, match=r"left alone: .*seed1.h5.journal"):
+        runs = open_runs(folder, untrusted=True)
+    with pytest.warns(UserWarning, match=r"left alone: .*seed1.h5.journal"):
+        runs[1].close()
+
+
+def test_limits_grow_with_what_is_stored_up_to_a_ceiling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sparse, dense = tmp_path / "sparse.h5", tmp_path / "dense.h5"
+    dense.write_bytes(bytes(3 << 20))
+    with open(sparse, "wb") as file:
+        file.write(bytes(1 << 20))
+        file.truncate(1 << 40)
+    assert for_contents(True, dense, 2) == Limits(66, (2 << 30) + (12 << 20))
+    assert for_contents(True, sparse).seconds < 63
+    assert for_contents(True, sparse).memory < 3 << 30
+    assert for_contents(True, tmp_path / "none.h5") == Limits(60, 2 << 30)
+    monkeypatch.setattr(quarantine, "_stored", lambda _: 1 << 50)
+    assert for_contents(True, dense) == Limits(6 * 3600, 16 << 30)
+    assert for_contents(Limits(1e6), dense) == Limits(1e6)
+
+
+def test_a_lower_limit_of_the_user_stays() -> None:
+    assert in_worker(lower_limit, "good.h5", limits=UNLIMITED) == 1 << 40
+
+
+class Broken:
+    """A pipe whose other end died with words unread or half-said."""
+
+    def send(self, _: Any) -> None:
+        raise ConnectionResetError
+
+    def poll(self) -> bool:
+        return True
+
+    def recv(self) -> Any:
+        raise OSError("got end of file during message")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (-15, "killed the worker process (signal 15, SIGTERM)"),
+        (-40, "killed the worker process (signal 40)"),
+        (3221225477, "ended the worker process (exit status 3221225477)"),
+    ],
+)
+def test_a_worker_that_dies_in_a_message_is_told_by_its_end(
+    monkeypatch: pytest.MonkeyPatch, status: int, told: str
+) -> None:
+    monkeypatch.delattr(signal, "SIGKILL")  # as on Windows
+    done = lambda: None  # noqa: E731
+    worker: Any = object.__new__(quarantine._Worker)
+    worker.alive, worker._new, worker.pipe = True, False, Broken()
+    worker._process = SimpleNamespace(join=done, kill=done, close=done, exitcode=status)
+    worker.begin(0, behave, ("a.h5",), UNLIMITED)
+    worker._begun = True
+    assert str(worker.outcome()) == f"a.h5: reading it {told}"
+
+
+ORPHAN = """
+import os, signal
+from heatcap.runfile.quarantine import UNLIMITED, in_worker
+
+def orphan(file):
+    parent = os.getppid()
+    os.kill(parent, signal.SIGKILL)
+    while os.getppid() == parent:
+        pass
+
+if __name__ == "__main__":
+    in_worker(orphan, "a.h5", limits=UNLIMITED)
+"""
+
+
+def test_a_worker_whose_program_was_killed_ends_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "orphan.py").write_text(ORPHAN)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "orphan.py"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
 
 
 KILLED = """

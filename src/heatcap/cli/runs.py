@@ -35,8 +35,8 @@ Untrusted = Annotated[
     bool,
     typer.Option(
         "--untrusted",
-        help="Read files in processes with limits of time and memory: HDF5 itself can hang or "
-        "crash on hostile bytes.",
+        help="Read files in processes with limits of time and, on Linux, of memory: HDF5 itself "
+        "can hang or crash on hostile bytes.",
     ),
 ]
 
