@@ -50,10 +50,11 @@ def observe_logits(
     *,
     temperatures: Sequence[float] = (),
     time: Time = "step",
-) -> Fields:
+) -> tuple[Fields, str]:
     """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,).
 
-    Raises RunFileError where `validate_run` finds something wrong with the logits.
+    And a caution where they look as if a mask was left in them, or "".  Raises RunFileError where
+    `validate_run` finds anything else wrong with the logits.
     """
     tables = _Tables(reader.header.shape, temperatures)
     path = TrainingPath(reader.header.shape)
@@ -69,7 +70,7 @@ def observe_logits(
     fields |= path.fields("fisher", tables.potential, clock(steps, time))
     if reader.header.shape[1] > 1:
         fields |= along_depth(reader, tables.potential, BLOCK_BYTES)
-    return fields | _visible_keys(reader)
+    return fields | _visible_keys(reader), guard.caution
 
 
 def _blocks(reader: LogitReader) -> Iterator[Block]:
@@ -124,7 +125,7 @@ def _run_through(
 
 
 class _Guard:
-    """Refuses logits that `validate_run` refuses: damaged ones, and masks in disguise.
+    """Refuses logits that `validate_run` refuses, and tells of what may be a mask or diverged.
 
     NaN, +inf and rows without a key are found by the kernels.  Only a block that holds a large
     number is looked at row by row, so that the others cost no more than their checksums.
@@ -134,6 +135,7 @@ class _Guard:
         self._reader = reader
         self._sums = LayerSums(reader.header.shape, self._row_sums)
         self._large = False
+        self.caution = ""
 
     def _row_sums(self, words: NDArray[np.uint32], starts: NDArray[np.uint64]) -> Any:
         sums, largest = weigh_words(words, starts)
@@ -150,8 +152,13 @@ class _Guard:
     def look(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
         """Raise what is wrong with a block, if anything is, with its step and layer."""
         for checkpoint, values in enumerate(logits, checkpoints.start):
-            if problem := logit_problem(values) or mask_problem(values):
+            if problem := logit_problem(values):
                 self._refuse(checkpoint, block.layer, problem)
+            if not self.caution and (doubt := mask_problem(values)):
+                step = self._reader.steps[checkpoint]
+                self.caution = (
+                    f"step {step}, layer {block.layer}: {doubt}; `heatcap validate` lists all"
+                )
 
     def check(self) -> None:
         """Raise for the first layer of a checkpoint whose logits are not those written."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from heatcap._join import IN_FILE, apart, join, renamed
+from heatcap._join import IN_FILE, apart, join, problems_of, renamed
 from heatcap.core.version import VERSION
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import (
@@ -61,6 +61,9 @@ _UNITS = {
     "fourth_cumulant": "1",
     "max_probability": "1",
 }
+
+#: Attribute of a single run: where its logits look like a mask.
+_DOUBT = "doubt"
 
 Paths = Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -109,6 +112,7 @@ def observe(
         bad is left out with a warning; ``attrs["problems"]`` names it.  So it names a metric or a
         parameter of an older file that is called like an observable or a coordinate: it is read
         under a prefix (``metric_entropy``), and has its own name in ``.attrs["name_in_file"]``.
+        And a run whose logits look like a mask in places, which is observed as it stands.
 
     Raises
     ------
@@ -138,9 +142,11 @@ def observe(
         raise RunFileError("no run could be observed: " + "; ".join(left_out))
     for problem in left_out:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    table = _stack(apart([found[number] for number in sorted(found)]))
+    tables = [found[number] for number in sorted(found)]
+    table = _stack(apart(tables))
     cautions = collection.cautions
-    for line in (unseen := renamed(table, cautions)):
+    doubts = [run.attrs[_DOUBT] for run in tables if _DOUBT in run.attrs]
+    for line in (unseen := [*renamed(table, cautions), *doubts]):
         warnings.warn(line, stacklevel=2)
     problems = [*map(str, collection.problems), *left_out, *cautions, *unseen]
     table.attrs = _stamp(options, problems)
@@ -239,7 +245,7 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     with LogitReader(path) as reader:
         if reader.header.checkpoints == 0:
             raise RunFileError(f"{path}: holds no checkpoint yet")
-        fields = observe_logits(
+        fields, doubt = observe_logits(
             reader,
             reader.steps,
             reader.tables["probe_trained"],
@@ -250,7 +256,8 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     table = table.assign_coords(inputs=list(INPUTS), temperature=list(options.temperatures))
     if not options.temperatures:
         table = table.drop_dims("temperature")
-    return _head_average(table) if options.per == "layer" else table
+    table = _head_average(table) if options.per == "layer" else table
+    return table.assign_attrs({_DOUBT: f"{table['path'].item()}: {doubt}"}) if doubt else table
 
 
 def _head_average(table: xr.Dataset) -> xr.Dataset:
@@ -387,7 +394,15 @@ def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
     held = [known[name] for name in TAKEN["an observable"] if name in known.variables]
     if not all({"checkpoint", "query"} & {*values.dims} for values in held):
         return frozenset()
-    return frozenset(str(digest) for digest in known["checksum"].values)
+    try:
+        said = problems_of(known)
+    except ValueError:
+        return frozenset()
+    # What is in doubt is looked at again, so that the doubt is told again.
+    doubtful = [
+        any(line.startswith(f"{path}: step ") for line in said) for path in known["path"].values
+    ]
+    return frozenset(map(str, known["checksum"].values[~np.array(doubtful)]))
 
 
 def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:

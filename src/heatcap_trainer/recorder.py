@@ -36,15 +36,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
 from heatcap.runfile import STANDARD_METRICS, RunWriter
+from heatcap.runfile.rules import MASK_DEPTH
 
 __all__ = ["ABSENT_BELOW", "Recorder", "capture_logits", "evaluating"]
 
 #: Additive masks are finite in much code, from finfo.min of float16 (-65504) downwards, and a
 #: score comes on top; no logit gets near half of that.  Older masks of -1e4 lie above it.
 ABSENT_BELOW = -32752.0
-
-#: A key this far below another of its row is a mask, not a score: e^-5000 is zero in any float.
-_MASK_GAP = 5000.0
 
 _SOFTMAXES = (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.default)
 
@@ -277,10 +275,10 @@ def _masked(logits: Tensor, absent_below: float) -> Tensor:
     """Logits with -inf at masked keys; an error where a mask seems to be left."""
     absent = logits <= absent_below
     top = logits.amax(-1, keepdim=True)
-    left = logits[~absent & (top - logits > _MASK_GAP)]
+    left = logits[~absent & (top - logits > MASK_DEPTH)]
     if left.numel():
         raise ValueError(
-            f"{left.numel()} logits lie more than {_MASK_GAP:g} below the largest of their row, "
+            f"{left.numel()} logits lie more than {MASK_DEPTH:g} below the largest of their row, "
             f"the highest at {left.max():g}: this looks like an additive mask; pass absent_below, "
             f"a number between it and the scores (-5000 for a mask of -1e4), got {absent_below:g}"
         )

@@ -22,6 +22,7 @@ from heatcap.runfile import (
     read_header,
     validate_run,
 )
+from heatcap.runfile import journal as journal_module
 from heatcap.runfile import writer as writer_module
 from heatcap.runfile.journal import journal_path
 
@@ -332,6 +333,38 @@ def test_a_full_disk_keeps_what_was_there(
     run.close()
     monkeypatch.undo()
     check_resumable(run_path, complete=read_header(run_path).checkpoints == 6)
+
+
+def test_an_interrupt_behind_the_seal_is_told_truly(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit counts then, though the writer cannot go on."""
+    run = RunWriter.resume(run_path)
+    broken = _interrupt_after(0, KeyboardInterrupt(), journal_module._apply)
+    monkeypatch.setattr(journal_module, "_apply", broken)
+    with pytest.raises(KeyboardInterrupt):
+        run.append(5, logits_at(5))
+    assert read_header(run_path).checkpoints == 6
+    with pytest.raises(RunFileError, match=r"interrupted .*, which the run holds whole or not at"):
+        run.append(6, logits_at(6))
+
+
+def test_a_writer_that_cannot_begin_lets_go_of_the_file(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, opened = run_path.read_bytes(), []
+
+    def fail(h5: h5py.File, _: object) -> bool:
+        opened.append(h5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer_module, "is_sealed", fail)
+    with pytest.raises(KeyboardInterrupt):
+        RunWriter.resume(run_path)
+    monkeypatch.undo()
+    assert not opened[0]  # closed
+    assert run_path.read_bytes() == before
+    check_resumable(run_path, complete=False)
 
 
 def check_resumable(path: Path, *, complete: bool) -> None:

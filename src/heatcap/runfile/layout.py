@@ -46,7 +46,8 @@ STANDARD_METRICS = (
 )
 
 #: Beyond it a finite number is a mask in disguise: float16's largest, which much code masks with.
-#: Smaller masks (-1e4) are in use too, but a logit may get there; `validate_run` points them out.
+#: Smaller masks (-1e4) are in use too, but a logit may get there; `validate_run` points them out,
+#: and `observe` warns of them.
 LARGEST_LOGIT = 65504.0
 
 

@@ -7,7 +7,6 @@ SHA-256 of what stands before it.  It detects accidents; who forges a file can f
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from .layout import RunFileError
-from .storage import attribute, check_links, check_storage, variable
+from .storage import check_all
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +27,6 @@ SEALED = "sealed"
 _MARK = b"\nheatcap-sha256 "
 _LENGTH = len(_MARK) + 64 + 1
 _BLOCK = 1 << 20
-_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 
 
 def sealed(content: bytes | memoryview) -> bytes:
@@ -53,7 +51,8 @@ def read_netcdf(path: str | os.PathLike[str], expected: str) -> xr.Dataset:
         whole = _has_seal(Path(path))
         if not h5py.is_hdf5(path):
             raise ValueError("it is not HDF5")
-        _check(Path(path))
+        with h5py.File(path, "r") as h5:
+            check_all(h5, Path(path))
         table = xr.load_dataset(path, engine="h5netcdf")
     except RunFileError as error:
         raise ValueError(str(error)) from None
@@ -64,22 +63,6 @@ def read_netcdf(path: str | os.PathLike[str], expected: str) -> xr.Dataset:
         raise ValueError(f"{path}: is truncated, or was changed after heatcap wrote it")
     table.attrs.pop(SEALED, None)
     return table
-
-
-def _check(path: Path) -> None:
-    """Raise RunFileError where a variable is not all in the file, or not what it claims."""
-    with h5py.File(path, "r") as h5:
-        check_links(h5, path)
-        for name in h5:
-            if h5.get(name, getclass=True) is not h5py.Dataset:
-                continue
-            found = variable(h5, path, name)
-            if str(attribute(found, path, "NAME")).startswith(_NO_VARIABLE):
-                continue  # an extent alone, of which nothing is read
-            if found.dtype.kind in "iuf":
-                check_storage(found, path, name)
-            elif math.prod(found.shape or ()) > found.get_storage_size():
-                raise RunFileError(f"{path}: a part of the variable {name!r} was never written")
 
 
 def _has_seal(path: Path) -> bool:

@@ -28,7 +28,7 @@ from .layout import RunFileError, RunHeader
 from .names import names_read, reading_notes, told
 from .quarantine import Limits, for_contents, for_header, in_worker, in_workers
 from .rules import header_problem, json_object, table_problems
-from .storage import MISSING, attribute, check_links, check_storage, stated_length, variable
+from .storage import MISSING, attribute, check_all, check_storage, stated_length, variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,8 +87,9 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
         return run
     with undisturbed(file) as source:
         with _opened(file, source) as h5:
-            check_links(h5, file)
-            check_contents(h5, header_of(h5, file))
+            header = header_of(h5, file)
+            check_all(h5, file, but=("logits", *_tables_of(header)))
+            check_contents(h5, header)
         _warn_of_journal(file)
         return xr.open_dataset(
             cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
@@ -639,13 +640,17 @@ def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray]
     """
     file, tables, damaged = header.path, {}, []
     check_storage(variable(h5, file, "logits"), file, "logits")
-    for name in (*_DIMENSIONS, *_PROBE, *header.metrics):
+    for name in _tables_of(header):
         found = variable(h5, file, name)
         check_storage(found, file, name)
         tables[name] = values = h5[name][...]
         if header.sealed and attribute(found, file, "checksum") != table_checksum(values):
             damaged.append(f"the variable {name!r} is damaged: it does not have its checksum")
     return tables, damaged
+
+
+def _tables_of(header: RunHeader) -> tuple[str, ...]:
+    return (*_DIMENSIONS, *_PROBE, *header.metrics)
 
 
 def _check_format(attributes: Mapping[str, Any], file: Path) -> None:

@@ -26,7 +26,8 @@ __all__ = [
     "table_problems",
 ]
 
-#: A finite logit so far below its row's largest has no weight and looks like a mask of -1e4.
+#: A finite logit so far below its row's largest has no weight and looks like a mask of -1e4.  A run
+#: that diverged gets there, too: `validate_run` points it out, `observe` warns and goes on.
 MASK_DEPTH = 5000.0
 
 _ACCURACIES = tuple(name for name in layout.STANDARD_METRICS if name.endswith("accuracy"))
@@ -144,7 +145,7 @@ def mask_problem(logits: np.ndarray) -> str:
         return ""
     return (
         f"{rows} queries have a finite logit {depth.max():.4g} below their largest: looks like an "
-        f"additive mask of -1e4; an absent key is -inf"
+        f"additive mask of -1e4 (an absent key is -inf), unless the run diverged"
     )
 
 

@@ -10,6 +10,7 @@ import itertools
 import math
 import struct
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ __all__ = [
     "LARGEST_TEXT",
     "MISSING",
     "attribute",
-    "check_links",
+    "check_all",
     "check_storage",
     "stated_length",
     "variable",
@@ -41,6 +42,11 @@ SMALL = 1 << 26
 
 #: Filters whose output is looked at before HDF5 makes it; RunWriter uses none.
 _FILTERS = (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
+
+#: The NAME of a dataset that stands for an extent alone; readers of netCDF take it for no variable.
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable."
+#: Version of an HDF5 superblock: where it has its size of addresses, and the end of the file.
+_SUPERBLOCKS = {0: (13, 40), 1: (13, 44), 2: (9, 28), 3: (9, 28)}
 
 MISSING = object()
 
@@ -126,16 +132,16 @@ def stated_length(start: bytes) -> int | None:
     """
     if start[:8] != b"\x89HDF\r\n\x1a\n" or len(start) < 64:
         return None
-    old = start[8] < 2
-    if start[13 if old else 9] != 8:
+    width, end = _SUPERBLOCKS.get(start[8], (0, 0))
+    if not width or start[width] != 8:
         return None
-    return int(struct.unpack_from("<Q", start, 40 if old else 28)[0])
+    return int(struct.unpack_from("<Q", start, end)[0])
 
 
-def check_links(h5: h5py.File, file: Path) -> None:
-    """Raise where a name leads out of the file, also one that a run file does not know.
+def check_all(h5: h5py.File, file: Path, but: Collection[str] = ()) -> None:
+    """Raise where xarray, which opens all that it finds, would be led astray.
 
-    For readers that open all that they find, as xarray does.
+    That is out of the file, or to a variable that is not all in it; `but` are looked at elsewhere.
     """
 
     def elsewhere(name: bytes, link: h5l.LinkInfo) -> bytes | None:
@@ -145,8 +151,25 @@ def check_links(h5: h5py.File, file: Path) -> None:
         told = found.decode(errors="replace")
         raise RunFileError(f"{file}: {told!r} is a link, expected what lies in this file")
     for name in h5:
-        if h5.get(name, getclass=True) is h5py.Dataset:
-            variable(h5, file, name)
+        if h5.get(name, getclass=True) is not h5py.Dataset:
+            continue
+        found = variable(h5, file, name)
+        if name in but or _is_extent(found, file):
+            continue
+        if found.dtype.kind in "iuf":
+            check_storage(found, file, name)
+        elif math.prod(found.shape or ()) > found.get_storage_size():
+            raise RunFileError(f"{file}: a part of the variable {name!r} was never written")
+
+
+def _is_extent(found: h5d.DatasetID, file: Path) -> bool:
+    """Whether nothing is read of a dataset, as h5netcdf sees it: an array of the text is none."""
+    told = attribute(found, file, "NAME")
+    return (
+        isinstance(told, str)
+        and told.startswith(_NO_VARIABLE)
+        and h5a.open(found, b"NAME").shape == ()
+    )
 
 
 def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
@@ -166,6 +189,8 @@ def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
     filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     if unknown := set(filters) - set(_FILTERS):
         raise RunFileError(f"{file}: {name!r} is stored with the unknown filter {min(unknown)}")
+    if len(set(filters)) < len(filters):  # only one layer of deflate is looked through below
+        raise RunFileError(f"{file}: {name!r} is stored with the same filter twice")
     most = max(SMALL, INFLATION * stored) if filters else stored
     if stored > room or content > most:
         raise RunFileError(

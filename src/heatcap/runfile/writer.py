@@ -57,7 +57,8 @@ class RunWriter:
 
     A context manager.  Leaving it closes the file and keeps the run open for `resume`; only
     `finish` says that the run has ended.  A writer that is interrupted while it changes the file
-    (KeyboardInterrupt, a full disk) gives it up as it was after the last commit.
+    (KeyboardInterrupt, a full disk) gives it up, with the whole of that commit or nothing of it;
+    `last_step` of one that resumes tells.
     """
 
     def __init__(self, path: Path, run_id: str, **how: Any) -> None:
@@ -68,13 +69,17 @@ class RunWriter:
             self._journal = JournaledFile(path, run_id=run_id, **how)
         try:
             self._h5 = h5py.File(self._journal, "r+")
-            attributes = header_attributes(self._h5, path)
-            self._metrics = metric_names(self._h5, attributes["metrics"])
-            self._sealed = is_sealed(self._h5, attributes)
         except BaseException:
             self._journal.close()
             raise
-        self.shape: tuple[int, ...] = self._h5["logits"].shape[1:]
+        try:
+            attributes = header_attributes(self._h5, path)
+            self._metrics = metric_names(self._h5, attributes["metrics"])
+            self._sealed = is_sealed(self._h5, attributes)
+            self.shape: tuple[int, ...] = self._h5["logits"].shape[1:]
+        except BaseException:
+            self._release("could not be opened")
+            raise
         self._pending: list[tuple[int, dict[str, float]]] = []
 
     @classmethod
@@ -321,7 +326,10 @@ class RunWriter:
             self._journal.commit()
         except BaseException:
             # HDF5 holds half of a change now, which must never be committed.
-            self._release("was interrupted during a commit and left the file as it was before")
+            # Behind the seal of the journal the commit counts, before it nothing of it does.
+            self._release(
+                "was interrupted during a commit, which the run holds whole or not at all"
+            )
             raise
 
     def _release(self, why: str) -> None:
