@@ -1,6 +1,7 @@
 """What the contents of a run file must be: one list, for `validate_run` and `observe` alike.
 
 Each rule is a sentence about what is wrong, or "".  `RunWriter` asks the rules about logits too.
+`mask_problem` alone is a problem for the one and a warning of the other.
 """
 
 from __future__ import annotations
