@@ -497,8 +497,9 @@ def judged(case: Case, ended: str, told: dict[str, Said]) -> str:
         return "wrong number" if wrong else "clear error" if "error" in ways else "fine"
     way, digest = told["observe"]
     validated, problems = told["validate"]
-    # What validate refuses, observe refuses: but for a journal that is left alone.
-    passed = validated != "ok" and not case.vanishes and "left alone" not in problems
+    # What validate refuses, observe refuses: but for what is a warning there.
+    warned = any(each in problems for each in ("left alone", "looks like an additive mask"))
+    passed = validated != "ok" and not case.vanishes and not warned
     if way == "ok" and (case.refuse or passed or (case.right and digest not in case.right)):
         return "wrong number"
     return "fine" if way == "ok" else "clear error"

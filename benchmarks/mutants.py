@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5p
 
 from heatcap.runfile import RunWriter
 
@@ -276,6 +278,19 @@ def gzip_bomb(h5: h5py.File, draw: Random) -> None:
     zeros = {"chunks": True, "compression": "gzip", "compression_opts": 1}
     new = _instead(h5, name, shape=shape, dtype=h5[name].dtype, **zeros)
     new[(0,) * (new.ndim - 1)] = 0
+
+
+@_in_file
+def double_bomb(h5: h5py.File, draw: Random) -> None:
+    """A chunk of zeros that were deflated twice."""
+    shape, chunks, plan = h5["train_loss"].shape, (1024,), h5p.create(h5p.DATASET_CREATE)
+    plan.set_chunk(chunks)
+    for _ in range(2):
+        plan.set_deflate(draw.randrange(1, 10))
+    del h5["train_loss"]
+    space = h5py.h5s.create_simple(shape, (h5py.h5s.UNLIMITED,))
+    new = h5py.h5d.create(h5.id, b"train_loss", h5py.h5t.IEEE_F64LE, space, plan)
+    new.write_direct_chunk((0,), zlib.compress(zlib.compress(bytes(BOMB), 9), 9))
 
 
 @_in_file
