@@ -35,8 +35,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
-from heatcap.runfile import STANDARD_METRICS, RunWriter
-from heatcap.runfile.rules import MASK_DEPTH
+from heatcap.runfile import MASK_DEPTH, STANDARD_METRICS, RunWriter
 
 __all__ = ["ABSENT_BELOW", "Recorder", "capture_logits", "evaluating"]
 

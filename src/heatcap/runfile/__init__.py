@@ -28,6 +28,7 @@ from .reader import (
     read_header,
     text_or_numbers,
 )
+from .rules import MASK_DEPTH
 from .validate import validate_run
 from .writer import RunWriter, repair_run
 
@@ -35,6 +36,7 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "LOGIT_DIMS",
+    "MASK_DEPTH",
     "SEALED",
     "STANDARD_METRICS",
     "TAKEN",
