@@ -196,7 +196,7 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (_group_for_logits, "the variable 'logits' is missing"),
     (_scalar_for_step, "the variable 'step' must have 1 dimension"),
     (_without_attribute, "attribute is missing: .*seed"),
-    (_half_precision, "logits must be float32, got float16"),
+    (_half_precision, r"logits must be float32 \(IEEE\), got float16"),
     (_step_lost, r"'logits' has shape \(5, 1, 2, 25, 1, 3\), expected \(3, 1, 2, 25, 1, 3\)"),
     (_parameters_are_a_list, "'parameters' must be a JSON object"),
     (_array_for_format, "expected the attribute format = 'heatcap-run', got array"),

@@ -59,6 +59,13 @@ RULES: list[tuple[Harm, str]] = [
     (harm_to("step", 1, 0), "step does not grow strictly from 0 on"),
     (harm_to("step", 0, -1), "step does not grow strictly from 0 on"),
     (harm_to("metric_step", 3, 99), "metric_step does not grow strictly from 0 on"),
+    (instead("step", data=[0.0, 1.0, np.nan, 3.0, 4.0]), "step holds other than whole numbers"),
+    (instead("step", data=[0.0, 1.0, 1.5, 3.0, 4.0]), "step holds other than whole numbers"),
+    (
+        instead("metric_step", data=[0, 1, 2, 2**60, 2**60 + 1]),
+        "metric_step holds other than whole",
+    ),
+    (instead("query", data=[np.inf]), "query holds other than whole numbers below 2.53"),
     (harm_to("probe_trained", 0, 2), "probe_trained holds values other than 0, 1 and -1"),
     (harm_to("probe_mirror_trained", 0, 7), "probe_mirror_trained holds values other than"),
     (harm_to("probe_input", 0, [3, 3, 5]), "probe_input holds an input twice"),
@@ -354,3 +361,29 @@ def test_lies_cost_no_memory(old: Path, harm: Harm) -> None:
     )
     unit = 1 if sys.platform == "darwin" else 1024
     assert int(done.stdout.splitlines()[-1]) * unit < 64 << 20
+
+
+def test_dimensions_that_change_places_are_refused_where_names_count(old: Path) -> None:
+    """What is read by position is right; a Dataset is read by name."""
+    with h5py.File(old, "r+") as h5:
+        logits = h5["logits"]
+        for axis, name in ((1, "head"), (2, "layer")):
+            logits.dims[axis].detach_scale(logits.dims[axis][0])
+            logits.dims[axis].attach_scale(h5[name])
+    with pytest.raises(RunFileError, match=r"'logits' names its dimensions .*'head', 'layer'"):
+        open_run(old)
+
+
+def test_other_floats_of_four_bytes_are_no_float32(old: Path) -> None:
+    """Chunks are read past HDF5, which would convert them."""
+    odd = h5py.h5t.IEEE_F32LE.copy()
+    odd.set_ebias(100)
+    with h5py.File(old, "r+") as h5:
+        shape, chunks = h5["logits"].shape, h5["logits"].chunks
+        del h5["logits"]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk(chunks)
+        space = h5py.h5s.create_simple(shape)
+        made = h5py.h5d.create(h5.id, b"logits", odd, space, plan)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones(shape, np.float32))
+    assert "logits must be float32 (IEEE)" in _validated(old)

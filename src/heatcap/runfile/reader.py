@@ -91,9 +91,17 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
             check_all(h5, file, but=("logits", *_tables_of(header)))
             check_contents(h5, header)
         _warn_of_journal(file)
-        return xr.open_dataset(
+        run = xr.open_dataset(
             cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
         )
+        for name, dims in (_REQUIRED | dict.fromkeys(header.metrics, ("metric_step",))).items():
+            if run[name].dims != dims:
+                run.close()
+                raise RunFileError(
+                    f"{file}: the variable {name!r} names its dimensions {run[name].dims}, "
+                    f"expected {dims}"
+                )
+        return run
 
 
 def _load_run(file: Path) -> xr.Dataset:
@@ -715,8 +723,8 @@ def _checked_extents(h5: h5py.File, file: Path, metrics: Sequence[str]) -> dict[
                 f"{file}: the variable {name!r} has shape {found.shape}, "
                 f"expected {expected} for the dimensions {dims}"
             )
-        if name == "logits" and found.dtype != np.float32:
-            raise RunFileError(f"{file}: logits must be float32, got {found.dtype}")
+        if name == "logits" and found.get_type() != h5py.h5t.IEEE_F32LE:
+            raise RunFileError(f"{file}: logits must be float32 (IEEE), got {found.dtype}")
     return extents
 
 

@@ -33,6 +33,7 @@ MASK_DEPTH = 5000.0
 
 _ACCURACIES = tuple(name for name in layout.STANDARD_METRICS if name.endswith("accuracy"))
 _ROUNDING = 1e-3
+_EXACT = 2.0**53  # observables have steps as doubles
 
 
 def header_problem(header: RunHeader) -> str:
@@ -94,9 +95,13 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterator[str]:
     """What is wrong with steps, metrics and probe of a run."""
+    for name in ("step", "metric_step", "query"):
+        # As floats, which other writers may have taken: NaN compares with nothing.
+        if not np.all(np.abs(tables[name]) < _EXACT) or np.any(tables[name] % 1):
+            yield f"{name} holds other than whole numbers below 2^53"
     for name in ("step", "metric_step"):
         steps = tables[name]
-        if steps.size and (steps[0] < 0 or np.any(steps[1:] <= steps[:-1])):
+        if steps.size and not (steps[0] >= 0 and np.all(steps[1:] > steps[:-1])):
             yield f"{name} does not grow strictly from 0 on"
     for name in ("probe_trained", "probe_mirror_trained"):
         if not np.isin(tables[name], (-1, 0, 1)).all():
