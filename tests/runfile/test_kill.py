@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import random
@@ -330,6 +331,23 @@ def test_a_journal_with_a_second_name_is_not_emptied(tmp_path: Path) -> None:
     with pytest.raises(RunFileError, match="is no journal that this heatcap writes"):
         RunWriter.resume(path)
     assert journal_path(path).read_bytes() == bytes(4096) + b"an image"
+
+
+def test_a_run_that_is_not_replaced_after_all_keeps_its_last_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_run(tmp_path / "run.h5")
+    seal_a_commit(path)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("heatcap.runfile.journal.os.replace", fail)
+    with pytest.raises(RunFileError, match="Operation not permitted"):
+        create_run(path, overwrite=True)
+    monkeypatch.undo()
+    assert read_header(path).checkpoints == 6
+    assert validate_run(path) == []
 
 
 def test_a_large_file_that_is_being_written_needs_no_memory(tmp_path: Path) -> None:

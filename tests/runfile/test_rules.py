@@ -79,6 +79,7 @@ RULES: list[tuple[Harm, str]] = [
     (attribute("probe_population", 24), "probe_population must be 0 .* or at least the 25 probe"),
     (attribute("probe_population", -1), "probe_population must be 0"),
     (attribute("size_name", np.bytes_(b"p\xff")), "size_name .* holds a NUL or is no Unicode"),
+    (attribute("size_name", "p" * 2001), "size_name has 2001 characters, expected at most 2000"),
     (attribute("parameters", '{"task": "a\\u0000b"}'), "parameter task .* holds a NUL"),
     (attribute("parameters", '{"task": "\\ud800"}'), "parameter task .* no Unicode"),
     (attribute("parameters", '{"p": NaN}'), "'parameters' must be a JSON object"),
@@ -387,3 +388,16 @@ def test_other_floats_of_four_bytes_are_no_float32(old: Path) -> None:
         made = h5py.h5d.create(h5.id, b"logits", odd, space, plan)
         made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones(shape, np.float32))
     assert "logits must be float32 (IEEE)" in _validated(old)
+
+
+def test_attributes_of_variables_do_not_steer_what_is_read(old: Path) -> None:
+    with h5py.File(old, "r+") as h5:
+        h5["probe_mirror_trained"].attrs["dtype"] = "bool"
+        h5["logits"].attrs["coordinates"] = "train_loss"
+        h5["train_loss"].attrs["scale_factor"] = 10.0
+        given = h5["probe_mirror_trained"][...], h5["train_loss"][...]
+    with open_run(old) as run:
+        assert run.probe_mirror_trained.dtype == np.int8
+        np.testing.assert_array_equal(run.probe_mirror_trained, given[0])
+        np.testing.assert_array_equal(run.train_loss, given[1])
+        assert "train_loss" in run.data_vars

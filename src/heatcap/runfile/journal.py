@@ -32,7 +32,7 @@ import stat
 import struct
 import time
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -410,17 +410,17 @@ def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
     length, limit = os.fstat(journal.fileno()).st_size, _largest_journal(path)
     if length > limit:
         raise ForeignJournal(f"{name}: has {length} bytes, expected up to {limit} for {path.name}")
-    content = journal.read(length) or b""
-    head = content[: len(_MAGIC)]
-    if not content:
-        return None
+    seal = journal.read(_SEAL.size) or b""
+    head = seal[: len(_MAGIC)]
     if head != _MAGIC[: len(head)]:
         raise ForeignJournal(f"{name}: is no journal that this heatcap writes")
-    if len(content) < _SEAL.size:
+    if len(seal) < _SEAL.size:
         return None
-    _, checksum, length, count, before, after, added, named = _SEAL.unpack_from(content)
-    body = content[_SEAL.size : _SEAL.size + length]
-    if len(body) < length or zlib.crc32(content[_SUMMED : _SEAL.size] + body) != checksum:
+    _, checksum, size, count, before, after, added, named = _SEAL.unpack(seal)
+    if size > length - _SEAL.size:
+        return None
+    body = journal.read(size) or b""
+    if len(body) < size or zlib.crc32(body, zlib.crc32(seal[_SUMMED:])) != checksum:
         return None
     pages, at = {}, named
     for _ in range(count):
@@ -489,8 +489,12 @@ def _apply(file: io.FileIO, change: _Change, durable: bool) -> None:
 def _discard(journal: io.FileIO, path: Path, run_id: str, durable: bool) -> None:
     """Empty the journal of a file that is replaced, whose pages must not get into the new one."""
     change = _read_change(journal, path)
-    if change is not None and change.run_id != run_id:
-        raise ForeignJournal(f"{journal_path(path)}: is of the run {change.run_id!r}")
+    if change is not None:
+        if change.run_id != run_id:
+            raise ForeignJournal(f"{journal_path(path)}: is of the run {change.run_id!r}")
+        # Into the old file first, which stays whole should the new one not take its place.
+        with suppress(ForeignJournal, FileNotFoundError):
+            _finish(journal, path, run_id, durable)
     _clear(journal)
     if durable:
         os.fsync(journal.fileno())

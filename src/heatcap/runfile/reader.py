@@ -91,9 +91,8 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
             check_all(h5, file, but=("logits", *_tables_of(header)))
             check_contents(h5, header)
         _warn_of_journal(file)
-        run = xr.open_dataset(
-            cast("str", source), engine="h5netcdf", decode_times=False, mask_and_scale=False
-        )
+        # Attributes of variables have no checksum, so that none of them decides what is read.
+        run = xr.open_dataset(cast("str", source), engine="h5netcdf", decode_cf=False)
         for name, dims in (_REQUIRED | dict.fromkeys(header.metrics, ("metric_step",))).items():
             if run[name].dims != dims:
                 run.close()

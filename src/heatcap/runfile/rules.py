@@ -33,6 +33,8 @@ MASK_DEPTH = 5000.0
 
 _ACCURACIES = tuple(name for name in layout.STANDARD_METRICS if name.endswith("accuracy"))
 _ROUNDING = 1e-3
+#: Characters of a text that tables, figures and pages show.
+LONGEST_TEXT = 2000
 _EXACT = 2.0**53  # observables have steps as doubles
 
 
@@ -47,6 +49,8 @@ def header_problem(header: RunHeader) -> str:
     for name, text in texts.items():
         if not is_plain(text):
             return f"{name} {text!r} holds a NUL or is no Unicode text"
+        if len(text) > LONGEST_TEXT:
+            return f"{name} has {len(text)} characters, expected at most {LONGEST_TEXT}"
     for name, value in header.parameters.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             return f"the parameter {name!r} does not fit into 64 bits"
