@@ -94,6 +94,9 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
         # Attributes of variables have no checksum, so that none of them decides what is read.
         run = xr.open_dataset(cast("str", source), engine="h5netcdf", decode_cf=False)
         for name, dims in (_REQUIRED | dict.fromkeys(header.metrics, ("metric_step",))).items():
+            if run[name].dtype == bool:  # by an attribute of netCDF that makes True of -1
+                run.close()
+                raise RunFileError(f"{file}: the variable {name!r} has an attribute dtype")
             if run[name].dims != dims:
                 run.close()
                 raise RunFileError(
