@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import h5py
@@ -16,9 +17,9 @@ import xarray as xr
 import heatcap
 from heatcap import _stream, observables
 from heatcap.ensemble import canonical, fisher_distance, heat_capacities
-from heatcap.runfile import RunFileError, RunWriter, open_run
+from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run
 
-from runs import create_run, logits_at, write_run
+from runs import create_run, logits_at, seal_a_commit, write_run
 
 
 def in_memory(path: Path, beta: float = 1.0) -> xr.Dataset:
@@ -260,6 +261,20 @@ def test_only_what_changed_is_computed_again(
     computed.clear()
     heatcap.observe(tmp_path, known=known, temperatures=[2.0])
     assert computed == ["s0", "s1", "s2"]
+
+
+def test_a_commit_in_the_journal_is_not_what_was_known(tmp_path: Path) -> None:
+    """The file alone has the same bytes before and after; with its journal it is another run."""
+    path = write_run(tmp_path / "run.h5", steps=3, reason="")
+    seal_a_commit(path)
+    sealed = heatcap.observe(path)
+    (tmp_path / "run.h5.journal").rename(tmp_path / "aside")
+    bare = heatcap.observe(path, known=sealed)
+    assert (bare.sizes["checkpoint"], sealed.sizes["checkpoint"]) == (3, 4)
+    (tmp_path / "aside").rename(tmp_path / "run.h5.journal")
+    xr.testing.assert_identical(heatcap.observe(path, known=bare), sealed)
+    repair_run(path)
+    assert checksum(path) == sealed["checksum"].item() == sha256(path.read_bytes()).hexdigest()
 
 
 def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:

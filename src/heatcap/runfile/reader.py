@@ -440,17 +440,26 @@ def parameter_names(headers: Iterable[RunHeader]) -> list[str]:
 
 
 def checksum(path: Path_) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """SHA-256 of a file, in hexadecimal; of a run as it was committed.
+
+    A commit that is only in the journal counts, for readers see it: the checksum is that which
+    the file has when the commit is finished.
 
     Raises RunFileError for an HDF5 file that goes on for gibibytes after its own end: such a hole
     of a tebibyte takes no place, but an hour.
     """
-    with open(path, "rb") as file:
-        end, length = stated_length(file.read(64)), os.fstat(file.fileno()).st_size
+    file = Path(path)
+    source: Path | Overlay = file
+    if _has_journal(file.resolve() if file.is_symlink() else file):
+        with undisturbed(file) as source:
+            pass  # an overlay stays what it is when commits go on
+    with source.open("rb") if isinstance(source, Path) else source as content:
+        end = stated_length(content.read(64))
+        length = content.seek(0, os.SEEK_END)
         if end is not None and length - end > LARGEST_TAIL:
             raise RunFileError(f"{path}: goes on for {length - end} bytes after its end")
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        content.seek(0)
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def checksums(paths: Iterable[Path_]) -> dict[str, str]:
