@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
@@ -32,6 +33,17 @@ def test_help_and_version() -> None:
     assert status == 0
     for command in ("info", "validate", "observe", "events", "figure"):
         assert command in text
+
+
+def test_too_little_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(*_: object, **__: object) -> None:
+        np.empty(1 << 50)
+
+    write_run(tmp_path / "run.h5")
+    monkeypatch.setattr(heatcap.observables, "observe", greedy)
+    status, _, said = run("observe", tmp_path / "run.h5", "-o", tmp_path / "o.nc")
+    assert (status, said.count("\n")) == (1, 1)
+    assert "heatcap: not enough memory: Unable to allocate 8.00 PiB" in said
 
 
 def test_wrong_usage_is_two() -> None:

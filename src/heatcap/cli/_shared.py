@@ -145,6 +145,8 @@ def plain_errors() -> Iterator[None]:
             stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except ValueError as error:
             stop(str(error))
+        except MemoryError as error:
+            stop(f"not enough memory: {error}".removesuffix(": "))
 
 
 def stop(message: str) -> NoReturn:
