@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import heatcap as hc
-from heatcap import join
-from heatcap._join import problems_of
+from heatcap import _join, join
+from heatcap._join import outgrown, problems_of
 
 from synthetic import Plan, observables, sweep
 
@@ -146,3 +146,36 @@ def test_a_run_in_two_files_is_named():
     first = a["run"].values[0]
     with pytest.raises(ValueError, match=f"b.nc: holds run {first}, which a.nc has too"):
         join({"a.nc": a, "b.nc": b.assign_coords(run=[first, "x"])})
+
+
+def shaped(heads, rows, metrics=("loss",)):
+    """Zeros that take no memory, in the shape of one run."""
+    table = {"heat_capacity": (("checkpoint", "head"), np.broadcast_to(0.0, (1000, heads)))}
+    return xr.Dataset(table | {name: ("metric", np.broadcast_to(0.0, rows)) for name in metrics})
+
+
+def test_runs_that_would_blow_up_the_others_are_told_apart():
+    usual = [shaped(4, 100)] * 40
+    # Neither a run ten times as long nor a large one beside a small one is too much.
+    for fine in (
+        [*usual, shaped(4, 1000)],
+        [*usual, shaped(40, 100)],
+        [shaped(4, 100), shaped(10**6, 100)],
+        [shaped(4, 10**7)] * 40,
+    ):
+        assert outgrown(fine) == []
+    long, wide = shaped(4, 10**7), shaped(10**5, 100)
+    strange = shaped(4, 100, [f"m{k}" for k in range(50000)])
+    for bad in (long, wide, strange):
+        assert outgrown([*usual[:7], bad, *usual]) == [7]
+    assert sorted(outgrown([long, *usual[:7], wide, long, *usual, strange])) == [0, 8, 9, 50]
+
+
+def test_a_file_that_would_blow_up_the_others_is_named(monkeypatch):
+    a, b = halves()
+    assert join({"a.nc": a, "b.nc": b}).sizes["run"] == 4
+    monkeypatch.setattr(_join, "ROOM", 0)
+    b = b.isel(run=[0]).pad(metric=(0, 100 * b.sizes["metric"]))
+    b = b.drop_vars([name for name in b.data_vars if "metric" not in b[name].dims])
+    with pytest.raises(ValueError, match=r"b\.nc: is so long or wide"):
+        join({"a.nc": a, "b.nc": b})

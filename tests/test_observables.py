@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 import heatcap
-from heatcap import _stream, observables
+from heatcap import _join, _stream, observables
 from heatcap.ensemble import canonical, fisher_distance, heat_capacities
 from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run
 
@@ -277,6 +277,24 @@ def test_a_commit_in_the_journal_is_not_what_was_known(tmp_path: Path) -> None:
     assert checksum(path) == sealed["checksum"].item() == sha256(path.read_bytes()).hexdigest()
 
 
+def test_a_run_that_blows_up_the_others_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(20):
+        write_run(tmp_path / f"s{seed}.h5", steps=1, seed=seed)
+    good = heatcap.observe(tmp_path)
+    with create_run(tmp_path / "long.h5") as run:
+        for step in range(4000):
+            run.log(step, train_loss=1.0)
+        run.append(0, logits_at(0, run.shape))
+    assert heatcap.observe(tmp_path).sizes["run"] == 21  # there is room
+    monkeypatch.setattr(_join, "ROOM", 0)
+    with pytest.warns(UserWarning, match=r"left out: .*long\.h5: is so long or wide"):
+        found = heatcap.observe(tmp_path)
+    assert "long.h5: is so long" in found.attrs["problems"]
+    xr.testing.assert_equal(found, good)
+
+
 def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     """One run taken from a wider, longer collection is as if it had been computed alone."""
     write_run(tmp_path / "short.h5", steps=2, parameters={"p": 5, "seed": 1})
@@ -287,6 +305,17 @@ def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     older = known.assign_attrs(heatcap_version="0.0.1")
     assert observables._reusable(older, observables._Options((), "step", "head")) == frozenset()
     assert observables._reusable(known, observables._Options((), "step", "head"))
+
+
+@pytest.mark.parametrize("lost", ["checksum", "visible_keys", "step", "query_position", "run"])
+def test_what_lacks_its_labels_is_computed_again(run_path: Path, lost: str) -> None:
+    """As other programs may leave observables with the stamps of this version."""
+    obs = heatcap.observe(run_path)
+    known = obs.isel(run=0, drop=True) if lost == "run" else obs.drop_vars(lost)
+    xr.testing.assert_identical(heatcap.observe(run_path, known=known), obs)
+    if lost != "run":
+        known = known.assign({lost: ("run", ["text"])})
+        xr.testing.assert_identical(heatcap.observe(run_path, known=known), obs)
 
 
 def test_processes_give_the_same(tmp_path: Path) -> None:

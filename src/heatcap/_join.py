@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,16 @@ import xarray as xr
 
 from heatcap.runfile import names_read, reading_notes, text_or_numbers, told
 
-__all__ = ["IN_FILE", "apart", "join", "problems_of", "renamed"]
+__all__ = [
+    "IN_FILE",
+    "OUTGROWN",
+    "apart",
+    "fitting",
+    "join",
+    "outgrown",
+    "problems_of",
+    "renamed",
+]
 
 #: Attribute of a metric: its name in the file, where it is called otherwise beside observables.
 IN_FILE = "name_in_file"
@@ -22,6 +34,12 @@ AXES = ("layer", "head", "inputs", "temperature")
 EQUAL = ("layer", "head", "temperature")
 SAME = ("options", "source", "columns", "schema_version")
 OPTIONS = ("temperatures", "time", "per")  # in the order in which `observe` writes them
+
+#: Bytes that padded runs may take in any case.
+ROOM = 1 << 30
+#: How many times what they hold they may take: all of them, and each against the middle one.
+PADDING, SPREAD = 2, 10
+OUTGROWN = "is so long or wide that the others, padded to it, take too much memory; take it alone"
 
 
 def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -43,8 +61,8 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     ------
     ValueError
         If there is none, one has no runs or malformed problems, a run is in two files, sizes are
-        called differently, or options, layers, heads or temperatures differ; the message names
-        the file.
+        called differently, options, layers, heads or temperatures differ, or one is so long that
+        the others, padded to it, take too much memory; the message names the file.
     """
     if not tables:
         raise ValueError("no observables to join")
@@ -55,6 +73,8 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     _check_runs(tables)
     if not others:
         return tables[first]
+    for number in outgrown([*tables.values()]):
+        raise ValueError(f"{[*tables][number]}: {OUTGROWN}")
     tables = _common_inputs(dict(zip(tables, apart([*tables.values()]), strict=True)))
     longest = {dim: max(table.sizes.get(dim, 0) for table in tables.values()) for dim in LENGTHS}
     padded = [_padded(table, longest) for table in tables.values()]
@@ -69,6 +89,89 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     if any("left_out" in table.attrs for table in tables.values()):
         attrs["left_out"] = sum(int(table.attrs.get("left_out", 0)) for table in tables.values())
     return whole.assign_attrs(attrs)
+
+
+def fitting(
+    tables: Mapping[str, xr.Dataset], problems: Sequence[str] = ()
+) -> tuple[xr.Dataset, list[str]]:
+    """The files that fit together, joined; to the problems a line for each that does not.
+
+    A file has to fit those before it.  Raises ValueError, with all problems, where none is left.
+    """
+    large = {[*tables][number] for number in outgrown([*tables.values()])}
+    problems = [*problems, *(f"{name}: {OUTGROWN}" for name in tables if name in large)]
+    tables = {name: table for name, table in tables.items() if name not in large}
+    try:
+        return join(tables), problems
+    except Exception:  # of which file, is seen when they come one by one
+        whole = None
+    fit: dict[str, xr.Dataset] = {}
+    for name, table in tables.items():
+        try:
+            whole = join(fit | {name: table})
+            fit[name] = table
+        except ValueError as problem:
+            told = str(problem)
+            problems.append(told if told.startswith(f"{name}: ") else f"{name}: {told}")
+        except Exception as problem:  # a file can bring about any, xarray's own among them
+            told = " ".join(str(problem).split())
+            problems.append(f"{name}: does not fit ({type(problem).__name__}: {told})")
+    if whole is None:
+        raise ValueError("; ".join(problems))
+    return whole, problems
+
+
+def outgrown(tables: Sequence[xr.Dataset]) -> list[int]:
+    """Numbers of the tables to which the others cannot be padded in reasonable memory.
+
+    Padded, they may take a gibibyte, or a small multiple of what they hold themselves, or of what
+    they would hold if each run were like the middle one: runs that stop early are no fault.
+    """
+    dims = [_dims(table) for table in tables]
+    sizes = [{str(dim): n for dim, n in table.sizes.items() if dim != "run"} for table in tables]
+    counts = [table.sizes.get("run", 1) for table in tables]
+    held = [_bytes(*each) for each in zip(dims, sizes, strict=True)]
+
+    def is_too_much(kept: Sequence[int]) -> bool:
+        runs = sum(counts[k] for k in kept)
+        room = PADDING * sum(counts[k] * held[k] for k in kept)
+        room = max(ROOM, room, SPREAD * runs * median_low(held[k] for k in kept))
+        every = {name: each for k in kept for name, each in dims[k].items()}
+        return runs * _bytes(every, _longest([sizes[k] for k in kept])) > room
+
+    kept = list(range(len(tables)))
+    if len(kept) < 2 or not is_too_much(kept):
+        return []
+    # What a run would make of the middle one decides: its length, its width and its names.
+    every = {name: each for own in dims for name, each in own.items()}
+    shared = Counter(name for own in dims for name in own)
+    usual = {name: each for name, each in every.items() if 2 * shared[name] >= len(dims)}
+    middle = {dim: median_low(own[dim] for own in sizes if dim in own) for dim in _longest(sizes)}
+    reach = [_bytes(usual | own, _longest([middle, n])) for own, n in zip(dims, sizes, strict=True)]
+    kept.sort(key=reach.__getitem__)
+    left = []
+    while len(kept) > 1 and is_too_much(kept):
+        left.append(kept.pop())
+    return left
+
+
+def _dims(table: xr.Dataset) -> dict[str, tuple[str, ...]]:
+    """Dimensions of one run by the names of its variables."""
+    return {
+        str(name): tuple(str(dim) for dim in variable.dims if dim != "run")
+        for name, variable in table.variables.items()
+    }
+
+
+def _bytes(dims: Mapping[str, Sequence[str]], sizes: Mapping[str, int]) -> int:
+    return 8 * sum(math.prod(sizes.get(dim, 1) for dim in own) for own in dims.values())
+
+
+def _longest(sizes: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    longest: dict[str, int] = {}
+    for own in sizes:
+        longest |= {dim: max(n, longest.get(dim, 0)) for dim, n in own.items()}
+    return longest
 
 
 def problems_of(obs: xr.Dataset) -> list[str]:

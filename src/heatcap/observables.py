@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from heatcap._join import IN_FILE, apart, join, problems_of, renamed
+from heatcap._join import IN_FILE, OUTGROWN, apart, join, outgrown, problems_of, renamed
 from heatcap.core.version import VERSION
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import (
@@ -140,6 +140,10 @@ def observe(
             progress(done, len(tasks))
     if not found:
         raise RunFileError("no run could be observed: " + "; ".join(left_out))
+    order = sorted(found)
+    for large in outgrown([found[number] for number in order]):
+        left_out.append(f"{collection.headers[order[large]].path}: {OUTGROWN}")
+        del found[order[large]]
     for problem in left_out:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     tables = [found[number] for number in sorted(found)]
@@ -394,6 +398,8 @@ def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
     held = [known[name] for name in TAKEN["an observable"] if name in known.variables]
     if not all({"checkpoint", "query"} & {*values.dims} for values in held):
         return frozenset()
+    if not all(_is_labelled(known, name, *dims) for name, dims in _LABELS.items()):
+        return frozenset()
     try:
         said = problems_of(known)
     except ValueError:
@@ -402,7 +408,27 @@ def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
     doubtful = [
         any(line.startswith(f"{path}: step ") for line in said) for path in known["path"].values
     ]
-    return frozenset(map(str, known["checksum"].values[~np.array(doubtful)]))
+    return frozenset(map(str, known["checksum"].values[~np.array(doubtful, bool)]))
+
+
+#: Without these a run cannot be taken out of earlier observables as it was.
+_LABELS = {
+    "checksum": ("run",),
+    "path": ("run",),
+    "step": ("run", "checkpoint"),
+    "metric_step": ("run", "metric"),
+    "query_position": ("run", "query"),
+    "visible_keys": ("run", "inputs", "layer", "query"),
+}
+
+
+def _is_labelled(known: xr.Dataset, name: str, *dims: str) -> bool:
+    if name not in known.variables:
+        return False
+    variable = known.variables[name]
+    if name in ("checksum", "path"):
+        return variable.dims == dims
+    return {*dims} <= {*variable.dims} and variable.dtype.kind in "iuf"
 
 
 def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:

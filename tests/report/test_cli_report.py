@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 
 import numpy as np
@@ -129,3 +130,40 @@ def test_a_file_with_malformed_problems_is_named(files, tmp_path, problems):
     done = run(path, "-o", tmp_path / "x.html")
     assert done.exit_code == 1
     assert "bad.nc: problems must be a list of texts" in done.output
+
+
+def test_files_that_do_not_fit_cost_themselves_alone(files, tmp_path):
+    obs = hc.load(files[0])
+    other = obs.assign_coords(run=[f"{run} of another" for run in obs["run"].values])
+    bad = {
+        "has no dimension 'run'": other.isel(run=0, drop=True),
+        "problems must be a list of texts": other.assign_attrs(problems="nonsense"),
+        "has options": other.assign_attrs(options='[[], "log", "head"]'),
+        "has layer": other.assign_coords(layer=obs["layer"] + 5),
+        "does not fit (TypeError": other.assign_attrs(commands="3"),
+        "holds run": obs,
+    }
+    paths = [tmp_path / f"bad{k}.nc" for k in range(len(bad))]
+    for path, table in zip(paths, bad.values(), strict=True):
+        hc.save(table, path)
+    page = tmp_path / "page.html"
+    done = run(
+        paths[0], files[0], *paths[1:], files[1], "-o", page, "--observable", "heat_capacity"
+    )
+    assert done.exit_code == 1
+    assert "8 runs; 4 sizes" in done.output
+    shown = html.unescape(page.read_text())
+    for path, wanted in zip(paths, bad, strict=True):
+        assert f"left out: {path}: {wanted}" in done.output
+        assert f"{path}: {wanted}" in shown
+
+
+def test_where_no_file_can_be_taken_all_are_named(files, tmp_path):
+    path = tmp_path / "bad.nc"
+    hc.save(hc.load(files[0]).isel(run=0, drop=True), path)
+    (tmp_path / "worse.nc").write_bytes(b"")
+    done = run(path, tmp_path / "worse.nc", "-o", tmp_path / "page.html")
+    assert done.exit_code == 1
+    assert f"heatcap: {tmp_path / 'worse.nc'}: cannot be read" in done.output
+    assert f"; {path}: has no dimension 'run'" in done.output
+    assert not (tmp_path / "page.html").exists()

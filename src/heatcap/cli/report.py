@@ -93,18 +93,16 @@ def _observables(paths: list[Path], columns: str) -> xr.Dataset:
 
 
 def _without(problems: list[str], tables: dict[str, xr.Dataset]) -> xr.Dataset:
-    """Observables of the files that are good; the bad ones are named, on the page too."""
+    """Observables of the files that fit; the others are named, on the page too."""
     import json
     import warnings
 
-    from heatcap._join import problems_of
-    from heatcap.observables import join
+    from heatcap._join import fitting, problems_of
 
-    if not tables:
-        raise ValueError("; ".join(problems))
+    found, problems = fitting(tables, problems)
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    table = legible(join(tables))
+    table = legible(found)
     left_out = int(table.attrs.get("left_out", 0)) + len(problems)
     said = json.dumps([*problems_of(table), *problems])
     return table.assign_attrs(problems=said, left_out=left_out) if problems else table
