@@ -10,7 +10,7 @@ import xarray as xr
 
 import heatcap as hc
 from heatcap import _join, join
-from heatcap._join import outgrown, problems_of
+from heatcap._join import fitting, outgrown, problems_of
 
 from synthetic import Plan, observables, sweep
 
@@ -179,3 +179,19 @@ def test_a_file_that_would_blow_up_the_others_is_named(monkeypatch):
     b = b.drop_vars([name for name in b.data_vars if "metric" not in b[name].dims])
     with pytest.raises(ValueError, match=r"b\.nc: is so long or wide"):
         join({"a.nc": a, "b.nc": b})
+
+
+def test_the_files_that_go_together_are_joined(monkeypatch):
+    a, b = halves()
+    other = b.assign_coords(run=["x", "y"])
+    long = other.drop_vars([name for name in b.data_vars if "metric" not in b[name].dims])
+    long = long.pad(metric=(0, 1000 * b.sizes["metric"]))
+    none = a.isel(run=0, drop=True)
+    given = {"none.nc": none, "long.nc": long, "a.nc": a, "twice.nc": a, "b.nc": b}
+    monkeypatch.setattr(_join, "ROOM", 0)
+    found, problems = fitting(given, ["said before"])
+    xr.testing.assert_identical(found, join({"a.nc": a, "b.nc": b}))
+    said = [line.split(":")[0] for line in problems]
+    assert said == ["said before", "long.nc", "none.nc", "twice.nc"]
+    with pytest.raises(ValueError, match=r"said before; none\.nc: has no dimension"):
+        fitting({"none.nc": none}, ["said before"])

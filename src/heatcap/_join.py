@@ -98,7 +98,8 @@ def fitting(
 
     A file has to fit those before it.  Raises ValueError, with all problems, where none is left.
     """
-    large = {[*tables][number] for number in outgrown([*tables.values()])}
+    of_runs = {name: table for name, table in tables.items() if "run" in table.dims}
+    large = {[*of_runs][number] for number in outgrown([*of_runs.values()])}
     problems = [*problems, *(f"{name}: {OUTGROWN}" for name in tables if name in large)]
     tables = {name: table for name, table in tables.items() if name not in large}
     try:
