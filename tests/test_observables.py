@@ -307,7 +307,9 @@ def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     assert observables._reusable(known, observables._Options((), "step", "head"))
 
 
-@pytest.mark.parametrize("lost", ["checksum", "visible_keys", "step", "query_position", "run"])
+@pytest.mark.parametrize(
+    "lost", ["checksum", "path", "visible_keys", "step", "query_position", "run"]
+)
 def test_what_lacks_its_labels_is_computed_again(run_path: Path, lost: str) -> None:
     """As other programs may leave observables with the stamps of this version."""
     obs = heatcap.observe(run_path)
