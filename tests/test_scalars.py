@@ -557,6 +557,14 @@ def test_size_is_checked_before_reading(tmp_path: Path, monkeypatch: pytest.Monk
         read_scalars(tmp_path / "b.parquet", ONE)
 
 
+def test_a_parquet_of_one_long_text_is_not_read(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    long = pd.DataFrame({"id": ["x" * 10**6] * 300, "epoch": range(300), "cv": 1.0})
+    long.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a.parquet: its columns inflate to far more than its"):
+        read_scalars(tmp_path / "a.parquet", parse_columns(ONE.text() + ",run=id"))
+
+
 def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)

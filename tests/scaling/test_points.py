@@ -42,6 +42,16 @@ def test_every_kind_of_table_gives_the_same_points(tmp_path, kind):
     assert found.error.tolist() == [0.1] * 4
 
 
+def test_a_table_is_no_larger_than_it_may_be(tmp_path):
+    pd.concat([FRAME.assign(note="x" * 10**6)] * 75).to_parquet(tmp_path / "a.pq", index=False)
+    with pytest.raises(ValueError, match=r"a.pq: its columns inflate to far more than its"):
+        read_table(tmp_path / "a.pq", **COLUMNS)
+    apart = xr.Dataset({"L": ("a", np.arange(1e4)), "K": ("b", np.arange(1e4))})
+    apart.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"a.nc: has 200000000 cells, more than 67108864 are not"):
+        read_table(tmp_path / "a.nc", **COLUMNS)
+
+
 def test_missing_rows_are_left_out_and_said():
     found = points([8, 8, 8], [1, 2, 3], [1, np.nan, 3], [0.1] * 3)
     assert found.value.tolist() == [1, 3]

@@ -51,6 +51,7 @@ _SUPERBLOCKS = {0: (13, 40), 1: (13, 44), 2: (9, 28), 3: (9, 28)}
 MISSING = object()
 
 _OBJECT, _INT, _UNSIGNED = np.dtype(object), np.dtype(np.int64), np.dtype(np.uint64)
+_REFERENCE = 16
 _TEXT = h5t.py_create(h5py.string_dtype())
 
 
@@ -156,10 +157,7 @@ def check_all(h5: h5py.File, file: Path, but: Collection[str] = ()) -> None:
         found = variable(h5, file, name)
         if name in but or _is_extent(found, file):
             continue
-        if found.dtype.kind in "iuf":
-            check_storage(found, file, name)
-        elif math.prod(found.shape or ()) > found.get_storage_size():
-            raise RunFileError(f"{file}: a part of the variable {name!r} was never written")
+        _check_variable(found, file, name)
 
 
 def _is_extent(found: h5d.DatasetID, file: Path) -> bool:
@@ -174,13 +172,47 @@ def _is_extent(found: h5d.DatasetID, file: Path) -> bool:
 
 def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
     """Raise unless a variable holds numbers that are all in the file, and no more than it says."""
-    dtype, shape, plan = found.dtype, found.shape, found.get_create_plist()
-    if dtype.kind not in "iuf":
-        raise RunFileError(f"{file}: the variable {name!r} must hold numbers, got {dtype}")
-    content, stored = dtype.itemsize * math.prod(shape), found.get_storage_size()
+    if found.dtype.kind not in "iuf":
+        raise RunFileError(f"{file}: the variable {name!r} must hold numbers, got {found.dtype}")
+    _check_bytes(found, file, name)
+
+
+def _check_variable(found: h5d.DatasetID, file: Path, name: str) -> None:
+    """As `check_storage`, of a variable that may hold text or flags too."""
+    dtype = found.dtype
+    if dtype.hasobject and h5py.check_string_dtype(dtype) is None:
+        raise RunFileError(f"{file}: the variable {name!r} must hold numbers or text, got {dtype}")
+    _check_bytes(found, file, name)
+    if dtype.hasobject:
+        _check_texts(found, file, name)
+
+
+def _check_texts(found: h5d.DatasetID, file: Path, name: str) -> None:
+    """Raise where texts are longer together than the file, as one may stand in many places.
+
+    Or where an array of texts as wide as the longest is, of four bytes a letter, as xarray has it.
+    """
+    room = h5py.h5i.get_file_id(found).get_filesize()
+    values, length, longest = h5py.Dataset(found), 0, 0
+    at_once = max(1, SMALL // room)  # none of them is longer than the file
+    for corner in np.ndindex(values.shape[:-1]):
+        for start in range(0, values.shape[-1] if values.shape else 1, at_once):
+            part = (*corner, slice(start, start + at_once)) if values.shape else ()
+            lengths = [len(text) for text in np.atleast_1d(values[part])]
+            length, longest = length + sum(lengths), max(longest, *lengths)
+            if length > max(SMALL, room) or 4 * longest * values.size > max(SMALL, 4 * room):
+                raise RunFileError(
+                    f"{file}: the texts of {name!r} take far more than the {room} bytes of the file"
+                )
+
+
+def _check_bytes(found: h5d.DatasetID, file: Path, name: str) -> None:
+    shape, plan = found.shape, found.get_create_plist()
+    itemsize = _itemsize(found)
+    content, stored = itemsize * math.prod(shape), found.get_storage_size()
     room = h5py.h5i.get_file_id(found).get_filesize()
     chunked = plan.get_layout() == h5d.CHUNKED
-    if chunked and (size := dtype.itemsize * math.prod(plan.get_chunk())) > LARGEST_CHUNK:
+    if chunked and (size := itemsize * math.prod(plan.get_chunk())) > LARGEST_CHUNK:
         raise RunFileError(
             f"{file}: a chunk of {name!r} has {size} bytes, the limit is {LARGEST_CHUNK}"
         )
@@ -201,6 +233,11 @@ def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
         _check_inflation(found, file, name, filters)
 
 
+def _itemsize(found: h5d.DatasetID) -> int:
+    """Bytes of an element where it is stored; of a text of any length, those that say where."""
+    return _REFERENCE if found.dtype.hasobject else int(found.dtype.itemsize)
+
+
 def _chunks(shape: tuple[int, ...], plan: h5py.h5p.PropDCID) -> int:
     return math.prod(-(-n // c) for n, c in zip(shape, plan.get_chunk(), strict=True))
 
@@ -208,7 +245,7 @@ def _chunks(shape: tuple[int, ...], plan: h5py.h5p.PropDCID) -> int:
 def _check_inflation(found: h5d.DatasetID, file: Path, name: str, filters: list[int]) -> None:
     """Raise where a deflated chunk is longer than a chunk; HDF5 would take memory for all of it."""
     chunk = found.get_create_plist().get_chunk()
-    size = found.dtype.itemsize * math.prod(chunk)
+    size = _itemsize(found) * math.prod(chunk)
     corners = itertools.product(*(range(0, n, c) for n, c in zip(found.shape, chunk, strict=True)))
     skipped = 1 << filters.index(h5z.FILTER_DEFLATE)
     for corner in corners:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import csv
 import difflib
-import importlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import IO, Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from heatcap.core.parquet import check_content, open_parquet
 
 __all__ = ["Rows", "Table", "is_table", "open_table"]
 
@@ -187,7 +188,7 @@ def open_table(path: Path, wanted: Iterable[str]) -> Table:
     if size == 0:
         raise ValueError(f"{path}: the file is empty")
     if path.suffix.lower() in _PARQUET:
-        return Table(path, tuple(_parquet(path).schema_arrow.names), None)
+        return Table(path, tuple(open_parquet(path).schema_arrow.names), None)
     return _open_text(path, set(wanted))
 
 
@@ -223,23 +224,13 @@ def _header(path: Path, text: str, separator: str) -> tuple[str, ...]:
     return tuple(_one_line(name) for name in fields)
 
 
-def _parquet(path: Path) -> Any:
-    try:
-        return importlib.import_module("pyarrow.parquet").ParquetFile(path)
-    except ImportError:
-        raise ValueError(
-            f"{path}: reading Parquet needs pyarrow: pip install heatcap[parquet]"
-        ) from None
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
-
-
 def _read_parquet(path: Path, names: list[str]) -> dict[str, pd.Series[Any]]:
-    file = _parquet(path)
+    file = open_parquet(path)
     if file.metadata.num_rows * len(names) * 8 > LIMIT:
         raise ValueError(
             f"{path}: has {file.metadata.num_rows} rows, more than {_limit()} are not read"
         )
+    check_content(file, path, names)
     try:
         frame = file.read(columns=names).to_pandas(ignore_metadata=True)
         return {name: frame[name] for name in names}

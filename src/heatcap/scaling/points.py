@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+
+from heatcap.core.parquet import check_content, open_parquet
 
 __all__ = ["Points", "columns_of", "load_table", "points", "read_columns", "read_table"]
 
@@ -366,11 +368,13 @@ def _load(
     if path.suffix in (".nc", ".h5", ".nc4"):
         from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
 
-        return _of_dataset(read_netcdf(path, "a table"), value)
+        return _of_dataset(read_netcdf(path, "a table"), value, str(path))
     return _text(path, names), {}
 
 
-def _of_dataset(data: xr.Dataset, value: str) -> tuple[pd.DataFrame, dict[str, Floats]]:
+def _of_dataset(
+    data: xr.Dataset, value: str, where: str = "the table"
+) -> tuple[pd.DataFrame, dict[str, Floats]]:
     beside: dict[str, Floats] = {}
     if (name := f"{value}_replicates") in data and "replicate" in data[name].dims:
         values = data[name].transpose("replicate", ...)
@@ -380,19 +384,22 @@ def _of_dataset(data: xr.Dataset, value: str) -> tuple[pd.DataFrame, dict[str, F
     others = [
         str(v) for v in data.data_vars if {"replicate", "point_2"} & set(map(str, data[v].dims))
     ]
-    return data.drop_vars(others).to_dataframe().reset_index(), beside
+    data = data.drop_vars(others)
+    # A row for each combination of the dimensions, which may be many more than are stored.
+    size = math.prod(data.sizes.values()) * sum(v.dtype.itemsize for v in data.variables.values())
+    if (cells := size // 8) > LARGEST:
+        raise ValueError(f"{where}: has {cells} cells, more than {LARGEST} are not read")
+    return data.to_dataframe().reset_index(), beside
 
 
 def _parquet(path: Path) -> pd.DataFrame:
+    file = open_parquet(path)
+    about = file.metadata
+    if (cells := about.num_rows * about.num_columns) > LARGEST:
+        raise ValueError(f"{path}: has {cells} cells, more than {LARGEST} are not read")
+    check_content(file, path, file.schema_arrow.names)
     try:
-        about = importlib.import_module("pyarrow.parquet").read_metadata(path)
-        if (cells := about.num_rows * about.num_columns) > LARGEST:
-            raise ValueError(f"has {cells} cells, more than {LARGEST} are not read")
         return pd.read_parquet(path)
-    except ImportError:
-        raise ValueError(
-            f"{path}: reading Parquet needs pyarrow: pip install heatcap[parquet]"
-        ) from None
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
 
