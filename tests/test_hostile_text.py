@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from csv import reader
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
@@ -77,6 +79,26 @@ def test_what_is_plain():
         assert plain(text).isprintable()
 
 
+def test_what_has_no_shape_is_shown():
+    for c in "\u034f\u115f\u1160\u2800\u3164\uffa0\ufe00\ufe0f\U000e0100":
+        assert plain(f"a{c}") == "a" + ascii(c)[1:-1]
+    assert legible(xr.Dataset(coords={"run": ["a", "a\u3164"]})).run.values.tolist() == [
+        "a",
+        r"a\u3164",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["e\u0301", "한글", "❤\ufe0f ☀\ufe0f", "\U0001f600", "ไทย้", "हिन्दी"]
+)
+def test_accents_and_emoji_stay(text):
+    assert plain(text) == text
+
+
+def test_a_colour_that_changes_nothing_is_shown():
+    assert plain("\U0001f600\ufe0f ❤\ufe0f\ufe0f") == "\U0001f600\\ufe0f ❤\ufe0f\\ufe0f"
+
+
 def test_info(tmp_path, monkeypatch):
     runs = open_runs(write_run(tmp_path / "run.h5"))
     values = {"run_id": EVIL, "parameters": {EVIL: EVIL}, "stop_reason": EVIL}
@@ -123,8 +145,9 @@ def test_summaries_are_as_many_lines_as_without_it(obs, saved, tmp_path):
 
 
 @pytest.mark.parametrize("lead", "=+-@\t\r\n＝")
-def test_no_cell_is_a_formula(lead):
-    assert cell(f"{lead}1+1") == f"'{plain(lead)}1+1"
+@pytest.mark.parametrize("space", ["", " ", "\N{NO-BREAK SPACE}", "\N{EM SPACE} ", '"'])
+def test_no_cell_is_a_formula(lead, space):
+    assert cell(f"{space}{lead}1+1") == f"'{space}{plain(lead)}1+1"
 
 
 @pytest.mark.parametrize("text", ["-1", "+1.5e3", "-inf", "a=b", "", "1-2"])
@@ -135,8 +158,28 @@ def test_numbers_and_words_stay(text):
 def test_a_table_keeps_what_is_no_text():
     table = pd.DataFrame({"a": [-1.5, np.nan], "b": ["-2", None], "=c": ["x", "-y"]})
     with pytest.warns(UserWarning, match="before it in the CSV: '=c, and 1 more"):
-        assert csv(table) == "a,b,'=c\n-1.5,-2,x\n,,'-y\n"
-    assert csv(table[["a"]]) == 'a\n-1.5\n""\n'
+        assert csv(table) == """"a","b","'=c"\n-1.5,"-2","x"\n,,"'-y"\n"""
+    assert csv(table[["a"]]) == '"a"\n-1.5\n""\n'
+
+
+def test_numbers_in_a_table_keep_their_digits():
+    values = [1.5, 1e-300, 0.1 + 0.2]
+    table = pd.DataFrame({"f": values, "g": np.array(values, "f4"), "i": [2**60, 0, -1]})
+    table["n"] = pd.array([1, None, 3], dtype="Int64")
+    table["b"] = [True, False, True]
+    assert csv(table).split("\n")[1:] == table.to_csv(index=False).split("\n")[1:]
+    assert csv(table[["f"]], float_format="%.10g") == '"f"\n1.5\n1e-300\n0.3\n'
+
+
+@pytest.mark.parametrize("separator", ",;")
+def test_no_cell_is_a_formula_whatever_separates(separator):
+    hostile = ["x;=1+1", "=1;\N{NO-BREAK SPACE}@x", 'x;"=1', 'x"; =1', ";;+A1", "x;-1"]
+    with pytest.warns(UserWarning, match="begins like a formula"):
+        text = csv(pd.DataFrame({"a": hostile, "b": hostile}))
+    for line in text.splitlines():
+        # Both readings of the quotes: with commas, and as if they were none.
+        for one in (*next(reader([line], delimiter=separator)), *line.split(separator)):
+            assert not re.match(r"""[\s"]*[=+\-@]""", one), ascii(one)
 
 
 def test_events_as_csv(obs, tmp_path):

@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["cell", "csv", "legible", "literal", "plain"]
 
-# Also the wide forms, which spreadsheets of some languages take for the same.
-_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+# Also the wide forms, which spreadsheets of some languages take for the same, and behind spaces
+# and quotes, which some strip.
+_FORMULA = re.compile(r"""[\s"]*[=+\-@\t\r\n＝＋－＠]""")
+# Where this separates cells, quotes that began after a comma hold nothing together.
+_SEPARATOR = ";"
+
+# Letters and marks without a shape; all else that cannot be seen Python calls unprintable.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U00013441\U00013442\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
+)
+_COLOURED = "\ufe0f"
 
 
 def plain(text: str, *, lines: bool = False) -> str:
@@ -36,13 +46,25 @@ def plain(text: str, *, lines: bool = False) -> str:
     str
         With ``\x1b``, ``\u202e`` and the like in their place; spaces of any width stay.
     """
-    if text.isprintable():
+    if text.isprintable() and not _BLANK.search(text):
         return text
-    return "".join(c if _seen(c) or (lines and c == "\n") else _shown(c) for c in text)
+    before = ("", *text)
+    return "".join(
+        c if _seen(c, last) or (lines and c == "\n") else _shown(c)
+        for c, last in zip(text, before, strict=False)
+    )
 
 
-def _seen(c: str) -> bool:
-    return c.isprintable() or unicodedata.category(c) == "Zs"
+def _seen(c: str, last: str) -> bool:
+    if c == _COLOURED:
+        return _is_plain_symbol(last)
+    return not _BLANK.match(c) and (c.isprintable() or unicodedata.category(c) == "Zs")
+
+
+def _is_plain_symbol(c: str) -> bool:
+    """Whether a symbol has no colour of its own, and has one as an emoji: a heart, a sun."""
+    in_blocks = "\u2600" <= c <= "\u27bf" or "\U0001f000" <= c <= "\U0001faff"
+    return in_blocks and unicodedata.east_asian_width(c) == "N"
 
 
 def _shown(c: str) -> str:
@@ -58,8 +80,14 @@ def literal(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Cell of a CSV file that no spreadsheet computes: ``=1+1`` becomes ``'=1+1``."""
-    return f"'{plain(text)}" if _FORMULA.match(text) and not _is_number(text) else plain(text)
+    """Cell of a CSV file that no spreadsheet computes: ``=1+1`` becomes ``'=1+1``.
+
+    So does what stands behind a semicolon, which separates cells where commas are decimal.
+    """
+    if _is_number(text):
+        return plain(text)
+    parts = text.split(_SEPARATOR)
+    return _SEPARATOR.join(("'" if _FORMULA.match(part) else "") + plain(part) for part in parts)
 
 
 def _is_number(text: str) -> bool:
@@ -70,29 +98,34 @@ def _is_number(text: str) -> bool:
     return text.isprintable()
 
 
-def csv(table: pd.DataFrame, **options: Any) -> str:
-    """A table as CSV without its index; warns if there is text that begins like a formula."""
+def csv(table: pd.DataFrame, float_format: str = "%s") -> str:
+    """A table as CSV, all text in quotes; warns if there is text that begins like a formula."""
+    import numpy as np
+    import pandas as pd
+
     changed: list[str] = []
 
-    def safe(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if (said := cell(value)) != plain(value):
-            changed.append(said)
-        return said
+    def written(value: Any) -> str:
+        if isinstance(value, str):
+            if (said := cell(value)) != plain(value):
+                changed.append(said)
+            return '"' + said.replace('"', '""') + '"'
+        if pd.isna(value):
+            return ""
+        return float_format % value if isinstance(value, float | np.floating) else str(value)
 
-    out = table.rename(columns=safe)
-    for k in range(out.shape[1]):
-        column = out.iloc[:, k].tolist()
-        if any(isinstance(value, str) for value in column):
-            out.isetitem(k, [safe(value) for value in column])
+    header = [written(name) for name in table.columns]
+    columns = [map(written, table.iloc[:, k].array) for k in range(table.shape[1])]
+    rows = [header, *zip(*columns, strict=True)]
+    # A line without anything would be none.
+    text = "".join((",".join(row) or '""') + "\n" for row in rows)
     if changed:
         warnings.warn(
             f"text that begins like a formula has a ' before it in the CSV: {changed[0]}"
             + (f", and {len(changed) - 1} more" if len(changed) > 1 else ""),
             stacklevel=3,
         )
-    return str(out.to_csv(index=False, lineterminator="\n", **options))
+    return text
 
 
 # ---- observables ---------------------------------------------------------------------------
@@ -121,7 +154,7 @@ def legible(obs: xr.Dataset) -> xr.Dataset:
 
 def _apart(names: list[str]) -> list[str]:
     """Names in one line each, that differ if they differed."""
-    taken = {name for name in names if name.isprintable()}
+    taken = {name for name in names if plain(name) == name}
     out = []
     for name in names:
         said = plain(name)
