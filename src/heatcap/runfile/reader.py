@@ -28,7 +28,15 @@ from .layout import RunFileError, RunHeader
 from .names import names_read, reading_notes, told
 from .quarantine import Limits, for_contents, for_header, in_worker, in_workers
 from .rules import header_problem, json_object, table_problems
-from .storage import MISSING, attribute, check_all, check_storage, stated_length, variable
+from .storage import (
+    MISSING,
+    attribute,
+    check_all,
+    check_storage,
+    check_together,
+    stated_length,
+    variable,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -658,12 +666,13 @@ def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray]
     Raises RunFileError before anything is read that is not in the file as it should be.
     """
     file, tables, damaged = header.path, {}, []
-    check_storage(variable(h5, file, "logits"), file, "logits")
-    for name in _tables_of(header):
-        found = variable(h5, file, name)
+    variables = {name: variable(h5, file, name) for name in ("logits", *_tables_of(header))}
+    for name, found in variables.items():
         check_storage(found, file, name)
+    check_together(variables, file)
+    for name in _tables_of(header):
         tables[name] = values = h5[name][...]
-        if header.sealed and attribute(found, file, "checksum") != table_checksum(values):
+        if header.sealed and attribute(variables[name], file, "checksum") != table_checksum(values):
             damaged.append(f"the variable {name!r} is damaged: it does not have its checksum")
     return tables, damaged
 

@@ -10,7 +10,7 @@ import itertools
 import math
 import struct
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "attribute",
     "check_all",
     "check_storage",
+    "check_together",
     "stated_length",
     "variable",
 ]
@@ -39,6 +40,8 @@ LARGEST_CHUNK = 1 << 28
 INFLATION = 100
 #: Below it a variable may inflate as it likes: a column of NaN is no bomb.
 SMALL = 1 << 26
+#: And all variables of a file together: observables are padded with NaN.
+SMALL_TOGETHER = 1 << 28
 
 #: Filters whose output is looked at before HDF5 makes it; RunWriter uses none.
 _FILTERS = (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
@@ -151,13 +154,35 @@ def check_all(h5: h5py.File, file: Path, but: Collection[str] = ()) -> None:
     if found := h5.id.links.visit(elsewhere, info=True):
         told = found.decode(errors="replace")
         raise RunFileError(f"{file}: {told!r} is a link, expected what lies in this file")
+    looked_at, texts = {}, 0
     for name in h5:
         if h5.get(name, getclass=True) is not h5py.Dataset:
             continue
         found = variable(h5, file, name)
         if name in but or _is_extent(found, file):
             continue
-        _check_variable(found, file, name)
+        texts += _check_variable(found, file, name)
+        looked_at[name] = found
+    check_together(looked_at, file, texts)
+
+
+def check_together(found: Mapping[str, h5d.DatasetID], file: Path, texts: int = 0) -> None:
+    """Raise where variables, each checked, are one under two names, or inflate too much in all.
+
+    `texts` are bytes that are read besides, of texts of any length.
+    """
+    names: dict[int, str] = {}
+    for name, each in found.items():
+        other = names.setdefault(h5py.h5o.get_info(each).addr, name)
+        if other != name:
+            raise RunFileError(f"{file}: the variables {other!r} and {name!r} are one")
+    stored = sum(each.get_storage_size() for each in found.values())
+    content = texts + sum(_itemsize(each) * math.prod(each.shape) for each in found.values())
+    if content > max(SMALL_TOGETHER, INFLATION * stored):
+        raise RunFileError(
+            f"{file}: its variables claim {content} bytes together, more than their {stored} "
+            f"stored ones can hold"
+        )
 
 
 def _is_extent(found: h5d.DatasetID, file: Path) -> bool:
@@ -177,20 +202,20 @@ def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
     _check_bytes(found, file, name)
 
 
-def _check_variable(found: h5d.DatasetID, file: Path, name: str) -> None:
-    """As `check_storage`, of a variable that may hold text or flags too."""
+def _check_variable(found: h5d.DatasetID, file: Path, name: str) -> int:
+    """As `check_storage`, of a variable that may hold text or flags too; bytes of its texts."""
     dtype = found.dtype
     if dtype.hasobject and h5py.check_string_dtype(dtype) is None:
         raise RunFileError(f"{file}: the variable {name!r} must hold numbers or text, got {dtype}")
     _check_bytes(found, file, name)
-    if dtype.hasobject:
-        _check_texts(found, file, name)
+    return _check_texts(found, file, name) if dtype.hasobject else 0
 
 
-def _check_texts(found: h5d.DatasetID, file: Path, name: str) -> None:
-    """Raise where texts are longer together than the file, as one may stand in many places.
+def _check_texts(found: h5d.DatasetID, file: Path, name: str) -> int:
+    """Bytes that texts take as xarray has them, all as wide as the longest, of four bytes a letter.
 
-    Or where an array of texts as wide as the longest is, of four bytes a letter, as xarray has it.
+    Raises where that, or all texts together, are far more than the file: one text may stand in
+    many places.
     """
     room = h5py.h5i.get_file_id(found).get_filesize()
     values, length, longest = h5py.Dataset(found), 0, 0
@@ -204,6 +229,7 @@ def _check_texts(found: h5d.DatasetID, file: Path, name: str) -> None:
                 raise RunFileError(
                     f"{file}: the texts of {name!r} take far more than the {room} bytes of the file"
                 )
+    return 4 * longest * int(values.size)
 
 
 def _check_bytes(found: h5d.DatasetID, file: Path, name: str) -> None:
