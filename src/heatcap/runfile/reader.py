@@ -32,6 +32,7 @@ from .storage import (
     MISSING,
     attribute,
     check_all,
+    check_names,
     check_storage,
     check_together,
     stated_length,
@@ -667,6 +668,7 @@ def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray]
     """
     file, tables, damaged = header.path, {}, []
     variables = {name: variable(h5, file, name) for name in ("logits", *_tables_of(header))}
+    check_names(variables, file)
     for name, found in variables.items():
         check_storage(found, file, name)
     check_together(variables, file)

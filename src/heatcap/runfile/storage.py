@@ -25,6 +25,7 @@ __all__ = [
     "MISSING",
     "attribute",
     "check_all",
+    "check_names",
     "check_storage",
     "check_together",
     "stated_length",
@@ -163,19 +164,24 @@ def check_all(h5: h5py.File, file: Path, but: Collection[str] = ()) -> None:
             continue
         texts += _check_variable(found, file, name)
         looked_at[name] = found
+    check_names(looked_at, file)
     check_together(looked_at, file, texts)
 
 
-def check_together(found: Mapping[str, h5d.DatasetID], file: Path, texts: int = 0) -> None:
-    """Raise where variables, each checked, are one under two names, or inflate too much in all.
-
-    `texts` are bytes that are read besides, of texts of any length.
-    """
+def check_names(found: Mapping[str, h5d.DatasetID], file: Path) -> None:
+    """Raise where two names are of one variable, which would be read for each."""
     names: dict[int, str] = {}
     for name, each in found.items():
         other = names.setdefault(h5py.h5o.get_info(each).addr, name)
         if other != name:
             raise RunFileError(f"{file}: the variables {other!r} and {name!r} are one")
+
+
+def check_together(found: Mapping[str, h5d.DatasetID], file: Path, texts: int = 0) -> None:
+    """Raise where variables, each checked, inflate too much in all.
+
+    `texts` are bytes that are read besides, of texts of any length.
+    """
     stored = sum(each.get_storage_size() for each in found.values())
     content = texts + sum(_itemsize(each) * math.prod(each.shape) for each in found.values())
     if content > max(SMALL_TOGETHER, INFLATION * stored):
