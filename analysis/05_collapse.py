@@ -79,6 +79,10 @@ def written(fit: hc.Collapse) -> dict[str, Any]:
     if fit.ok:
         said += ["parameters", "window", "sizes_used", "residuals"]
     found = fit.to_dict()
+    if fit.status == "poor fit":
+        # It stops anywhere in its valley: chi^2 to one, and the order of its p-value, are the same.
+        poor = found["goodness_of_fit"]
+        poor |= {"chi2": round(poor["chi2"]), "p_value": float(f"{poor['p_value']:.0e}")}
     return {name: found[name] for name in said}
 
 
