@@ -60,7 +60,7 @@ SPOKEN = {
 }
 """Definitions and sets as the page and its tables call them; others as they are."""
 SEED = 20261122  # of every draw in the study
-DIGITS, OF_ERROR, OF_P = 6, 3, 4  # of a number, of an error, of a p-value
+DIGITS, OF_ERROR, OF_P = 6, 4, 4  # of a number, of an error, of a p-value
 IN_UNITS_OF = {
     "error": ("value", "exponent", "error", "statistical", "systematic", "bias", "ci68", "ci95"),
     "errors": ("heights", "errors"),
@@ -142,8 +142,9 @@ def write_json(path: Path, content: dict[str, Any], inputs: Iterable[Path] = ())
 def rounded(x: Any, digits: int = DIGITS) -> Any:
     """Numbers to the digits that they mean, in anything that JSON knows.
 
-    Beside an `error` a number has the places of that error, which has three digits; a p-value has
-    four, any other number six: one more than a page shows, which rounds again.  Whole numbers stay.
+    Beside an `error` a number has the places of that error, which has four digits; a p-value has
+    four, any other number six; whole numbers stay.  That is two more than a page shows: with one
+    more, of twenty numbers one is rounded twice, from 5.2504 to 5.25 to 5.2.
     Processors add in different orders: between one without vector instructions and AVX-512 the
     numbers differ by 1e-8 at most, so that hardly one of thousands is written otherwise.
     """

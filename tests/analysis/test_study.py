@@ -50,20 +50,20 @@ def same() -> Any:
 
 
 def test_numbers_are_written_to_the_digits_that_they_mean(rounded):
-    fit = {"value": 0.1234567, "error": 0.009996, "ci95": [0.10382, 0.14303], "runs": 99}
-    assert rounded(fit) == {"value": 0.1235, "error": 0.01, "ci95": [0.1038, 0.143], "runs": 99}
-    lists = {"value": [12.345, None, 1 / 3], "error": [1.25001, None, 0.0], "n_eff": [1.23456789]}
+    fit = {"value": 0.1234567, "error": 0.0099996, "ci95": [0.103826, 0.143], "runs": 99}
+    assert rounded(fit) == {"value": 0.12346, "error": 0.01, "ci95": [0.10383, 0.143], "runs": 99}
+    lists = {"value": [12.3456, None, 1 / 3], "error": [1.25001, None, 0.0], "n_eff": [1.23456789]}
     assert rounded(lists) == {
-        "value": [12.35, None, 0.333333], "error": [1.25, None, 0.0], "n_eff": [1.23457]
+        "value": [12.346, None, 0.333333], "error": [1.25, None, 0.0], "n_eff": [1.23457]
     }  # fmt: skip
-    verdict = {"heights": [123.44], "errors": [26.0], "exponent": {"value": None}, "level": 0.95}
-    assert rounded(verdict) == verdict | {"heights": [123.4]}
-    assert rounded({"value": 12345.6, "error": 2600.0}) == {"value": 12350.0, "error": 2600.0}
+    verdict = {"heights": [123.444], "errors": [26.0], "exponent": {"value": None}, "level": 0.95}
+    assert rounded(verdict) == verdict | {"heights": [123.44]}
+    assert rounded({"value": 123456.7, "error": 26000.0}) == {"value": 123460.0, "error": 26000.0}
     p = {"sign_p": 0.0123456, "p_values": {"flat": 1 / 3}, "p": {"share": 1 / 3}, "last": 123456.0}
     assert rounded(p) == {
         "sign_p": 0.01235, "p_values": {"flat": 0.3333}, "p": {"share": 0.333333}, "last": 123456.0
     }  # fmt: skip
-    assert json.dumps(rounded([-0.0, -0.0, {"value": -0.001, "error": 9.0}])) == json.dumps(
+    assert json.dumps(rounded([-0.0, -0.0, {"value": -0.0001, "error": 9.0}])) == json.dumps(
         [0.0, 0.0, {"value": 0.0, "error": 9.0}]
     )
 
