@@ -307,6 +307,18 @@ def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     assert observables._reusable(known, observables._Options((), "step", "head"))
 
 
+def test_what_is_reused_has_the_parameters_of_its_file(tmp_path: Path) -> None:
+    """They had become numbers, text or nothing beside those of other runs; a file may move."""
+    one, other = tmp_path / "one.h5", tmp_path / "other.h5"
+    write_run(one, parameters={"p": 5, "flag": True, "large": 2**53 + 1, "note": ""})
+    write_run(other, seed=1, parameters={"p": 5, "flag": "text"})
+    known = heatcap.observe(tmp_path)
+    (tmp_path / "moved").mkdir()
+    moved = one.rename(tmp_path / "moved" / "one.h5")
+    again = heatcap.observe(moved, known=known)
+    xr.testing.assert_identical(again.drop_attrs(), heatcap.observe(moved).drop_attrs())
+
+
 @pytest.mark.parametrize(
     "lost", ["checksum", "path", "visible_keys", "step", "query_position", "run"]
 )

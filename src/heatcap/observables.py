@@ -133,7 +133,7 @@ def observe(
             left_out.append(str(outcome))
         elif isinstance(outcome, str):
             assert known is not None
-            found[number] = _unpadded(known, outcome)
+            found[number] = _of_header(_unpadded(known, outcome), collection.headers[number])
         else:
             found[number] = outcome
         if progress:
@@ -289,15 +289,22 @@ def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) 
     for name in STANDARD_METRICS:
         if name not in table:
             table[name] = ("metric", np.full(header.metric_rows, np.nan))
+    table = table.assign_coords(
+        step=("checkpoint", tables["step"].astype(np.float64)),
+        metric_step=("metric", tables["metric_step"].astype(np.float64)),
+        layer=np.arange(header.shape[1]),
+        head=np.arange(header.shape[2]),
+        query_position=("query", tables["query"].astype(np.float64)),
+    )
+    return _of_header(table, header)
+
+
+def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
+    """With what the header says: beside other runs a parameter may have become text."""
     # A mapping, not keywords: a parameter may be called `coords`.
     table = table.assign_coords(
         {
             "run": header.run_id,
-            "step": ("checkpoint", tables["step"].astype(np.float64)),
-            "metric_step": ("metric", tables["metric_step"].astype(np.float64)),
-            "layer": np.arange(header.shape[1]),
-            "head": np.arange(header.shape[2]),
-            "query_position": ("query", tables["query"].astype(np.float64)),
             "size_name": header.size_name,
             "size": header.size,
             "seed": header.seed,
