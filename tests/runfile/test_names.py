@@ -220,3 +220,9 @@ def test_different_names_stay_different(metrics: list[str], parameters: list[str
     assert not {*together} & ({*EVERY} - free)
     for name, now in read.items():
         assert now == name or now.startswith("metric_")
+
+
+def test_names_that_readers_of_netcdf_would_cut(tmp_path: Path) -> None:
+    for how in ({"metrics": ["_nc4_non_coord_y"]}, {"parameters": {"_nc4_non_coord_y": 1}}):
+        with pytest.raises(RunFileError, match="netCDF writes other names so"):
+            create_run(tmp_path / "run.h5", **how)

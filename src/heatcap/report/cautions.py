@@ -11,6 +11,7 @@ import xarray as xr
 
 from heatcap._join import problems_of
 from heatcap.audit import Audit
+from heatcap.core.text import plain
 from heatcap.divergence import Verdict
 from heatcap.divergence.heights import FEW as ENOUGH
 from heatcap.events import MEMORISED, Events, size_name_of, sizes_of
@@ -65,7 +66,7 @@ def cautions_of(
 
 def _problems(obs: xr.Dataset) -> Iterator[Caution]:
     try:
-        said = problems_of(obs)
+        said = [plain(each) for each in problems_of(obs)]  # in JSON an escape is no control yet
     except ValueError as problem:
         said = [str(problem)]
     if said:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from heatcap.core.text import plain
 from heatcap.core.version import VERSION
 from heatcap.figures.names import spoken
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
@@ -114,7 +115,7 @@ def _several(report: Report, single: str, several: str) -> list[str]:
     """An attribute of the observables, of every file where several were joined."""
     attrs = report.obs.attrs
     if several in attrs:
-        return [str(each) for each in json.loads(attrs[several])]
+        return [plain(str(each)) for each in json.loads(attrs[several])]
     return [str(attrs[single])] if attrs.get(single) else []
 
 

@@ -16,6 +16,8 @@ __all__ = ["TAKEN", "Kind", "name_problem", "names_read", "reading_notes", "told
 
 Kind = Literal["metric", "parameter"]
 
+_ESCAPE = "_nc4_non_coord_"  # which readers of netCDF take off
+
 _ROWS = (
     *("free_energy", "energy", "entropy", "third_cumulant", "fourth_cumulant"),
     *("participation_ratio", "max_probability", "visible_keys", "fisher_information"),
@@ -79,6 +81,8 @@ def name_problem(kind: Kind, name: str, parameters: Collection[str] = ()) -> str
     """Why a metric or parameter cannot be called so; empty when it can."""
     if kind == "metric" and name in parameters:
         return "a parameter is called so"
+    if name.startswith(_ESCAPE):
+        return "netCDF writes other names so"
     if name in _OWNER:
         return "" if name in _FREE[kind] else f"{_OWNER[name]} is called so"
     for other in _KINDS:
