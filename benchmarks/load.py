@@ -41,7 +41,7 @@ class Cost:
 
 
 def write_runs(folder: Path, count: int) -> None:
-    """So many run files, of which one in a hundred is bad, in all kinds in turn."""
+    """Run files, one in a hundred bad, in all kinds in turn."""
     folder.mkdir(parents=True)
     bad = {int(at): BAD[i % len(BAD)] for i, at in enumerate(np.arange(50, count, 100))}
     for seed in range(count):

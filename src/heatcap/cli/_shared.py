@@ -185,7 +185,7 @@ def progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int]
 ) -> None:
-    """Rows under columns, of which those that are words stand at the left."""
+    """Rows under columns; words stand at the left."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

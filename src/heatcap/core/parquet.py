@@ -71,7 +71,7 @@ def _sizes(file: Any, column: int) -> tuple[int, int]:
 
 
 def _text_bytes(path: Path, texts: list[str]) -> int:
-    """Length of all texts together, of which each different one is read once."""
+    """Length of all texts together; each different one is read once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
