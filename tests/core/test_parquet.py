@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from heatcap.core.parquet import SMALL, check_content, open_parquet
+from heatcap.core.parquet import SMALL, flat_columns, open_parquet, read_flat
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -16,11 +16,14 @@ LONG = 10**6
 ROWS = SMALL // LONG + 1
 
 
+def _read(path: Path, *names: str) -> pd.DataFrame:
+    return read_flat(open_parquet(path), path, names)
+
+
 def _check(path: Path, texts: list[str], **options: object) -> None:
     pq.write_table(pa.table({"run": texts, "k": range(len(texts))}), path, **options)
-    file = open_parquet(path)
-    check_content(file, path, ["k"])
-    check_content(file, path, ["run", "k"])
+    assert list(_read(path, "k")["k"]) == list(range(len(texts)))
+    assert list(_read(path, "run", "k")["run"]) == texts
 
 
 @pytest.mark.parametrize("incremental", [False, True])
@@ -39,12 +42,50 @@ def test_a_long_text_in_every_row(tmp_path: Path, incremental: bool) -> None:
 def test_numbers_that_are_one(tmp_path: Path) -> None:
     table = pd.DataFrame({"k": [1]}).loc[[0] * (SMALL // 8 + 1)]
     table.to_parquet(tmp_path / "a.pq", index=False)
-    file = open_parquet(tmp_path / "a.pq")
     with pytest.raises(ValueError, match="inflate to far more"):
-        check_content(file, tmp_path / "a.pq", ["k"])
+        _read(tmp_path / "a.pq", "k")
 
 
 def test_labels_of_many_rows_are_no_bomb(tmp_path: Path) -> None:
     names = [f"run {k // 1000}" for k in range(300_000)]
     _check(tmp_path / "a.pq", names)
     assert 300_000 * len(set(names)) * 5 > SMALL  # what the sizes alone would allow
+
+
+def test_texts_of_increments_that_are_no_bomb(tmp_path: Path) -> None:
+    names = [f"run {k // 1000}" for k in range(300_000)]
+    _check(
+        tmp_path / "a.pq",
+        names,
+        use_dictionary=False,
+        column_encoding={"run": "DELTA_BYTE_ARRAY"},
+    )
+
+
+def test_lists_are_not_read(tmp_path: Path) -> None:
+    """A few bytes hold a list of any length; and a column below one is read by its name."""
+    lists = pa.array([[1] * (SMALL // 8 + 1)])
+    inside = pa.array([{"k": 1.0}])
+    table = pa.table({"lists": lists, "of": inside, "k": [2.0], "a.b": [3.0]})
+    pq.write_table(table, tmp_path / "a.pq")
+    assert flat_columns(open_parquet(tmp_path / "a.pq")) == ["k", "a.b"]
+    assert _read(tmp_path / "a.pq", "a.b", "k").values.tolist() == [[3.0, 2.0]]
+
+
+def test_columns_of_one_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table([[1.0], [2.0]], names=["k", "k"]), tmp_path / "a.pq")
+    with pytest.raises(ValueError, match=r"a.pq: 2 columns are called 'k', expected one"):
+        _read(tmp_path / "a.pq", "k")
+
+
+def test_a_column_that_is_described_wrong(tmp_path: Path) -> None:
+    """pyarrow ends the process where it is asked for such a description by itself."""
+    pq.write_table(pa.table({"k": [1.0, 2.0, None]}), tmp_path / "a.pq")
+    data = (tmp_path / "a.pq").read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    # A column that may be null becomes one that must not: the counts of its nulls are too many.
+    optional, required = b"\x15\x0a\x25\x02\x18\x01k", b"\x15\x0a\x25\x00\x18\x01k"
+    assert data.count(optional, footer) == 1
+    (tmp_path / "a.pq").write_bytes(data[:footer] + data[footer:].replace(optional, required))
+    with pytest.raises(ValueError, match=r"a.pq: cannot be read as Parquet"):
+        _read(tmp_path / "a.pq", "k")

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heatcap.core.parquet import check_content, open_parquet
+from heatcap.core.parquet import flat_columns, open_parquet, read_flat
 
 __all__ = ["Rows", "Table", "is_table", "open_table"]
 
@@ -188,7 +188,7 @@ def open_table(path: Path, wanted: Iterable[str]) -> Table:
     if size == 0:
         raise ValueError(f"{path}: the file is empty")
     if path.suffix.lower() in _PARQUET:
-        return Table(path, tuple(open_parquet(path).schema_arrow.names), None)
+        return Table(path, tuple(flat_columns(open_parquet(path))), None)
     return _open_text(path, set(wanted))
 
 
@@ -230,12 +230,8 @@ def _read_parquet(path: Path, names: list[str]) -> dict[str, pd.Series[Any]]:
         raise ValueError(
             f"{path}: has {file.metadata.num_rows} rows, more than {_limit()} are not read"
         )
-    check_content(file, path, names)
-    try:
-        frame = file.read(columns=names).to_pandas(ignore_metadata=True)
-        return {name: frame[name] for name in names}
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
+    frame = read_flat(file, path, names)
+    return {name: frame[name] for name in names}
 
 
 def _not_text(path: Path, error: UnicodeDecodeError) -> ValueError:

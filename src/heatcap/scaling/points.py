@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from heatcap.core.parquet import check_content, open_parquet
+from heatcap.core.parquet import flat_columns, open_parquet, read_flat
 
 __all__ = ["Points", "columns_of", "load_table", "points", "read_columns", "read_table"]
 
@@ -397,15 +397,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     about = file.metadata
     if (cells := about.num_rows * about.num_columns) > LARGEST:
         raise ValueError(f"{path}: has {cells} cells, more than {LARGEST} are not read")
-    check_content(file, path, file.schema_arrow.names)
-    try:
-        return pd.read_parquet(path)
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be read as Parquet ({_line(error)})") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return read_flat(file, path, flat_columns(file))
 
 
 def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
