@@ -72,15 +72,17 @@ class PeakProblem:
 
     def scores(self, y: Floats) -> Floats:
         """Lowest chi^2 (set, class) for sets of values (set, point)."""
-        flat = best(self.flat, self.parts[0], self.weight, y)
-        peaks = best(self.peaks, self.parts[1], self.sloped, y)
+        height = y.max(axis=1)
+        flat = best(self.flat, self.parts[0], y, self.weight, height)
+        peaks = best(self.peaks, self.parts[1], y, self.sloped, height)
         return np.minimum(flat, peaks)
 
     def fits(self, y: Floats) -> PeakFits:
         """All shapes fitted to one set of values."""
-        flat = every(self.flat, self.parts[0], self.weight, y)
-        peaks = every(self.peaks, self.parts[1], self.sloped, y)
-        chi2, a, s, b = np.hstack([flat, peaks])[:4]
+        height = float(y.max())
+        flat = every(self.flat, self.parts[0], y, self.weight, height)
+        peaks = every(self.peaks, self.parts[1], y, self.sloped, height)
+        chi2, a, s, b = np.hstack([flat, peaks])
         rest = y - s[:, np.newaxis] - a[:, np.newaxis] * self._forms(b)
         c = rest @ self.tilt
         c[: len(self.flat)] = 0.0
@@ -165,7 +167,8 @@ def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
         (family, *_searched(family, curve, known, margins.skew))
         for family in families(curve.x, *_top(curve), margins, curve.at)
     ]
-    alone = every(flat, normal(flat, weight), weight, curve.values)[0]
+    height = float(curve.values.max())
+    alone = every(flat, normal(flat, weight), curve.values, weight, height)[0]
     without = float(alone.min())
     near_flat = alone <= without + KEEP_ALL
     near_flat[[int(np.flatnonzero(flat.kind == kind)[0]) for kind in (FLAT, BOUNDED)]] = True
@@ -239,7 +242,8 @@ def _fitted(
 ) -> tuple[Floats, Floats]:
     """chi^2 of every shape, and its best fit in units of the errors, less level and slope."""
     shapes = stacked(curve.x, [(family, theta)], skew)
-    chi2, a, _, b, _ = every(shapes, normal(shapes, weight.sloped), weight.sloped, curve.values)
+    parts, height = normal(shapes, weight.sloped), float(curve.values.max())
+    chi2, a, _, b = every(shapes, parts, curve.values, weight.sloped, height)
     forms = (shapes.g + b[:, np.newaxis] * shapes.e) @ weight.root
     # Another set of values would have another change: forms differ by as much as noise lets it.
     least = FAINT / np.maximum(np.linalg.norm(forms, axis=1), 1e-300)

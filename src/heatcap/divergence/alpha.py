@@ -58,5 +58,6 @@ def _profile(fits: PeakFits, places: Floats, exponents: Floats) -> Floats:
     )
     family = Family("cut-off power", POWER, {}, cut_off, (0.0, np.inf))
     shapes = stacked(own.curve.x, [(family, theta)], own.margins.skew)
-    chi2 = every(shapes, normal(shapes, own.sloped), own.sloped, own.curve.values)[0]
+    y, parts = own.curve.values, normal(shapes, own.sloped)
+    chi2 = every(shapes, parts, y, own.sloped, float(y.max()))[0]
     return np.asarray(chi2.reshape(len(places), len(exponents)).min(axis=0))

@@ -13,19 +13,34 @@ from heatcap._json import plain
 from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.margins import Margins
 from heatcap.divergence.peak_shapes import PeakMargins
+from heatcap.divergence.power import Advice
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "Streams"]
 
 UNDECIDED = "the data do not exclude enough"
 LEAST_SAID = 0.001  # p-value below which no figure is printed
 UNSOUND = {  # by status: why an exponent and its interval mean nothing
     "misfit": "no class describes the data",
+    "poor fit": "no class describes the data well",
     "no errors": "without errors",
     "against the bound": "the bound excludes what the data leave",
     "edge": "no peak is seen inside the window",
 }
 UNLIMITED = "at these errors nothing limits it"
 UNTESTED = ("misfit", "no errors")  # p-values compare classes that do not describe the data
+LATER = ("test", "advice", "detectable", "realised", "stability", "given", "conditional")
+
+
+class Streams:
+    """Streams of random numbers, one for each part, so that none depends on what was asked."""
+
+    def __init__(self, rng: int | np.random.Generator) -> None:
+        children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(LATER))  # type: ignore[attr-defined]
+        self._seeds = dict(zip(LATER, children, strict=True))
+
+    def of(self, part: str) -> np.random.Generator:
+        """The stream of a part, from its beginning."""
+        return np.random.default_rng(self._seeds[part])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,19 +58,53 @@ class Answer(ABC):
     verdict: str
     plausible: tuple[str, ...]
     p_values: Mapping[str, float]
-    exponent: Exponent
-    detectable_exponent: float
-    models: list[dict[str, Any]]
     margins: Margins | PeakMargins
-    calibration: Mapping[str, Any]
     warnings: list[str]
-    advice: str
     seconds: float
     level: float
     status: str = "ok"
     excluded_by_bound: tuple[str, ...] = ()
-    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    ways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    streams: Streams = field(repr=False)
+
+    @property
+    @abstractmethod
+    def exponent(self) -> Exponent:
+        """The exponent with its interval."""
+
+    @property
+    @abstractmethod
+    def models(self) -> list[dict[str, Any]]:
+        """Every family of shapes."""
+
+    @property
+    @abstractmethod
+    def curves(self) -> Mapping[str, Mapping[str, Any]]:
+        """By class the best fit."""
+
+    @property
+    @abstractmethod
+    def detectable_exponent(self) -> float:
+        """Smallest exponent that these data would have told from flat and bounded."""
+
+    @property
+    @abstractmethod
+    def calibration(self) -> Mapping[str, Any]:
+        """How often the true class is kept, by simulation."""
+
+    @property
+    @abstractmethod
+    def _advised(self) -> Advice:
+        """What would decide."""
+
+    @property
+    def advice(self) -> str:
+        """What would decide; empty where the data do."""
+        return self._advised.text
+
+    @property
+    def ways(self) -> Mapping[str, Mapping[str, Any]]:
+        """The advice as numbers, by class."""
+        return self._advised.ways
 
     @property
     def exponent_upper_limit95(self) -> float:

@@ -201,11 +201,11 @@ def _row(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     curve = truth.heights(sizes)
-    setup = problem(sizes, np.diag((error * curve) ** 2), margins)
-    names = [
-        plausible(setup, y, draws=DRAWS, rng=rng, enough=1 - level).names(level)
-        for y in curve + setup.noise(replicates, rng)
-    ]
+    covariance = np.diag((error * curve) ** 2)
+    names = []
+    for y in curve * (1 + error * rng.normal(size=(replicates, len(curve)))):
+        setup = problem(sizes, covariance, margins, heights=y)
+        names.append(plausible(setup, y, draws=DRAWS, rng=rng).names(level))
     verdicts = [verdict_of(each) for each in names]
     right = right_verdicts(truth.kind)
     shares = {name: verdicts.count(name) / replicates for name in VERDICTS if name in verdicts}
@@ -232,7 +232,8 @@ def _suggest(
 
     def enough(planned: Floats, planned_error: float) -> bool:
         curve = truth.heights(planned)
-        setup = problem(planned, np.diag((planned_error * curve) ** 2), margins)
+        covariance = np.diag((planned_error * curve) ** 2)
+        setup = problem(planned, covariance, margins, heights=curve)
         kept = kept_classes(setup, curve, level=level, draws=DRAWS, rng=rng)
         found = [
             verdict_of(tuple(name for name, is_in in zip(CLASSES, row, strict=True) if is_in))

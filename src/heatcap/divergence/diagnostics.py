@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from heatcap.divergence.box_cox import box_cox
+from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import LEAST_SIZES, Heights
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.plausible import plausible, problem
@@ -52,7 +52,8 @@ def predictions(data: Heights, margins: Margins, exponent: float | None) -> list
     part = data.take(slice(None, -1))
     if len(part.sizes) < LEAST_SIZES:
         return []
-    fits = problem(part.sizes, part.covariance, margins, exponent).fits(part.heights)
+    setup = problem(part.sizes, part.covariance, margins, exponent, heights=part.heights)
+    fits = setup.fits(part.heights)
     rows = np.array([fits.of(kind)[0] for kind in range(len(CLASSES))])
     predicted = fits.curves_at(rows, data.sizes[-1:])[:, 0]
     return [
@@ -82,15 +83,15 @@ def stability(
         part = data.take(slice(first, None))
         if len(part.sizes) < LEAST_SIZES:
             break
-        setup = problem(part.sizes, part.covariance, margins, exponent)
-        found = plausible(setup, part.heights, draws=draws, rng=rng, enough=1 - level)
+        setup = problem(part.sizes, part.covariance, margins, exponent, heights=part.heights)
+        found = plausible(setup, part.heights, draws=draws, rng=rng)
         names = found.names(level)
         rows.append(
             {
                 "smallest_size": float(part.sizes[0]),
                 "plausible": list(names),
                 "verdict": verdict_of(names),
-                "exponent": box_cox(part).to_dict(),
+                "exponent": growth_exponent(part).to_dict(),
             }
         )
     return rows

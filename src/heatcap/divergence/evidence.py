@@ -1,6 +1,6 @@
 """Evidence for every model: approximate marginal likelihood, and AICc beside it.
 
-A model is a family of shapes that differ by one parameter.  With flat priors on the level and on
+A model is a family of shapes that differ by their parameters.  With flat priors on the level and on
 the growth, in the same units for all models, the integral over both is that of a Gaussian,
 
     Z ~ mean over the shapes of exp(-chi^2 / 2) / sqrt(det F),   F = (1, g)^T W (1, g),
@@ -20,9 +20,9 @@ from scipy import stats
 
 from heatcap._vector import Floats
 from heatcap.divergence._kernel import Ints
+from heatcap.divergence.growth import Shapes
 from heatcap.divergence.margins import CLASSES
 from heatcap.divergence.plausible import Fits
-from heatcap.divergence.shapes import Shape
 
 __all__ = ["models_of"]
 
@@ -31,8 +31,8 @@ def models_of(fits: Fits) -> list[dict[str, Any]]:
     """Rows of `Verdict.models`, those with the largest weight first."""
     shapes = fits.problem.shapes
     families: dict[tuple[int, str], list[int]] = {}
-    for i, shape in enumerate(shapes.rows):
-        families.setdefault((shape.kind, shape.family), []).append(i)
+    for i, kind in enumerate(shapes.kind.tolist()):
+        families.setdefault((kind, shapes.name(i)), []).append(i)
     per_class = np.bincount([kind for kind, _ in families], minlength=len(CLASSES))
     rows, log_z, aicc = [], [], []
     for (kind, family), members in families.items():
@@ -51,21 +51,16 @@ def models_of(fits: Fits) -> list[dict[str, Any]]:
 
 
 def _row(fits: Fits, i: int, family: str, members: int) -> dict[str, Any]:
-    shape = fits.problem.shapes.rows[i]
-    has_limit = "s - a" in family or "overshoot" in family
-    parameters = {"s" if has_limit else "c": float(fits.s[i]), "growth": float(fits.a[i])}
-    step = float(fits.t[i] if shape.omega else fits.b[i])
-    further = shape.further[0] if shape.further else shape.parameters
-    for name, value in shape.parameters.items():
-        parameters[name] = float(value + step * (further[name] - value))
-    if shape.omega:
-        parameters |= {"b": float(fits.b[i]), "omega": shape.omega}
-    dof = len(fits.problem.error) - _count(shape, members)
+    shapes = fits.problem.shapes
+    parameters = {"s": float(fits.s[i]), "growth": float(fits.a[i])} | shapes.parameters(i)
+    if shapes.omega[i]:
+        parameters |= {"b": float(fits.b[i]), "omega": float(shapes.omega[i])}
+    dof = len(fits.problem.error) - _count(shapes, i, members)
     chi2 = float(fits.chi2[i])
     p = float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan")
     return {
         "name": family,
-        "class": CLASSES[shape.kind],
+        "class": CLASSES[shapes.kind[i]],
         "parameters": parameters,
         "chi2": chi2,
         "dof": dof,
@@ -73,10 +68,10 @@ def _row(fits: Fits, i: int, family: str, members: int) -> dict[str, Any]:
     }
 
 
-def _count(shape: Shape, members: int) -> int:
-    """Level, growth, a parameter of the shape if it was chosen among several, a correction."""
-    free = members > 1 or shape.further is not None
-    return 2 + int(free) + 2 * int(shape.omega > 0)
+def _count(shapes: Shapes, i: int, members: int) -> int:
+    """Level, growth, the shape's parameters if there are several such shapes, a correction."""
+    free = len(shapes.parameters(i)) if members > 1 else 0
+    return 2 + free + 2 * int(shapes.omega[i] > 0)
 
 
 def _log_evidence(fits: Fits, index: Ints) -> float:
@@ -86,7 +81,7 @@ def _log_evidence(fits: Fits, index: Ints) -> float:
 
 
 def _aicc(fits: Fits, i: int, members: int) -> float:
-    n, k = len(fits.problem.error), _count(fits.problem.shapes.rows[i], members)
+    n, k = len(fits.problem.error), _count(fits.problem.shapes, i, members)
     small = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
     return float(fits.chi2[i]) + 2 * k + small
 

@@ -1,4 +1,4 @@
-"""An exponent with its interval, read off the profile of chi^2."""
+"""An exponent with its interval: of growth with the size, or read off a profile of chi^2."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import numpy as np
 
 from heatcap._json import plain
 from heatcap._vector import Floats
+from heatcap.divergence.heights import Heights
+from heatcap.scaling._powers import EXPONENT, Form, average, fit_forms, heaviest
 
-__all__ = ["TWO_SIDED", "Exponent", "no_exponent", "of_profile"]
+__all__ = ["TWO_SIDED", "Exponent", "growth_exponent", "no_exponent", "of_profile"]
 
 TWO_SIDED, ONE_SIDED = 3.841459, 2.705543  # chi^2 of one degree of freedom at 95 and 90 %
+UPPER = 1.644854  # errors above a value below which it lies 95 times in 100
+GROWTH = (-4.0, 4.0)  # bounds of kappa
+OMEGAS = (1.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,39 @@ def _limit(x: float) -> str:
 def no_exponent(grid: Floats, chi2: Floats) -> Exponent:
     """Where no power law comes near the data, or none is determined."""
     return Exponent(float("nan"), (-np.inf, np.inf), np.inf, grid, chi2)
+
+
+def growth_exponent(data: Heights) -> Exponent:
+    """kappa of c + a [(L^kappa - 1) / kappa + b L^(kappa - omega)], a > 0, omega = 1 and 2.
+
+    Averaged over the corrections to scaling (:mod:`heatcap.scaling._powers`).  Given that heights
+    grow so: a crossover inside or beyond the sizes is not in it.
+    """
+    forms = [_growing(omega) for omega in OMEGAS]
+    fits = fit_forms(data.sizes, data.heights, data.covariance, forms, whole=True)
+    best = heaviest(fits)
+    grid, share, coefficients, _ = best.scan
+    chi2 = best.chi2 - 2 * np.log(np.maximum(share / share.max(), 1e-300))
+    growth = coefficients[np.argmax(share), 1]
+    if not best.determined or growth <= 0:
+        return no_exponent(grid, chi2)
+    found = average(fits, EXPONENT)
+    upper = found.value + UPPER * found.error
+    return Exponent(found.value, found.ci95, upper, grid, chi2)
+
+
+def _growing(omega: float) -> Form:
+    def columns(u: Floats, kappa: float) -> Floats:
+        grown = np.log(u) if abs(kappa) < 1e-9 else np.expm1(kappa * np.log(u)) / kappa
+        return np.column_stack([np.ones_like(u), grown, u ** (kappa - omega)])
+
+    def leading(u: Floats, kappa: float) -> Floats:
+        # The growth that is seen, or the power alone: a correction to L^2 starts from a small one.
+        seen = np.abs(columns(u, kappa)[:, 1])
+        return np.minimum(seen, u**kappa / max(abs(kappa), 1e-9))
+
+    name = f"c + a (L^kappa - 1)/kappa, L^-{omega:g}"
+    return Form(name, columns, GROWTH, correction=(1, 2), leading=leading)
 
 
 def of_profile(profile: Callable[[Floats], Floats], grid: Floats, chi2: Floats) -> Exponent:

@@ -10,10 +10,12 @@ import numpy as np
 from heatcap._vector import Floats
 from heatcap.divergence.plausible import Fitted, Plausible, Setup, plausible
 
-__all__ = ["check_options", "judged_by", "realised", "scale_of"]
+__all__ = ["POOR", "check_options", "judged_by", "off", "realised", "scale_of", "unlikely"]
 
 ROUNDING = 1e-9  # chi^2 that is none
 MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
+POOR, SELDOM = 2.0, 0.01  # chi^2 over that of draws, and share of draws beyond: a poor fit
+STANDS_OFF = 3.0  # errors from the best fit
 PER_CENT = 20.0  # errors that are larger than they can be by more may be in per cent
 AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
 REPEATS, REPEATED = 40, 100  # sets of data for the realised level; draws of a test within
@@ -80,7 +82,8 @@ def judged_by(
         cents = "; are they in per cent?" if factor < 1 / PER_CENT else ""
         warnings.append(
             f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p-value "
-            f"{_share(better, found)}): errors look too large, by {1 / factor:.2g}{cents}"
+            f"{_share(better, found)}): errors look too large, by {1 / factor:.2g}{cents}; or "
+            "neighbours share their noise, as along training or in sums: then errors are too small"
         )
     misfit = worse < MISFIT or better < MISFIT
     if not data.known or (rescale and misfit):
@@ -117,6 +120,23 @@ def scale_of(found: Plausible) -> float:
     return float(np.sqrt(max(found.best_chi2, ROUNDING) / max(drawn, ROUNDING)))
 
 
+def unlikely(found: Plausible) -> bool:
+    """Whether fewer draws than `SELDOM` have a chi^2 like this."""
+    return float(np.mean(found.drawn_chi2 >= found.best_chi2)) < SELDOM
+
+
+def off(
+    at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str
+) -> list[str]:
+    """Values that stand off the best fit by more than three errors, or the furthest one."""
+    curve = fits.curves(np.array([np.argmin(fits.score)]))[0]
+    pull = (values - curve) / np.sqrt(np.diag(covariance))
+    far = np.flatnonzero(np.abs(pull) > STANDS_OFF)
+    far = far if len(far) else np.array([np.argmax(np.abs(pull))])
+    listed = ", ".join(f"{name} = {at[i]:g} ({pull[i]:+.1f} errors)" for i in far.tolist())
+    return [f"off the best fit: {listed}"]
+
+
 def realised(
     setup: Setup, fits: Fitted, level: float, draws: int, rng: np.random.Generator
 ) -> dict[str, Any]:
@@ -125,7 +145,7 @@ def realised(
     kind = int(setup.kind[best])
     curve = fits.curves(np.array([best]))[0]
     kept = [
-        kind in plausible(setup, y, draws=REPEATED, rng=rng, enough=1 - level).kinds(level)
+        kind in plausible(setup, y, draws=REPEATED, rng=rng).kinds(level)
         for y in curve + setup.noise(REPEATS, rng)
     ]
     return {

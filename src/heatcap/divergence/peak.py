@@ -9,7 +9,9 @@ decade of |x - x_c| at least, or the rounding itself is seen (see `peak_shapes`)
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,8 @@ from heatcap._json import plain
 from heatcap._vector import Floats
 from heatcap.divergence._peak_fit import PeakFits, PeakProblem, peak_problem
 from heatcap.divergence.alpha import alpha
-from heatcap.divergence.answer import Answer
+from heatcap.divergence.answer import Answer, Streams
+from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
 from heatcap.divergence.peak_models import models_of_peaks
@@ -123,6 +126,40 @@ class PeakVerdict(Answer):
     margins: PeakMargins
     control_name: str
     data: Curve = field(repr=False)
+    fits: PeakFits = field(repr=False)
+    draws: int = 400
+
+    @cached_property
+    def exponent(self) -> Exponent:
+        return alpha(self.fits).only_if(self.status == "ok")
+
+    @cached_property
+    def models(self) -> list[dict[str, Any]]:
+        return models_of_peaks(self.fits)
+
+    @cached_property
+    def curves(self) -> dict[str, dict[str, Any]]:
+        return _curves(self.fits)
+
+    @cached_property
+    def detectable_exponent(self) -> float:
+        stream = self.streams.of("detectable")
+        return detectable_alpha(self.fits, level=self.level, draws=INNER, rng=stream)
+
+    @cached_property
+    def calibration(self) -> Mapping[str, Any]:
+        return realised(
+            self.fits.problem, self.fits, self.level, self.draws, self.streams.of("realised")
+        )
+
+    @cached_property
+    def _advised(self) -> Advice:
+        if self.status != "ok" or self.verdict != "undecided":
+            return Advice({}, "")
+        return peak_advice(
+            self.fits, self.plausible, control_name=self.control_name, level=self.level,
+            draws=INNER, rng=self.streams.of("advice"),
+        )  # fmt: skip
 
     @property
     def tested(self) -> str:
@@ -216,39 +253,30 @@ def peak_test(
     start = time.perf_counter()
     check_options(level, draws)
     m = margins or PeakMargins()
-    generator = np.random.default_rng(rng)
+    streams = Streams(rng)
     read = read_curve(
         control, values, errors, covariance=covariance, window=window, logarithmic=logarithmic
     )
-    data, setup, found, warnings = judged_peak(read, m, rescale, draws, generator)
+    data, setup, found, warnings = judged_peak(read, m, rescale, draws, streams.of("test"))
     fits = setup.fits(data.values)
     names = found.names(level)
     gross = _too_large(read, data, found) > GROSS
     status = "misfit" if gross else "edge" if _at_edge(fits, names) else "ok"
     decided = verdict_of(names) if status == "ok" else "undecided"
-    advised = Advice({}, "")
-    if status == "ok" and decided == "undecided":
-        advised = peak_advice(
-            fits, names, control_name=control_name, level=level, draws=INNER, rng=generator
-        )
     return PeakVerdict(
         verdict=decided,
         plausible=names if status == "ok" else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
-        exponent=alpha(fits).only_if(status == "ok"),
-        detectable_exponent=detectable_alpha(fits, level=level, draws=INNER, rng=generator),
-        models=models_of_peaks(fits),
         margins=m,
-        calibration=realised(setup, fits, level, draws, generator),
         warnings=[FINITE, *([SAID[status]] if status in SAID else []), *warnings, *_sparse(fits)],
-        advice=advised.text,
         seconds=time.perf_counter() - start,
         control_name=control_name,
         level=level,
         data=data,
         status=status,
-        curves=_curves(fits),
-        ways=advised.ways,
+        fits=fits,
+        streams=streams,
+        draws=draws,
     )
 
 

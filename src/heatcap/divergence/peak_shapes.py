@@ -172,11 +172,6 @@ class PeakShapes:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def d(self) -> Floats:
-        """No further step: positions, widths and exponents are on a lattice."""
-        return np.zeros_like(self.g)
-
     def take(self, kept: NDArray[np.bool_]) -> PeakShapes:
         """Some of them."""
         return PeakShapes(

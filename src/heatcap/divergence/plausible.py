@@ -3,24 +3,22 @@
 Statistic of class c:  Delta_c = min over the shapes of c of (chi^2 + penalty) - the same over all.
 Its distribution is not that of chi^2: classes touch each other, their shapes are many, and the
 null is a fit.  So data are drawn from fits of class c at the sizes and errors at hand, and p_c is
-the share of draws with a larger Delta_c.  Several fits of c that the data do not tell apart are
-drawn from, the best and those that lie closest to another class; the largest p counts (in the
-manner of R. L. Berger & D. D. Boos, JASA 89 (1994) 1012, without their payment for the level of the
-set).  None is below that of a truth on the boundary of two classes, P(chi^2_1 > Delta) / 2.
+the share of draws with a larger Delta_c.  Each draw is about a shape of c of its own, taken with
+probability exp(-(chi^2 + penalty) / 2) among those that the data do not tell from the best: a mean
+of p over what the truth may be, which is what a posterior predictive p-value does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from scipy.special import chdtrc
 
 from heatcap._vector import Floats
 from heatcap.divergence._kernel import Ints, Normal, best, every, normal
+from heatcap.divergence.growth import Shapes, finer, shapes_of
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.shapes import Shapes, shapes_of
 
 __all__ = [
     "HOPELESS",
@@ -29,15 +27,17 @@ __all__ = [
     "Plausible",
     "Problem",
     "Setup",
-    "nulls",
+    "drawn_from",
     "plausible",
     "problem",
 ]
 
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
-NULLS = 8
-APART = 0.5  # in errors: fits that differ by less are the same null
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
+KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
+ROUNDS, GAIN = 8, 0.02  # of a finer lattice, at most; gain in chi^2 of no class that ends them
+SEEDS = 3  # shapes of each law and class that get neighbours
+KNOWN = 0.5  # relative error up to which a height is known
 
 
 class Costly(Protocol):
@@ -77,7 +77,7 @@ class Fitted(Protocol):
 class Problem:
     """Shapes on the sizes, and the covariance of the heights.
 
-    `root` (size, size) turns unit normal numbers into noise.
+    `root` (size, size) turns unit normal numbers into noise; `unit` is that of the margins.
     """
 
     shapes: Shapes
@@ -87,20 +87,30 @@ class Problem:
     root: Floats
     error: Floats
     parts: Normal
+    unit: float
 
     @property
     def kind(self) -> Ints:
         """Class of every shape."""
         return self.shapes.kind
 
+    @property
+    def pure(self) -> Problem:
+        """The same without crossovers inside the sizes."""
+        return self.having(self.shapes.take(self.shapes.pure))
+
+    def having(self, shapes: Shapes) -> Problem:
+        """The same with other shapes."""
+        return replace(self, shapes=shapes, parts=normal(shapes, self.weight))
+
     def scores(self, y: Floats) -> Floats:
         """Lowest chi^2 + penalty (set, class) for sets of heights (set, size)."""
-        return best(self.shapes, self.parts, self.weight, y)
+        return best(self.shapes, self.parts, y, self.weight, np.full(len(y), self.unit))
 
     def fits(self, y: Floats) -> Fits:
         """All shapes fitted to one set of heights."""
-        chi2, a, s, b, t = every(self.shapes, self.parts, self.weight, y)
-        return Fits(self, chi2, chi2 + self.shapes.penalty, a, s, b, t)
+        chi2, a, s, b = every(self.shapes, self.parts, y, self.weight, self.unit)
+        return Fits(self, chi2, chi2 + self.shapes.penalty, a, s, b)
 
     def noise(self, draws: int, rng: np.random.Generator) -> Floats:
         return np.asarray(rng.normal(size=(draws, len(self.error))) @ self.root.T)
@@ -108,7 +118,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """chi^2, score = chi^2 + penalty, growth a, level s, b (of e) and t (of d) of every shape."""
+    """chi^2, score = chi^2 + penalty, growth a, level s and correction b of every shape."""
 
     problem: Problem
     chi2: Floats
@@ -116,7 +126,6 @@ class Fits:
     a: Floats
     s: Floats
     b: Floats
-    t: Floats
 
     def of(self, kind: int) -> Ints:
         """Shapes of a class, the best first."""
@@ -125,20 +134,20 @@ class Fits:
 
     def curves(self, rows: Ints) -> Floats:
         """Heights (shape, size) of some fits."""
-        return self._curves(self.problem.shapes, rows)
+        shapes = self.problem.shapes
+        forms = shapes.g[rows] + self.b[rows, np.newaxis] * shapes.e[rows]
+        return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
 
     def curves_at(self, rows: Ints, sizes: Floats) -> Floats:
         """The same at other sizes, which need not hold those of the fit."""
-        own = self.problem.shapes
-        return self._curves(own.at(sizes), rows)
-
-    def _curves(self, shapes: Shapes, rows: Ints) -> Floats:
-        b, t = self.b[rows, np.newaxis], self.t[rows, np.newaxis]
-        forms = shapes.g[rows] + b * shapes.e[rows] + t * shapes.d[rows]
+        chosen = self.problem.shapes.take(rows).at(sizes)
+        forms = chosen.g + self.b[rows, np.newaxis] * chosen.e
         return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
 
     def best_of_classes(self) -> Floats:
-        return np.array([self.score[self.of(kind)[0]] for kind in range(len(CLASSES))])
+        found = np.full(len(CLASSES), np.inf)
+        np.minimum.at(found, self.problem.shapes.kind, self.score)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,76 +169,109 @@ class Plausible:
 
 
 def problem(
-    sizes: Floats, covariance: Floats, margins: Margins, exponent: float | None = None
+    sizes: Floats,
+    covariance: Floats,
+    margins: Margins,
+    exponent: float | None = None,
+    *,
+    heights: Floats,
 ) -> Problem:
-    """Prepare the shapes for sizes and a covariance of the heights."""
-    shapes = shapes_of(sizes, margins, exponent)
+    """Prepare the shapes that come near some heights, for a covariance of them.
+
+    The lattice of parameters is made finer where a class fits best, until no class gains.
+    """
     inverse = np.linalg.inv(covariance)
     weight = np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
     root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     error = np.sqrt(np.diag(covariance))
-    return Problem(shapes, margins, exponent, weight, root, error, normal(shapes, weight))
+    shapes = shapes_of(sizes, margins, exponent)
+    parts = normal(shapes, weight)
+    unit = _unit(shapes, parts, heights, error)
+    setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
+    fits, lowest = setup.fits(heights), np.full(len(CLASSES), np.inf)
+    for _ in range(ROUNDS):
+        lowest, before = fits.best_of_classes(), lowest
+        setup = setup.having(_near(fits, lowest))
+        fits = setup.fits(heights)
+        new = finer(setup.shapes, _seeds(fits), margins, exponent)
+        if new is None or (before - lowest < GAIN).all():
+            break
+        setup = setup.having(setup.shapes.joined(_near(setup.having(new).fits(heights), lowest)))
+        fits = setup.fits(heights)
+    return setup
 
 
-def plausible(
-    setup: Setup,
-    y: Floats,
-    *,
-    draws: int,
-    rng: np.random.Generator,
-    enough: float = 1.0,
-) -> Plausible:
-    """p-value of every class for heights `y` (size,); no further null once p is above `enough`."""
+def _near(fits: Fits, lowest: Floats) -> Shapes:
+    """Shapes that a draw about a near fit may come to; of every class and of the pure some."""
+    shapes, near = fits.problem.shapes, fits.score <= lowest[fits.problem.kind] + KEEP
+    pure = shapes.pure
+    for kind in range(len(CLASSES)):
+        own = np.flatnonzero((shapes.kind == kind) & pure)
+        if len(own):
+            near[own] |= fits.score[own] <= fits.score[own].min() + KEEP
+    return shapes.take(near)
+
+
+def _unit(shapes: Shapes, parts: Normal, heights: Floats, error: Floats) -> float:
+    """The height that margins are shares of: the largest of the best fit where it is known.
+
+    Not the largest measured one: a height without information must not change anything.
+    """
+    s11, s1g, sgg = parts.products[:, 0], parts.products[:, 1], parts.products[:, 2]
+    y1, yg = float(heights @ parts.w1), parts.wg @ heights
+    det = s11 * sgg - s1g * s1g
+    s, a = (y1 * sgg - yg * s1g) / det, (yg * s11 - y1 * s1g) / det
+    i = int(np.argmax(s * y1 + a * yg - shapes.penalty))
+    curve = s[i] + a[i] * shapes.g[i]
+    known = error <= KNOWN * np.abs(curve)
+    largest = float(curve[known].max() if known.any() else curve.max())
+    return largest if largest > 0 else float(heights.max())
+
+
+def _seeds(fits: Fits) -> Ints:
+    """The best shapes of every law and class that come near the best of their class."""
+    shapes, lowest = fits.problem.shapes, fits.best_of_classes()
+    close = lowest <= lowest.min() + HOPELESS + fits.problem.margins.penalty
+    near = np.flatnonzero(
+        close[shapes.kind] & (fits.score <= lowest[shapes.kind] + 2 * NEAR)
+    )
+    near = near[np.argsort(fits.score[near], kind="stable")]
+    keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[near].tolist()
+    found: dict[tuple[float, ...], list[int]] = {}
+    for i, key in zip(near.tolist(), map(tuple, keys), strict=True):
+        found.setdefault(key, []).append(i)
+    return np.array([i for each in found.values() for i in each[:SEEDS]])
+
+
+def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) -> Plausible:
+    """p-value of every class for heights `y` (size,)."""
     fits = setup.fits(y)
     lowest = fits.best_of_classes()
     delta = lowest - lowest.min()
-    noise = setup.noise(draws, rng)
     p, chi2 = np.ones(len(CLASSES)), np.empty(0)
-    for kind in np.argsort(delta, kind="stable"):
+    for kind in range(len(CLASSES)):
         if delta[kind] > HOPELESS + setup.margins.penalty:
             p[kind] = 0.0
         elif delta[kind] > 0.0:
-            p[kind] = _boundary(delta[kind])
-            for curve in nulls(fits, kind):
-                if p[kind] <= enough:
-                    p[kind] = max(p[kind], _p_value(setup, curve + noise, kind, delta[kind]))
-        elif enough == 1.0:
-            chi2 = setup.scores(fits.curves(fits.of(kind)[:1]) + noise).min(axis=1)
+            scores = setup.scores(drawn_from(fits, kind, draws, rng))
+            larger = np.sum(scores[:, kind] - scores.min(axis=1) >= delta[kind])
+            p[kind] = float(1 + larger) / (1 + draws)
+        else:
+            best_fit = fits.curves(fits.of(kind)[:1])
+            chi2 = setup.scores(best_fit + setup.noise(draws, rng)).min(axis=1)
     # chi^2 of exact data is zero up to rounding, and may come out below it.
     return Plausible(p, delta, max(float(lowest.min()), 0.0), chi2)
 
 
-def _p_value(setup: Setup, drawn: Floats, kind: int, delta: float) -> float:
-    scores = setup.scores(drawn)
-    return float(1 + np.sum(scores[:, kind] - scores.min(axis=1) >= delta)) / (1 + len(drawn))
-
-
-def _boundary(delta: float) -> float:
-    """p-value of data whose truth lies on the boundary of two classes, half chi^2 of one degree.
-
-    A fit to the data lies inside its class, where Delta is smaller; the truth need not.
-    """
-    return 0.5 * float(chdtrc(1, delta))
-
-
-def nulls(fits: Fitted, kind: int) -> list[Floats]:
-    """Curves of a class that data may be drawn from: its best fit, and near ones.
-
-    Where another class describes a curve as well as its own, Delta is largest: of the near fits
-    those count first whose curve without noise another class fits best.
-    """
-    order = fits.of(kind)
-    order = order[fits.score[order] <= fits.score[order[0]] + NEAR]
-    curves = fits.curves(order)
-    curves = curves[np.isfinite(curves).all(axis=1)]  # shapes without growth may have no curve
-    if len(curves) == 1:
-        return [curves[0]]
-    scores = fits.problem.scores(curves)
-    others = np.delete(scores, kind, axis=1).min(axis=1) - scores[:, kind]
-    kept, error = [curves[0]], fits.problem.error
-    for i in np.argsort(others, kind="stable"):
-        if len(kept) == NULLS:
-            break
-        if all((np.abs(curves[i] - one) / error).max() > APART for one in kept):
-            kept.append(curves[i])
-    return kept
+def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) -> Floats:
+    """Sets of data (draw, size) about fits of a class, each as often as it is likely."""
+    rows = fits.of(kind)
+    above = fits.score[rows] - fits.score[rows[0]]
+    rows, above = rows[above <= NEAR], above[above <= NEAR]
+    likely = np.exp(-above / 2)
+    chosen, index = np.unique(
+        rng.choice(rows, size=draws, p=likely / likely.sum()), return_inverse=True
+    )
+    curves = fits.curves(chosen)
+    curves[~np.isfinite(curves).all(axis=1)] = fits.curves(rows[:1])[0]
+    return np.asarray(curves[index] + fits.problem.noise(draws, rng))

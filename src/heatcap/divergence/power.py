@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri
 
 from heatcap._vector import Floats
 from heatcap.divergence.heights import Heights
 from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
-from heatcap.divergence.plausible import HOPELESS, Fits, Setup, nulls, problem
+from heatcap.divergence.plausible import HOPELESS, Fits, Setup, drawn_from, problem
 
 __all__ = [
     "Advice",
@@ -36,7 +35,6 @@ DETECTED, DECIDED = 0.95, 0.8
 EXPONENTS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
 MORE_SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 SMALLER_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
-NULLS = 3
 
 
 def verdict_of(names: tuple[str, ...]) -> str:
@@ -57,17 +55,13 @@ def kept_classes(
     """Whether each class is plausible (draw, class) for data drawn about a curve (size,)."""
     fits = setup.fits(curve)
     lowest = fits.best_of_classes()
-    noise = setup.noise(draws, rng)
-    drawn = setup.scores(curve + noise)
+    drawn = setup.scores(curve + setup.noise(draws, rng))
     delta = drawn - drawn.min(axis=1, keepdims=True)
     kept = np.zeros((draws, len(CLASSES)), dtype=np.bool_)
-    boundary = float(chdtri(1, 2 * (1 - level)))
     for kind in range(len(CLASSES)):
-        if lowest[kind] - lowest.min() > HOPELESS + setup.margins.penalty:
-            continue
-        under = [_delta(setup, null + noise, kind) for null in nulls(fits, kind)[:NULLS]]
-        critical = max(*(float(np.quantile(each, level)) for each in under), boundary)
-        kept[:, kind] = delta[:, kind] <= critical
+        if lowest[kind] - lowest.min() <= HOPELESS + setup.margins.penalty:
+            under = _delta(setup, drawn_from(fits, kind, draws, rng), kind)
+            kept[:, kind] = delta[:, kind] <= float(np.quantile(under, level))
     return kept
 
 
@@ -83,6 +77,7 @@ def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator
     """
     setup = fits.problem
     sizes, w1 = setup.shapes.sizes, setup.weight.sum(axis=1)
+    covariance = setup.root @ setup.root.T
     best = fits.curves(np.array([np.argmin(fits.score)]))[0]
     growth = max(np.ptp(best), setup.margins.smallest_effect * best.max())
     level_of_data = float(best @ w1 / w1.sum())
@@ -90,7 +85,8 @@ def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator
     def chance(kappa: float) -> float:
         g = sizes**kappa / np.ptp(sizes**kappa)
         curve = level_of_data + growth * (g - g @ w1 / w1.sum())
-        kept = kept_classes(setup, curve, level=level, draws=draws, rng=rng)
+        there = problem(sizes, covariance, setup.margins, setup.exponent, heights=curve)
+        kept = kept_classes(there, curve, level=level, draws=draws, rng=rng)
         return float(np.mean(~kept[:, FLAT] & ~kept[:, BOUNDED]))
 
     # One by one: over few sizes a large exponent may look more like saturation than a small one.
@@ -139,7 +135,8 @@ def advice(
     relative = float(np.median(data.errors / np.abs(data.heights)))
 
     def decides(kind: int, sizes: Floats, curve: Floats, covariance: Floats) -> bool:
-        setup = problem(sizes, covariance, fits.problem.margins, fits.problem.exponent)
+        own = fits.problem
+        setup = problem(sizes, covariance, own.margins, own.exponent, heights=curve)
         kept = kept_classes(setup, curve, level=level, draws=draws, rng=rng)
         return right_share(kept, kind) >= DECIDED
 

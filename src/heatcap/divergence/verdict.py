@@ -1,9 +1,11 @@
 """Does a height diverge with the size?  The classes that the data do not exclude, and the verdict.
 
-The answer is a set of classes with a guarantee: the true one is in it 95 times in 100, at the sizes
-and errors at hand (:mod:`heatcap.divergence.plausible`).  One class left is a verdict, logarithm
-and power law together are "divergent", anything else is "undecided".  All of it holds within the
-margins, which are part of the answer, and for the size that was named.
+The answer has two parts.  The first is a set of classes with a guarantee: the true one is in it 95
+times in 100, crossovers at any length inside the sizes among them, and beside it a lower limit of
+the crossover length.  The second, `if_no_crossover`, is the sharper set on the condition that no
+crossover begins inside the sizes (:mod:`heatcap.divergence.plausible`).  One class left is a
+verdict, logarithm and power law together are "divergent", anything else is "undecided".  All of it
+holds within the margins, which are part of the answer, and for the size that was named.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,16 +21,25 @@ from numpy.typing import ArrayLike
 
 from heatcap._json import plain
 from heatcap._vector import Floats
-from heatcap.divergence.answer import Answer
+from heatcap.divergence.answer import Answer, Streams
 from heatcap.divergence.bound import Bound, Ceiling, ceiling
-from heatcap.divergence.box_cox import box_cox
+from heatcap.divergence.crossover import Crossover, crossover
 from heatcap.divergence.diagnostics import local_exponents, predictions, stability
 from heatcap.divergence.evidence import models_of
+from heatcap.divergence.exponent import Exponent, growth_exponent
 from heatcap.divergence.heights import Heights, read_heights
 from heatcap.divergence.hump import hump_at
-from heatcap.divergence.judged import check_options, judged_by, realised, scale_of
+from heatcap.divergence.judged import (
+    POOR,
+    check_options,
+    judged_by,
+    off,
+    realised,
+    scale_of,
+    unlikely,
+)
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.plausible import Fits, Plausible, Problem, problem
+from heatcap.divergence.plausible import Fits, Plausible, Problem, plausible, problem
 from heatcap.divergence.power import Advice, advice, detectable, verdict_of
 
 __all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
@@ -47,12 +59,14 @@ MEANING = {
 
 STATUS = {
     "misfit": "no class describes the heights: errors too small, a wild height, or another form",
+    "poor fit": "no class describes the heights well: too much is left for their errors",
     "no errors": "the scatter of so few heights says nothing of their errors",
     "against the bound": "the data leave only what the bound excludes",
 }
 STEEPEST = 3.0  # largest exponent that is tried
 LEAST_FREE = 8  # sizes from which on the scatter about the best fit says something of the errors
 GROSS = 9.0  # chi^2 over that of draws, from which on no class is named: errors off by three
+BEYOND = 8.0  # times the largest size: how far best fits are continued
 INNER = 150  # draws for advice and power
 REPEATED = 100  # draws of a test for the stability
 
@@ -61,54 +75,67 @@ REPEATED = 100  # draws of a test for the stability
 class Verdict(Answer):
     """The classes that the data do not exclude, and what they rest on.
 
+    What is marked "on demand" is computed when it is asked for, from a random stream of its own.
+
     Attributes
     ----------
     verdict : str
         A class ("flat", "bounded", "logarithmic", "power-law"), "divergent" or "undecided".
     plausible : tuple of str
-        The classes that are not excluded; none where the status is not "ok".
+        The classes that are not excluded, where a crossover may begin at any length up to the
+        largest size; none where the status is not "ok".
     p_values : dict
         Of every class.
+    crossover_length_lower_limit95 : float
+        A growth that crosses over does so above it, 95 times in 100, in units of the size; 0 where
+        a crossover at any length fits, or heights do not grow.
+    if_no_crossover : tuple of str
+        The classes that are not excluded on the condition that no crossover begins inside the
+        sizes; not a guarantee where one does.
     exponent : Exponent
-        kappa of c + a (L^kappa - 1) / kappa with its 95 % interval, and the profile of chi^2;
-        NaN where the heights do not grow, or the status is not "ok".
+        On demand.  kappa of c + a (L^kappa - 1) / kappa with corrections to scaling, and its 95 %
+        interval, given that heights grow so; NaN where they do not, or the status is not "ok".
     exponent_determined : bool
         Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
     exponent_upper_limit95 : float
         One-sided; infinite where nothing limits it, or no exponent is determined.
     detectable_exponent : float
-        Smallest kappa whose growth, as large as the one seen, these data would have told from flat
-        and bounded 95 times in 100; NaN if no exponent up to 3 is.
+        On demand.  Smallest kappa whose growth, as large as the one seen, these data would have
+        told from flat and bounded 95 times in 100; NaN if no exponent up to 3 is.
     models : list of dict
         Every family of shapes: name, class, parameters, chi2, dof, p_value, weight (approximate
         marginal likelihood), aicc_weight.
     margins : Margins
     calibration : dict
-        `replicates` drawn for each null, and the `realised_level`: the share of sets of data drawn
-        from the best fit for which its class was plausible, from `repeats` sets.
+        On demand.  `replicates` drawn for each null, and the `realised_level`: the share of sets
+        of data drawn from the best fit for which its class was plausible, from `repeats` sets.
     warnings : list of str
     advice : str
-        What would decide; empty where the data do.
-    seconds : float
-    size_name : str
-    level : float
-    data : Heights
-        Sizes, heights and covariance as used.
-    curves : dict
-        By class the best fit: `name`, `sizes` (a grid), `heights`.
-    local_exponents, predictions, stability : list of dict
-        See :mod:`heatcap.divergence.diagnostics`.
+        On demand.  What would decide; empty where the data do.
     ways : dict
         The advice as numbers, for each plausible class of an undecided verdict: sizes to add
         (`more_sizes`), factor by which errors must shrink (`smaller_errors`); None where nothing
         that was tried is enough.
+    seconds : float
+        Without what is on demand.
+    size_name : str
+    level : float
+    data : Heights
+        Sizes, heights and covariance as used.
+    crossover : Crossover
+        On demand.  chi^2 over exponent and crossover length.
+    curves : dict
+        By class the best fit: `name`, `sizes` (a grid that goes beyond the data), `heights`.
+    local_exponents, predictions, stability : list of dict
+        On demand.  See :mod:`heatcap.divergence.diagnostics`.
     excluded_by_bound : tuple of str
     hump_at : float
         Size near which heights that rise before it and fall after it, by more than noise makes,
         are largest (:mod:`heatcap.divergence.hump`); NaN where there is none.
     status : str
-        "ok", or why no class is named: "misfit" (no class describes the heights), "no errors" (and
-        too few sizes for them), "against the bound" (the data leave only what a theorem excludes).
+        "ok", or why no class is named: "misfit" (no class describes the heights), "poor fit" (none
+        does well), "no errors" (and too few sizes for them), "against the bound" (the data leave
+        only what a theorem excludes).
     """
 
     MEANING = MEANING
@@ -119,10 +146,82 @@ class Verdict(Answer):
     margins: Margins
     size_name: str
     data: Heights = field(repr=False)
+    fits: Fits = field(repr=False)
+    if_no_crossover: tuple[str, ...] = ()
     hump_at: float = float("nan")
-    local_exponents: list[dict[str, float]] = field(default_factory=list, repr=False)
-    predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    stability: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    draws: int = 400
+
+    @cached_property
+    def crossover(self) -> Crossover:
+        return crossover(self.data)
+
+    @property
+    def crossover_length_lower_limit95(self) -> float:
+        return self.crossover.lower_limit95 if self.status == "ok" else 0.0
+
+    @cached_property
+    def exponent(self) -> Exponent:
+        return growth_exponent(self.data).only_if(self.status == "ok")
+
+    @cached_property
+    def models(self) -> list[dict[str, Any]]:
+        return models_of(self.fits)
+
+    @cached_property
+    def curves(self) -> dict[str, dict[str, Any]]:
+        return _curves(self.fits)
+
+    @cached_property
+    def detectable_exponent(self) -> float:
+        stream = self.streams.of("detectable")
+        return detectable(self.fits, level=self.level, draws=INNER, rng=stream)
+
+    @cached_property
+    def calibration(self) -> Mapping[str, Any]:
+        return realised(
+            self.fits.problem, self.fits, self.level, self.draws, self.streams.of("realised")
+        )
+
+    @cached_property
+    def _advised(self) -> Advice:
+        if self.status == "no errors":
+            return Advice({}, "give errors, or several runs of each size")
+        if self.status != "ok" or self.verdict != "undecided":
+            return Advice({}, "")
+        return advice(
+            self.data, self.fits, self.plausible, size_name=self.size_name, level=self.level,
+            draws=INNER, rng=self.streams.of("advice"),
+        )  # fmt: skip
+
+    @cached_property
+    def local_exponents(self) -> list[dict[str, float]]:
+        return local_exponents(self.data)
+
+    @cached_property
+    def predictions(self) -> list[dict[str, Any]]:
+        return predictions(self.data, self.margins, self.fits.problem.exponent)
+
+    @cached_property
+    def stability(self) -> list[dict[str, Any]]:
+        return stability(
+            self.data, self.margins, self.fits.problem.exponent, level=self.level,
+            draws=REPEATED, rng=self.streams.of("stability"),
+        )  # fmt: skip
+
+    @property
+    def crossover_said(self) -> str:
+        """The lower limit of the crossover length in words."""
+        if (limit := self.crossover_length_lower_limit95) == 0:
+            return "crossover length: a crossover at any length fits"
+        return f"crossover length: if the growth crosses over, not below {self.size_name} = {limit:.3g} (95 %)"
+
+    @property
+    def not_excluded(self) -> str:
+        """Both parts of the answer, in lines."""
+        if self.status != "ok":
+            return super().not_excluded
+        given = f"if no crossover begins inside the sizes: {', '.join(self.if_no_crossover)}"
+        return "\n".join([super().not_excluded, self.crossover_said, given])
 
     @property
     def meaning(self) -> str:
@@ -165,7 +264,8 @@ class Verdict(Answer):
         """Plain values for JSON: None for what is infinite or does not exist."""
         names = ("size_name", "excluded_by_bound", "hump_at", "local_exponents", "predictions")
         data = {name: getattr(self.data, name) for name in ("sizes", "heights", "errors")}
-        own = data | {name: getattr(self, name) for name in (*names, "stability")}
+        parts = ("stability", "if_no_crossover", "crossover_length_lower_limit95", "crossover")
+        own = data | {name: getattr(self, name) for name in (*names, *parts)}
         return super().to_dict() | dict(plain(own))
 
 
@@ -236,22 +336,18 @@ def divergence_test(
     check_options(level, draws)
     if exponent is not None and not 0 < exponent < np.inf:
         raise ValueError(f"exponent must be positive, got {exponent}")
-    m = margins or Margins()
-    generator = np.random.default_rng(rng)
+    m, streams = margins or Margins(), Streams(rng)
     data = read_heights(sizes, heights, errors, covariance=covariance, replicates=replicates)
     order = np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, order)
-    data, setup, found, warnings = judged(data, m, exponent, rescale, draws, generator)
-    fits = setup.fits(data.heights)
+    data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
+    given = plausible(
+        setup.pure, data.heights, draws=draws, rng=streams.of("conditional")
+    ).names(level)
     names, said, contradiction = _with_bound(found.names(level), limit)
-    status = _status(data, found, contradiction)
-    advised = Advice({}, "")
-    if status == "no errors":
-        advised = Advice({}, "give errors, or several runs of each size")
-    elif status == "ok" and verdict_of(names) == "undecided":
-        advised = advice(
-            data, fits, names, size_name=size_name, level=level, draws=INNER, rng=generator
-        )
+    fits, status = setup.fits(data.heights), _status(data, found, contradiction)
+    if status in ("poor fit", "misfit"):
+        warnings += off(data.sizes, data.heights, data.covariance, fits, size_name)
     warnings += [*limit.messages, *said, *_missing(missing, order, size_name)]
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
@@ -260,32 +356,29 @@ def divergence_test(
         status=status,
         plausible=names if status == "ok" else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
-        exponent=box_cox(data).only_if(status == "ok"),
-        detectable_exponent=detectable(fits, level=level, draws=INNER, rng=generator),
-        models=models_of(fits),
         margins=m,
-        calibration=realised(setup, fits, level, draws, generator),
         warnings=warnings,
-        advice=advised.text,
         seconds=time.perf_counter() - start,
         size_name=size_name,
         level=level,
         data=data,
+        fits=fits,
+        if_no_crossover=_with_bound(given, limit)[0] if status == "ok" else (),
         hump_at=hump_at(data),
-        curves=_curves(fits),
-        local_exponents=local_exponents(data),
-        predictions=predictions(data, m, exponent),
-        stability=stability(data, m, exponent, level=level, draws=REPEATED, rng=generator),
-        ways=advised.ways,
         excluded_by_bound=limit.excluded,
+        streams=streams,
+        draws=draws,
     )
 
 
 def _status(data: Heights, found: Plausible, contradiction: bool) -> str:
     if not data.known and len(data.sizes) < LEAST_FREE:
         return "no errors"
-    if scale_of(found) ** 2 > GROSS:
+    excess = scale_of(found) ** 2
+    if excess > GROSS:
         return "misfit"
+    if excess > POOR and unlikely(found):
+        return "poor fit"
     return "against the bound" if contradiction else "ok"
 
 
@@ -300,7 +393,7 @@ def judged(
     """The test, with what chi^2 says of the errors; again with others if the caller asks for it."""
 
     def prepared(given: Heights) -> Problem:
-        return problem(given.sizes, given.covariance, m, exponent)
+        return problem(given.sizes, given.covariance, m, exponent, heights=given.heights)
 
     return judged_by(prepared, data, data.heights, rescale, draws, rng, "heights")
 
@@ -342,10 +435,10 @@ def _missing(
 
 def _curves(fits: Fits) -> dict[str, dict[str, Any]]:
     rows = np.array([fits.of(kind)[0] for kind in range(len(CLASSES))])
-    sizes = fits.problem.shapes.sizes
-    grid = np.geomspace(sizes.min(), sizes.max(), 100)
+    shapes = fits.problem.shapes
+    grid = np.geomspace(shapes.sizes[0], BEYOND * shapes.sizes[-1], 160)
     heights = fits.curves_at(rows, grid)
     return {
-        name: {"name": fits.problem.shapes.rows[i].family, "sizes": grid, "heights": h}
+        name: {"name": shapes.name(i), "sizes": grid, "heights": h}
         for name, i, h in zip(CLASSES, rows.tolist(), heights, strict=True)
     }

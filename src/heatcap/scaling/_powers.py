@@ -53,6 +53,7 @@ class Form:
     bounds: tuple[float, float]
     slow: bool = False
     correction: tuple[int, int] | None = None  # columns of the leading term and of its correction
+    leading: Columns | None = None  # what a correction is measured by, if not by its column
 
     @property
     def free(self) -> bool:
@@ -98,9 +99,17 @@ class Fit:
 
 
 def fit_forms(
-    size: Floats, y: Floats, covariance: Floats, forms: Sequence[Form], *, spare: int = 0
+    size: Floats,
+    y: Floats,
+    covariance: Floats,
+    forms: Sequence[Form],
+    *,
+    spare: int = 0,
+    whole: bool = False,
 ) -> list[Fit]:
     """Every form from every smallest size on that leaves `spare` degrees of freedom.
+
+    If `whole`, all sizes are fitted and none left out.
 
     Parameters
     ----------
@@ -120,7 +129,7 @@ def fit_forms(
         terms = _terms(form, form.columns(np.array([0.5, 1.0]), middle).shape[1])
         for first in range(max(size.size - terms - spare + 1, 0)):
             fits.append(_fit(form, size[first:], y[first:], covariance[first:, first:], first))
-            if size.size - first <= terms + 1:
+            if whole or size.size - first <= terms + 1:
                 break  # a fit without anything left over is there only where there is no other
     return fits
 
@@ -131,7 +140,7 @@ def _terms(form: Form, columns: int) -> int:
 
 
 def _with_prior(
-    form: Form, designs: Floats, whitened: Floats, target: Floats
+    form: Form, u: Floats, w: Floats, designs: Floats, whitened: Floats, target: Floats
 ) -> tuple[Floats, Floats]:
     """A row more for the correction, in units of the leading term of a fit without it."""
     if form.correction is None:
@@ -139,7 +148,10 @@ def _with_prior(
     lead, other = form.correction
     without = np.delete(designs, other, axis=2)
     amplitude = (np.linalg.pinv(whitened @ without, rcond=1e-12) @ target)[:, lead]
-    leading, own = amplitude * designs[:, 0, lead], designs[:, 0, other]
+    unit = designs[:, 0, lead]
+    if form.leading is not None:
+        unit = np.array([form.leading(u[:1], each)[0] for each in w])
+    leading, own = amplitude * unit, designs[:, 0, other]
     error = 1 / whitened[0, 0]  # a term that is lost in it has no size of its own
     row = np.zeros((designs.shape[0], 1, designs.shape[2]))
     row[:, 0, other] = np.abs(own) / (LARGEST * np.maximum(np.abs(leading), error))
@@ -154,7 +166,7 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
     for zoom in range(ZOOMS if form.free else 1):
         w = np.linspace(low, high, STEPS if form.free else 1)
         columns = np.array([form.columns(u, each) for each in w])
-        designs, target = _with_prior(form, columns, whitened, data)
+        designs, target = _with_prior(form, u, w, columns, whitened, data)
         inverse = np.linalg.pinv(designs, rcond=1e-12)
         coefficients = inverse @ target
         chi2 = np.sum((np.einsum("gst,gt->gs", designs, coefficients) - target) ** 2, axis=1)

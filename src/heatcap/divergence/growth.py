@@ -1,0 +1,456 @@
+"""Growth laws of heights with the size, each of which belongs to one class by its asymptotics.
+
+    h(L) = s + a [g(L) + b (L / L_min)^-omega],    |b| <= B
+
+    power       g = (l^kappa - 1) / kappa, ln l at kappa = 0;   l = L (1 + (L / xi)^m)^(-1/m)
+    stretched   g = 1 - exp(-(L / xi)^q)
+    onset       g = ln(1 + L / L_0)
+    slow        g = ((ln L + c)^q - 1) / q, ln(ln L + c) at q = 0
+    row         g = largest heat capacity of L keys, (ln L)^2 / 4 with slow corrections
+    overshoot   g = -L^p exp(-L / xi), falling after a maximum that is seen
+
+xi = inf is pure growth.  A growth that is cut off at xi <= L_max has a limit; one that is cut off
+beyond the data counts as what it looks like.  g is scaled to change by one over the sizes at hand,
+so that a is the growth that is seen, and where g has a limit it is 0, so that s is the height at
+which h saturates.  A class is the union of its shapes, each with a box for s and a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap._vector import Floats
+from heatcap.divergence._kernel import Ints
+from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER, Margins
+from heatcap.ensemble import heat_capacity_bound
+
+__all__ = ["LAWS", "OMEGAS", "Law", "Shapes", "finer", "ln_l", "power_of", "shapes_of"]
+
+Bools = NDArray[np.bool_]
+
+SATURATING = (-3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.35, -0.2, -0.1, -0.05, -0.02)
+ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
+EXPONENTS = (
+    *(0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    *(1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0),
+)
+BELOW = (0.0, 0.3, 0.6, 0.99)  # exponents of slower growth in units of kappa_min
+LENGTHS = 11  # crossover lengths inside the sizes
+BEYOND = (1.4, 2.0, 3.0, 6.0, 12.0)  # crossover lengths over the largest size
+SHARP = (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0)
+STRETCHED = (0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
+SLOW = (-2.0, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
+SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # of ln L: a factor of L never dies away
+OMEGAS = (1.0, 1.5, 2.0)
+PARAMETERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """Growth laws of one form.
+
+    Attributes
+    ----------
+    name : str
+    parameters : tuple of str
+        What `theta` (shape, 3) holds; lengths as logarithms.
+    form : callable
+        Sizes (size,) and theta to g (shape, size), rising.
+    limit : callable
+        theta to the limit of g (shape,), infinite where it has none.
+    range : tuple of (float, float)
+        Lowest and highest value of each parameter but lengths.
+    pure : bool
+        Whether it has no crossover inside the sizes.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    form: Callable[[Floats, Floats], Floats]
+    limit: Callable[[Floats], Floats]
+    range: tuple[tuple[float, float], ...] = ()
+    pure: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """All shapes on given sizes, as arrays for the kernel.
+
+    Attributes
+    ----------
+    sizes : ndarray (size,)
+    g, e : ndarray (shape, size)
+        h = s + a (g + b e).
+    span, limit : ndarray (shape,)
+        What g is divided by, and what is taken from it before.
+    kind : ndarray of int (shape,)
+        Index into :data:`heatcap.divergence.margins.CLASSES`.
+    box : ndarray (6, shape)
+        Lowest and highest growth a, lowest and highest s, both in units of the height, and lowest
+        and highest b.
+    penalty : ndarray (shape,)
+        Added to chi^2: what a correction costs.
+    law : ndarray of int (shape,)
+        Index into `LAWS`.
+    theta, step : ndarray (shape, 3)
+        Parameters, and their distance to the neighbours.
+    omega : ndarray (shape,)
+        Exponent of the correction, 0 without.
+    """
+
+    sizes: Floats
+    g: Floats
+    e: Floats
+    span: Floats
+    limit: Floats
+    kind: Ints
+    box: Floats
+    penalty: Floats
+    law: Ints
+    theta: Floats
+    step: Floats
+    omega: Floats
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    @property
+    def pure(self) -> Bools:
+        """Shapes without a crossover inside the sizes: cut-offs and stretched ones have one."""
+        return np.array([law.pure for law in LAWS])[self.law] | (
+            (self.law == 0) & np.isinf(self.theta[:, 1])
+        )
+
+    def at(self, sizes: Floats) -> Shapes:
+        """The same functions at other sizes, in the same units."""
+        g = (_forms(sizes, self.law, self.theta) - self.limit[:, np.newaxis]) / (
+            self.span[:, np.newaxis]
+        )
+        return replace(self, sizes=sizes, g=g, e=_corrections(sizes, self.sizes[0], self.omega))
+
+    def take(self, kept: Bools | Ints) -> Shapes:
+        """Some of them."""
+        own = {name: np.ascontiguousarray(getattr(self, name)[kept]) for name in _BY_SHAPE}
+        return replace(self, box=np.ascontiguousarray(self.box[:, kept]), **own)
+
+    def joined(self, other: Shapes) -> Shapes:
+        """Both, one after the other."""
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _BY_SHAPE
+        }
+        return replace(self, box=np.concatenate([self.box, other.box], axis=1), **both)
+
+    def name(self, i: int) -> str:
+        """What a shape is called; those of one name differ by their parameters."""
+        law, falls = LAWS[self.law[i]], self.box[1, i] <= 0
+        if self.kind[i] == FLAT:
+            return f"constant, small change as {law.name}"
+        name = law.name
+        if self.law[i] == 0:
+            name = "cut-off power" if np.isfinite(self.theta[i, 1]) else "power"
+            if np.isinf(self.theta[i, 1]) and self.theta[i, 0] < 0:
+                name = "saturating power"
+        if self.kind[i] == LOGARITHMIC and self.box[2, i] > 0:
+            name += ", limit beyond R times the height"
+        return name + (", falling" if falls else "") + (", corrected" if self.omega[i] else "")
+
+    def parameters(self, i: int) -> dict[str, float]:
+        """Those of a shape by name; lengths as they are."""
+        law = LAWS[self.law[i]]
+        known = dict(zip(law.parameters, self.theta[i].tolist(), strict=False))
+        if self.law[i] == 0 and np.isinf(self.theta[i, 1]):
+            del known["ln xi"], known["m"]
+        return {k.removeprefix("ln "): _plain(k, v) for k, v in known.items()}
+
+
+_BY_SHAPE = [one.name for one in fields(Shapes) if one.name not in ("sizes", "box")]
+
+
+def _plain(name: str, value: float) -> float:
+    return float(np.exp(value)) if name.startswith("ln ") else value
+
+
+def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) -> Shapes:
+    """Every shape of every class on these sizes.
+
+    Parameters
+    ----------
+    sizes : ndarray (size,)
+        Above 1, rising.
+    margins : Margins
+    exponent : float, optional
+        Of the power law where theory gives it (d at a first-order transition); the class then
+        holds no other.
+
+    Raises
+    ------
+    ValueError
+        For sizes over which a growth law does not change in floating point.
+    """
+    parts = [
+        part
+        for law, theta, step in _grid(sizes, margins, exponent)
+        for part in _classed(sizes, margins, law, theta, step, exponent)
+    ]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.joined(part)
+    if set(whole.kind.tolist()) != {FLAT, BOUNDED, LOGARITHMIC, POWER}:
+        raise ValueError(
+            f"sizes {sizes.min():g} to {sizes.max():g} are too close, too small or too large: no "
+            "growth law changes over them"
+        )
+    return whole
+
+
+def finer(shapes: Shapes, rows: Ints, margins: Margins, exponent: float | None) -> Shapes | None:
+    """Neighbours of some shapes at half the distance; None where there are none."""
+    parts = []
+    for law in np.unique(shapes.law[rows]).tolist():
+        own = rows[(shapes.law[rows] == law) & (shapes.step[rows] > 0).any(axis=1)]
+        if not len(own):
+            continue
+        step = shapes.step[own] / 2
+        moves = np.array(list(product((-1.0, 0.0, 1.0), repeat=PARAMETERS)))
+        theta = (shapes.theta[own][:, np.newaxis] + moves * step[:, np.newaxis]).reshape(-1, 3)
+        steps = np.repeat(step, len(moves), axis=0)
+        _, first = np.unique(np.round(theta, 12), axis=0, return_index=True)
+        parts += list(
+            _classed(shapes.sizes, margins, law, theta[first], steps[first], exponent)
+        )
+    if not parts:
+        return None
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.joined(part)
+    return whole
+
+
+def _grid(
+    sizes: Floats, m: Margins, exponent: float | None
+) -> Iterator[tuple[int, Floats, Floats]]:
+    """Law, theta and step of the lattice that a search starts from."""
+    low, high = float(sizes[0]), float(sizes[-1])
+    own = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
+    kappa = np.array([*own, *(k for k in EXPONENTS if k > own[-1])])
+    if exponent is not None:
+        kappa = np.union1d(kappa, [exponent])
+    inside = np.log(np.geomspace(low / 2, high, LENGTHS))
+    beyond = np.log(high * np.array(BEYOND))
+    pure = np.concatenate([SATURATING, kappa])
+    nothing = np.zeros(1)
+    yield 0, *_lattice(pure, np.array([np.inf]), nothing)
+    cut = np.concatenate([[k for k in SATURATING if k > -0.3], kappa])
+    yield 0, *_lattice(cut, inside, np.array(SHARP))
+    yield 0, *_lattice(kappa, beyond, np.array(SHARP))
+    lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
+    yield 1, *_lattice(np.array(STRETCHED), lengths, nothing)
+    yield 2, *_lattice(lengths, nothing, nothing)
+    shifts = np.array([c for c in SHIFTS if np.log(low) + c > 0.1])
+    if len(shifts):
+        yield 3, *_lattice(np.array(SLOW), shifts, nothing)
+    yield 4, *_lattice(nothing, nothing, nothing)
+    seen = float(sizes[-2])
+    for p in (1.0, 2.0):  # the extremum p xi is seen
+        last = max(seen / p, low / 8)
+        yield 5, *_lattice(np.array([p]), np.log(np.geomspace(low / 8, last, LENGTHS)), nothing)
+
+
+def _lattice(*axes: Floats) -> tuple[Floats, Floats]:
+    steps = [np.gradient(axis) if len(axis) > 1 else np.zeros(1) for axis in axes]
+    theta = np.array(list(product(*(axis.tolist() for axis in axes))))
+    step = np.array(list(product(*(each.tolist() for each in steps))))
+    return theta, step
+
+
+def _classed(
+    sizes: Floats, m: Margins, law: int, theta: Floats, step: Floats, exponent: float | None
+) -> Iterator[Shapes]:
+    """Shapes of a law in the classes that they belong to."""
+    index, high = np.full(len(theta), law), float(np.log(sizes[-1]))
+    g, limit = _forms(sizes, index, theta), LAWS[law].limit(theta)
+    if law == 0:  # cut off beyond the data it counts as what it looks like
+        limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
+    inside = _inside(sizes, law, theta)
+    span = np.ptp(g, axis=1)
+    good = inside & np.isfinite(span) & (span > 1e-9 * np.abs(g).max(axis=1))
+
+    def made(
+        rows: Bools, kind: int, growth: tuple[float, float], s: tuple[float, float], omega: float = 0
+    ) -> Iterator[Shapes]:
+        rows = rows & good
+        if not rows.any():
+            return
+        n = int(rows.sum())
+        gone = np.where(np.isfinite(limit[rows]), limit[rows], 0.0)
+        omegas = np.full(n, float(omega))
+        b = m.correction if omega else 0.0
+        box = np.repeat(np.array([[*growth, *s, -b, b]]).T, n, axis=1)
+        yield Shapes(
+            sizes=sizes,
+            g=(g[rows] - gone[:, np.newaxis]) / span[rows, np.newaxis],
+            e=_corrections(sizes, sizes[0], omegas),
+            span=span[rows],
+            limit=gone,
+            kind=np.full(n, kind),
+            box=box,
+            penalty=np.full(n, m.penalty if omega else 0.0),
+            law=index[rows],
+            theta=theta[rows],
+            step=step[rows],
+            omega=omegas,
+        )
+
+    least, ratio, anything = m.smallest_effect, m.saturation_ratio, (-np.inf, np.inf)
+    up, down, small = (least, np.inf), (-np.inf, -least), (-least, least)
+    limited = np.isfinite(limit)
+    if law == 5:
+        yield from made(limited, BOUNDED, down, (0.0, ratio))
+        yield from made(limited, FLAT, small, anything)
+        return
+    yield from made(limited, BOUNDED, up, (0.0, ratio))
+    falling = limited & (np.isinf(theta[:, 1]) if law == 0 else limited)
+    yield from made(falling, BOUNDED, down, (0.0, ratio))
+    yield from made(limited, LOGARITHMIC, up, (ratio, np.inf))
+    power = ~limited & (_kappa(law, theta) >= m.kappa_min - 1e-12)
+    if exponent is not None:
+        power &= _kappa(law, theta) == exponent
+    slow = ~limited & (_kappa(law, theta) < m.kappa_min - 1e-12)
+    yield from made(slow, LOGARITHMIC, up, anything)
+    yield from made(power, POWER, up, anything)
+    if law == 0:
+        plain = np.isinf(theta[:, 1])
+        steady = plain & np.isin(theta[:, 0], (-1.0, 0.0, 1.0))
+        yield from made(steady | (plain & limited), FLAT, small, anything)
+        if m.correction > 0:
+            grows = (max(m.corrected_growth, least), np.inf)
+            near = (0.0, min(m.corrected_saturation, ratio))
+            for omega in OMEGAS:
+                yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
+                yield from made(power & plain, POWER, grows, anything, omega)
+                yield from made(limited & plain, BOUNDED, grows, near, omega)
+    elif law == 1:
+        yield from made(limited, FLAT, small, anything)
+
+
+def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
+    """Whether parameters are where a law is meant."""
+    first, second = theta[:, 0], theta[:, 1]
+    inside = np.ones(len(theta), dtype=np.bool_)
+    for k, (lowest, highest) in enumerate(LAWS[law].range):
+        inside &= (theta[:, k] >= lowest - 1e-9) & (theta[:, k] <= highest + 1e-9)
+    low, high = np.log(sizes[[0, -1]]) + np.array([-1e-9, 1e-9])
+    if law == 0:  # what saturates by itself is cut off inside the data or not at all
+        beyond = (second > high) & np.isfinite(second)
+        inside |= np.isinf(second) & (np.abs(first) <= 3)
+        inside &= ~(beyond & (first < -1e-9))
+    elif law in (1, 5):
+        inside &= second <= high
+    elif law == 2:
+        inside &= first <= high
+    elif law == 3:
+        inside &= low + second > 0.1
+    return inside
+
+
+def _kappa(law: int, theta: Floats) -> Floats:
+    """Exponent of growth that counts as endless: 0 for logarithms."""
+    return theta[:, 0] if law == 0 else np.zeros(len(theta))
+
+
+def _forms(sizes: Floats, law: Ints, theta: Floats) -> Floats:
+    g = np.empty((len(theta), len(sizes)))
+    for each in np.unique(law).tolist():
+        rows = law == each
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            g[rows] = LAWS[each].form(sizes, theta[rows])
+    return g
+
+
+def _corrections(sizes: Floats, smallest: float, omega: Floats) -> Floats:
+    e = (sizes / smallest) ** -omega[:, np.newaxis]
+    return np.ascontiguousarray(np.where(omega[:, np.newaxis] > 0, e, 0.0))
+
+
+def ln_l(sizes: Floats, theta: Floats) -> Floats:
+    """Logarithm of L cut off at xi: ln L - ln(1 + (L / xi)^m) / m, (shape, size)."""
+    x, m = theta[:, 1:2], theta[:, 2:3]
+    own = np.log(sizes)
+    cut = np.isfinite(x[:, 0])
+    out = np.broadcast_to(own, (len(theta), len(sizes))).copy()
+    out[cut] -= np.logaddexp(0.0, m[cut] * (own - x[cut])) / m[cut]
+    return out
+
+
+def power_of(log: Floats, kappa: Floats) -> Floats:
+    """(l^kappa - 1) / kappa of ln l, which is ln l at kappa = 0."""
+    zero = np.abs(kappa) < 1e-9
+    return np.where(zero, log, np.expm1(kappa * log) / np.where(zero, 1.0, kappa))
+
+
+def _power(sizes: Floats, theta: Floats) -> Floats:
+    return power_of(ln_l(sizes, theta), theta[:, :1])
+
+
+def _power_limit(theta: Floats) -> Floats:
+    kappa, x = theta[:, 0], theta[:, 1]
+    cut = np.isfinite(x)
+    limit = np.where(kappa < -1e-9, -1 / np.where(kappa < -1e-9, kappa, -1.0), np.inf)
+    limit[cut] = power_of(x[cut], kappa[cut])
+    return limit
+
+
+def _slow(sizes: Floats, theta: Floats) -> Floats:
+    return power_of(np.log(np.log(sizes) + theta[:, 1:2]), theta[:, :1])
+
+
+def _slow_limit(theta: Floats) -> Floats:
+    q = theta[:, 0]
+    return np.where(q < -1e-9, -1 / np.where(q < -1e-9, q, -1.0), np.inf)
+
+
+def _no_limit(theta: Floats) -> Floats:
+    return np.full(len(theta), np.inf)
+
+
+def _zero(theta: Floats) -> Floats:
+    return np.zeros(len(theta))
+
+
+LAWS = (
+    Law("power", ("kappa", "ln xi", "m"), _power, _power_limit, ((-3.0, 3.0), (-np.inf, np.inf), (0.5, 4.0)), pure=False),
+    Law(
+        "stretched exponential",
+        ("q", "ln xi"),
+        lambda L, theta: -np.exp(-np.exp(theta[:, :1] * (np.log(L) - theta[:, 1:2]))),
+        _zero,
+        ((STRETCHED[0], STRETCHED[-1]),),
+        pure=False,
+    ),
+    Law(
+        "logarithm with an onset",
+        ("ln L0",),
+        lambda L, theta: np.logaddexp(0.0, np.log(L) - theta[:, :1]),
+        _no_limit,
+    ),
+    Law("power of the logarithm", ("q", "shift"), _slow, _slow_limit, ((-2.0, 3.5), (-1.0, 2.0))),
+    Law(
+        "attention row",
+        (),
+        lambda L, theta: np.broadcast_to(heat_capacity_bound(L), (len(theta), len(L))),
+        _no_limit,
+    ),
+    Law(
+        "overshoot",
+        ("p", "ln xi"),
+        lambda L, theta: -np.exp(
+            theta[:, :1] * np.log(L) - L * np.exp(-theta[:, 1:2])
+        ),
+        _zero,
+    ),
+)
