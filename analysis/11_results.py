@@ -227,7 +227,7 @@ def _verdict(found: dict[str, Any]) -> dict[str, str]:
     limit = found["exponent_upper_limit95"]
     top = found["heights"].index(max(found["heights"]))
     ends = [readable(found["heights"][i], found["errors"][i]) for i in (0, top, -1)]
-    shaken = any("guarantee does not hold" in text for text in found["warnings"])
+    shaken = any("guarantee does not hold" in text for text in found["cautions"])
     return {
         "verdict": found["verdict"] + ("†" if shaken else ""),
         "not excluded": ", ".join(found["plausible"]),

@@ -93,7 +93,7 @@ def environment() -> jinja2.Environment:
 
 def shaken(found: dict[str, Any]) -> bool:
     """Whether a verdict says that its guarantee does not hold."""
-    return any("guarantee does not hold" in text for text in found.get("warnings", []))
+    return any("guarantee does not hold" in text for text in found.get("cautions", []))
 
 
 def claim(condition: Any, words: str) -> str:

@@ -27,10 +27,18 @@ CONTROLS = ("control", "temperature", "T", "beta", "K", "x")  # names of a contr
 
 
 def read_heights(
-    path: Path, size: str, value: str, error: str | None, names: list[str] | None
+    path: Path,
+    size: str,
+    value: str,
+    error: str | None,
+    names: list[str] | None,
+    runs: str | None = None,
 ) -> dict[str, Any]:
     """Arguments of the test by size: heights with errors, a covariance, replicates, or neither."""
-    wanted = [size, value, *([error] if error else [])]
+    if runs is not None and error is None:
+        raise ValueError("--runs needs --error: it says how many runs an error comes from")
+    counted = runs is not None and not runs.isdigit()
+    wanted = [size, value, *([error] if error else []), *([runs] if counted else [])]
     table, beside = load_table(path, names=names, value=value)
     columns = columns_of(table, wanted, f"{path}: ")
     _refuse_curves(path, table, size, wanted)
@@ -51,14 +59,21 @@ def read_heights(
         bad = there & ~(np.isfinite(errors) & (errors > 0))
         _refuse(path, error, errors, bad, "a positive error")
         _each_once(path, size, sizes, there)
-        return heights_of(errors=errors[there])
+        of = {} if runs is None else {"runs": columns[runs][there] if counted else float(runs)}
+        return heights_of(errors=errors[there], **of)
     if (covariance := _covariance(beside)) is not None:
         _each_once(path, size, sizes, there)
         return heights_of(covariance=covariance[np.ix_(there, there)])
     known, counts = np.unique(sizes[there], return_counts=True)
     if counts.size and counts.max() > 1:
-        runs = [heights[there & (sizes == each)] for each in known]
-        return {"sizes": known, "heights": None, "replicates": runs, "missing": missing}
+        rows = [np.flatnonzero(there & (sizes == each)) for each in known]
+        return {
+            "sizes": known,
+            "heights": None,
+            "replicates": [heights[each] for each in rows],
+            "labels": [[f"row {row + 1} of the data" for row in each] for each in rows],
+            "missing": missing,
+        }
     if unused := [str(name) for name in table.columns if name not in (*wanted, "index", "point")]:
         listed = ", ".join(map(repr, unused))
         warnings.warn(f"{path}: no --error; columns that were not used: {listed}", stacklevel=2)

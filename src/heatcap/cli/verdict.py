@@ -34,8 +34,8 @@ Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so man
 Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]
 # Options that belong to some of the questions alone.
 ALONG = ("window", "log_control", "at", "alpha_min", "decade")
-BY_SIZE = ("kappa_min", "saturation_ratio")
-OF_TABLES = ("control", "size", "error", "names")
+BY_SIZE = ("kappa_min", "saturation_ratio", "runs")
+OF_TABLES = ("control", "size", "error", "names", "runs")
 OF_RUNS = ("observable", "group")
 
 
@@ -48,6 +48,10 @@ def verdict(
     ] = None,
     size: Size = "size",
     error: Error = None,
+    runs: Annotated[
+        str | None,
+        typer.Option(help="Beside --error: how many runs it comes from, a column or a number."),
+    ] = None,
     names: Names = "",
     control: Annotated[
         str | None, typer.Option(help="Column of the control: test one curve along it.")
@@ -123,7 +127,7 @@ def verdict(
             _only(given, ALONG, "needs --control")
             test = partial(
                 divergence_test,
-                **read_heights(table, size, value, error, words(names)),
+                **read_heights(table, size, value, error, words(names), runs),
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )

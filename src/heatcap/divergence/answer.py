@@ -196,6 +196,7 @@ class Answer(ABC):
         """Plain values for JSON: None for what is infinite, not determined or does not exist."""
         shown = self.exponent.only_if(self.exponent_determined).to_dict()
         names = ("verdict", "status", "plausible", "p_values", "level", "exponent_upper_limit95")
-        more = ("detectable_exponent", "models", "margins", "calibration", "warnings", "advice")
+        more = ("detectable_exponent", "models", "margins", "calibration", "advice")
         own = {name: getattr(self, name) for name in (*names, *more, "ways", "seconds")}
+        own["cautions"] = self.warnings
         return dict(plain({"schema_version": 1, "exponent": shown} | own))

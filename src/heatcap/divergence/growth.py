@@ -220,9 +220,7 @@ def finer(shapes: Shapes, rows: Ints, margins: Margins, exponent: float | None) 
         theta = (shapes.theta[own][:, np.newaxis] + moves * step[:, np.newaxis]).reshape(-1, 3)
         steps = np.repeat(step, len(moves), axis=0)
         _, first = np.unique(np.round(theta, 12), axis=0, return_index=True)
-        parts += list(
-            _classed(shapes.sizes, margins, law, theta[first], steps[first], exponent)
-        )
+        parts += list(_classed(shapes.sizes, margins, law, theta[first], steps[first], exponent))
     if not parts:
         return None
     whole = parts[0]
@@ -281,7 +279,11 @@ def _classed(
     good = inside & np.isfinite(span) & (span > 1e-9 * np.abs(g).max(axis=1))
 
     def made(
-        rows: Bools, kind: int, growth: tuple[float, float], s: tuple[float, float], omega: float = 0
+        rows: Bools,
+        kind: int,
+        growth: tuple[float, float],
+        s: tuple[float, float],
+        omega: float = 0,
     ) -> Iterator[Shapes]:
         rows = rows & good
         if not rows.any():
@@ -423,7 +425,14 @@ def _zero(theta: Floats) -> Floats:
 
 
 LAWS = (
-    Law("power", ("kappa", "ln xi", "m"), _power, _power_limit, ((-3.0, 3.0), (-np.inf, np.inf), (0.5, 4.0)), pure=False),
+    Law(
+        "power",
+        ("kappa", "ln xi", "m"),
+        _power,
+        _power_limit,
+        ((-3.0, 3.0), (-np.inf, np.inf), (0.5, 4.0)),
+        pure=False,
+    ),
     Law(
         "stretched exponential",
         ("q", "ln xi"),
@@ -448,9 +457,7 @@ LAWS = (
     Law(
         "overshoot",
         ("p", "ln xi"),
-        lambda L, theta: -np.exp(
-            theta[:, :1] * np.log(L) - L * np.exp(-theta[:, 1:2])
-        ),
+        lambda L, theta: -np.exp(theta[:, :1] * np.log(L) - L * np.exp(-theta[:, 1:2])),
         _zero,
     ),
 )

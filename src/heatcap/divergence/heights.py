@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtr
 
 from heatcap._vector import Floats
+from heatcap.core.student import steadied_variances, student_factor
 
 __all__ = ["LEAST_SIZES", "Heights", "checked_sizes", "covariance_of", "read_heights"]
 
 LEAST_SIZES = 4
-FEW = 8  # replicates below which the spread at one size is no error by itself
+FEW = 8  # runs below which the spread at one size is no error by itself
+LEAST_OTHERS = 3  # runs whose scatter says that another stands off it
+CARRIED = 1e-3  # chance of such a run among all, below which it is named
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class Heights:
     known : bool
         Whether the size of the errors is known; else only their ratios are.
     notes : tuple of str
-        What was done to get the errors.
+        What was done to get the errors, and runs that stand off.
     """
 
     sizes: Floats
@@ -90,8 +93,13 @@ def read_heights(
     *,
     covariance: ArrayLike | None = None,
     replicates: Sequence[ArrayLike] | None = None,
+    runs: ArrayLike | None = None,
+    labels: Sequence[Sequence[str]] | None = None,
+    size_name: str = "L",
 ) -> Heights:
     """Heights with their covariance, sorted by size.
+
+    `runs` is how many runs an error comes from; `labels` is what each replicate is called.
 
     Raises
     ------
@@ -103,7 +111,7 @@ def read_heights(
         raise ValueError("give only one of errors, covariance and replicates")
     notes: tuple[str, ...] = ()
     if replicates is not None:
-        mean, cov, notes = _of_replicates(size, replicates)
+        mean, cov, notes = _of_replicates(size, replicates, labels, size_name)
         height = mean if heights is None else np.asarray(heights, dtype=np.float64)
     elif heights is None:
         raise ValueError("heights are needed, or replicates of each size")
@@ -120,6 +128,11 @@ def read_heights(
         )
     if replicates is None:
         cov = covariance_of(height, errors, covariance)
+    if runs is not None:
+        if errors is None:
+            raise ValueError("runs are those behind the errors: give the errors, too")
+        count = _counts(runs, size)
+        cov, notes = _of_few(height, np.diag(cov) * count, count)
     order = np.argsort(size)
     known = not (errors is None and covariance is None and replicates is None)
     return Heights(size[order], height[order], cov[np.ix_(order, order)], known, notes)
@@ -156,9 +169,12 @@ def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLik
 
 
 def _of_replicates(
-    size: Floats, replicates: Sequence[ArrayLike]
+    size: Floats,
+    replicates: Sequence[ArrayLike],
+    labels: Sequence[Sequence[str]] | None,
+    size_name: str,
 ) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """Means with their errors; few replicates share one relative spread."""
+    """Means with their errors."""
     runs = [np.asarray(each, dtype=np.float64).ravel() for each in replicates]
     if len(runs) != size.size:
         raise ValueError(f"expected replicates of each of {size.size} sizes, got {len(runs)}")
@@ -166,27 +182,70 @@ def _of_replicates(
         raise ValueError("replicates must be finite; count runs without a peak in `missing`")
     if any(each.size == 0 for each in runs):
         raise ValueError("a size has no replicate: leave it out")
-    count = np.array([each.size for each in runs])
+    count = np.array([each.size for each in runs], dtype=np.float64)
     if count.max() < 2:
         raise ValueError("one replicate per size has no spread: give errors")
     # From the first of them: equal replicates have no spread, not one of rounding.
-    off = [each - each[0] for each in runs]
-    mean = np.array([each[0] + own.mean() for each, own in zip(runs, off, strict=True)])
-    squares = np.array([np.sum((own - own.mean()) ** 2) for own in off])
-    if count.min() < FEW and np.all(mean > 0):
-        free = int(np.sum(count - 1))
-        relative = np.sqrt(np.sum(squares / mean**2) / free)
-        # The spread is itself uncertain: the interval of Student's t is wider than that of a
-        # Gaussian by this factor.
-        wider = float(stdtrit(free, 0.975) / ndtri(0.975))
-        spread = wider * relative * mean
-        notes: tuple[str, ...] = (
-            f"fewer than {FEW} replicates at some sizes: all share one relative spread of "
-            f"{relative:.2g}; errors are wider by {wider:.3g} for it",
-        )
-    else:
-        wider = stdtrit(np.maximum(count - 1, 1), 0.975) / ndtri(0.975)
-        spread, notes = wider * np.sqrt(squares / np.maximum(count - 1, 1)), ()
-    if not np.all(spread > 0):
+    distance = [each - each[0] for each in runs]
+    mean = np.array([each[0] + own.mean() for each, own in zip(runs, distance, strict=True)])
+    squares = np.array([np.sum((own - own.mean()) ** 2) for own in distance])
+    covariance, notes = _of_few(mean, squares / np.maximum(count - 1, 1), count)
+    return mean, covariance, (*notes, *_stand_off(size, runs, labels, size_name))
+
+
+def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tuple[str, ...]]:
+    """Covariance of means over few runs, from the variance of single runs; and what to say.
+
+    The variances of all sizes steady one another, relative to the mean where it is positive; and
+    the interval of Student's t is wider than that of a Gaussian.
+    """
+    unit = mean if np.all(mean > 0) else np.ones_like(mean)
+    steady, degrees = steadied_variances(variance / unit**2, count)
+    if not np.all(steady > 0):
         raise ValueError("replicates of a size are all equal: give errors")
-    return mean, np.diag(spread**2 / count), notes
+    wider = student_factor(degrees + 1)
+    notes: tuple[str, ...] = ()
+    if count.min() < FEW:
+        shared = "relative spreads" if np.all(mean > 0) else "spreads"
+        notes = (
+            f"fewer than {FEW} runs at some sizes: their {shared} steady one another, and errors "
+            f"are wider by up to {wider.max():.3g} (Student)",
+        )
+    return np.diag(steady * unit**2 * wider**2 / count), notes
+
+
+def _counts(runs: ArrayLike, size: Floats) -> Floats:
+    count = np.asarray(runs, dtype=np.float64)
+    if count.shape not in ((), size.shape):
+        raise ValueError(f"expected one number of runs per size ({size.size}), got {count.shape}")
+    count = np.broadcast_to(count, size.shape)
+    if not np.all(np.isfinite(count) & (count >= 2)):
+        wrong = count[~(np.isfinite(count) & (count >= 2))][0]
+        raise ValueError(f"an error needs two runs or more, got {wrong:g}")
+    return count
+
+
+def _stand_off(
+    size: Floats,
+    runs: list[Floats],
+    labels: Sequence[Sequence[str]] | None,
+    size_name: str,
+) -> tuple[str, ...]:
+    """Sizes whose mean is carried by one run: it stands off the others beyond their scatter."""
+    found = []
+    for k, values in enumerate(runs):
+        if values.size < LEAST_OTHERS + 1:
+            continue
+        i = int(np.argmax(np.abs(values - np.median(values))))
+        others = np.delete(values, i)
+        spread = others.std(ddof=1) * np.sqrt(1 + 1 / others.size)
+        off = np.abs(values[i] - others.mean())
+        chance = 2 * stdtr(others.size - 1, -off / spread) if spread > 0 else float(off == 0)
+        if chance * values.size * len(runs) >= CARRIED:
+            continue
+        called = f" ({labels[k][i]})" if labels is not None else ""
+        found.append(
+            f"{size_name} = {size[k]:g}: one of {values.size} runs{called} has {values[i]:g} and "
+            f"carries the mean, {values.mean():.3g}; the others have {others.mean():.3g}"
+        )
+    return tuple(found)

@@ -232,9 +232,7 @@ def _seeds(fits: Fits) -> Ints:
     """The best shapes of every law and class that come near the best of their class."""
     shapes, lowest = fits.problem.shapes, fits.best_of_classes()
     close = lowest <= lowest.min() + HOPELESS + fits.problem.margins.penalty
-    near = np.flatnonzero(
-        close[shapes.kind] & (fits.score <= lowest[shapes.kind] + 2 * NEAR)
-    )
+    near = np.flatnonzero(close[shapes.kind] & (fits.score <= lowest[shapes.kind] + 2 * NEAR))
     near = near[np.argsort(fits.score[near], kind="stable")]
     keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[near].tolist()
     found: dict[tuple[float, ...], list[int]] = {}

@@ -70,10 +70,12 @@ def verdict_of_runs(
     height = runs["run"].map(peaks.set_index("run")["peak_height"])
     there = height.notna()
     sizes = np.unique(size[there])
+    at = [there & (size == each) for each in sizes]
     found = divergence_test(
         sizes,
         None,
-        replicates=[height[there & (size == each)].to_numpy() for each in sizes],
+        replicates=[height[each].to_numpy() for each in at],
+        labels=[runs["run"][each].tolist() for each in at],
         missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
         size_name=size_name,
         bound=bound,

@@ -276,6 +276,8 @@ def divergence_test(
     *,
     covariance: ArrayLike | None = None,
     replicates: Sequence[ArrayLike] | None = None,
+    runs: ArrayLike | None = None,
+    labels: Sequence[Sequence[str]] | None = None,
     size_name: str = "L",
     level: float = 0.95,
     margins: Margins | None = None,
@@ -303,6 +305,10 @@ def divergence_test(
         Instead of errors.
     replicates : sequence of array_like, optional
         Heights of independent runs of each size: gives mean and error.
+    runs : int or array_like (size,), optional
+        How many runs each of the `errors` comes from, two or more: errors of few runs are wider.
+    labels : sequence of sequence of str, optional
+        What each replicate is called where it is named: a run that carries the mean of its size.
     size_name : str
         What the size is; a verdict is about it.
     level : float
@@ -337,13 +343,16 @@ def divergence_test(
     if exponent is not None and not 0 < exponent < np.inf:
         raise ValueError(f"exponent must be positive, got {exponent}")
     m, streams = margins or Margins(), Streams(rng)
-    data = read_heights(sizes, heights, errors, covariance=covariance, replicates=replicates)
+    data = read_heights(
+        sizes, heights, errors, covariance=covariance, replicates=replicates, runs=runs,
+        labels=labels, size_name=size_name,
+    )  # fmt: skip
     order = np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, order)
     data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
-    given = plausible(
-        setup.pure, data.heights, draws=draws, rng=streams.of("conditional")
-    ).names(level)
+    given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional")).names(
+        level
+    )
     names, said, contradiction = _with_bound(found.names(level), limit)
     fits, status = setup.fits(data.heights), _status(data, found, contradiction)
     if status in ("poor fit", "misfit"):

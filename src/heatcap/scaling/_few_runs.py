@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import polygamma
 
-from heatcap.core.student import student_factor
+from heatcap.core.student import prior_degrees, student_factor
 
 __all__ = ["steadied"]
 
 Floats = NDArray[np.float64]
 
 REACH = 3.0  # points of a size along the control: standard deviation of the kernel
-MANY = 1e4  # degrees of freedom that are as good as infinite
 
 
 def steadied(size: Floats, control: Floats, error: Floats, runs: Floats) -> tuple[Floats, float]:
@@ -47,7 +45,7 @@ def steadied(size: Floats, control: Floats, error: Floats, runs: Floats) -> tupl
         excess += (off[left > 0.1] ** 2 / left[left > 0.1]).tolist()
     # The logarithm of a variance with d degrees of freedom scatters by trigamma(d / 2).
     spread = float(np.mean(excess)) - float(np.mean(polygamma(1, own / 2))) if excess else np.inf
-    prior = np.minimum(_degrees(spread), pooled)
+    prior = np.minimum(prior_degrees(spread), pooled)
     variance = (prior * mean + own * error**2) / (prior + own)
     free = np.where(prior < pooled, prior + own, pooled)
     return np.sqrt(variance), float(np.max(student_factor(free + 1)))
@@ -57,12 +55,3 @@ def _kernel(count: int) -> Floats:
     apart = np.arange(count)[:, None] - np.arange(count)
     weight = np.exp(-0.5 * (apart / REACH) ** 2)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
-
-
-def _degrees(spread: float) -> float:
-    """d_0 with trigamma(d_0 / 2) = spread; the more alike the true variances, the more."""
-    if spread <= 2 / MANY:
-        return MANY
-    if spread >= 1e3:
-        return 0.0
-    return float(2 * brentq(lambda x: float(polygamma(1, x)) - spread, 1e-2, MANY))
