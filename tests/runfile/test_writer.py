@@ -189,18 +189,24 @@ def test_a_reason_is_text(run_path: Path) -> None:
         for reason in ("a\0b", "\udcff"):
             with pytest.raises(RunFileError, match="holds a NUL or is no Unicode text"):
                 run.finish(reason)
+        for other in ("", "x" * 2001, None, ValueError("diverged")):
+            with pytest.raises(RunFileError, match="the reason of the end"):
+                run.finish(other)  # type: ignore[arg-type]
+        run.finish(np.str_("x" * 2000))
     assert validate_run(run_path) == []
+    assert read_header(run_path).complete
 
 
 def test_steps_are_whole_numbers(run_path: Path) -> None:
     with RunWriter.resume(run_path) as run:
-        for step in (10.5, float("nan"), float("inf")):
+        for step in (10.5, float("nan"), float("inf"), 2**53, 2**63, 2**70):
             with pytest.raises(RunFileError, match=r"expected a whole number"):
                 run.append(step, logits_at(5))
             with pytest.raises(RunFileError, match=r"expected a whole number"):
                 run.log(step, train_loss=1.0)
         run.append(np.float64(10.0), logits_at(10))
-    assert read_header(run_path).checkpoints == 6
+        run.append(2**53 - 1, logits_at(10))
+    assert read_header(run_path).checkpoints == 7
     assert validate_run(run_path) == []
 
 
