@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -356,6 +357,25 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "text.nc").write_text("x")
     with pytest.raises(ValueError, match=r"text.nc: cannot be read as NetCDF"):
         heatcap.load(tmp_path / "text.nc")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda obs: obs.isel(layer=slice(0)), "has no layer"),
+        (lambda obs: obs.isel(head=[0, 0]), "has one head twice"),
+        (lambda obs: obs.assign(entropy=("run", ["a"])), "entropy must be numbers"),
+        (lambda obs: obs.assign_coords(size=5.0), "size lacks the dimension 'run'"),
+    ],
+)
+def test_what_is_no_record_of_runs_is_said(
+    tmp_path: Path, change: Callable[[xr.Dataset], xr.Dataset], said: str
+) -> None:
+    """Events, figures and verdicts would end in errors that name no file."""
+    write_run(tmp_path / "run.h5")
+    heatcap.save(change(heatcap.observe(tmp_path)), tmp_path / "obs.nc")
+    with pytest.raises(ValueError, match=f"obs.nc: {said}.*, expected what `heatcap observe`"):
+        heatcap.load(tmp_path / "obs.nc")
 
 
 def test_damage_inside_the_logits_loses_one_run_only(tmp_path: Path) -> None:

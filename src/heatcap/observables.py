@@ -192,7 +192,25 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
             f"{path}: has schema_version {version!r}, this heatcap reads versions up to "
             f"{SCHEMA_VERSION}; install a newer heatcap"
         )
+    if problem := _structure_problem(table):
+        raise ValueError(f"{path}: {problem}, expected what `heatcap observe` writes")
     return table
+
+
+def _structure_problem(table: xr.Dataset) -> str:
+    """Why observables cannot be what `observe` made, or parts of it; empty when they can."""
+    for dim in ("layer", "head", "inputs", "temperature"):
+        if dim in table.dims and not table.sizes[dim]:
+            return f"has no {dim}"
+        if dim in table.indexes and not table.indexes[dim].is_unique:
+            return f"has one {dim} twice"
+    for name in TAKEN["an observable"]:
+        if name in table.variables and table.variables[name].dtype.kind not in "biuf":
+            return f"{name} must be numbers, got {table.variables[name].dtype}"
+    for name in (*TAKEN["an observable"], "size", "size_name", "seed"):
+        if "run" in table.dims and name in table.variables and "run" not in table[name].dims:
+            return f"{name} lacks the dimension 'run'"
+    return ""
 
 
 @dataclass(frozen=True)
