@@ -150,6 +150,7 @@ def test_an_existing_file_is_not_overwritten_unasked(run_path: Path) -> None:
         ({"probe_population": -3}, "probe_population must be 0 .* or at least the 25 probe inputs"),
         ({"size": float("inf")}, "the size must be positive and finite, got inf"),
         ({"size": -1}, "the size must be positive and finite, got -1"),
+        ({"parameters": {f"a{n}": n for n in range(1001)}}, "has 1001 parameters, expected"),
         ({"size_name": "x\0y"}, "size_name 'x.x00y' holds a NUL or is no Unicode text"),
         ({"model_dtype": "\udcff"}, "model_dtype .* holds a NUL or is no Unicode text"),
         ({"seed": 2**64}, "the seed 18446744073709551616 does not fit into 64 bits"),

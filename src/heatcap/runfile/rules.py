@@ -37,6 +37,8 @@ _ACCURACIES = tuple(name for name in layout.STANDARD_METRICS if name.endswith("a
 _ROUNDING = 1e-3
 #: Characters of a text that tables, figures and pages show.
 LONGEST_TEXT = 2000
+#: Parameters of a run, each a coordinate of all runs and a column of their table.
+MOST_PARAMETERS = 1000
 #: Steps are below it: observables have them as doubles.
 LARGEST_STEP = 2.0**53
 
@@ -52,6 +54,8 @@ def header_problem(header: RunHeader) -> str:
     for name, text in texts.items():
         if problem := text_problem(name, text):
             return problem
+    if (count := len(header.parameters)) > MOST_PARAMETERS:
+        return f"has {count} parameters, expected at most {MOST_PARAMETERS}; config is for the rest"
     for name, value in header.parameters.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             return f"the parameter {name!r} does not fit into 64 bits"
