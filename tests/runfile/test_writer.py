@@ -221,6 +221,18 @@ def test_a_mask_in_double_precision_is_no_absent_key(run_path: Path) -> None:
         run.append(5, logits)
 
 
+def test_logits_that_a_cast_would_change(run_path: Path) -> None:
+    logits = logits_at(10)
+    with RunWriter.resume(run_path) as run:
+        with pytest.raises(RunFileError, match=r"some values are masked; an absent key is -inf"):
+            run.append(10, np.ma.masked_greater(logits, 1))
+        for kind in (complex, str, object):
+            with pytest.raises(RunFileError, match=r"logits at step 10: expected numbers, got"):
+                run.append(10, logits.astype(kind))
+        run.append(10, np.ma.asarray(logits))
+    assert validate_run(run_path) == []
+
+
 def test_a_name_that_readers_of_folders_pass_over(tmp_path: Path) -> None:
     with pytest.raises(RunFileError, match="readers pass over names that begin with a dot"):
         create_run(tmp_path / ".h5")

@@ -409,7 +409,11 @@ class RunWriter:
                 f"{where}: expected shape {self.shape} (layer, head, probe, query, key), "
                 f"got {np.shape(logits)}"
             )
+        if np.ma.is_masked(logits):  # what lies behind a mask is any number
+            raise RunFileError(f"{where}: some values are masked; an absent key is -inf")
         given = np.asarray(logits)
+        if given.dtype.kind in "cmMOSU":  # kinds that NumPy does not know, as bfloat16, are cast
+            raise RunFileError(f"{where}: expected numbers, got {given.dtype}")
         with np.errstate(over="ignore"):
             values = given.astype(np.float32, copy=False)
         if np.isinf(values).sum() > np.isinf(given).sum():
