@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from heatcap import _join, _stream, observables
 from heatcap.ensemble import canonical, fisher_distance, heat_capacities
 from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run
 
-from runs import create_run, logits_at, seal_a_commit, write_run
+from runs import as_version_1, create_run, logits_at, seal_a_commit, write_run
 
 
 def in_memory(path: Path, beta: float = 1.0) -> xr.Dataset:
@@ -356,6 +357,43 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "text.nc").write_text("x")
     with pytest.raises(ValueError, match=r"text.nc: cannot be read as NetCDF"):
         heatcap.load(tmp_path / "text.nc")
+
+
+def test_observables_of_next_to_nothing(tmp_path: Path) -> None:
+    """A million steps of one number, deflated: a file of kilobytes, observables of gibibytes."""
+    with create_run(
+        tmp_path / "run.h5", heads=1, keys=1, metrics=(), probe_input=np.zeros((1, 1), int),
+        probe_trained=[1], probe_mirror_trained=None, probe_population=0,
+    ):  # fmt: skip
+        pass
+    as_version_1(tmp_path / "run.h5")
+    with h5py.File(tmp_path / "run.h5", "r+") as h5:
+        for name, tail in (("step", ()), ("logits", (1,) * 5)):
+            del h5[name]
+            packed = {"chunks": (10**5, *tail), "compression": "gzip", "shuffle": True}
+            values = np.zeros((10**6, *tail), np.float32) if tail else np.arange(10**6)
+            h5.create_dataset(name, data=values, **packed)
+    with pytest.raises(RunFileError, match="its observables would take 2000000000 bytes"):
+        heatcap.observe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda obs: obs.isel(layer=slice(0)), "has no layer"),
+        (lambda obs: obs.isel(head=[0, 0]), "has one head twice"),
+        (lambda obs: obs.assign(entropy=("run", ["a"])), "entropy must be numbers"),
+        (lambda obs: obs.assign_coords(size=5.0), "size lacks the dimension 'run'"),
+    ],
+)
+def test_what_is_no_record_of_runs_is_said(
+    tmp_path: Path, change: Callable[[xr.Dataset], xr.Dataset], said: str
+) -> None:
+    """Events, figures and verdicts would end in errors that name no file."""
+    write_run(tmp_path / "run.h5")
+    heatcap.save(change(heatcap.observe(tmp_path)), tmp_path / "obs.nc")
+    with pytest.raises(ValueError, match=f"obs.nc: {said}.*, expected what `heatcap observe`"):
+        heatcap.load(tmp_path / "obs.nc")
 
 
 def test_damage_inside_the_logits_loses_one_run_only(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ from heatcap.runfile import (
     sealed,
     text_or_numbers,
 )
-from heatcap.runfile.quarantine import UNLIMITED, Limits, for_contents, in_workers
+from heatcap.runfile.quarantine import UNLIMITED, Limits, for_contents, in_workers, stored_bytes
+from heatcap.runfile.storage import INFLATION
 
 if TYPE_CHECKING:
     from heatcap._geometry import Fields, Time
@@ -61,6 +62,11 @@ _UNITS = {
     "fourth_cumulant": "1",
     "max_probability": "1",
 }
+
+#: Bytes of the observables of a checkpoint, layer, head and query, and at each temperature.
+_ROW, _SCANNED = 2000, 300
+#: Bytes that observables of a run may take in any case.
+_ROOM = 1 << 30
 
 #: Attribute of a single run: where its logits look like a mask.
 _DOUBT = "doubt"
@@ -192,7 +198,25 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
             f"{path}: has schema_version {version!r}, this heatcap reads versions up to "
             f"{SCHEMA_VERSION}; install a newer heatcap"
         )
+    if problem := _structure_problem(table):
+        raise ValueError(f"{path}: {problem}, expected what `heatcap observe` writes")
     return table
+
+
+def _structure_problem(table: xr.Dataset) -> str:
+    """Why observables cannot be what `observe` made, or parts of it; empty when they can."""
+    for dim in ("layer", "head", "inputs", "temperature"):
+        if dim in table.dims and not table.sizes[dim]:
+            return f"has no {dim}"
+        if dim in table.indexes and not table.indexes[dim].is_unique:
+            return f"has one {dim} twice"
+    for name in TAKEN["an observable"]:
+        if name in table.variables and table.variables[name].dtype.kind not in "biuf":
+            return f"{name} must be numbers, got {table.variables[name].dtype}"
+    for name in (*TAKEN["an observable"], "size", "size_name", "seed"):
+        if "run" in table.dims and name in table.variables and "run" not in table[name].dims:
+            return f"{name} lacks the dimension 'run'"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -249,6 +273,7 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     with LogitReader(path) as reader:
         if reader.header.checkpoints == 0:
             raise RunFileError(f"{path}: holds no checkpoint yet")
+        _check_room(reader.header, len(options.temperatures))
         fields, doubt = observe_logits(
             reader,
             reader.steps,
@@ -262,6 +287,20 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
         table = table.drop_dims("temperature")
     table = _head_average(table) if options.per == "layer" else table
     return table.assign_attrs({_DOUBT: f"{table['path'].item()}: {doubt}"}) if doubt else table
+
+
+def _check_room(header: RunHeader, temperatures: int) -> None:
+    """Raise where observables take far more memory than the file does place, or than others have.
+
+    Few inputs and keys, deflated, are next to nothing on the disk.
+    """
+    checkpoints, layers, heads, _, queries, _ = header.shape
+    size = checkpoints * layers * heads * queries * (_ROW + _SCANNED * temperatures)
+    stored = stored_bytes(header.path)
+    if size > max(_ROOM, INFLATION * stored):
+        raise RunFileError(
+            f"{header.path}: its observables would take {size} bytes, the file has {stored}"
+        )
 
 
 def _head_average(table: xr.Dataset) -> xr.Dataset:

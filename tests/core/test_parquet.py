@@ -72,6 +72,62 @@ def test_lists_are_not_read(tmp_path: Path) -> None:
     assert _read(tmp_path / "a.pq", "a.b", "k").values.tolist() == [[3.0, 2.0]]
 
 
+@pytest.mark.parametrize("inside", [[1] * 10, "text"])
+def test_a_name_that_is_also_a_path(tmp_path: Path, inside: object) -> None:
+    """pyarrow reads both, and what is within the other column is bounded by nothing."""
+    table = pa.table({"a.b": ["x"], "a": pa.array([{"b": inside}])})
+    pq.write_table(table, tmp_path / "a.pq")
+    with pytest.raises(ValueError, match=r"a.pq: 2 columns are called 'a.b', expected one"):
+        _read(tmp_path / "a.pq", "a.b")
+
+
+def test_a_name_that_begins_like_another(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"loss": [1.0], "loss.max": [2.0]}), tmp_path / "a.pq")
+    assert _read(tmp_path / "a.pq", "loss").values.tolist() == [[1.0]]
+
+
+def test_a_dictionary_of_long_texts(tmp_path: Path) -> None:
+    """It is small as long as nobody asks for its texts row by row."""
+    texts = pa.array(["x" * LONG] * ROWS).dictionary_encode()
+    pq.write_table(pa.table({"run": texts}), tmp_path / "a.pq")
+    with pytest.raises(ValueError, match="inflate to far more"):
+        _read(tmp_path / "a.pq", "run")
+
+
+def test_a_dictionary_that_is_no_bomb(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"run": pa.array(["a", "b", "a"]).dictionary_encode()}), tmp_path / "a.pq"
+    )
+    assert list(_read(tmp_path / "a.pq", "run")["run"]) == ["a", "b", "a"]
+
+
+def test_sizes_that_are_made_up(tmp_path: Path) -> None:
+    """What a row group says of its size is not what is read."""
+    path = tmp_path / "a.pq"
+    pq.write_table(pa.table({"run": ["x" * LONG] * ROWS}), path)
+    size = pq.ParquetFile(path).metadata.row_group(0).total_byte_size
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    # A number of Thrift's: seven bits a byte, the sign in the lowest; twice as much is its double.
+    said = [(2 * size >> at & 127) | 128 for at in range(0, 21, 7)]
+    said[-1] &= 127
+    assert 2**14 < 2 * size < 2**21
+    before, after = data[:footer], data[footer:]
+    assert after.count(bytes([0x16, *said])) >= 1
+    path.write_bytes(before + after.replace(bytes([0x16, *said]), b"\x16\x82\x80\x00"))
+    assert pq.ParquetFile(path).metadata.row_group(0).total_byte_size == 1
+    with pytest.raises(ValueError, match="inflate to far more"):
+        _read(path, "run")
+
+
+def test_objects_of_python_are_counted_as_such(tmp_path: Path) -> None:
+    rows = SMALL // 100
+    tenths = pa.array([1], pa.int32()).cast(pa.decimal128(12, 1)).take(pa.array([0] * rows))
+    pq.write_table(pa.table({"k": tenths}), tmp_path / "a.pq")
+    with pytest.raises(ValueError, match="inflate to far more"):
+        _read(tmp_path / "a.pq", "k")
+
+
 def test_columns_of_one_name(tmp_path: Path) -> None:
     pq.write_table(pa.table([[1.0], [2.0]], names=["k", "k"]), tmp_path / "a.pq")
     with pytest.raises(ValueError, match=r"a.pq: 2 columns are called 'k', expected one"):

@@ -232,6 +232,17 @@ def test_a_shorter_file_beside_a_journal(tmp_path: Path) -> None:
     check_left_alone(path, "is of another state of run.h5: the file has .* bytes, and had", 5)
 
 
+def test_a_journal_for_a_hole_of_a_file(tmp_path: Path) -> None:
+    """Neither the file nor its journal takes any place, and both would take memory."""
+    path = write_run(tmp_path / "run.h5")
+    seal_a_commit(path)
+    for name, length in ((path, 1 << 31), (journal_path(path), 1 << 30)):
+        with name.open("r+b") as file:
+            file.truncate(length)
+    with pytest.warns(UserWarning, match="journal: has 1073741824 bytes, expected up to 6"):
+        assert open_runs(path).headers[0].checkpoints == 5
+
+
 def check_left_alone(path: Path, told: str, checkpoints: int) -> None:
     before = snapshot(path.parent)
     with pytest.warns(UserWarning, match=f"left alone: .*journal: {told}"):

@@ -220,7 +220,7 @@ def test_limits_grow_with_what_is_stored_up_to_a_ceiling(
     assert for_contents(True, sparse).seconds < 63
     assert for_contents(True, sparse).memory < 3 << 30
     assert for_contents(True, tmp_path / "none.h5") == Limits(60, 2 << 30)
-    monkeypatch.setattr(quarantine, "_stored", lambda _: 1 << 50)
+    monkeypatch.setattr(quarantine, "stored_bytes", lambda _: 1 << 50)
     assert for_contents(True, dense) == Limits(6 * 3600, 16 << 30)
     assert for_contents(Limits(1e6), dense) == Limits(1e6)
 

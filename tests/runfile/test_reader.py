@@ -535,3 +535,32 @@ def test_a_damaged_copy_does_not_displace_its_run(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"left out: .*copy.h5: has the run_id 'run' of .*run.h5"):
         runs = open_runs(tmp_path)
     assert runs.paths == (path,)
+
+
+@pytest.mark.parametrize("untrusted", [False, True])
+def test_a_run_that_is_in_doubt_is_not_displaced_by_a_damaged_copy(
+    tmp_path: Path, untrusted: bool
+) -> None:
+    """What `observe` warns of, a mask and the journal of another run, is no damage."""
+    logits = np.float32(logits_at(0))
+    logits[..., 0] = -9876.5
+    with create_run(tmp_path / "run.h5") as run:
+        run.append(0, logits)
+    content = bytearray((tmp_path / "run.h5").read_bytes())
+    (tmp_path / "run.h5").rename(tmp_path / "b.h5")
+    (tmp_path / "b.h5.journal").write_text("notes")
+    content[content.index(logits.tobytes())] ^= 1
+    (tmp_path / "a.h5").write_bytes(content)
+    with (
+        pytest.warns(UserWarning, match="b.h5.journal: is no journal"),
+        pytest.warns(UserWarning, match=r"left out: .*a.h5: has the run_id 'run' of .*b.h5 too"),
+    ):
+        assert open_runs(tmp_path, untrusted=untrusted).paths == (tmp_path / "b.h5",)
+
+
+def test_a_run_is_not_displaced_by_one_of_another_name(tmp_path: Path) -> None:
+    """Whoever writes a file can give it any run_id."""
+    write_run(tmp_path / "run.h5").rename(tmp_path / "a.h5")
+    write_run(tmp_path / "run.h5", steps=3)
+    with pytest.warns(UserWarning, match=r"left out: .*a.h5: has the run_id 'run' of .*run.h5 too"):
+        assert open_runs(tmp_path).paths == (tmp_path / "run.h5",)

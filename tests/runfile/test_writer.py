@@ -150,6 +150,7 @@ def test_an_existing_file_is_not_overwritten_unasked(run_path: Path) -> None:
         ({"probe_population": -3}, "probe_population must be 0 .* or at least the 25 probe inputs"),
         ({"size": float("inf")}, "the size must be positive and finite, got inf"),
         ({"size": -1}, "the size must be positive and finite, got -1"),
+        ({"parameters": {f"a{n}": n for n in range(1001)}}, "has 1001 parameters, expected"),
         ({"size_name": "x\0y"}, "size_name 'x.x00y' holds a NUL or is no Unicode text"),
         ({"model_dtype": "\udcff"}, "model_dtype .* holds a NUL or is no Unicode text"),
         ({"seed": 2**64}, "the seed 18446744073709551616 does not fit into 64 bits"),
@@ -189,18 +190,24 @@ def test_a_reason_is_text(run_path: Path) -> None:
         for reason in ("a\0b", "\udcff"):
             with pytest.raises(RunFileError, match="holds a NUL or is no Unicode text"):
                 run.finish(reason)
+        for other in ("", "x" * 2001, None, ValueError("diverged")):
+            with pytest.raises(RunFileError, match="the reason of the end"):
+                run.finish(other)  # type: ignore[arg-type]
+        run.finish(np.str_("x" * 2000))
     assert validate_run(run_path) == []
+    assert read_header(run_path).complete
 
 
 def test_steps_are_whole_numbers(run_path: Path) -> None:
     with RunWriter.resume(run_path) as run:
-        for step in (10.5, float("nan"), float("inf")):
+        for step in (10.5, float("nan"), float("inf"), 2**53, 2**63, 2**70):
             with pytest.raises(RunFileError, match=r"expected a whole number"):
                 run.append(step, logits_at(5))
             with pytest.raises(RunFileError, match=r"expected a whole number"):
                 run.log(step, train_loss=1.0)
         run.append(np.float64(10.0), logits_at(10))
-    assert read_header(run_path).checkpoints == 6
+        run.append(2**53 - 1, logits_at(10))
+    assert read_header(run_path).checkpoints == 7
     assert validate_run(run_path) == []
 
 
@@ -212,6 +219,18 @@ def test_a_mask_in_double_precision_is_no_absent_key(run_path: Path) -> None:
             run.append(5, logits)
         logits[..., 0] = -np.inf
         run.append(5, logits)
+
+
+def test_logits_that_a_cast_would_change(run_path: Path) -> None:
+    logits = logits_at(10)
+    with RunWriter.resume(run_path) as run:
+        with pytest.raises(RunFileError, match=r"some values are masked; an absent key is -inf"):
+            run.append(10, np.ma.masked_greater(logits, 1))
+        for kind in (complex, str, object):
+            with pytest.raises(RunFileError, match=r"logits at step 10: expected numbers, got"):
+                run.append(10, logits.astype(kind))
+        run.append(10, np.ma.asarray(logits))
+    assert validate_run(run_path) == []
 
 
 def test_a_name_that_readers_of_folders_pass_over(tmp_path: Path) -> None:

@@ -156,6 +156,14 @@ def test_bad_tables_name_the_file_the_column_and_the_row(tmp_path):
         read_table(tmp_path / "none.csv", size="L", control="K", value="A")
 
 
+def test_times_are_no_numbers() -> None:
+    """A missing one would be -9e18, which no row says."""
+    times = pd.Series(pd.to_datetime(["2026-01-01", None]))
+    for column in (times, times - times[0]):
+        with pytest.raises(ValueError, match=r"column 'x': expected numbers, got times"):
+            read_columns(pd.DataFrame({"x": column}), ["x"], names=None, value="x")
+
+
 @pytest.mark.parametrize("name", ["table.nc", "table.h5"])
 def test_a_table_that_is_no_netcdf_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"L,x,A\n8,1,2\n")

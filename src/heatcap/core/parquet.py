@@ -16,6 +16,11 @@ __all__ = ["flat_columns", "open_parquet", "read_flat"]
 INFLATION = 100
 #: Below it a table may inflate as it likes: columns of one value are no bomb.
 SMALL = 1 << 28
+#: Rows of texts that are counted at a time.
+BATCH = 256
+#: Bytes of a value that is an object of Python's, and which are.
+OBJECT = 104
+_OBJECTS = ("DECIMAL", "DATE", "TIME")
 
 
 def open_parquet(path: Path) -> Any:
@@ -32,8 +37,7 @@ def open_parquet(path: Path) -> Any:
 
 def flat_columns(file: Any) -> list[str]:
     """Names of the columns with one value in a row: how much lists hold, no size tells."""
-    leaves = [file.schema.column(k) for k in range(len(file.schema))]
-    return [of.path for of in leaves if of.path == of.name and not of.max_repetition_level]
+    return [of.path for of in _leaves(file) if _is_flat(of)]
 
 
 def read_flat(file: Any, path: Path, names: Sequence[str]) -> pd.DataFrame:
@@ -42,24 +46,26 @@ def read_flat(file: Any, path: Path, names: Sequence[str]) -> pd.DataFrame:
     Raises ValueError where columns share a name, would inflate to far more than the file has, or
     cannot be read.
     """
-    for name in names:  # what is below a column of lists is read by its name as well
-        if (n := file.schema_arrow.names.count(name)) > 1:
+    leaves = _leaves(file)
+    for name in names:  # what is within another column is read by its name as well
+        alike = [of for of in leaves if f"{of.path}.".startswith(f"{name}.")]
+        if (n := sum(of.path == name or not _is_flat(of) for of in alike)) > 1:
             raise ValueError(f"{path}: {n} columns are called {name!r}, expected one")
     most = max(SMALL, INFLATION * path.stat().st_size)
     # Not by columns: pyarrow ends the process where it finds what describes one to be wrong.
     groups = [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
-    kinds = {(leaf := file.schema.column(k)).path: leaf for k in range(len(file.schema))}
-    width = sum(max(kinds[name].length or 0, 8) for name in names)
+    kinds = {of.path: of for of in leaves if _is_flat(of)}
+    width = sum(_width(kinds[name]) for name in names)
     texts = [name for name in names if kinds[name].physical_type == "BYTE_ARRAY"]
     stored = [max(group.total_byte_size, 0) for group in groups]
     content = sum(max(g.num_rows * width, size) for g, size in zip(groups, stored, strict=True))
-    at_most = sum(g.num_rows * size for g, size in zip(groups, stored, strict=True)) * len(texts)
     try:
-        if content <= most < at_most:
-            # No text is longer than its row group, so that no batch takes more than the whole may.
-            rows = max(1, most // max(stored))
+        if texts and content <= most:
+            # No text is longer than its row group, so that no batch takes more than the whole may;
+            # and the batches are small, for who writes a file can say that its groups are.
+            rows = max(1, min(BATCH, most // max(1, *stored)))
             for batch in file.iter_batches(batch_size=rows, columns=texts):
-                content += batch.nbytes
+                content += sum(map(_text_bytes, batch.columns))
                 if content > most:
                     break
         if content <= most:
@@ -72,6 +78,25 @@ def read_flat(file: Any, path: Path, names: Sequence[str]) -> pd.DataFrame:
         f"{path}: its columns inflate to far more than its {path.stat().st_size} bytes; "
         f"at most {most} are read"
     )
+
+
+def _leaves(file: Any) -> list[Any]:
+    return [file.schema.column(k) for k in range(len(file.schema))]
+
+
+def _is_flat(leaf: Any) -> bool:
+    return leaf.path == leaf.name and not leaf.max_repetition_level
+
+
+def _width(leaf: Any) -> int:
+    """Bytes of a value in memory, of a text those that say where it is."""
+    is_object = leaf.logical_type.type in _OBJECTS
+    return max(leaf.length or 0, 8) + (OBJECT if is_object else 0)
+
+
+def _text_bytes(column: Any) -> int:
+    """Bytes of texts, each counted as often as it stands there."""
+    return int((column.dictionary_decode() if hasattr(column, "dictionary") else column).nbytes)
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:

@@ -214,7 +214,7 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
 
 
 def _layer(view: _View) -> Any:
-    layers = view.obs["layer"].to_numpy() if "layer" in view.obs.coords else np.arange(10**3)
+    layers = np.atleast_1d(view.obs["layer"]) if "layer" in view.obs.coords else np.arange(10**3)
     return layers[view.layer]
 
 

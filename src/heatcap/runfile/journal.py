@@ -62,6 +62,7 @@ _MAGIC = b"heatcap-journal2"
 _SEAL = struct.Struct("<16sIQQQQIH")
 _SUMMED = 20  # where the summed part begins
 _LONGEST_NAME = 1 << 16
+_SMALL = 1 << 26  # bytes of a file that may lie in its journal, however few of them are stored
 _ENTRY = struct.Struct("<QI8I")  # offset, length, CRC-32 of each sector that is replaced
 _ADDED = 1 << 20  # bytes that are read at a time where they are only summed
 
@@ -435,11 +436,17 @@ def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
 
 
 def _largest_journal(path: Path) -> int:
-    """Bytes of a journal that replaces every page of the file."""
+    """Bytes of a journal that replaces every page of the file, of a large one those it stores.
+
+    A hole takes no place, in the file and in its journal, but memory where it is read.
+    """
     try:
-        size = path.stat().st_size
+        found = path.stat()
     except FileNotFoundError:
         size = 0
+    else:
+        stored = 512 * getattr(found, "st_blocks", 0)  # not every system counts them
+        size = min(found.st_size, max(stored, _SMALL)) if stored else found.st_size
     return _SEAL.size + _LONGEST_NAME + size + _ENTRY.size * (size // PAGE + 1)
 
 

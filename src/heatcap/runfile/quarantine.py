@@ -24,7 +24,15 @@ from typing import Any
 
 from .layout import RunFileError
 
-__all__ = ["UNLIMITED", "Limits", "for_contents", "for_header", "in_worker", "in_workers"]
+__all__ = [
+    "UNLIMITED",
+    "Limits",
+    "for_contents",
+    "for_header",
+    "in_worker",
+    "in_workers",
+    "stored_bytes",
+]
 
 _GIBIBYTE = 1 << 30
 #: No file takes more than this unless the caller says so; it is reached at some gigabytes.
@@ -54,13 +62,13 @@ def for_contents(untrusted: bool | Limits, path: Path, passes: int = 1) -> Limit
     """What reading a file to its end may take, by its size: a hundred times what it takes."""
     if isinstance(untrusted, Limits):
         return untrusted
-    size = _stored(path)
+    size = stored_bytes(path)
     return Limits(
         min(60.0 + passes * size / 2**20, _LONGEST), min(2 * _GIBIBYTE + 4 * size, _LARGEST)
     )
 
 
-def _stored(path: Path) -> int:
+def stored_bytes(path: Path) -> int:
     """Bytes of a file that are stored: the size of a sparse one costs its author nothing."""
     try:
         found = os.stat(path)

@@ -226,8 +226,8 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
     """The runs in a folder (searched in depth for ``*.h5``), in a file, or in several of both.
 
     A file that cannot be used, or that holds a run that another one has (the same ``run_id``; the
-    first that is whole is taken), is reported by a warning, kept in ``.problems``, and does not
-    lose the others.
+    first that is whole is taken, ``RUN_ID.h5`` before others), is reported by a warning, kept in
+    ``.problems``, and does not lose the others.
 
     HDF5 itself can hang or crash on hostile bytes: headers of `untrusted` files are read by a
     process of its own, with limits of time and memory (see `quarantine`).
@@ -267,16 +267,17 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
 
 
 def _first_whole(same: Sequence[RunHeader], untrusted: bool | Limits) -> RunHeader:
-    """The first of several files of one run that is whole, for a damaged copy is none of it."""
-    from .validate import validate_run
+    """Of several files of one run the first that is whole; a damaged copy is none of it.
 
-    for header in same if len(same) > 1 else ():
-        try:
-            if not validate_run(header.path, untrusted=untrusted):
-                return header
-        except RunFileError:
-            continue
-    return same[0]
+    One that is called like the run comes before others, which may bear its name without being it.
+    """
+    from .validate import is_whole
+
+    first, *others = sorted(same, key=lambda header: header.path.name != f"{header.run_id}.h5")
+    for header in (first, *others) if others else ():
+        if is_whole(header.path, untrusted=untrusted):
+            return header
+    return first
 
 
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:

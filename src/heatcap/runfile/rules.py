@@ -17,6 +17,7 @@ from . import layout
 from .layout import RunHeader
 
 __all__ = [
+    "LARGEST_STEP",
     "MASK_DEPTH",
     "accuracy_problem",
     "header_problem",
@@ -25,6 +26,7 @@ __all__ = [
     "logit_problem",
     "mask_problem",
     "table_problems",
+    "text_problem",
 ]
 
 #: A finite logit so far below its row's largest has no weight and looks like a mask of -1e4.  A run
@@ -35,7 +37,10 @@ _ACCURACIES = tuple(name for name in layout.STANDARD_METRICS if name.endswith("a
 _ROUNDING = 1e-3
 #: Characters of a text that tables, figures and pages show.
 LONGEST_TEXT = 2000
-_EXACT = 2.0**53  # observables have steps as doubles
+#: Parameters of a run, each a coordinate of all runs and a column of their table.
+MOST_PARAMETERS = 1000
+#: Steps are below it: observables have them as doubles.
+LARGEST_STEP = 2.0**53
 
 
 def header_problem(header: RunHeader) -> str:
@@ -47,10 +52,10 @@ def header_problem(header: RunHeader) -> str:
         **{f"parameter {name}": v for name, v in header.parameters.items() if isinstance(v, str)},
     }
     for name, text in texts.items():
-        if not is_plain(text):
-            return f"{name} {text!r} holds a NUL or is no Unicode text"
-        if len(text) > LONGEST_TEXT:
-            return f"{name} has {len(text)} characters, expected at most {LONGEST_TEXT}"
+        if problem := text_problem(name, text):
+            return problem
+    if (count := len(header.parameters)) > MOST_PARAMETERS:
+        return f"has {count} parameters, expected at most {MOST_PARAMETERS}; config is for the rest"
     for name, value in header.parameters.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             return f"the parameter {name!r} does not fit into 64 bits"
@@ -64,6 +69,15 @@ def header_problem(header: RunHeader) -> str:
         )
     if min(header.shape[1:]) < 1:
         return f"every extent must be at least 1, got {header.shape[1:]} (layer to key)"
+    return ""
+
+
+def text_problem(name: str, text: str) -> str:
+    """Why a text of a header would not be read; empty when it would."""
+    if not is_plain(text):
+        return f"{name} {text!r} holds a NUL or is no Unicode text"
+    if len(text) > LONGEST_TEXT:
+        return f"{name} has {len(text)} characters, expected at most {LONGEST_TEXT}"
     return ""
 
 
@@ -101,7 +115,7 @@ def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterato
     """What is wrong with steps, metrics and probe of a run."""
     for name in ("step", "metric_step", "query"):
         # As floats, which other writers may have taken: NaN compares with nothing.
-        if not np.all(np.abs(tables[name]) < _EXACT) or np.any(tables[name] % 1):
+        if not np.all(np.abs(tables[name]) < LARGEST_STEP) or np.any(tables[name] % 1):
             yield f"{name} holds other than whole numbers below 2^53"
     for name in ("step", "metric_step"):
         steps = tables[name]

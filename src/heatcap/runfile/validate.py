@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from .integrity import DAMAGED, LayerSums
+from .layout import RunFileError
 from .quarantine import Limits, for_contents, in_worker
 from .reader import LogitReader, journal_problem
 from .rules import logit_problem, mask_problem
 
-__all__ = ["validate_run"]
+__all__ = ["is_whole", "validate_run"]
 
 #: Problems that are listed one by one; a broken writer makes one for every block.
 LISTED = 20
@@ -44,7 +45,19 @@ def validate_run(path: str | os.PathLike[str], *, untrusted: bool | Limits = Fal
     return [*listed, f"and {more} more"] if more else listed
 
 
-def _all_logit_problems(logits: LogitReader) -> Iterator[str]:
+def is_whole(path: str | os.PathLike[str], *, untrusted: bool | Limits = False) -> bool:
+    """Whether `observe` takes a run; it may look masked, or lie beside the journal of another."""
+    try:
+        if untrusted:
+            limits = for_contents(untrusted, Path(path))
+            return bool(in_worker(is_whole, path, limits=limits))
+        with LogitReader(path) as logits:
+            return bool(logits.steps.size) and not any(_all_logit_problems(logits, masks=False))
+    except RunFileError:
+        return False
+
+
+def _all_logit_problems(logits: LogitReader, *, masks: bool = True) -> Iterator[str]:
     sums = LayerSums(logits.header.shape)
     for checkpoint, step in enumerate(logits.steps):
         for layer, heads, probes, queries in _blocks(logits):
@@ -52,7 +65,7 @@ def _all_logit_problems(logits: LogitReader) -> Iterator[str]:
             block = logits.read(*where)
             sums.add(block, *where)
             for head, values in enumerate(block[0], heads.start):
-                if problem := logit_problem(values) or mask_problem(values):
+                if problem := logit_problem(values) or (masks and mask_problem(values)):
                     part = _part("probe", probes, logits) + _part("query", queries, logits)
                     yield f"step {step}, layer {layer}, head {head}{part}: {problem}"
     if logits.checksums is not None:

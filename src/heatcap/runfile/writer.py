@@ -44,7 +44,7 @@ from .reader import (
     read_header,
     read_tables,
 )
-from .rules import accuracy_problem, is_plain, logit_problem
+from .rules import LARGEST_STEP, accuracy_problem, is_plain, logit_problem, text_problem
 from .storage import LARGEST_TEXT
 
 __all__ = ["RunWriter", "repair_run"]
@@ -274,7 +274,7 @@ class RunWriter:
             if self._sealed:
                 _extend(self._h5["logits_checksum"], layer_checksums(values)[np.newaxis])
             self._write_metrics()
-            self._extend_table("step", np.array([step]))
+            self._extend_table("step", np.array([int(step)]))
 
     def flush(self) -> None:
         """Commit the metrics that were logged since the last checkpoint."""
@@ -284,15 +284,13 @@ class RunWriter:
 
     def finish(self, reason: str) -> None:
         """Say that the run has ended, and by which rule."""
-        if not reason:
-            raise RunFileError(f"{self.path}: the reason of the end must not be empty")
-        if not is_plain(reason):
-            raise RunFileError(
-                f"{self.path}: the reason {reason!r} holds a NUL or is no Unicode text"
-            )
+        if not isinstance(reason, str) or not reason:
+            raise RunFileError(f"{self.path}: the reason of the end must be a text, got {reason!r}")
+        if problem := text_problem("the reason of the end", reason):
+            raise RunFileError(f"{self.path}: {problem}")  # no reader would take the run
         self._check_usable()
         with self._commit():
-            self._set(finished=_now(), stop_reason=reason)
+            self._set(finished=_now(), stop_reason=str(reason))
             self._write_metrics()
 
     def close(self) -> None:
@@ -393,9 +391,10 @@ class RunWriter:
             self._h5.attrs["header_checksum"] = header_checksum(covered)
 
     def _check_step(self, what: str, step: int, last: int | None) -> None:
-        if step % 1 != 0:  # NaN, too
+        if step % 1 != 0 or step >= LARGEST_STEP:  # NaN, too
             raise RunFileError(
-                f"{self.path}: {what} at step {step}, expected a whole number of optimiser steps"
+                f"{self.path}: {what} at step {step}, expected a whole number of optimiser steps "
+                f"below 2^53"
             )
         if step < 0 or (last is not None and step <= last):
             raise RunFileError(
@@ -410,7 +409,11 @@ class RunWriter:
                 f"{where}: expected shape {self.shape} (layer, head, probe, query, key), "
                 f"got {np.shape(logits)}"
             )
+        if np.ma.is_masked(logits):  # what lies behind a mask is any number
+            raise RunFileError(f"{where}: some values are masked; an absent key is -inf")
         given = np.asarray(logits)
+        if given.dtype.kind in "cmMOSU":  # kinds that NumPy does not know, as bfloat16, are cast
+            raise RunFileError(f"{where}: expected numbers, got {given.dtype}")
         with np.errstate(over="ignore"):
             values = given.astype(np.float32, copy=False)
         if np.isinf(values).sum() > np.isinf(given).sum():

@@ -359,6 +359,8 @@ def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[s
 
 
 def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
+    if column.dtype.kind in "mM":  # which pandas counts in units of its own, and NaT as one, too
+        raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     text = np.isnan(numbers) & column.notna().to_numpy()
     words = column.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
