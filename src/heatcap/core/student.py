@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtri, polygamma, stdtrit
+from scipy.special import digamma, ndtri, polygamma, stdtrit
 
 __all__ = ["MANY", "prior_degrees", "steadied_variances", "student_factor"]
 
@@ -26,13 +26,13 @@ def student_factor(runs: ArrayLike) -> Floats:
 
 
 def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
-    """Variances between runs, drawn to their mean, with the degrees of freedom of each.
+    """Variances between runs, drawn to what is usual, with the degrees of freedom of each.
 
-    v_i -> (d_0 v + d_i v_i) / (d_0 + d_i),    d_i = n_i - 1
+    v_i -> (d_0 v_0 + d_i v_i) / (d_0 + d_i),    d_i = n_i - 1
 
     d_0 is as large as the variances are alike: ln v_i scatters by trigamma(d_i / 2) where all are
     equal, and what it scatters beyond is trigamma(d_0 / 2) (G. K. Smyth, Stat. Appl. Genet. Mol.
-    Biol. 3 (2004) 3; unchecked).
+    Biol. 3 (2004) 3; unchecked).  v_0 is their median, so that one wild run changes no other size.
 
     Parameters
     ----------
@@ -43,18 +43,19 @@ def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
     """
     own = runs - 1.0
     seen = (own > 0) & (variance > 0)
-    mean = float(np.sum(own * variance) / np.sum(own))
-    prior = 0.0
+    if not seen.any():
+        return np.zeros_like(variance), own
+    half = own[seen] / 2
+    log = np.log(variance[seen]) - digamma(half) + np.log(half)  # without the bias of few runs
+    usual, prior = float(np.exp(np.median(log))), 0.0
     if seen.sum() > 1:
-        off = np.log(variance[seen]) - np.average(np.log(variance[seen]), weights=own[seen])
-        left = 1 - 1 / seen.sum()
-        excess = np.mean(off**2) / left - np.mean(polygamma(1, own[seen] / 2))
+        excess = np.var(log, ddof=1) - np.mean(polygamma(1, half))
         prior = min(prior_degrees(float(excess)), float(own.sum()))
-    degrees = prior + own
-    if not prior:  # what one run scatters by nothing tells but the others
-        degrees = np.where(own > 0, own, 1.0)
-    steadied = np.where(own > 0, (prior * mean + own * variance) / np.maximum(prior + own, 1), mean)
-    return steadied, degrees
+    # A size of one run has the usual variance, whatever that of the others scatters by.
+    steadied = np.where(
+        own > 0, (prior * usual + own * variance) / (prior + own + (own == 0)), usual
+    )
+    return steadied, np.where(own > 0, prior + own, max(prior, 1.0))
 
 
 def prior_degrees(spread: float) -> float:

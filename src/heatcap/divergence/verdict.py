@@ -213,7 +213,8 @@ class Verdict(Answer):
         """The lower limit of the crossover length in words."""
         if (limit := self.crossover_length_lower_limit95) == 0:
             return "crossover length: a crossover at any length fits"
-        return f"crossover length: if the growth crosses over, not below {self.size_name} = {limit:.3g} (95 %)"
+        where = f"{self.size_name} = {limit:.3g}"
+        return f"crossover length: if the growth crosses over, not below {where} (95 %)"
 
     @property
     def not_excluded(self) -> str:

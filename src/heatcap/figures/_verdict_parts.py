@@ -28,7 +28,7 @@ from heatcap.figures._parts import (
 )
 from heatcap.figures._style import BLUE, GREEN, PAGE, PURPLE, VERMILION, new_figure, styled
 
-__all__ = ["ZERO", "class_line", "drawn", "profile", "standing_of"]
+__all__ = ["COLOUR", "ZERO", "class_line", "drawn", "profile", "standing_of"]
 
 COLOUR = dict(zip(CLASSES, (PURPLE, BLUE, GREEN, VERMILION), strict=True))
 # Fits that are not excluded lie on one another: each is drawn inside the one before.
@@ -48,6 +48,7 @@ def drawn(
     standing: Mapping[str, str],
     *,
     head: bool = True,
+    interval: bool = True,
 ) -> Figure:
     """A figure of the verdict.
 
@@ -64,6 +65,8 @@ def drawn(
         What is said of each class that is dotted; the others are solid.
     head : bool
         Whether the summary stands above the panels.
+    interval : bool
+        Whether a panel shows the interval of the exponent.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def drawn(
         if head:
             write_head(top[0], lines, above[0], ok=False)
         panels(*middle.subplots(1, 3, gridspec_kw={"wspace": 0.06, "width_ratios": (1.25, 1, 1)}))
-        _keys(bottom, result, marks, least, standing)
+        _keys(bottom, result, marks, least, standing, interval)
     return figure
 
 
@@ -100,18 +103,18 @@ def _keys(
     marks: Sequence[Mapping[str, Any]],
     least: tuple[str, float],
     standing: Mapping[str, str],
+    interval: bool,
 ) -> None:
     fits: list[Artist] = [
         Line2D([], [], **class_line(result, kind, standing), label=kind + standing.get(kind, ""))
         for kind in result.curves
     ]
     others: list[Artist] = [Line2D([], [], **mark) for mark in marks]
-    if result.exponent_determined:
-        letter, value = least
-        others += [
-            Patch(color=SPREAD["color"], label=f"95 % interval of ${letter}$"),
-            Line2D([], [], **CENTRE, label=rf"${letter}_{{\min}}$ = {value:g}"),
-        ]
+    letter, value = least
+    if interval and result.exponent_determined:
+        others.append(Patch(color=SPREAD["color"], label=f"95 % interval of ${letter}$"))
+    if result.exponent_determined or (not interval and result.status == "ok"):
+        others.append(Line2D([], [], **CENTRE, label=rf"${letter}_{{\min}}$ = {value:g}"))
     above = part.legend(handles=fits, loc="upper center", ncols=len(fits))
     below = part.legend(handles=others, loc="lower center", ncols=len(others))
     for legend in (above, below):

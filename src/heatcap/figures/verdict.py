@@ -1,21 +1,21 @@
-"""Heights with the growths that they do not exclude, local exponents, and the profile of kappa."""
+"""Heights with the growths that they do not exclude, local exponents, and what may cross over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from heatcap.divergence import Verdict
-from heatcap.figures._parts import plain_axes, say, symbol
+from heatcap.figures._parts import CENTRE, GREY, plain_axes, say, symbol
 from heatcap.figures._style import BLACK
-from heatcap.figures._verdict_parts import ZERO, class_line, drawn, profile, standing_of
+from heatcap.figures._verdict_parts import COLOUR, ZERO, class_line, drawn, standing_of
 from heatcap.figures.names import label
 
 __all__ = ["verdict"]
@@ -25,14 +25,16 @@ Floats = NDArray[np.float64]
 HEIGHT: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 3.0, "color": BLACK, "zorder": 5,
 }  # fmt: skip
+LIMIT: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": ":"}
 TALL = 10  # largest over smallest height, from which on their axis is logarithmic
 LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify what is nothing
-NARROW = 24  # letters in a line of a panel that is empty
+JOINT = 5.991465  # chi^2 of two degrees of freedom at 95 %
+ROOM = 0.15  # of the height seen, left above and below it
 APART = 0.13  # share of the axis between sizes that are written below it
 
 
 def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figure:
-    """Heights and best fits, local exponents, and the profile of chi^2 over kappa, side by side.
+    """Heights and best fits, local exponents, and the plane of exponent and crossover length.
 
     Parameters
     ----------
@@ -47,8 +49,10 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     -------
     Figure
         Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
-        others dotted; all are where the status names no class.  The head has the verdict, the
-        exponent, the margins and the warnings.
+        others dotted; all are where the status names no class; beyond the data, which is grey, they
+        are continued.  In the plane what is not excluded at 95 % is filled, in the colour of the
+        class that it belongs to; above the broken axis no crossover begins.  The head has the
+        verdict, the exponent, the margins and the warnings.
     """
     standing = standing_of(result)
     least = (r"\kappa", result.margins.kappa_min)
@@ -56,13 +60,12 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     def panels(left: Axes, centre: Axes, right: Axes) -> None:
         _heights(left, result, name, standing)
         _local(centre, result)
-        if result.exponent_determined:
-            profile(right, result.exponent, least, "kappa_min")
-        else:
-            say(right, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
+        _region(right, result)
 
-    mark = HEIGHT | {"label": "height, one standard deviation"}
-    return drawn(result, panels, [mark], least, standing, head=head)
+    marks = [HEIGHT | {"label": "height, one standard deviation"}]
+    if result.crossover_length_lower_limit95 > 0:
+        marks.append(LIMIT | {"label": "lower limit of the crossover length"})
+    return drawn(result, panels, marks, least, standing, head=head, interval=False)
 
 
 def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) -> None:
@@ -75,18 +78,61 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
     ax.set_title("heights and best fits", loc="left")
     ax.set_xlabel(f"{symbol(result.size_name)} (logarithmic)")
     ax.set_ylabel(label(name))
-    low = float((data.heights - data.errors).min())
-    if low > 0 and data.heights.max() > TALL * low:
+    far = result.curves["flat"]["sizes"][-1]
+    ax.axvspan(data.sizes[-1], far, color=GREY, alpha=0.12, lw=0, gid="beyond the data")
+    low, high = float((data.heights - data.errors).min()), float((data.heights + data.errors).max())
+    if low > 0 and high > TALL * low:
         ax.set_yscale("log")
-        ax.set_ylim(bottom=low / 1.5)  # fits of excluded classes may go through zero
+        ax.set_ylim(low / 1.5, high * result.margins.saturation_ratio)
     else:
+        room = ROOM * (high - low)
+        ax.set_ylim(low - room, high + max(room, 0.35 * (high - low)))
         plain_axes(ax)
     ax.xaxis.set_major_locator(FixedLocator(_spread(data.sizes)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(lambda each, _: f"{each:g}")
-    room = (data.sizes[-1] / data.sizes[0]) ** 0.05
-    ax.set_xlim(data.sizes[0] / room, data.sizes[-1] * room)
+    ax.set_xlim(data.sizes[0] / (far / data.sizes[0]) ** 0.04, far)
+
+
+def _region(ax: Axes, result: Verdict) -> None:
+    """Exponents and crossover lengths that are not excluded, in the colour of their class."""
+    found, data = result.crossover, result.data
+    if result.status != "ok":
+        say(ax, "no class is named")
+        return
+    rise = found.chi2 - found.chi2.min()
+    lengths = found.lengths.copy()
+    step = lengths[-2] / lengths[-3]
+    lengths[-1] = lengths[-2] * step**2  # no crossover: above the others
+    kappa, low, high = result.margins.kappa_min, data.sizes[0], data.sizes[-1]
+    ax.set_yscale("log")
+    inside = np.ma.masked_greater(rise.T, JOINT)
+    edges = np.sqrt(lengths[1:] * lengths[:-1])
+    edges = np.concatenate([[lengths[0] / step**0.5], edges, [lengths[-1] * step]])
+    half = (found.exponents[1] - found.exponents[0]) / 2
+    sides = np.append(found.exponents - half, found.exponents[-1] + half)
+    kind = np.where(found.exponents[np.newaxis] >= kappa - 1e-9, 2, 1) + 0 * inside
+    kind = np.where(found.lengths[:, np.newaxis] <= high, 0, kind)
+    colours = ListedColormap([COLOUR[name] for name in ("bounded", "logarithmic", "power-law")])
+    shown = np.ma.masked_array(kind, inside.mask)
+    ax.pcolormesh(
+        sides, edges, shown, cmap=colours, vmin=-0.5, vmax=2.5, alpha=0.55, lw=0, gid="region",
+        rasterized=True,
+    )  # fmt: skip
+    ax.axhline(high, **ZERO)
+    ax.axhline(lengths[-2] * step, **ZERO)
+    ax.axvline(kappa, **CENTRE, gid="kappa_min")
+    if (limit := result.crossover_length_lower_limit95) > 0:
+        ax.axhline(limit, **LIMIT, gid="limit")
+    ax.set_xlim(sides[0], sides[-1])
+    ax.set_ylim(edges[0], edges[-1])
+    ax.yaxis.set_major_locator(FixedLocator([low, high, lengths[-1]]))
+    ax.yaxis.set_major_formatter(FixedFormatter([f"{low:g}", f"{high:g}", "none"]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_title("not excluded", loc="left")
+    ax.set_xlabel(r"exponent $\kappa$ (0: logarithm)")
+    ax.set_ylabel(f"crossover length ({symbol(result.size_name)})")
 
 
 def _spread(sizes: Floats) -> list[float]:
