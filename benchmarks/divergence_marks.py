@@ -446,17 +446,24 @@ def measure(seed: int, replicates: int, only: str = "", jobs: int | None = None)
     """Rows of the cells whose key has `only`, in the order of the cells."""
     keys = [key for key in all_cells(seed) if only in key]
     rows = {}
+    for n, row in enumerate(_rows(keys, seed, replicates, jobs), 1):
+        rows[row.key] = row
+        said(
+            f"{n} of {len(keys)}: {row.key}: {row.kind or 'no class'}, kept {row.kept:.2f}, "
+            f"refused {row.refused:.2f}, false {row.false:.2f}, power {row.power:.2f}, "
+            f"{row.verdict}, {row.seconds:.2f} s"
+        )
+    return [rows[key] for key in keys]
+
+
+def _rows(keys: Sequence[str], seed: int, replicates: int, jobs: int | None) -> Iterator[Row]:
+    """As they are done; in this process if there is to be one."""
+    if jobs == 1:
+        yield from (row_of(key, seed, replicates) for key in keys)
+        return
     with ProcessPoolExecutor(jobs) as pool:
         waiting = [pool.submit(row_of, key, seed, replicates) for key in keys]
-        for n, job in enumerate(as_completed(waiting), 1):
-            row = job.result()
-            rows[row.key] = row
-            said(
-                f"{n} of {len(keys)}: {row.key}: {row.kind or 'no class'}, kept {row.kept:.2f}, "
-                f"refused {row.refused:.2f}, false {row.false:.2f}, power {row.power:.2f}, "
-                f"{row.verdict}, {row.seconds:.2f} s"
-            )
-    return [rows[key] for key in keys]
+        yield from (job.result() for job in as_completed(waiting))
 
 
 # Marks: what is promised, with its number.
