@@ -179,14 +179,14 @@ FAMILY = {  # with the class that is wanted
 
 def wiggle(span: float, rng: np.random.Generator) -> Function:
     """A smooth random function of x = ln(L / L_min) that dies out: a correction of any form."""
-    rate = 1 / (span * rng.uniform(0.15, 0.5))
+    rate = 1 / (span * rng.uniform(0.15, 0.35))
     wave, phase = rng.uniform(0.3, 3.0, 3) / span * np.pi, rng.uniform(0, 2 * np.pi, 3)
     weight = rng.normal(size=3)
 
     def raw(x: Floats) -> Floats:
         return np.asarray(np.exp(-rate * x) * (np.cos(wave * x[..., np.newaxis] + phase) @ weight))
 
-    size = rng.uniform(0.02, 0.12) / np.abs(raw(np.linspace(0, 2 * span, 400))).max()
+    size = rng.uniform(0.01, 0.06) / np.abs(raw(np.linspace(0, 2 * span, 400))).max()
     return lambda x: size * raw(x)
 
 

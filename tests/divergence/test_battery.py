@@ -93,7 +93,9 @@ def test_the_battery_is_large_and_out_of_sample() -> None:
         assert np.all(cell.truth.heights(cell.sizes) > 0), cell
     other = [each for each in battery.all_cells(8).values() if each.part[0] == "b"]
     for cell, again in zip(cells("b"), other, strict=True):
-        assert not np.allclose(cell.truth.heights(SIZES), again.truth.heights(SIZES)), cell
+        assert not np.allclose(cell.truth.heights(cell.sizes), again.truth.heights(cell.sizes)), (
+            cell
+        )
 
 
 def test_a_member_of_a_wrong_class_is_at_no_distance() -> None:
