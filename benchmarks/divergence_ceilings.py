@@ -26,7 +26,7 @@ from divergence_truths import EFFECT, Floats, R, cut, grown
 
 __all__ = ["FAMILIES", "Closest", "ceiling", "closest_wrong"]
 
-FAMILIES = ("cut-offs", "and stretched", "and corrections")
+FAMILIES = ("cut-offs", "stretched too", "corrections too")  # each has those before it
 CORRECTION = 0.3
 STARTS = 6
 

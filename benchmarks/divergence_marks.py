@@ -213,7 +213,7 @@ def exponent_cells(seed: int) -> Iterator[Cell]:
 
 EXACT_AT = (
     ("mean-field C", ("dense 4-64", "16 of 4-64", "10 primes", "15 sizes", "32-8192")),
-    ("mean-field chi", ("16 of 4-64", "15 sizes", "32-8192")),
+    ("mean-field chi", ("8-256", "15 sizes", "32-8192")),
     ("Ising ring C", ("16 of 4-64", "8-256")),
     ("square Ising C", ("16 of 4-64", "8-256")),
     ("attention row", ("dense 4-64", "10 primes", "15 sizes", "20 over 3 decades", "millions")),
@@ -522,7 +522,7 @@ def marks(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> list[Mark
         tops = {f: sum(ceiling(distances[d, t, f].chi2) for d, t in POWER) for f in FAMILIES}
         found += [
             Mark(
-                f"sum of powers; 85 % of {tops[family]:.2f}, the ceilings with {family}",
+                f"sum of powers; 85 % of its ceilings {tops[family]:.2f}, {family}",
                 sum(row.power for row in power),
                 0.85 * tops[family],
             )
@@ -624,6 +624,42 @@ def cells_table(rows: Sequence[Row]) -> str:
     )
 
 
+GROUPS = ("part", "kind", "design", "errors")
+
+
+def groups_table(rows: Sequence[Row]) -> str:
+    """Shares by part, class, design and errors."""
+    judged = [row for row in rows if row.kind and row.part != LENGTHS]
+    lines = []
+    for by in GROUPS:
+        for name in dict.fromkeys(getattr(row, by) for row in judged):
+            part = [row for row in judged if getattr(row, by) == name]
+            numbers = [over(part, "kept"), over(part, "kept", min)]
+            numbers += [over(part, each) for each in ("refused", "false", "silent", "power")]
+            more = [over(part, each) for each in ("conditional_kept", "exponent", "seconds")]
+            lines.append([name, str(len(part)), *map(shown, (*numbers, *more))])
+    head = ("cells", "number", "kept", "lowest", "refused", "false", "silent", "power")
+    return grid((*head, "if no crossover: kept", "exponent", "s"), lines)
+
+
+def changes(rows: Sequence[Row], found: Sequence[Mark], before: Path) -> str:
+    """What is different from an earlier run: marks, and cells by more than their errors."""
+    old = json.loads(before.read_text())
+    values = {mark["what"]: mark["value"] for mark in old["marks"]}
+    lines = [
+        [mark.what, "", shown(values[mark.what], 3), shown(mark.value, 3)]
+        for mark in found
+        if values.get(mark.what) is not None
+    ]
+    cells = {row["key"]: row for row in old["cells"]}
+    for row in rows:
+        for name in ("kept", "refused", "false", "power", "conditional_power", "below_xi"):
+            was, now = cells.get(row.key, {}).get(name), getattr(row, name)
+            if was is not None and abs(now - was) > max(0.05, 2 / np.sqrt(2 * row.sets)):
+                lines.append([row.key.replace(" |", ";"), name, shown(was), shown(now)])
+    return grid(("mark or cell", "share", "before", "now"), lines)
+
+
 def power_table(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> str:
     """Power of the ten cells beside their ceilings."""
     head = ["sizes", "truth", "power", "if no crossover"]
@@ -691,6 +727,7 @@ def report(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> Iterator
     if LENGTHS in parts:
         yield "### Lower limit of the crossover length\n\n" + lengths_table(rows)
     if parts - {LENGTHS}:
+        yield "### By part, class, sizes and errors\n\n" + groups_table(rows)
         yield "### Cells, the worst first\n\n" + cells_table(rows)
 
 
@@ -714,20 +751,24 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cells whose key has this text")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--json", type=Path, help="write rows and marks, to compare runs")
+    parser.add_argument("--against", type=Path, help="such a file, to be compared with")
     given = parser.parse_args()
     rows = measure(given.seed, given.replicates, given.only, given.jobs)
     if not rows:
         parser.error(f"no cell has '{given.only}' in its key")
     distances = all_distances(given.jobs) if any(row.part == POWERS for row in rows) else {}
-    if given.json:
-        found = {
-            "seed": given.seed,
-            "marks": [plain(mark) | {"passed": mark.passed} for mark in marks(rows, distances)],
-            "cells": [plain(row) for row in rows],
-        }
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    found = marks(rows, distances)
     for text in report(rows, distances):
         print(text, flush=True)
+    if given.json:
+        told = {
+            "seed": given.seed,
+            "marks": [plain(mark) | {"passed": mark.passed} for mark in found],
+            "cells": [plain(row) for row in rows],
+        }
+        given.json.write_text(json.dumps(told, indent=1) + "\n")
+    if given.against:
+        print("### Changes\n\n" + changes(rows, found, given.against), flush=True)
 
 
 if __name__ == "__main__":

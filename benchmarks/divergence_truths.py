@@ -113,7 +113,7 @@ def cut_off(
     b: float = 0.0,
     omega: float = 1.0,
 ) -> Truth:
-    """A member of the family: `share` of the largest height is growth, b of it a correction."""
+    """Power, cut off or not: `share` of the largest height is growth, b of that a correction."""
     unit, least = sizes.max(), sizes.min()
 
     def raw(L: Floats) -> Floats:
@@ -136,17 +136,17 @@ def cut_off(
         "" if kappa < 0 else "logarithmic" if kappa < 0.1 else "power-law",
         1 - share + share * (end - low) / span if saturates else np.inf,
         float(xi) if np.isfinite(xi) and kappa >= 0 else 0.0,
-        True,
+        not (np.isfinite(xi) and b),  # the family corrects pure growths alone
         np.nan if np.isfinite(xi) else float(kappa),
         name,
     )
 
 
-# (a) Off the grid: members of the family, drawn.
+# (a) Off the grid: members of the family, and cut-offs with corrections, which it does not have.
 
 
 def drawn_family(kind: str, sizes: Floats, rng: np.random.Generator) -> Truth:
-    """A member of the family with a background and, in half of the draws, a correction."""
+    """With a background and, in half of the draws, a correction."""
     share = rng.uniform(0.35, 0.9)
     b = rng.choice([0.0, rng.uniform(-0.15, 0.15)])
     omega, m = rng.uniform(1.0, 2.0), 2 ** rng.uniform(-1, 2)
