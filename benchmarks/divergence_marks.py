@@ -330,12 +330,12 @@ class Said:
     seconds: float = 0.0
 
 
-def ask(each: Cell, rng: np.random.Generator) -> Said:
-    """Draw a set of data and ask for the verdict."""
+def ask(each: Cell, rng: np.random.Generator, index: int) -> Said:
+    """Draw a set of data and ask for the verdict, whose random numbers are its own."""
     heights, told = each.measured(each.truth.heights(each.sizes), rng)
     start = time.perf_counter()
     try:
-        v = divergence_test(each.sizes, heights, rng=rng, **told)
+        v = divergence_test(each.sizes, heights, rng=index, **told)
     except ValueError as error:
         said(f"{each.key}: {error}")
         return Said()
@@ -403,7 +403,7 @@ def row_of(key: str, seed: int, replicates: int) -> Row:
     """All sets of a cell."""
     each = all_cells(seed)[key]
     rng = seeded(seed, "noise", key)
-    return summed(each, [ask(each, rng) for _ in range(replicates)])
+    return summed(each, [ask(each, rng, i) for i in range(replicates)])
 
 
 def summed(each: Cell, found: Sequence[Said]) -> Row:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import divergence_marks as battery
 import divergence_truths as truths
-from divergence_ceilings import FAMILIES, ceiling, closest_wrong
+from divergence_ceilings import FAMILIES, Closest, ceiling, closest_wrong
 from divergence_truths import DESIGNS, Truth, class_of, cut_off
 
 SIZES = DESIGNS["32-8192"]
@@ -126,6 +127,42 @@ def test_what_is_refused_is_neither_kept_nor_false() -> None:
     assert row.conditional_kept == pytest.approx(1 / 3)
 
 
+def test_marks_of_a_verdict_that_always_says_the_same(monkeypatch) -> None:
+    """One that names bounded, with a crossover above 0.6 of the largest size."""
+
+    def said(sizes, heights, rng, **told):  # noqa: ARG001
+        return SimpleNamespace(
+            verdict="bounded",
+            plausible=("bounded",),
+            status="ok",
+            warnings=[],
+            exponent=SimpleNamespace(ci95=(0.3, 0.5)),
+            exponent_determined=True,
+            if_no_crossover=("logarithmic", "power-law"),
+            crossover_length_lower_limit95=0.6 * np.max(sizes),
+        )
+
+    monkeypatch.setattr(battery, "divergence_test", said)
+    rows = [row for part in ("f ten cells", "g length") for row in battery.measure(7, 1, part, 1)]
+    near = Closest(4.0, "none", ())
+    distances = {(*cell, family): near for cell in battery.POWER for family in FAMILIES}
+    found = {mark.what: mark for mark in battery.marks(rows, distances)}
+    ten = battery.POWER
+    assert found["coverage, all cells, mean"].value == pytest.approx(2 / len(ten))
+    assert found["false single verdicts, all cells, mean"].value == pytest.approx(0.8)
+    # The two saturations are the power of the first part, the eight growths that of the second.
+    power = next(mark for what, mark in found.items() if what.startswith("sum of powers; 85 %"))
+    assert power.value == 2
+    assert power.bound == pytest.approx(8.5 * ceiling(4.0))
+    assert found["sum of powers, if no crossover"].passed
+    # Of the planted lengths 0.3, 1, 2 and 10 the first lies below the limit.
+    assert found["limit of the crossover length not above it"].value == pytest.approx(0.75)
+    assert found["limit above L_max / 2, 1 + 0.3 L, 32-8192"].passed
+    exponents = {row.exponent for row in rows if row.label == "1 + 0.3 L^0.4"}
+    assert exponents == {1.0}
+    assert all(text.startswith("### ") for text in battery.report(rows, distances))
+
+
 def test_a_small_run_writes_rows_and_marks(tmp_path, monkeypatch, capsys) -> None:
     path = tmp_path / "rows.json"
     key = "c exact | mean-field C | 16 of 4-64 | 1%"
@@ -135,4 +172,9 @@ def test_a_small_run_writes_rows_and_marks(tmp_path, monkeypatch, capsys) -> Non
     (row,) = json.loads(path.read_text())["cells"]
     assert (row["kind"], row["sets"]) == ("bounded", 2)
     assert row["kept"] + row["false"] <= 1
-    assert "coverage, out of the family, lowest cell" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["divergence_marks.py", *options, "--against", str(path)])
+    battery.main()
+    shown = capsys.readouterr().out
+    assert "coverage, out of the family, lowest cell" in shown
+    changes = shown.split("### Changes")[1]
+    assert key.replace(" |", ";") not in changes, "equal seeds give equal rows"
