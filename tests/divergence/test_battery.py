@@ -12,14 +12,15 @@ import pytest
 import divergence_marks as battery
 import divergence_truths as truths
 from divergence_ceilings import FAMILIES, Closest, ceiling, closest_wrong
+from divergence_cells import USUAL_TRUTHS, Cell, all_cells
 from divergence_truths import DESIGNS, Truth, class_of, cut_off
 
 SIZES = DESIGNS["32-8192"]
 LAST = SIZES.max()
 
 
-def cells(*parts: str) -> list[battery.Cell]:
-    return [each for each in battery.all_cells(7).values() if each.part[0] in parts]
+def cells(*parts: str) -> list[Cell]:
+    return [each for each in all_cells(7).values() if each.part[0] in parts]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_the_battery_is_large_and_out_of_sample() -> None:
     assert {cell.design for cell in judged} >= set(DESIGNS)
     for cell in judged:
         assert np.all(cell.truth.heights(cell.sizes) > 0), cell
-    other = [each for each in battery.all_cells(8).values() if each.part[0] == "b"]
+    other = [each for each in all_cells(8).values() if each.part[0] == "b"]
     for cell, again in zip(cells("b"), other, strict=True):
         assert not np.allclose(cell.truth.heights(cell.sizes), again.truth.heights(cell.sizes)), (
             cell
@@ -108,7 +109,7 @@ def test_a_member_of_a_wrong_class_is_at_no_distance() -> None:
 
 def test_ceilings_fall_with_the_family() -> None:
     sizes = DESIGNS["15 sizes"]
-    h = battery.USUAL_TRUTHS["1 + 0.3 L^0.4"].heights(sizes)
+    h = USUAL_TRUTHS["1 + 0.3 L^0.4"].heights(sizes)
     found = [closest_wrong(sizes, h, 0.01 * h, "power-law", family).chi2 for family in FAMILIES[:2]]
     assert found == sorted(found, reverse=True)
     # A coarse grid of cut-offs had given 14.
