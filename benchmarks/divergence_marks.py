@@ -302,9 +302,12 @@ def distance(design: str, name: str, family: str) -> Closest:
     return closest_wrong(sizes, h, 0.01 * h, class_of(truth, sizes), family)
 
 
-def all_distances(jobs: int | None = None) -> dict[Ceiled, Closest]:
-    """Of the ten cells, with every family of alternatives."""
-    wanted = [(*cell, family) for cell in POWER for family in FAMILIES]
+def all_distances(rows: Sequence[Row], jobs: int | None = None) -> dict[Ceiled, Closest]:
+    """Of those of the ten cells that are there, with every family of alternatives."""
+    ten = [(row.design, row.label) for row in rows if row.part == POWERS]
+    wanted = [(*cell, family) for cell in ten for family in FAMILIES]
+    if not wanted:
+        return {}
     with ProcessPoolExecutor(jobs) as pool:
         return dict(zip(wanted, pool.map(distance, *zip(*wanted, strict=True)), strict=True))
 
@@ -455,7 +458,8 @@ def report(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> Iterator
 def tables(replicates: int) -> Iterator[str]:
     """For the page."""
     yield f"{cpu_name()}, numpy {np.__version__}, seed {SEED}.\n"
-    yield from report(measure(SEED, replicates), all_distances())
+    rows = measure(SEED, replicates)
+    yield from report(rows, all_distances(rows))
     yield "### Speed, 15 sizes\n\n" + speed_table()
 
 
@@ -477,7 +481,7 @@ def main() -> None:
     rows = measure(given.seed, given.replicates, given.only, given.jobs)
     if not rows:
         parser.error(f"no cell has '{given.only}' in its key")
-    distances = all_distances(given.jobs) if any(row.part == POWERS for row in rows) else {}
+    distances = all_distances(rows, given.jobs)
     found = marks(rows, distances)
     for text in report(rows, distances):
         print(text, flush=True)
