@@ -15,8 +15,8 @@ corrections b (L / L_min)^-omega of up to 0.3 of the growth, omega from 1 to 2, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize
@@ -28,6 +28,8 @@ __all__ = ["FAMILIES", "Closest", "ceiling", "closest_wrong"]
 
 FAMILIES = ("cut-offs", "stretched too", "corrections too")  # each has those before it
 CORRECTION = 0.3
+CUT = ("kappa", "ln xi", "lb m")
+PLAIN = {"ln ": np.exp, "lb ": np.exp2}
 STARTS = 6
 
 
@@ -37,11 +39,12 @@ class Closest:
 
     chi2: float
     name: str
-    parameters: tuple[float, ...]
+    parameters: Mapping[str, float] = field(default_factory=dict)  # lengths in units of L_max
 
     def said(self) -> str:
         """The form with its parameters."""
-        return " ".join([self.name, *(f"{x:.2g}" for x in self.parameters)])
+        own = ", ".join(f"{name} {x:.2g}" for name, x in self.parameters.items())
+        return f"{self.name}: {own}" if own else self.name
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Form:
     """Shapes by parameters: at the sizes, and the limit; where the search starts and ends."""
 
     name: str
+    parameters: tuple[str, ...]  # lengths and sharpness as logarithms
     bounded: bool  # the limit must lie within R; else beyond it, or the crossover beyond L_max
     shape: Callable[..., Floats]
     limit: Callable[..., float]
@@ -69,7 +73,7 @@ def closest_wrong(
     For heights that diverge these are the flat and the bounded ones: logarithm and power law
     together are an answer.
     """
-    found = [Closest(_flat(heights, errors), "flat", ())]
+    found = [Closest(_flat(heights, errors), "flat")]
     corrected = family == FAMILIES[2]
     for form in _forms(sizes, kind in ("bounded", "flat"), family != FAMILIES[0]):
         found.append(_nearest(form, sizes, heights, errors, False))
@@ -104,11 +108,12 @@ def _forms(sizes: Floats, growths: bool, stretched: bool) -> Iterator[Form]:
         steps = (0.0, 0.1, 0.3, 0.6, 1.0)
         box = ((0.0, 3.0), (0.0, 12.0), (-1.0, 2.0))
         yield Form(
-            "cut off beyond", False, cut_shape, cut_limit, (steps, (0.0, 1.0, 4.0), sharp), box
+            "cut off beyond", CUT, False, cut_shape, cut_limit, (steps, (0.0, 1.0, 4.0), sharp), box
         )
-        yield Form("power", False, power, lambda kappa: np.inf, (steps,), ((0.0, 3.0),))  # noqa: ARG005
+        yield Form("power", ("kappa",), False, power, lambda kappa: np.inf, (steps,), ((0.0, 3.0),))  # noqa: ARG005
         yield Form(
             "slow saturation",
+            ("kappa",),
             False,
             power,
             lambda kappa: -1 / kappa,
@@ -117,6 +122,7 @@ def _forms(sizes: Floats, growths: bool, stretched: bool) -> Iterator[Form]:
         )
         yield Form(
             "onset",
+            ("ln L_0",),
             False,
             lambda L, u: np.log1p(L / last * np.exp(-u)),
             lambda u: np.inf,  # noqa: ARG005
@@ -127,12 +133,15 @@ def _forms(sizes: Floats, growths: bool, stretched: bool) -> Iterator[Form]:
     kappas = (-1.5, -0.7, -0.3, 0.0, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
     lengths = tuple(np.linspace(nearest, 0.0, 5))
     box = ((-4.0, 4.0), (nearest, 0.0), (-1.0, 2.0))
-    yield Form("cut off", True, cut_shape, cut_limit, (kappas, lengths, sharp), box)
+    yield Form("cut off", CUT, True, cut_shape, cut_limit, (kappas, lengths, sharp), box)
     slow = (-0.05, -0.1, -0.2, -0.4, -0.7, -1.0, -2.0)
-    yield Form("saturation", True, power, lambda kappa: -1 / kappa, (slow,), ((-4.0, -1e-3),))
+    yield Form(
+        "saturation", ("kappa",), True, power, lambda kappa: -1 / kappa, (slow,), ((-4.0, -1e-3),)
+    )
     if stretched:
         yield Form(
             "stretched",
+            ("ln xi", "s"),
             True,
             lambda L, u, s: -np.expm1(-((L / last * np.exp(-u)) ** s)),
             lambda u, s: 1.0,  # noqa: ARG005
@@ -168,7 +177,15 @@ def _nearest(form: Form, sizes: Floats, h: Floats, errors: Floats, corrected: bo
         ),
         key=lambda each: each.fun,
     )
-    return Closest(float(best.fun), form.name, tuple(np.clip(best.x, low, high).tolist()))
+    names = (*form.parameters, "b", "omega") if corrected else form.parameters
+    found = zip(names, np.clip(best.x, low, high).tolist(), strict=True)
+    return Closest(float(best.fun), form.name, dict(_plain(*each) for each in found))
+
+
+def _plain(name: str, value: float) -> tuple[str, float]:
+    """Without its logarithm."""
+    undo = PLAIN.get(name[:3])
+    return (name[3:], float(undo(value))) if undo else (name, value)
 
 
 def _chi2(

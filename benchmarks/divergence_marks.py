@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,7 +117,7 @@ def false(verdict: str, kind: str) -> bool:
     return verdict not in (*allowed, "undecided")
 
 
-def share(which: Sequence[bool]) -> float:
+def share(which: Sequence[bool] | Sequence[float]) -> float:
     return float(np.mean(which)) if len(which) else float("nan")
 
 
@@ -130,7 +131,8 @@ def row_of(key: str, seed: int, replicates: int) -> Row:
 def summed(each: Cell, found: Sequence[Said]) -> Row:
     """Shares; a set that is refused is neither kept nor false."""
     kind, truth = each.kind, each.truth
-    wrong = [not s.refused and false(s.verdict, kind) for s in found]
+    classed = found if kind else []
+    wrong = [not s.refused and false(s.verdict, kind) for s in classed]
     most = [f"refused ({s.verdict})" if s.refused else s.verdict for s in found]
     usual = max(sorted(set(most)), key=most.count)
     given = [s for s in found if s.conditional is not None]
@@ -147,12 +149,12 @@ def summed(each: Cell, found: Sequence[Said]) -> Row:
         errors=each.errors,
         kind=kind,
         sets=len(found),
-        kept=share([not s.refused and kind in s.plausible for s in found]),
+        kept=share([not s.refused and kind in s.plausible for s in classed]),
         refused=share([s.refused for s in found]),
         false=share(wrong),
-        silent=share([w and not s.warned for w, s in zip(wrong, found, strict=True)]),
+        silent=share([w and not s.warned for w, s in zip(wrong, classed, strict=True)]),
         warned=share([s.warned for s in found]),
-        power=share([not s.refused and right(s.plausible, kind) for s in found]),
+        power=share([not s.refused and right(s.plausible, kind) for s in classed]),
         verdict=f"{usual} {most.count(usual) / len(found):.2f}",
         conditional_kept=share([kind in (s.conditional or ()) for s in given]),
         conditional_power=share([right(s.conditional or (), kind) for s in given]),
@@ -227,7 +229,7 @@ def marks(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> list[Mark
     """All marks on the rows at hand."""
     judged = [row for row in rows if row.kind and row.part != LENGTHS]
     sound = [row for row in judged if row.errors not in WRONG]
-    out = [row for row in sound if not row.known]
+    out, known = ([row for row in sound if row.known is there] for there in (False, True))
     pure = [row for row in sound if row.pure]
     power = [row for row in rows if row.part == POWERS]
     lengths = [row for row in rows if row.part == LENGTHS and row.label != STEEP]
@@ -236,7 +238,8 @@ def marks(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> list[Mark
         Mark("coverage, out of the family, lowest cell", over(out, "kept", min), 0.9),
         Mark("coverage, out of the family, mean", over(out, "kept"), 0.95),
         Mark("coverage, all cells, mean", over(sound, "kept"), 0.95),
-        Mark("refused, highest cell", over(sound, "refused", max), 0.1, False),
+        Mark("refused, in the family, highest cell", over(known, "refused", max), 0.1, False),
+        Mark("refused, all cells, mean", over(sound, "refused"), 0.1, False),
         Mark("false single verdicts, all cells, mean", over(sound, "false"), 0.05, False),
     ]
     if len(power) == len(POWER):
@@ -268,25 +271,46 @@ def holm(p_values: list[float]) -> int:
     return n
 
 
-def remarks(rows: Sequence[Row]) -> str:
+def remarks(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> str:
     """What the marks do not say."""
     judged = [row for row in rows if row.kind and row.part != LENGTHS]
     sound = [row for row in judged if row.errors not in WRONG]
     low = holm([float(stats.binom.cdf(round(r.kept * r.sets), r.sets, 0.95)) for r in sound])
+    known = [row for row in sound if row.known]
+    answered = [row.kept / (1 - row.refused) for row in sound if row.refused < 0.9]
     lengths = [row for row in rows if row.part == LENGTHS and row.label != STEEP]
-    return (
-        f"{len(judged)} cells with a class, {len(sound)} of them with errors that are right, "
-        f"{sum(not row.known for row in sound)} of these out of the family. Significantly below "
-        f"95 % (binomial, Holm, 5 %): {low}. In the family: mean coverage "
-        f"{shown(over([r for r in sound if r.known], 'kept'), 3)}, lowest "
-        f"{shown(over([r for r in sound if r.known], 'kept', min))}. Refused, mean: "
-        f"{shown(over(sound, 'refused'), 3)}. False without a warning, mean: "
-        f"{shown(over(sound, 'silent'), 3)}. Mean power {shown(over(sound, 'power'), 3)}. Limit of "
-        f"the crossover length, lowest cell: {shown(over(lengths, 'below_xi', min))}. If no "
-        "crossover, lowest coverage of a pure growth: "
-        f"{shown(over([r for r in sound if r.pure], 'conditional_kept', min))}. Median time of a "
-        f"verdict: {shown(over(rows, 'seconds', np.median), 3)} s."
+    pure = [row for row in sound if row.pure]
+    above = [
+        f"{row.label} ({row.design})"
+        for row in rows
+        if row.part == POWERS and _above(row, distances[row.design, row.label, FAMILIES[0]])
+    ]
+    told = (
+        f"{len(judged)} cells with a class, {len(sound)} of them with errors that are right",
+        f"{len(sound) - len(known)} of these out of the family",
+        f"significantly below 95 % (binomial, Holm, 5 %): {low}",
+        f"coverage in the family: {shown(over(known, 'kept'), 3)}, lowest "
+        f"{shown(over(known, 'kept', min))}",
+        "coverage of the sets that were answered: "
+        f"{shown(share(answered), 3)}, lowest {shown(min(answered, default=np.nan))}",
+        f"refused, highest cell: {shown(over(sound, 'refused', max))}",
+        f"false without a warning: {shown(over(sound, 'silent'), 3)}, highest "
+        f"{shown(over(sound, 'silent', max))}",
+        f"mean power: {shown(over(sound, 'power'), 3)}",
+        "power above its ceiling, so that the closest wrong function is not kept 95 times in 100: "
+        + (", ".join(above) or "none"),
+        f"limit of the crossover length, lowest cell: {shown(over(lengths, 'below_xi', min))}",
+        "if no crossover, lowest coverage of a pure growth: "
+        f"{shown(over(pure, 'conditional_kept', min))}",
+        f"median time of a verdict: {shown(over(rows, 'seconds', np.median), 3)} s",
     )
+    return "\n".join(f"* {text}" for text in told) + "\n"
+
+
+def _above(row: Row, near: Closest) -> bool:
+    """Whether the power is above the ceiling by more than two of its errors."""
+    top = ceiling(near.chi2)
+    return row.power > top + 2 * math.sqrt(top * (1 - top) / row.sets)
 
 
 # Ceilings of the power.
@@ -413,7 +437,7 @@ def lengths_table(rows: Sequence[Row]) -> str:
                 row.kind or "–",
                 shown(row.below_xi),
                 shown(row.above_half),
-                *(map(shown, (row.kept, row.false)) if row.kind else ("–", "–")),
+                *map(shown, (row.kept, row.false)),
             ]
             for row in sorted(part, key=lambda row: (row.below_xi, row.key))
         ],
@@ -444,7 +468,7 @@ def report(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> Iterator
     table = [mark.line() for mark in marks(rows, distances)]
     sets = f"{min(row.sets for row in rows)} sets of data a cell"
     head = grid(("mark", "measured", "wanted", ""), [])
-    yield f"### Marks ({sets})\n\n" + head + "\n".join(table) + "\n\n" + remarks(rows) + "\n"
+    yield f"### Marks ({sets})\n\n" + head + "\n".join(table) + "\n\n" + remarks(rows, distances)
     parts = {row.part for row in rows}
     if POWERS in parts:
         yield "### Power beside its ceiling, errors of 1 %\n\n" + power_table(rows, distances)
