@@ -39,6 +39,7 @@ class Closest:
 
     chi2: float
     name: str
+    heights: Floats = field(repr=False)
     parameters: Mapping[str, float] = field(default_factory=dict)  # lengths in units of L_max
 
     def said(self) -> str:
@@ -73,7 +74,7 @@ def closest_wrong(
     For heights that diverge these are the flat and the bounded ones: logarithm and power law
     together are an answer.
     """
-    found = [Closest(_flat(heights, errors), "flat")]
+    found = [_flat(heights, errors)]
     corrected = family == FAMILIES[2]
     for form in _forms(sizes, kind in ("bounded", "flat"), family != FAMILIES[0]):
         found.append(_nearest(form, sizes, heights, errors, False))
@@ -82,12 +83,14 @@ def closest_wrong(
     return min(found, key=lambda each: each.chi2)
 
 
-def _flat(h: Floats, errors: Floats) -> float:
+def _flat(h: Floats, errors: Floats) -> Closest:
     """Of any function that changes by less than the least effect."""
     width = EFFECT * h.max()
     lows = np.linspace(h.min(), h.max() - width, 400)[:, np.newaxis]
-    off = h - np.clip(h, lows, lows + width)
-    return float(np.min(np.sum((off / errors) ** 2, axis=1)))
+    flat = np.clip(h, lows, lows + width)
+    chi2 = np.sum(((h - flat) / errors) ** 2, axis=1)
+    best = int(np.argmin(chi2))
+    return Closest(float(chi2[best]), "flat", flat[best])
 
 
 def _forms(sizes: Floats, growths: bool, stretched: bool) -> Iterator[Form]:
@@ -160,9 +163,8 @@ def _nearest(form: Form, sizes: Floats, h: Floats, errors: Floats, corrected: bo
 
     def chi2(p: Floats) -> float:
         inside = np.clip(p, low, high)
-        return _chi2(form, sizes, h, errors, inside, corrected) + 10 * float(
-            np.sum(abs(p - inside))
-        )
+        off = (h - _fitted(form, sizes, h, errors, inside, corrected)) / errors
+        return float(np.sum(off**2)) + 10 * float(np.sum(abs(p - inside)))
 
     grid = sorted(itertools.product(*steps), key=lambda p: chi2(np.array(p)))
     best = min(
@@ -178,8 +180,10 @@ def _nearest(form: Form, sizes: Floats, h: Floats, errors: Floats, corrected: bo
         key=lambda each: each.fun,
     )
     names = (*form.parameters, "b", "omega") if corrected else form.parameters
-    found = zip(names, np.clip(best.x, low, high).tolist(), strict=True)
-    return Closest(float(best.fun), form.name, dict(_plain(*each) for each in found))
+    end = np.clip(best.x, low, high)
+    found = dict(_plain(*each) for each in zip(names, end.tolist(), strict=True))
+    curve = _fitted(form, sizes, h, errors, end, corrected)
+    return Closest(float(best.fun), form.name, curve, found)
 
 
 def _plain(name: str, value: float) -> tuple[str, float]:
@@ -188,16 +192,16 @@ def _plain(name: str, value: float) -> tuple[str, float]:
     return (name[3:], float(undo(value))) if undo else (name, value)
 
 
-def _chi2(
+def _fitted(
     form: Form, sizes: Floats, h: Floats, errors: Floats, p: Floats, corrected: bool
-) -> float:
-    """Of the best background and amplitude, with the limit where the class wants it."""
+) -> Floats:
+    """With the best background and amplitude, with the limit where the class wants it."""
     own = p[:-2] if corrected else p
     shape, limit = form.shape(sizes, *own), form.limit(*own)
     ends = form.shape(np.array([sizes.min(), sizes.max()]), *own)
     span = float(ends[1] - ends[0])
     if not span > 1e-12:
-        return 1e9
+        return np.full_like(h, 1e9)
     shape, limit = (shape - ends[0]) / span, (limit - float(ends[0])) / span
     if corrected:
         shape = shape + p[-2] * (sizes / sizes.min()) ** -p[-1]
@@ -215,4 +219,4 @@ def _chi2(
     if a < least:  # a growth that cannot be told from flat is no growth
         a = least
         c = float(np.average(h - a * shape, weights=w**2))
-    return float(np.sum((w * (h - c - a * shape)) ** 2))
+    return np.asarray(c + a * shape)

@@ -12,6 +12,7 @@ import numpy as np
 from heatcap.systems import Percolation
 
 import divergence_truths as truths
+from divergence_ceilings import FAMILIES, Closest, closest_wrong
 from divergence_truths import DESIGNS, Floats, Truth, class_of, cut_off, seeded
 
 # Errors: heights as measured, and what the verdict is told of them.
@@ -263,6 +264,27 @@ def power_cells() -> Iterator[Cell]:
         yield cell(POWERS, name, USUAL_TRUTHS[name], design, "1%")
 
 
+@functools.cache
+def nearest(design: str, name: str, family: str) -> Closest:
+    """The closest function of a wrong class to one of the ten, at 1 %."""
+    sizes, truth = DESIGNS[design], USUAL_TRUTHS[name]
+    h = truth.heights(sizes)
+    return closest_wrong(sizes, h, 0.01 * h, class_of(truth, sizes), family)
+
+
+def closest_cells() -> Iterator[Cell]:
+    """The bounded functions of the family that are closest to growths, as truths."""
+
+    def sought(design: str, name: str) -> Callable[[Floats], Floats]:
+        """When heights are asked for, as it takes seconds."""
+        return lambda _: nearest(design, name, FAMILIES[1]).heights
+
+    for design, name in POWER:
+        if USUAL_TRUTHS[name].growth:
+            truth = Truth(sought(design, name), known=True, kind="bounded")
+            yield cell("h closest", f"bounded, closest to {name}", truth, design, "1%")
+
+
 STEEP = "1 + 0.3 L"
 
 
@@ -283,7 +305,8 @@ def crossover_cells(seed: int) -> Iterator[Cell]:
 def all_cells(seed: int) -> dict[str, Cell]:
     """By key, in the order of the parts."""
     random = (family_cells, exponent_cells, form_cells, error_cells, crossover_cells)
-    cells = [*exact_cells(), *power_cells(), *(each for part in random for each in part(seed))]
+    cells = [*exact_cells(), *power_cells(), *closest_cells()]
+    cells += [*(each for part in random for each in part(seed))]
     found = {each.key: each for each in sorted(cells, key=lambda each: each.part)}
     if len(found) < len(cells):
         raise ValueError("two cells have one key")

@@ -27,9 +27,19 @@ from scipy import stats
 
 from heatcap.divergence import divergence_test
 
-from divergence_ceilings import FAMILIES, Closest, ceiling, closest_wrong
-from divergence_cells import LENGTHS, POWER, POWERS, STEEP, USUAL_TRUTHS, WRONG, Cell, all_cells
-from divergence_truths import DESIGNS, GROWTHS, Floats, class_of, seeded
+from divergence_ceilings import FAMILIES, Closest, ceiling
+from divergence_cells import (
+    LENGTHS,
+    POWER,
+    POWERS,
+    STEEP,
+    USUAL_TRUTHS,
+    WRONG,
+    Cell,
+    all_cells,
+    nearest,
+)
+from divergence_truths import DESIGNS, GROWTHS, Floats, seeded
 from machine import cpu_name, said
 
 SEED = 23
@@ -319,13 +329,6 @@ def _above(row: Row, near: Closest) -> bool:
 Ceiled = tuple[str, str, str]  # design, truth, family
 
 
-def distance(design: str, name: str, family: str) -> Closest:
-    """The closest function of a wrong class, at 1 %."""
-    sizes, truth = DESIGNS[design], USUAL_TRUTHS[name]
-    h = truth.heights(sizes)
-    return closest_wrong(sizes, h, 0.01 * h, class_of(truth, sizes), family)
-
-
 def all_distances(rows: Sequence[Row], jobs: int | None = None) -> dict[Ceiled, Closest]:
     """Of those of the ten cells that are there, with every family of alternatives."""
     ten = [(row.design, row.label) for row in rows if row.part == POWERS]
@@ -333,7 +336,7 @@ def all_distances(rows: Sequence[Row], jobs: int | None = None) -> dict[Ceiled, 
     if not wanted:
         return {}
     with ProcessPoolExecutor(jobs) as pool:
-        return dict(zip(wanted, pool.map(distance, *zip(*wanted, strict=True)), strict=True))
+        return dict(zip(wanted, pool.map(nearest, *zip(*wanted, strict=True)), strict=True))
 
 
 # Tables.

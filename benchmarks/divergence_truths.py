@@ -67,6 +67,8 @@ class Truth:
         Asymptotic exponent; NaN where it is not an exponent that a verdict states.
     name : str
         With the parameters that were drawn.
+    kind : str
+        Class, of a truth that is made to have one.
     """
 
     heights: Function
@@ -76,10 +78,13 @@ class Truth:
     known: bool = False
     kappa: float = np.nan
     name: str = ""
+    kind: str = ""
 
 
 def class_of(truth: Truth, sizes: Floats) -> str:
     """Its class at these sizes; empty where none is right."""
+    if truth.kind:
+        return truth.kind
     h = truth.heights(sizes)
     change, ratio, xi = np.ptp(h) / h.max(), truth.limit / h.max(), truth.crossover / sizes.max()
     if change < 0.8 * EFFECT:

@@ -104,6 +104,7 @@ def test_a_member_of_a_wrong_class_is_at_no_distance() -> None:
     sizes = DESIGNS["8-256"]
     h = cut_off(sizes, 0.63, 0.41 * sizes.max(), 1.7).heights(sizes)
     near = closest_wrong(sizes, h, 0.01 * h, "power-law", FAMILIES[0])
+    assert near.heights == pytest.approx(h, rel=2e-3)
     assert near.chi2 < 0.01
     assert near.name == "cut off"
     assert near.parameters["xi"] == pytest.approx(0.41, rel=0.2)
@@ -148,7 +149,7 @@ def test_marks_of_a_verdict_that_always_says_the_same(monkeypatch) -> None:
 
     monkeypatch.setattr(battery, "divergence_test", said)
     rows = [row for part in ("f ten cells", "g length") for row in battery.measure(7, 1, part, 1)]
-    near = Closest(4.0, "none")
+    near = Closest(4.0, "none", np.ones(1))
     distances = {(*cell, family): near for cell in battery.POWER for family in FAMILIES}
     found = {mark.what: mark for mark in battery.marks(rows, distances)}
     ten = battery.POWER
