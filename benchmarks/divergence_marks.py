@@ -1,261 +1,275 @@
-"""Verdicts on heights whose growth is known: coverage, false verdicts, power.
+"""Verdicts on heights whose growth is known: coverage, false verdicts, power, crossover length.
 
-    python benchmarks/divergence_marks.py [--replicates 200]
+    python benchmarks/divergence_marks.py --replicates 100 --seed 23
+    python benchmarks/divergence_marks.py --only "d forms" --replicates 20 --jobs 2 --json new.json
 
-Beside the verdict stand the trial that it has to beat (best chi^2 of each class without
-corrections, a class excluded from Delta chi^2 = 4 on) and the published practice: A L^g against
-A (1 - e^(-bL)), ordinary least squares, a verdict from Delta AIC = 2 on.
+The truths are not the fitted functions (:mod:`divergence_truths`): members of the family off its
+grid, random local exponents, exact systems, and forms that the family does not have; parameters
+are drawn anew for each seed.  A set of data that is refused (status not "ok") is neither kept nor
+false.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
-from scipy.optimize import minimize_scalar
 
-from heatcap.divergence import CLASSES, Margins
-from heatcap.divergence.box_cox import box_cox
-from heatcap.divergence.heights import Heights, read_heights
-from heatcap.divergence.plausible import plausible, problem
-from heatcap.divergence.power import kept_classes, right_verdicts, verdict_of
-from heatcap.divergence.verdict import divergence_test, judged
-from heatcap.systems import CurieWeiss, Ising1D, Ising2DExact, TwoLevel
+from heatcap.divergence import divergence_test
 
-from machine import cpu_name, print_tables, said
+from divergence_ceilings import FAMILIES, Closest, ceiling
+from divergence_cells import (
+    LENGTHS,
+    POWER,
+    POWERS,
+    STEEP,
+    USUAL_TRUTHS,
+    WRONG,
+    Cell,
+    all_cells,
+    nearest,
+)
+from divergence_truths import DESIGNS, GROWTHS, Floats, seeded
+from machine import cpu_name, said
 
-Floats = NDArray[np.float64]
+SEED = 23
+USUAL = 100
 
-DESIGNS = {
-    "10 primes": np.array([19, 23, 29, 37, 43, 59, 73, 83, 97, 113.0]),
-    "8-256": 2.0 ** np.arange(3, 9),
-    "15 sizes": np.array([8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024.0]),
-}
-NOISE = (0.003, 0.01, 0.03)
-DRAWS = 200
-SEED = 23  # of the tables; the margins and the number of nulls were tuned with other seeds
+# What the verdict says of one set, and of a cell.
 
 
 @dataclass(frozen=True)
-class Truth:
-    name: str
-    kind: str
-    heights: Callable[[Floats], Floats]
+class Said:
+    """One verdict."""
+
+    verdict: str = "undecided"
+    plausible: tuple[str, ...] = ()
+    refused: bool = True
+    warned: bool = True
+    conditional: tuple[str, ...] | None = None
+    limit: float = float("nan")  # of the crossover length, lower
+    exponent: tuple[float, float] = (float("nan"), float("nan"))
+    seconds: float = 0.0
 
 
-def each(height: Callable[[int], float]) -> Callable[[Floats], Floats]:
-    """A function of one integer size, computed once for each."""
-    stored = functools.cache(height)
-    return lambda sizes: np.array([stored(int(L)) for L in sizes])
-
-
-def susceptibility(size: int) -> float:
-    """The largest susceptibility of the Curie-Weiss magnet over the temperature."""
-    system = CurieWeiss()
-
-    def negative(t: float) -> float:
-        return -float(system.columns(size, np.array([t]))["susceptibility"][0])
-
-    found = minimize_scalar(negative, bounds=(0.3, 1.5), method="bounded", options={"xatol": 1e-7})
-    return -float(found.fun)
-
-
-TRUTHS = (
-    Truth("3", "flat", lambda L: 3.0 + 0 * L),
-    Truth("4 - 10/L", "bounded", lambda L: 4 - 10 / L),
-    Truth("4 - 3 exp(-L/20)", "bounded", lambda L: 4 - 3 * np.exp(-L / 20)),
-    Truth("Ising ring, exact", "bounded", each(lambda L: Ising1D().maximum(L)[1])),
-    Truth("Curie-Weiss C, exact", "bounded", each(lambda L: CurieWeiss().maximum(L)[1])),
-    Truth("1 + 0.5 ln L", "logarithmic", lambda L: 1 + 0.5 * np.log(L)),
-    Truth("two-level row, exact", "logarithmic", each(lambda L: TwoLevel().maximum(L)[1])),
-    Truth("2D Ising C, exact", "logarithmic", each(lambda L: Ising2DExact().maximum(L)[1])),
-    Truth("1 + 0.3 L^0.2", "power-law", lambda L: 1 + 0.3 * L**0.2),
-    Truth("1 + 0.3 L^0.4", "power-law", lambda L: 1 + 0.3 * L**0.4),
-    Truth("1 + 0.3 L", "power-law", lambda L: 1 + 0.3 * L),
-    Truth("L^0.4", "power-law", lambda L: L**0.4),
-    Truth("Curie-Weiss chi, exact", "power-law", each(susceptibility)),
-)
-
-
-def corrected(truth: Truth, b: float, omega: float) -> Truth:
-    """With a correction b (growth seen) (L / L_min)^-omega."""
-
-    def heights(L: Floats) -> Floats:
-        h = truth.heights(L)
-        return np.asarray(h + b * np.ptp(h) * (L / L.min()) ** -omega)
-
-    return Truth(f"{truth.name}, {b:+g} (L/L_min)^-{omega:g}", truth.kind, heights)
-
-
-CORRECTED = tuple(
-    corrected(truth, b, omega)
-    for truth in (
-        TRUTHS[1],
-        Truth("4 - 5 L^-0.5", "bounded", lambda L: 4 - 5 * L**-0.5),
-        TRUTHS[5],
-        Truth("1 + 0.3 L^0.35", "power-law", lambda L: 1 + 0.3 * L**0.35),
+def ask(each: Cell, rng: np.random.Generator, index: int) -> Said:
+    """Draw a set of data and ask for the verdict, whose random numbers are its own."""
+    heights, told = each.measured(each.truth.heights(each.sizes), rng)
+    start = time.perf_counter()
+    try:
+        v = divergence_test(each.sizes, heights, rng=index, **told)
+    except ValueError as error:
+        said(f"{each.key}: {error}")
+        return Said()
+    seconds = time.perf_counter() - start
+    asked = v.status == "ok" and not np.isnan(each.truth.kappa)
+    return Said(
+        v.verdict,
+        tuple(v.plausible),
+        v.status != "ok",
+        bool(v.warnings),
+        # Fields of the second part: None and NaN where a verdict does not have them.
+        getattr(v, "if_no_crossover", None),
+        float(getattr(v, "crossover_length_lower_limit95", np.nan)),
+        v.exponent.ci95 if asked and v.exponent_determined else Said.exponent,
+        seconds,
     )
-    for b, omega in ((-0.2, 1.0), (0.2, 1.0), (0.3, 1.5))
-)
-
-
-def class_of(truth: Truth, sizes: Floats, margins: Margins) -> str:
-    """Its class at these sizes: growth below the smallest effect is flat."""
-    h = truth.heights(sizes)
-    if truth.kind == "bounded":
-        assert truth.heights(np.array([1e4]))[0] < margins.saturation_ratio * h.max()
-    return "flat" if np.ptp(h) < margins.smallest_effect * h.max() else truth.kind
-
-
-def sets_of_data(
-    truth: Truth, sizes: Floats, noise: float, replicates: int, declared: float = 1.0
-) -> Iterator[Heights]:
-    rng = np.random.default_rng([SEED, len(sizes), round(1e4 * noise), len(truth.name)])
-    h = truth.heights(sizes)
-    for _ in range(replicates):
-        y = h * (1 + noise * rng.normal(size=sizes.size))
-        yield read_heights(sizes, y, declared * noise * h)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Shares in one cell of the battery."""
-
-    coverage: float
-    power: float
-    wrong: float
-    verdict: str
-
-
-def shares(found: list[tuple[str, ...]], kind: str) -> Cell:
-    verdicts = [verdict_of(names) for names in found]
-    n = len(found)
-    most = max(set(verdicts), key=verdicts.count)
-    right = right_verdicts(kind)
-    return Cell(
-        sum(kind in names for names in found) / n,
-        sum(v in right for v in verdicts) / n,
-        sum(v not in (*right, "undecided") for v in verdicts) / n,
-        f"{most} {verdicts.count(most) / n:.2f}",
-    )
-
-
-def run(data: Heights, rng: np.random.Generator, margins: Margins, rescale: bool = False) -> Any:
-    return judged(data, margins, None, rescale, DRAWS, rng)
-
-
-def kept(data: Heights, rng: np.random.Generator, margins: Margins) -> tuple[str, ...]:
-    """Classes that are not excluded: the same as those of `run`, without the size of p-values."""
-    setup = problem(data.sizes, data.covariance, margins)
-    return plausible(setup, data.heights, draws=DRAWS, rng=rng, enough=0.05).names(0.95)
-
-
-def trial(data: Heights) -> tuple[str, ...]:
-    """The mark: no corrections, flat counted as bounded, excluded at Delta chi^2 >= 4."""
-    setup = problem(data.sizes, data.covariance, Margins(correction=0.0))
-    score = setup.scores(data.heights[np.newaxis])[0]
-    kept = dict(zip(CLASSES, score - score.min() < 4, strict=True))
-    kept["bounded"] |= kept.pop("flat")
-    return tuple(name for name, inside in kept.items() if inside)
-
-
-def practice(sizes: Floats, y: Floats) -> str:
-    """AIC = n ln(SS / n) + 2 k of A L^g against A (1 - e^(-bL))."""
-    n = len(y)
-
-    def aic(shape: Floats) -> float:
-        a = shape @ y / np.einsum("ij,ij->i", shape, shape)
-        ss = np.min(np.sum((y - a[:, np.newaxis] * shape) ** 2, axis=1))
-        return float(n * np.log(ss / n) + 4)
-
-    power = aic(sizes ** np.linspace(-1, 3, 1601)[:, np.newaxis])
-    saturating = aic(-np.expm1(-sizes * np.geomspace(1e-5, 10, 1200)[:, np.newaxis]))
-    if abs(power - saturating) <= 2:
-        return "undecided"
-    return "power-law" if power < saturating else "bounded"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A cell of the battery with those of the trial and of the published practice."""
+    """Shares of the sets of one cell; NaN where none can be told."""
 
+    key: str
+    part: str
+    label: str
+    truth: str
+    known: bool
+    pure: bool
+    design: str
+    errors: str
     kind: str
-    cell: Cell
-    trial: Cell
-    text: str
+    sets: int
+    kept: float
+    refused: float
+    false: float  # a single verdict, or "divergent", that is not true
+    silent: float  # false, and without a warning
+    warned: float
+    power: float  # no false class remains
+    verdict: str
+    conditional_kept: float
+    conditional_power: float
+    below_xi: float  # lower limit of the crossover length at or below the true one
+    above_half: float  # lower limit above half of the largest size
+    exponent: float  # asymptotic exponent inside its interval, where one is stated
+    seconds: float
 
 
-def rows_of(design: str, index: int, replicates: int) -> list[Row]:
-    """One truth at one design, at every noise."""
-    sizes, truth, margins = DESIGNS[design], TRUTHS[index], Margins()
-    kind, rows = class_of(truth, sizes, margins), []
-    for noise in NOISE:
-        rng = np.random.default_rng(SEED)
-        data = list(sets_of_data(truth, sizes, noise, replicates))
-        cell = shares([kept(each, rng, margins) for each in data], kind)
-        old = shares([trial(each) for each in data], "bounded" if kind == "flat" else kind)
-        aic = np.mean([practice(sizes, each.heights) == "power-law" for each in data])
-        text = (
-            f"| {design} | {truth.name} | {kind} | {noise:.1%} | {cell.coverage:.2f} "
-            f"| {cell.wrong:.2f} | {cell.power:.2f} | {cell.verdict} | {old.coverage:.2f} "
-            f"| {old.wrong:.2f} | {old.power:.2f} | {aic:.2f} |"
+def right(names: Sequence[str], kind: str) -> bool:
+    """Whether no false class is among them; logarithm and power law together diverge."""
+    allowed = GROWTHS if kind in GROWTHS and len(names) == 2 else (kind,)
+    return bool(names) and set(names) <= set(allowed)
+
+
+def false(verdict: str, kind: str) -> bool:
+    """Whether it names a class, or a divergence, that is not there."""
+    allowed = (kind, "divergent") if kind in GROWTHS else (kind,)
+    return verdict not in (*allowed, "undecided")
+
+
+def share(which: Sequence[bool] | Sequence[float]) -> float:
+    return float(np.mean(which)) if len(which) else float("nan")
+
+
+def row_of(key: str, seed: int, replicates: int) -> Row:
+    """All sets of a cell."""
+    each = all_cells(seed)[key]
+    rng = seeded(seed, "noise", key)
+    return summed(each, [ask(each, rng, i) for i in range(replicates)])
+
+
+def summed(each: Cell, found: Sequence[Said]) -> Row:
+    """Shares; a set that is refused is neither kept nor false."""
+    kind, truth = each.kind, each.truth
+    classed = found if kind else []
+    wrong = [not s.refused and false(s.verdict, kind) for s in classed]
+    most = [f"refused ({s.verdict})" if s.refused else s.verdict for s in found]
+    usual = max(sorted(set(most)), key=most.count)
+    given = [s for s in found if s.conditional is not None]
+    limits = [s.limit for s in found if not (s.refused or np.isnan(s.limit))]
+    intervals = [s.exponent for s in found if not np.isnan(s.exponent[0])]
+    return Row(
+        key=each.key,
+        part=each.part,
+        label=each.label,
+        truth=truth.name,
+        known=truth.known,
+        pure=each.pure,
+        design=each.design,
+        errors=each.errors,
+        kind=kind,
+        sets=len(found),
+        kept=share([not s.refused and kind in s.plausible for s in classed]),
+        refused=share([s.refused for s in found]),
+        false=share(wrong),
+        silent=share([w and not s.warned for w, s in zip(wrong, classed, strict=True)]),
+        warned=share([s.warned for s in found]),
+        power=share([not s.refused and right(s.plausible, kind) for s in classed]),
+        verdict=f"{usual} {most.count(usual) / len(found):.2f}",
+        conditional_kept=share([kind in (s.conditional or ()) for s in given]),
+        conditional_power=share([right(s.conditional or (), kind) for s in given]),
+        below_xi=share([x <= (truth.crossover or np.inf) * (1 + 1e-9) for x in limits]),
+        above_half=share([x > each.sizes.max() / 2 for x in limits]),
+        exponent=share([low <= truth.kappa <= high for low, high in intervals]),
+        seconds=float(np.median([s.seconds for s in found])),
+    )
+
+
+def measure(seed: int, replicates: int, only: str = "", jobs: int | None = None) -> list[Row]:
+    """Rows of the cells whose key has `only`, in the order of the cells."""
+    keys = [key for key in all_cells(seed) if only in key]
+    rows = {}
+    for n, row in enumerate(_rows(keys, seed, replicates, jobs), 1):
+        rows[row.key] = row
+        said(
+            f"{n} of {len(keys)}: {row.key}: {row.kind or 'no class'}, kept {row.kept:.2f}, "
+            f"refused {row.refused:.2f}, false {row.false:.2f}, power {row.power:.2f}, "
+            f"{row.verdict}, {row.seconds:.2f} s"
         )
-        rows.append(Row(kind, cell, old, text))
-    return rows
+    return [rows[key] for key in keys]
 
 
-def battery(replicates: int) -> str:
-    lines = [
-        "| sizes | truth | class | noise | coverage | false | power | most often | trial: coverage "
-        "| trial: false | trial: power | AIC says power law |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+def _rows(keys: Sequence[str], seed: int, replicates: int, jobs: int | None) -> Iterator[Row]:
+    """As they are done; in this process if there is to be one."""
+    if jobs == 1:
+        yield from (row_of(key, seed, replicates) for key in keys)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(row_of, key, seed, replicates) for key in keys]
+        yield from (job.result() for job in as_completed(waiting))
+
+
+# Marks: what is promised, with its number.
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A number with the bound that it has to keep."""
+
+    what: str
+    value: float
+    bound: float
+    at_least: bool = True
+
+    @property
+    def passed(self) -> bool | None:
+        """None where it was not measured."""
+        if np.isnan(self.value):
+            return None
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+    def line(self) -> str:
+        """A row of the table."""
+        verdict = {None: "not measured", True: "pass", False: "MISSED"}[self.passed]
+        wanted = f"{'at least' if self.at_least else 'at most'} {self.bound:.3g}"
+        return f"| {self.what} | {shown(self.value, 3)} | {wanted} | {verdict} |"
+
+
+def shown(x: float, digits: int = 2) -> str:
+    return "–" if np.isnan(x) else f"{x:.{digits}f}"
+
+
+def over(rows: Sequence[Row], name: str, by: Callable[..., Any] = np.mean) -> float:
+    """Mean, lowest or highest of the numbers that are there."""
+    values = [x for x in (getattr(row, name) for row in rows) if not np.isnan(x)]
+    return float(by(values)) if values else float("nan")
+
+
+def marks(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> list[Mark]:
+    """All marks on the rows at hand."""
+    judged = [row for row in rows if row.kind and row.part != LENGTHS]
+    sound = [row for row in judged if row.errors not in WRONG]
+    out, known = ([row for row in sound if row.known is there] for there in (False, True))
+    pure = [row for row in sound if row.pure]
+    power = [row for row in rows if row.part == POWERS]
+    lengths = [row for row in rows if row.part == LENGTHS and row.label != STEEP]
+    steep = [row for row in rows if row.part == LENGTHS and row.label == STEEP]
+    found = [
+        Mark("coverage, out of the family, lowest cell", over(out, "kept", min), 0.9),
+        Mark("coverage, out of the family, mean", over(out, "kept"), 0.95),
+        Mark("coverage, all cells, mean", over(sound, "kept"), 0.95),
+        Mark("refused, in the family, highest cell", over(known, "refused", max), 0.1, False),
+        Mark("refused, all cells, mean", over(sound, "refused"), 0.1, False),
+        Mark("false single verdicts, all cells, mean", over(sound, "false"), 0.05, False),
     ]
-    cases = [(design, index) for design in DESIGNS for index in range(len(TRUTHS))]
-    rows = [row for part in at_once(rows_of, cases, replicates) for row in part]
-    cells, trials = [row.cell for row in rows], [row.trial for row in rows]
-    kinds = [row.kind for row in rows]
-    inside = [round(cell.coverage * replicates) for cell in cells]
-    wrong = [round(cell.wrong * replicates) for cell in cells]
-    p_low = [float(stats.binom.cdf(n, replicates, 0.95)) for n in inside]
-    p_false = [float(stats.binom.sf(n - 1, replicates, 0.05)) for n in wrong]
-    coverage = np.mean([cell.coverage for cell in cells])
-    lines += [
-        *(row.text for row in rows),
-        "",
-        f"Coverage over all {len(cells)} cells {coverage:.3f}, lowest "
-        f"{min(cell.coverage for cell in cells):.2f}; cells significantly below 95 % (binomial, "
-        f"Holm, 5 %): {holm(p_low)}; cells with significantly more than 5 % false verdicts: "
-        f"{holm(p_false)}. False verdicts over all cells {np.mean([c.wrong for c in cells]):.3f} "
-        f"(trial: {np.mean([c.wrong for c in trials]):.3f}). Sum of powers "
-        f"{sum(c.power for c in cells):.1f} of {len(cells)} "
-        f"(trial: {sum(c.power for c in trials):.1f}, at a coverage of "
-        f"{np.mean([c.coverage for c in trials]):.3f}, lowest "
-        f"{min(c.coverage for c in trials):.2f}); without the flat truths, which the trial counts "
-        f"as bounded, {_grown(kinds, cells)} (trial: {_grown(kinds, trials)}).",
+    if len(power) == len(POWER):
+        tops = {f: sum(ceiling(distances[d, t, f].chi2) for d, t in POWER) for f in FAMILIES}
+        found += [
+            Mark(
+                f"sum of powers; 85 % of its ceilings {tops[family]:.2f}, {family}",
+                sum(row.power for row in power),
+                0.85 * tops[family],
+            )
+            for family in FAMILIES
+        ]
+        conditional = sum(row.conditional_power for row in power)
+        found.append(Mark("sum of powers, if no crossover", conditional, 7.5))
+    return [
+        *found,
+        Mark("if no crossover: coverage of pure growths", over(pure, "conditional_kept"), 0.95),
+        Mark("limit of the crossover length not above it", over(lengths, "below_xi"), 0.95),
+        Mark(f"limit above L_max / 2, {STEEP}, 32-8192", over(steep, "above_half"), 0.8),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def at_once(
-    work: Callable[[str, int, int], Any], cases: list[tuple[str, int]], replicates: int
-) -> Iterator[Any]:
-    """One process for each core; each case has seeds of its own, so that nothing depends on it."""
-    with ProcessPoolExecutor() as pool:
-        jobs = [pool.submit(work, *case, replicates) for case in cases]
-        for job, case in zip(jobs, cases, strict=True):
-            yield job.result()
-            said(f"{work.__name__}: {case[0]}, {case[1] + 1}")
-
-
-def _grown(kinds: list[str], cells: list[Cell]) -> str:
-    power = [cell.power for kind, cell in zip(kinds, cells, strict=True) if kind != "flat"]
-    return f"{sum(power):.1f} of {len(power)}"
 
 
 def holm(p_values: list[float]) -> int:
@@ -267,130 +281,247 @@ def holm(p_values: list[float]) -> int:
     return n
 
 
-def corrected_rows(design: str, index: int, replicates: int) -> list[tuple[float, str]]:
-    """Coverage and row of one truth with corrections, at every noise."""
-    sizes, truth, rows = DESIGNS[design], CORRECTED[index], []
-    for noise in NOISE:
-        rng = np.random.default_rng(SEED)
-        data = list(sets_of_data(truth, sizes, noise, replicates))
-        cell = shares([kept(each, rng, Margins()) for each in data], truth.kind)
-        old = shares([trial(each) for each in data], truth.kind)
-        row = "".join(f"| {c.coverage:.2f} | {c.wrong:.2f} | {c.power:.2f} " for c in (cell, old))
-        rows.append((cell.coverage, f"| {design} | {truth.name} | {noise:.1%} {row}|"))
-    return rows
-
-
-def corrections_table(replicates: int) -> str:
-    """Truths with corrections to scaling, which the trial does not have."""
-    lines = [
-        "| sizes | truth | noise | coverage | false | power | trial: coverage | false | power |",
-        "|---|---|---|---|---|---|---|---|---|",
+def remarks(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> str:
+    """What the marks do not say."""
+    judged = [row for row in rows if row.kind and row.part != LENGTHS]
+    sound = [row for row in judged if row.errors not in WRONG]
+    low = holm([float(stats.binom.cdf(round(r.kept * r.sets), r.sets, 0.95)) for r in sound])
+    known = [row for row in sound if row.known]
+    answered = [row.kept / (1 - row.refused) for row in sound if row.refused < 0.9]
+    lengths = [row for row in rows if row.part == LENGTHS and row.label != STEEP]
+    pure = [row for row in sound if row.pure]
+    above = [
+        f"{row.label} ({row.design})"
+        for row in rows
+        if row.part == POWERS and _above(row, distances[row.design, row.label, FAMILIES[0]])
     ]
-    cases = [(design, index) for design in DESIGNS for index in range(len(CORRECTED))]
-    rows = [row for part in at_once(corrected_rows, cases, replicates) for row in part]
-    low = [float(stats.binom.cdf(round(c * replicates), replicates, 0.95)) for c, _ in rows]
-    mean, lowest = np.mean([c for c, _ in rows]), min(c for c, _ in rows)
-    said = (
-        f"Coverage over all {len(rows)} cells {mean:.3f}, lowest {lowest:.2f}; cells "
-        f"significantly below 95 % (binomial, Holm, 5 %): {holm(low)}."
+    told = (
+        f"{len(judged)} cells with a class, {len(sound)} of them with errors that are right",
+        f"{len(sound) - len(known)} of these out of the family",
+        f"significantly below 95 % (binomial, Holm, 5 %): {low}",
+        f"coverage in the family: {shown(over(known, 'kept'), 3)}, lowest "
+        f"{shown(over(known, 'kept', min))}",
+        "coverage of the sets that were answered: "
+        f"{shown(share(answered), 3)}, lowest {shown(min(answered, default=np.nan))}",
+        f"refused, highest cell: {shown(over(sound, 'refused', max))}",
+        f"false without a warning: {shown(over(sound, 'silent'), 3)}, highest "
+        f"{shown(over(sound, 'silent', max))}",
+        f"mean power: {shown(over(sound, 'power'), 3)}",
+        "power above its ceiling, so that the closest wrong function is not kept 95 times in 100: "
+        + (", ".join(above) or "none"),
+        f"limit of the crossover length, lowest cell: {shown(over(lengths, 'below_xi', min))}",
+        "if no crossover, lowest coverage of a pure growth: "
+        f"{shown(over(pure, 'conditional_kept', min))}",
+        f"median time of a verdict: {shown(over(rows, 'seconds', np.median), 3)} s",
     )
-    return "\n".join([*lines, *(text for _, text in rows), "", said]) + "\n"
+    return "\n".join(f"* {text}" for text in told) + "\n"
 
 
-def errors_table(replicates: int) -> str:
-    """Declared errors half and twice the true ones."""
+def _above(row: Row, near: Closest) -> bool:
+    """Whether the power is above the ceiling by more than two of its errors."""
+    top = ceiling(near.chi2)
+    return row.power > top + 2 * math.sqrt(top * (1 - top) / row.sets)
+
+
+# Ceilings of the power.
+
+
+Ceiled = tuple[str, str, str]  # design, truth, family
+
+
+def all_distances(rows: Sequence[Row], jobs: int | None = None) -> dict[Ceiled, Closest]:
+    """Of those of the ten cells that are there, with every family of alternatives."""
+    ten = [(row.design, row.label) for row in rows if row.part == POWERS]
+    wanted = [(*cell, family) for cell in ten for family in FAMILIES]
+    if not wanted:
+        return {}
+    with ProcessPoolExecutor(jobs) as pool:
+        return dict(zip(wanted, pool.map(nearest, *zip(*wanted, strict=True)), strict=True))
+
+
+# Tables.
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
+
+
+def cells_table(rows: Sequence[Row]) -> str:
+    """The worst first; forms out of the family with an asterisk."""
+    head = (
+        *("part", "truth", "drawn", "sizes", "errors", "class", "kept", "refused", "false"),
+        *("silent", "warned", "power", "most often", "if no crossover: kept", "power", "exponent"),
+    )
+    judged = [row for row in rows if row.kind and row.part != LENGTHS]
+    ordered = sorted(judged, key=lambda row: (row.kept - row.false, row.key))
+    return grid(
+        head,
+        [
+            [
+                row.part[0],
+                row.label + ("" if row.known else " *"),
+                row.truth,
+                row.design,
+                row.errors,
+                row.kind,
+                *map(shown, (row.kept, row.refused, row.false, row.silent, row.warned, row.power)),
+                row.verdict,
+                *map(shown, (row.conditional_kept, row.conditional_power, row.exponent)),
+            ]
+            for row in ordered
+        ],
+    )
+
+
+GROUPS = ("part", "kind", "design", "errors")
+
+
+def groups_table(rows: Sequence[Row]) -> str:
+    """Shares by part, class, design and errors."""
+    judged = [row for row in rows if row.kind and row.part != LENGTHS]
+    lines = []
+    for by in GROUPS:
+        for name in dict.fromkeys(getattr(row, by) for row in judged):
+            part = [row for row in judged if getattr(row, by) == name]
+            numbers = [over(part, "kept"), over(part, "kept", min)]
+            numbers += [over(part, each) for each in ("refused", "false", "silent", "power")]
+            more = [over(part, each) for each in ("conditional_kept", "exponent", "seconds")]
+            lines.append([name, str(len(part)), *map(shown, (*numbers, *more))])
+    head = ("cells", "number", "kept", "lowest", "refused", "false", "silent", "power")
+    return grid((*head, "if no crossover: kept", "exponent", "s"), lines)
+
+
+def changes(rows: Sequence[Row], found: Sequence[Mark], before: Path) -> str:
+    """What is different from an earlier run: marks, and cells by more than their errors."""
+    old = json.loads(before.read_text())
+    values = {mark["what"]: mark["value"] for mark in old["marks"]}
     lines = [
-        "| sizes | declared / true | truth | noticed | coverage | coverage, rescaled |",
-        "|---|---|---|---|---|---|",
+        [mark.what, "", shown(values[mark.what], 3), shown(mark.value, 3)]
+        for mark in found
+        if values.get(mark.what) is not None
     ]
-    margins = Margins()
-    for design in ("10 primes", "15 sizes"):
-        sizes = DESIGNS[design]
-        for declared in (0.5, 1.0, 2.0):
-            for truth in (TRUTHS[1], TRUTHS[5], TRUTHS[9]):
-                rng, noticed, inside, heeded = np.random.default_rng(SEED), 0, 0, 0
-                for data in sets_of_data(truth, sizes, 0.01, replicates, declared):
-                    *_, found, warnings = run(data, rng, margins)
-                    noticed += any("chi2" in text for text in warnings)
-                    inside += truth.kind in found.names(0.95)
-                    *_, again, _ = run(data, rng, margins, True)
-                    heeded += truth.kind in again.names(0.95)
-                rates = [f"{x / replicates:.2f}" for x in (noticed, inside, heeded)]
-                lines.append(
-                    f"| {design} | {declared:g} | {truth.name} | " + " | ".join(rates) + " |"
-                )
-        said(f"errors, {design}")
-    return "\n".join(lines) + "\n"
+    cells = {row["key"]: row for row in old["cells"]}
+    for row in rows:
+        for name in ("kept", "refused", "false", "power", "conditional_power", "below_xi"):
+            was, now = cells.get(row.key, {}).get(name), getattr(row, name)
+            if was is not None and abs(now - was) > max(0.05, 2 / np.sqrt(2 * row.sets)):
+                lines.append([row.key.replace(" |", ";"), name, shown(was), shown(now)])
+    return grid(("mark or cell", "share", "before", "now"), lines)
 
 
-def exponent_table(replicates: int) -> str:
-    """Intervals of the exponent where the truth is a member of the family."""
-    lines = [
-        "| sizes | truth | kappa | noise | in the 95 % interval | below the 95 % upper limit |",
-        "|---|---|---|---|---|---|",
-    ]
-    for design, sizes in DESIGNS.items():
-        for index, kappa in ((1, -1.0), (5, 0.0), (9, 0.4), (10, 1.0)):
-            for noise in NOISE:
-                inside, below = 0, 0
-                for data in sets_of_data(TRUTHS[index], sizes, noise, 5 * replicates):
-                    found = box_cox(data)
-                    inside += found.ci95[0] <= kappa <= found.ci95[1]
-                    below += kappa <= found.upper_limit95
-                rates = f"{inside / 5 / replicates:.2f} | {below / 5 / replicates:.2f}"
-                lines.append(
-                    f"| {design} | {TRUTHS[index].name} | {kappa:g} | {noise:.1%} | {rates} |"
-                )
-    return "\n".join(lines) + "\n"
+def power_table(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> str:
+    """Power of the ten cells beside their ceilings."""
+    head = ["sizes", "truth", "power", "if no crossover"]
+    for family in FAMILIES:
+        head += [f"ceiling, {family}", "chi2", "closest wrong function"]
+    lines = []
+    for row in (row for row in rows if row.part == POWERS):
+        line = [row.design, row.label, shown(row.power), shown(row.conditional_power)]
+        for family in FAMILIES:
+            near = distances[row.design, row.label, family]
+            line += [shown(ceiling(near.chi2)), f"{near.chi2:.2f}", near.said()]
+        lines.append(line)
+    return grid(head, lines)
 
 
-def estimate_table(replicates: int) -> str:
-    """Power by the quick estimate behind the advice, against the whole test."""
-    lines = ["| sizes | truth | noise | power | quick estimate |", "|---|---|---|---|---|"]
-    margins = Margins()
-    for design, sizes in DESIGNS.items():
-        for truth in (TRUTHS[1], TRUTHS[5], TRUTHS[9]):
-            for noise in NOISE:
-                rng = np.random.default_rng(SEED)
-                data = sets_of_data(truth, sizes, noise, replicates)
-                full = shares([kept(each, rng, margins) for each in data], truth.kind)
-                h = truth.heights(sizes)
-                setup = problem(sizes, np.diag((noise * h) ** 2), margins)
-                quickly = kept_classes(setup, h, level=0.95, draws=400, rng=rng)
-                names = [tuple(np.array(CLASSES)[row].tolist()) for row in quickly]
-                quick = shares(names, truth.kind)
-                lines.append(
-                    f"| {design} | {truth.name} | {noise:.1%} | {full.power:.2f} "
-                    f"| {quick.power:.2f} |"
-                )
-    return "\n".join(lines) + "\n"
+def lengths_table(rows: Sequence[Row]) -> str:
+    """The lower limit of planted crossover lengths."""
+    head = ("truth", "drawn", "sizes", "class", "limit <= xi", "limit > L_max / 2", "kept", "false")
+    part = [row for row in rows if row.part == LENGTHS]
+    return grid(
+        head,
+        [
+            [
+                row.label,
+                row.truth,
+                row.design,
+                row.kind or "–",
+                shown(row.below_xi),
+                shown(row.above_half),
+                *map(shown, (row.kept, row.false)),
+            ]
+            for row in sorted(part, key=lambda row: (row.below_xi, row.key))
+        ],
+    )
 
 
-def speed() -> str:
-    sizes = DESIGNS["15 sizes"]
-    lines = ["| truth | noise | s |", "|---|---|---|"]
-    for truth in (TRUTHS[1], TRUTHS[5], TRUTHS[9]):
-        for noise in NOISE:
-            heights = truth.heights(sizes)
-            best = min(divergence_test(sizes, heights, noise * heights).seconds for _ in range(3))
-            lines.append(f"| {truth.name} | {noise:.1%} | {best:.2f} |")
-    return "\n".join(lines) + "\n"
+def speed_table() -> str:
+    """A verdict alone, and with all that is computed when it is asked for."""
+    sizes, lines = DESIGNS["15 sizes"], []
+    for name in ("4 - 10/L", "1 + 0.5 ln L", "1 + 0.3 L^0.4"):
+        h = USUAL_TRUTHS[name].heights(sizes)
+        for noise in (0.003, 0.01, 0.03):
+            alone, whole = zip(*(_timed(sizes, h, noise * h) for _ in range(3)), strict=True)
+            lines.append([name, f"{noise:.1%}", f"{min(alone):.3f}", f"{min(whole):.2f}"])
+    return grid(("truth", "errors", "verdict, s", "with all that is on demand, s"), lines)
+
+
+def _timed(sizes: Floats, heights: Floats, errors: Floats) -> tuple[float, float]:
+    start = time.perf_counter()
+    v = divergence_test(sizes, heights, errors)
+    alone = time.perf_counter() - start
+    v.to_dict()
+    return alone, time.perf_counter() - start
+
+
+def report(rows: Sequence[Row], distances: Mapping[Ceiled, Closest]) -> Iterator[str]:
+    """Marks and tables, in Markdown."""
+    table = [mark.line() for mark in marks(rows, distances)]
+    sets = f"{min(row.sets for row in rows)} sets of data a cell"
+    head = grid(("mark", "measured", "wanted", ""), [])
+    yield f"### Marks ({sets})\n\n" + head + "\n".join(table) + "\n\n" + remarks(rows, distances)
+    parts = {row.part for row in rows}
+    if POWERS in parts:
+        yield "### Power beside its ceiling, errors of 1 %\n\n" + power_table(rows, distances)
+    if LENGTHS in parts:
+        yield "### Lower limit of the crossover length\n\n" + lengths_table(rows)
+    if parts - {LENGTHS}:
+        yield "### By part, class, sizes and errors\n\n" + groups_table(rows)
+        yield "### Cells, the worst first\n\n" + cells_table(rows)
 
 
 def tables(replicates: int) -> Iterator[str]:
-    """All tables in Markdown."""
-    yield f"{cpu_name()}, numpy {np.__version__}.\n"
-    yield f"### Battery ({replicates} replicates a cell)\n\n" + battery(replicates)
-    half = max(2, replicates // 2)
-    yield (
-        f"### Truths with corrections to scaling ({half} replicates a cell)\n\n"
-        + corrections_table(half)
-    )
-    yield f"### Declared errors that are wrong ({half} a row)\n\n" + errors_table(half)
-    yield "### Interval of the exponent\n\n" + exponent_table(replicates)
-    yield "### Quick estimate of power\n\n" + estimate_table(half)
-    yield "### Speed, whole `divergence_test`, 15 sizes\n\n" + speed()
+    """For the page."""
+    yield f"{cpu_name()}, numpy {np.__version__}, seed {SEED}.\n"
+    rows = measure(SEED, replicates)
+    yield from report(rows, all_distances(rows))
+    yield "### Speed, 15 sizes\n\n" + speed_table()
+
+
+def plain(numbers: Row | Mark) -> dict[str, Any]:
+    """For JSON: None for what was not measured."""
+    own = asdict(numbers).items()
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in own}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--replicates", type=int, default=USUAL, help="sets of data a cell")
+    parser.add_argument("--seed", type=int, default=SEED, help="of truths and noise")
+    parser.add_argument("--only", default="", help="cells whose key has this text")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--json", type=Path, help="write rows and marks, to compare runs")
+    parser.add_argument("--against", type=Path, help="such a file, to be compared with")
+    given = parser.parse_args()
+    rows = measure(given.seed, given.replicates, given.only, given.jobs)
+    if not rows:
+        parser.error(f"no cell has '{given.only}' in its key")
+    distances = all_distances(rows, given.jobs)
+    found = marks(rows, distances)
+    for text in report(rows, distances):
+        print(text, flush=True)
+    if given.json:
+        told = {
+            "seed": given.seed,
+            "marks": [plain(mark) | {"passed": mark.passed} for mark in found],
+            "cells": [plain(row) for row in rows],
+        }
+        given.json.write_text(json.dumps(told, indent=1) + "\n")
+    if given.against:
+        print("### Changes\n\n" + changes(rows, found, given.against), flush=True)
 
 
 if __name__ == "__main__":
-    print_tables(tables, __doc__, 200)
+    main()

@@ -34,7 +34,7 @@ BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "crossings": (crossings_marks.tables, 200),
     "stiffness": (stiffness_marks.tables, 100),
     "order": (order_marks.tables, 16),
-    "divergence": (divergence_marks.tables, 200),
+    "divergence": (divergence_marks.tables, divergence_marks.USUAL),
     "peak": (peak_marks.tables, 40),
 }
 
