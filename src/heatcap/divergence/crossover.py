@@ -3,10 +3,10 @@
     h(L) = c + a (l^kappa - 1) / kappa,    l = L (1 + (L / xi)^m)^(-1/m),    a >= 0
 
 xi is the length at which l has fallen behind L by 2^(-1/m); xi = inf is pure growth.  chi^2 is
-lowest over c, a and m in [1/2, 4] at every kappa and xi.  Its profile over xi alone, over kappa
-too, gives the lower limit of the crossover length: a crossover that begins below it costs more
-than 2.71 in chi^2, one-sided 95 %.  The sizes have to reach their power law by themselves: there
-are no corrections to scaling here.
+lowest over c, a and m in [1/2, 4] at every kappa and xi.  Its profile over xi gives the lower limit
+of the crossover length: a crossover that begins below it costs more than 3.84 in chi^2, which is
+more than the 2.71 of a one-sided limit, because exponent and sharpness are free.  The sizes have to
+reach their power law by themselves: there are no corrections to scaling here.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ class Verdict(Answer):
         A growth that crosses over does so above it, 95 times in 100, in units of the size; 0 where
         a crossover at any length fits, or heights do not grow.
     if_no_crossover : tuple of str
-        The classes that are not excluded on the condition that no crossover begins inside the
-        sizes; not a guarantee where one does.
+        Those of them that are not excluded on the condition that no crossover begins inside the
+        sizes; no guarantee where one does.
     exponent : Exponent
         On demand.  kappa of c + a (L^kappa - 1) / kappa with corrections to scaling, and its 95 %
         interval, given that heights grow so; NaN where they do not, or the status is not "ok".
@@ -373,7 +373,7 @@ def divergence_test(
         level=level,
         data=data,
         fits=fits,
-        if_no_crossover=_with_bound(given, limit)[0] if status == "ok" else (),
+        if_no_crossover=(sharper or names) if status == "ok" else (),
         hump_at=hump_at(data),
         excluded_by_bound=limit.excluded,
         streams=streams,
