@@ -139,6 +139,12 @@ class Shapes:
         own = {name: np.ascontiguousarray(getattr(self, name)[kept]) for name in _BY_SHAPE}
         return replace(self, box=np.ascontiguousarray(self.box[:, kept]), **own)
 
+    def explored(self, rows: Ints) -> Shapes:
+        """The same; neighbours of some rows are half as far."""
+        step = self.step.copy()
+        step[rows] /= 2
+        return replace(self, step=step)
+
     def joined(self, other: Shapes) -> Shapes:
         """Both, one after the other."""
         both = {
@@ -210,16 +216,16 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
 
 
 def finer(shapes: Shapes, rows: Ints, margins: Margins, exponent: float | None) -> Shapes | None:
-    """Neighbours of some shapes at half the distance; None where there are none."""
+    """Neighbours of some shapes at half their step, with the same step; None if there are none."""
     parts = []
     for law in np.unique(shapes.law[rows]).tolist():
         own = rows[(shapes.law[rows] == law) & (shapes.step[rows] > 0).any(axis=1)]
         if not len(own):
             continue
         step = shapes.step[own] / 2
-        moves = np.array(list(product((-1.0, 0.0, 1.0), repeat=PARAMETERS)))
+        moves = np.array([m for m in product((-1.0, 0.0, 1.0), repeat=PARAMETERS) if any(m)])
         theta = (shapes.theta[own][:, np.newaxis] + moves * step[:, np.newaxis]).reshape(-1, 3)
-        steps = np.repeat(step, len(moves), axis=0)
+        steps = np.repeat(2 * step, len(moves), axis=0)
         _, first = np.unique(np.round(theta, 12), axis=0, return_index=True)
         parts += list(_classed(shapes.sizes, margins, law, theta[first], steps[first], exponent))
     if not parts:
