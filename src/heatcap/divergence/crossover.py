@@ -77,9 +77,7 @@ def _profile(data: Heights, weight: Floats, lengths: Floats, chi2: Floats) -> Fl
     for _ in range(ROUNDS):
         step /= 2
         around = centre + step * np.array([-1.0, 0.0, 1.0])[:, np.newaxis, np.newaxis]
-        found = _chi2(
-            data, weight, around, *(np.broadcast_to(each, around.shape) for each in (x, m))
-        )
+        found = _chi2(data, weight, *np.broadcast_arrays(around, x, m))
         best = found.argmin(axis=0)[np.newaxis]
         centre = np.take_along_axis(around, best, axis=0)[0]
         lowest = np.minimum(lowest, np.take_along_axis(found, best, axis=0)[0])
@@ -111,10 +109,9 @@ def _lower(data: Heights, weight: Floats, lengths: Floats, profile: Floats) -> f
 def _chi2(data: Heights, weight: Floats, kappa: Floats, length: Floats, m: Floats) -> Floats:
     """Lowest chi^2 over c and a >= 0 for every exponent, length and sharpness, of one shape."""
     with np.errstate(divide="ignore"):
-        theta = np.column_stack([kappa.ravel(), np.log(length).ravel(), m.ravel()])
-    g = power_of(
-        ln_l(data.sizes / data.sizes[0], theta - [0, np.log(data.sizes[0]), 0]), theta[:, :1]
-    )
+        ln_xi = np.log(length / data.sizes[0]).ravel()
+    theta = np.column_stack([kappa.ravel(), ln_xi, m.ravel()])
+    g = power_of(ln_l(data.sizes / data.sizes[0], theta), theta[:, :1])
     g = g / np.maximum(np.ptp(g, axis=1), 1e-300)[:, np.newaxis]
     w1 = weight.sum(axis=1)
     rest = data.heights - data.heights @ w1 / w1.sum()

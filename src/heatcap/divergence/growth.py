@@ -5,7 +5,7 @@
     power       g = (l^kappa - 1) / kappa, ln l at kappa = 0;   l = L (1 + (L / xi)^m)^(-1/m)
     stretched   g = 1 - exp(-(L / xi)^q)
     onset       g = ln(1 + L / L_0)
-    slow        g = ((ln L + c)^q - 1) / q, ln(ln L + c) at q = 0
+    slow        g = (ln(L / L_0)^q - 1) / q, ln ln(L / L_0) at q = 0;   L_0 < L_min / 2
     row         g = largest heat capacity of L keys, (ln L)^2 / 4 with slow corrections
     overshoot   g = -L^p exp(-L / xi), falling after a maximum that is seen
 
@@ -32,6 +32,7 @@ from heatcap.ensemble import heat_capacity_bound
 __all__ = ["LAWS", "OMEGAS", "Law", "Shapes", "finer", "ln_l", "power_of", "shapes_of"]
 
 Bools = NDArray[np.bool_]
+Range = tuple[float, float]
 
 SATURATING = (-3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.35, -0.2, -0.1, -0.05, -0.02)
 ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
@@ -45,9 +46,10 @@ BEYOND = (1.4, 2.0, 3.0, 6.0, 12.0)  # crossover lengths over the largest size
 SHARP = (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0)
 STRETCHED = (0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 SLOW = (-2.0, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
-SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # of ln L: a factor of L never dies away
+UNITS = (0.7, 1.2, 2.0, 3.0, 5.0)  # of ln(L_min / L_0): a factor of L never dies away
 OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
+CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +124,8 @@ class Shapes:
     @property
     def pure(self) -> Bools:
         """Shapes without a crossover inside the sizes: cut-offs and stretched ones have one."""
-        return np.array([law.pure for law in LAWS])[self.law] | (
-            (self.law == 0) & np.isinf(self.theta[:, 1])
-        )
+        always = np.array([law.pure for law in LAWS])[self.law]
+        return np.asarray(always | ((self.law == CUT) & np.isinf(self.theta[:, 1])))
 
     def at(self, sizes: Floats) -> Shapes:
         """The same functions at other sizes, in the same units."""
@@ -137,6 +138,12 @@ class Shapes:
         """Some of them."""
         own = {name: np.ascontiguousarray(getattr(self, name)[kept]) for name in _BY_SHAPE}
         return replace(self, box=np.ascontiguousarray(self.box[:, kept]), **own)
+
+    def explored(self, rows: Ints) -> Shapes:
+        """The same; neighbours of some rows are half as far."""
+        step = self.step.copy()
+        step[rows] /= 2
+        return replace(self, step=step)
 
     def joined(self, other: Shapes) -> Shapes:
         """Both, one after the other."""
@@ -151,7 +158,7 @@ class Shapes:
         if self.kind[i] == FLAT:
             return f"constant, small change as {law.name}"
         name = law.name
-        if self.law[i] == 0:
+        if self.law[i] == CUT:
             name = "cut-off power" if np.isfinite(self.theta[i, 1]) else "power"
             if np.isinf(self.theta[i, 1]) and self.theta[i, 0] < 0:
                 name = "saturating power"
@@ -163,7 +170,7 @@ class Shapes:
         """Those of a shape by name; lengths as they are."""
         law = LAWS[self.law[i]]
         known = dict(zip(law.parameters, self.theta[i].tolist(), strict=False))
-        if self.law[i] == 0 and np.isinf(self.theta[i, 1]):
+        if self.law[i] == CUT and np.isinf(self.theta[i, 1]):
             del known["ln xi"], known["m"]
         return {k.removeprefix("ln "): _plain(k, v) for k, v in known.items()}
 
@@ -209,16 +216,16 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
 
 
 def finer(shapes: Shapes, rows: Ints, margins: Margins, exponent: float | None) -> Shapes | None:
-    """Neighbours of some shapes at half the distance; None where there are none."""
+    """Neighbours of some shapes at half their step, with the same step; None if there are none."""
     parts = []
     for law in np.unique(shapes.law[rows]).tolist():
         own = rows[(shapes.law[rows] == law) & (shapes.step[rows] > 0).any(axis=1)]
         if not len(own):
             continue
         step = shapes.step[own] / 2
-        moves = np.array(list(product((-1.0, 0.0, 1.0), repeat=PARAMETERS)))
+        moves = np.array([m for m in product((-1.0, 0.0, 1.0), repeat=PARAMETERS) if any(m)])
         theta = (shapes.theta[own][:, np.newaxis] + moves * step[:, np.newaxis]).reshape(-1, 3)
-        steps = np.repeat(step, len(moves), axis=0)
+        steps = np.repeat(2 * step, len(moves), axis=0)
         _, first = np.unique(np.round(theta, 12), axis=0, return_index=True)
         parts += list(_classed(shapes.sizes, margins, law, theta[first], steps[first], exponent))
     if not parts:
@@ -242,21 +249,23 @@ def _grid(
     beyond = np.log(high * np.array(BEYOND))
     pure = np.concatenate([SATURATING, kappa])
     nothing = np.zeros(1)
-    yield 0, *_lattice(pure, np.array([np.inf]), nothing)
+    yield CUT, *_lattice(pure, np.array([np.inf]), nothing)
     cut = np.concatenate([[k for k in SATURATING if k > -0.3], kappa])
-    yield 0, *_lattice(cut, inside, np.array(SHARP))
-    yield 0, *_lattice(kappa, beyond, np.array(SHARP))
+    yield CUT, *_lattice(cut, inside, np.array(SHARP))
+    yield CUT, *_lattice(kappa, beyond, np.array(SHARP))
     lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
-    yield 1, *_lattice(np.array(STRETCHED), lengths, nothing)
-    yield 2, *_lattice(lengths, nothing, nothing)
-    shifts = np.array([c for c in SHIFTS if np.log(low) + c > 0.1])
-    if len(shifts):
-        yield 3, *_lattice(np.array(SLOW), shifts, nothing)
-    yield 4, *_lattice(nothing, nothing, nothing)
+    yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
+    yield ONSET, *_lattice(lengths, nothing, nothing)
+    units = np.union1d(np.log(low) - np.array(UNITS), [0.0] if np.log(low) > UNITS[0] else [])
+    yield SLOWLY, *_lattice(np.array(SLOW), units, nothing)
+    yield ROW, *_lattice(nothing, nothing, nothing)
     seen = float(sizes[-2])
     for p in (1.0, 2.0):  # the extremum p xi is seen
         last = max(seen / p, low / 8)
-        yield 5, *_lattice(np.array([p]), np.log(np.geomspace(low / 8, last, LENGTHS)), nothing)
+        yield (
+            OVERSHOOT,
+            *_lattice(np.array([p]), np.log(np.geomspace(low / 8, last, LENGTHS)), nothing),
+        )
 
 
 def _lattice(*axes: Floats) -> tuple[Floats, Floats]:
@@ -272,19 +281,13 @@ def _classed(
     """Shapes of a law in the classes that they belong to."""
     index, high = np.full(len(theta), law), float(np.log(sizes[-1]))
     g, limit = _forms(sizes, index, theta), LAWS[law].limit(theta)
-    if law == 0:  # cut off beyond the data it counts as what it looks like
+    if law == CUT:  # cut off beyond the data it counts as what it looks like
         limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
     inside = _inside(sizes, law, theta)
     span = np.ptp(g, axis=1)
     good = inside & np.isfinite(span) & (span > 1e-9 * np.abs(g).max(axis=1))
 
-    def made(
-        rows: Bools,
-        kind: int,
-        growth: tuple[float, float],
-        s: tuple[float, float],
-        omega: float = 0,
-    ) -> Iterator[Shapes]:
+    def made(rows: Bools, kind: int, growth: Range, s: Range, omega: float = 0) -> Iterator[Shapes]:
         rows = rows & good
         if not rows.any():
             return
@@ -311,12 +314,12 @@ def _classed(
     least, ratio, anything = m.smallest_effect, m.saturation_ratio, (-np.inf, np.inf)
     up, down, small = (least, np.inf), (-np.inf, -least), (-least, least)
     limited = np.isfinite(limit)
-    if law == 5:
+    if law == OVERSHOOT:
         yield from made(limited, BOUNDED, down, (0.0, ratio))
         yield from made(limited, FLAT, small, anything)
         return
     yield from made(limited, BOUNDED, up, (0.0, ratio))
-    falling = limited & (np.isinf(theta[:, 1]) if law == 0 else limited)
+    falling = limited & (np.isinf(theta[:, 1]) if law == CUT else limited)
     yield from made(falling, BOUNDED, down, (0.0, ratio))
     yield from made(limited, LOGARITHMIC, up, (ratio, np.inf))
     power = ~limited & (_kappa(law, theta) >= m.kappa_min - 1e-12)
@@ -325,18 +328,19 @@ def _classed(
     slow = ~limited & (_kappa(law, theta) < m.kappa_min - 1e-12)
     yield from made(slow, LOGARITHMIC, up, anything)
     yield from made(power, POWER, up, anything)
-    if law == 0:
-        plain = np.isinf(theta[:, 1])
+    plain = np.isinf(theta[:, 1]) if law == CUT else np.full(len(theta), law == SLOWLY)
+    if m.correction > 0:
+        grows = (max(m.corrected_growth, least), np.inf)
+        near = (0.0, min(m.corrected_saturation, ratio))
+        for omega in OMEGAS:
+            yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
+            yield from made(power & plain, POWER, grows, anything, omega)
+            if law == CUT:
+                yield from made(limited & plain, BOUNDED, grows, near, omega)
+    if law == CUT:
         steady = plain & np.isin(theta[:, 0], (-1.0, 0.0, 1.0))
         yield from made(steady | (plain & limited), FLAT, small, anything)
-        if m.correction > 0:
-            grows = (max(m.corrected_growth, least), np.inf)
-            near = (0.0, min(m.corrected_saturation, ratio))
-            for omega in OMEGAS:
-                yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
-                yield from made(power & plain, POWER, grows, anything, omega)
-                yield from made(limited & plain, BOUNDED, grows, near, omega)
-    elif law == 1:
+    elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
 
 
@@ -347,22 +351,22 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
     for k, (lowest, highest) in enumerate(LAWS[law].range):
         inside &= (theta[:, k] >= lowest - 1e-9) & (theta[:, k] <= highest + 1e-9)
     low, high = np.log(sizes[[0, -1]]) + np.array([-1e-9, 1e-9])
-    if law == 0:  # what saturates by itself is cut off inside the data or not at all
+    if law == CUT:  # what saturates by itself is cut off inside the data or not at all
         beyond = (second > high) & np.isfinite(second)
         inside |= np.isinf(second) & (np.abs(first) <= 3)
         inside &= ~(beyond & (first < -1e-9))
-    elif law in (1, 5):
+    elif law in (STRETCH, OVERSHOOT):
         inside &= second <= high
-    elif law == 2:
+    elif law == ONSET:
         inside &= first <= high
-    elif law == 3:
-        inside &= low + second > 0.1
+    elif law == SLOWLY:
+        inside &= (low - second > UNITS[0] - 1e-6) & (low - second < max(UNITS[-1], low) + 1e-6)
     return inside
 
 
 def _kappa(law: int, theta: Floats) -> Floats:
     """Exponent of growth that counts as endless: 0 for logarithms."""
-    return theta[:, 0] if law == 0 else np.zeros(len(theta))
+    return theta[:, 0] if law == CUT else np.zeros(len(theta))
 
 
 def _forms(sizes: Floats, law: Ints, theta: Floats) -> Floats:
@@ -408,7 +412,7 @@ def _power_limit(theta: Floats) -> Floats:
 
 
 def _slow(sizes: Floats, theta: Floats) -> Floats:
-    return power_of(np.log(np.log(sizes) + theta[:, 1:2]), theta[:, :1])
+    return power_of(np.log(np.log(sizes) - theta[:, 1:2]), theta[:, :1])
 
 
 def _slow_limit(theta: Floats) -> Floats:
@@ -447,7 +451,7 @@ LAWS = (
         lambda L, theta: np.logaddexp(0.0, np.log(L) - theta[:, :1]),
         _no_limit,
     ),
-    Law("power of the logarithm", ("q", "shift"), _slow, _slow_limit, ((-2.0, 3.5), (-1.0, 2.0))),
+    Law("power of the logarithm", ("q", "ln L0"), _slow, _slow_limit, ((-2.0, 3.5),)),
     Law(
         "attention row",
         (),

@@ -35,7 +35,8 @@ __all__ = [
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
-ROUNDS, GAIN = 8, 0.02  # of a finer lattice, at most; gain in chi^2 of no class that ends them
+ROUNDS = 40  # of a finer lattice, at most
+GAIN, IDLE = 0.02, 3  # in chi^2, of no class; rounds without it that end them
 SEEDS = 3  # shapes of each law and class that get neighbours
 KNOWN = 0.5  # relative error up to which a height is known
 
@@ -188,16 +189,21 @@ def problem(
     parts = normal(shapes, weight)
     unit = _unit(shapes, parts, heights, error)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
-    fits, lowest = setup.fits(heights), np.full(len(CLASSES), np.inf)
+    fits, idle = setup.fits(heights), 0
     for _ in range(ROUNDS):
-        lowest, before = fits.best_of_classes(), lowest
+        lowest = fits.best_of_classes()
         setup = setup.having(_near(fits, lowest))
-        fits = setup.fits(heights)
-        new = finer(setup.shapes, _seeds(fits), margins, exponent)
-        if new is None or (before - lowest < GAIN).all():
+        seeds = _seeds(setup.fits(heights))
+        new = finer(setup.shapes, seeds, margins, exponent)
+        if new is None:
             break
-        setup = setup.having(setup.shapes.joined(_near(setup.having(new).fits(heights), lowest)))
+        near = _near(setup.having(new).fits(heights), lowest)
+        setup = setup.having(setup.shapes.explored(seeds).joined(near))
         fits = setup.fits(heights)
+        # A valley along no parameter is seen only by neighbours that are near enough.
+        idle = idle + 1 if (lowest - fits.best_of_classes() < GAIN).all() else 0
+        if idle == IDLE:
+            break
     return setup
 
 

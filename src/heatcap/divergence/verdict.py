@@ -213,8 +213,8 @@ class Verdict(Answer):
         """The lower limit of the crossover length in words."""
         if (limit := self.crossover_length_lower_limit95) == 0:
             return "crossover length: a crossover at any length fits"
-        where = f"{self.size_name} = {limit:.3g}"
-        return f"crossover length: if the growth crosses over, not below {where} (95 %)"
+        least = f"{self.size_name} = {limit:.3g} (95 %)"
+        return f"crossover length: if the growth crosses over, not below {least}"
 
     @property
     def not_excluded(self) -> str:
@@ -351,9 +351,7 @@ def divergence_test(
     order = np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, order)
     data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
-    given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional")).names(
-        level
-    )
+    given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
     names, said, contradiction = _with_bound(found.names(level), limit)
     fits, status = setup.fits(data.heights), _status(data, found, contradiction)
     if status in ("poor fit", "misfit"):
