@@ -351,8 +351,9 @@ def divergence_test(
     order = np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, order)
     data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
-    given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
     names, said, contradiction = _with_bound(found.names(level), limit)
+    given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
+    sharper = tuple(name for name in given.names(level) if name in names)
     fits, status = setup.fits(data.heights), _status(data, found, contradiction)
     if status in ("poor fit", "misfit"):
         warnings += off(data.sizes, data.heights, data.covariance, fits, size_name)
