@@ -45,7 +45,8 @@ LENGTHS = 11  # crossover lengths inside the sizes
 BEYOND = (1.4, 2.0, 3.0, 6.0, 12.0)  # crossover lengths over the largest size
 SHARP = (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0)
 STRETCHED = (0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
-SLOW = (-2.0, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
+SLOW = (-2.0, -1.0, -0.5, 0.0, 0.25)  # powers of ln L alone, and then of any unit
+LOGARITHMS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
 UNITS = (0.7, 1.2, 2.0, 3.0, 5.0)  # of ln(L_min / L_0): a factor of L never dies away
 OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
@@ -256,8 +257,9 @@ def _grid(
     lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
     yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
     yield ONSET, *_lattice(lengths, nothing, nothing)
-    units = np.union1d(np.log(low) - np.array(UNITS), [0.0] if np.log(low) > UNITS[0] else [])
-    yield SLOWLY, *_lattice(np.array(SLOW), units, nothing)
+    yield SLOWLY, *_lattice(np.array(LOGARITHMS), np.log(low) - np.array(UNITS[::-1]), nothing)
+    if np.log(low) > UNITS[0]:
+        yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
     yield ROW, *_lattice(nothing, nothing, nothing)
     seen = float(sizes[-2])
     for p in (1.0, 2.0):  # the extremum p xi is seen
@@ -328,18 +330,17 @@ def _classed(
     slow = ~limited & (_kappa(law, theta) < m.kappa_min - 1e-12)
     yield from made(slow, LOGARITHMIC, up, anything)
     yield from made(power, POWER, up, anything)
-    plain = np.isinf(theta[:, 1]) if law == CUT else np.full(len(theta), law == SLOWLY)
-    if m.correction > 0:
-        grows = (max(m.corrected_growth, least), np.inf)
-        near = (0.0, min(m.corrected_saturation, ratio))
-        for omega in OMEGAS:
-            yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
-            yield from made(power & plain, POWER, grows, anything, omega)
-            if law == CUT:
-                yield from made(limited & plain, BOUNDED, grows, near, omega)
     if law == CUT:
+        plain = np.isinf(theta[:, 1])
         steady = plain & np.isin(theta[:, 0], (-1.0, 0.0, 1.0))
         yield from made(steady | (plain & limited), FLAT, small, anything)
+        if m.correction > 0:
+            grows = (max(m.corrected_growth, least), np.inf)
+            near = (0.0, min(m.corrected_saturation, ratio))
+            for omega in OMEGAS:
+                yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
+                yield from made(power & plain, POWER, grows, anything, omega)
+                yield from made(limited & plain, BOUNDED, grows, near, omega)
     elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
 
@@ -361,6 +362,7 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
         inside &= first <= high
     elif law == SLOWLY:
         inside &= (low - second > UNITS[0] - 1e-6) & (low - second < max(UNITS[-1], low) + 1e-6)
+        inside &= (first > LOGARITHMS[0] - 1e-9) | (second == 0.0)
     return inside
 
 
