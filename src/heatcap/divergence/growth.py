@@ -343,6 +343,10 @@ def _classed(
                 yield from made(limited & plain, BOUNDED, grows, near, omega)
     elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
+    elif law == SLOWLY and m.correction > 0:  # below q = 1 with a correction it looks bounded
+        grows = (max(m.corrected_growth, least), np.inf)
+        for omega in OMEGAS:
+            yield from made(slow & (theta[:, 0] >= 1), LOGARITHMIC, grows, anything, omega)
 
 
 def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
