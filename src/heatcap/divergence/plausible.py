@@ -38,7 +38,8 @@ HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
 ROUNDS = 16  # of a finer lattice, at most
 GAIN = 0.02  # in chi^2, and as a share of what a class is worse by: no larger one ends them
-DAMPED = (1e-9, 1e-6, 1e-4, 1e-2)  # of the diagonal of the normal equations
+DAMPED = (1e-9, 1e-3)  # of the diagonal of the normal equations
+SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
 ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
 SEEDS = 3  # shapes of each law and class from which better ones are looked for
 WIDEST = 0.3  # of a parameter: beyond lies the lattice
@@ -193,31 +194,34 @@ def problem(
     parts = normal(shapes, weight)
     unit = _unit(shapes, parts, heights, error)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
-    fits, lowest = setup.fits(heights), np.full(len(CLASSES), np.inf)
-    for _ in range(ROUNDS):
+    fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
+    for left in reversed(range(ROUNDS)):
         lowest, before = fits.best_of_classes(), lowest
-        setup = setup.having(_near(fits, lowest))
-        fits = setup.fits(heights)
-        last = bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
+        last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
         seeds = _seeds(fits, 1 if last else SEEDS)
         new = finer(setup.shapes, seeds, _tried(fits, heights, seeds, last), margins, exponent)
         if new is not None:
-            near = _near(setup.having(new).fits(heights), lowest)
-            setup = setup.having(setup.shapes.joined(near))
-            fits = setup.fits(heights)
-        if last or new is None:
+            fits = setup.having(setup.shapes.joined(new)).fits(heights)
+        setup = setup.having(_near(fits, 0 if last else SEEDS))
+        if last:
             break
+        fits = setup.fits(heights)
     return setup
 
 
-def _near(fits: Fits, lowest: Floats) -> Shapes:
-    """Shapes that a draw about a near fit may come to; of every class and of the pure some."""
-    shapes, near = fits.problem.shapes, fits.score <= lowest[fits.problem.kind] + KEEP
-    pure = shapes.pure
+def _near(fits: Fits, seeds: int) -> Shapes:
+    """Shapes that a draw about a near fit may come to, the pure ones of a class by themselves.
+
+    With them some `seeds` of every law, whose lattice may be too wide to tell.
+    """
+    shapes, pure = fits.problem.shapes, fits.problem.shapes.pure
+    near = fits.score <= fits.best_of_classes()[shapes.kind] + KEEP
     for kind in range(len(CLASSES)):
         own = np.flatnonzero((shapes.kind == kind) & pure)
         if len(own):
             near[own] |= fits.score[own] <= fits.score[own].min() + KEEP
+    if seeds:
+        near[_seeds(fits, seeds)] = True
     return shapes.take(near)
 
 
@@ -248,7 +252,8 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
             width = np.minimum(np.sqrt(np.maximum(width, 0.0)), WIDEST)
             tried += [(axes * width[:, np.newaxis]) @ move for move in ABOUT]
         else:
-            tried += [(np.linalg.solve(each, towards / size) / size)[:, 3:, 0] for each in damped]
+            steps = [(np.linalg.solve(each, towards / size) / size)[:, 3:, 0] for each in damped]
+            tried += [share * step for step in steps for share in SHARES]
     change = np.stack(tried, axis=1) * own.free[rows][:, np.newaxis]
     change /= np.maximum(np.abs(change).max(axis=2, keepdims=True), 1.0)
     return np.asarray(own.theta[rows][:, np.newaxis] + change)
@@ -271,13 +276,11 @@ def _unit(shapes: Shapes, parts: Normal, heights: Floats, error: Floats) -> floa
 
 
 def _seeds(fits: Fits, count: int) -> Ints:
-    """The best shapes of every law and class that come near the best of their class."""
-    shapes, lowest = fits.problem.shapes, fits.best_of_classes()
-    near = np.flatnonzero(fits.score <= lowest[shapes.kind] + 2 * NEAR)
-    near = near[np.argsort(fits.score[near], kind="stable")]
-    keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[near].tolist()
+    """The best shapes of every law and class: pure or not, with corrections or without."""
+    shapes, order = fits.problem.shapes, np.argsort(fits.score, kind="stable")
+    keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[order].tolist()
     found: dict[tuple[float, ...], list[int]] = {}
-    for i, key in zip(near.tolist(), map(tuple, keys), strict=True):
+    for i, key in zip(order.tolist(), map(tuple, keys), strict=True):
         found.setdefault(key, []).append(i)
     return np.array([i for each in found.values() for i in each[:count]])
 
