@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from heatcap.divergence import CLASSES, Margins
-from heatcap.divergence.growth import CUT, LAWS, OMEGAS, OVERSHOOT, finer, shapes_of
+from heatcap.divergence.growth import CUT, LAWS, OMEGAS, OVERSHOOT, ROW, finer, shapes_of, slopes
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER
 from heatcap.divergence.plausible import problem
 
@@ -136,7 +136,7 @@ def test_chi2_of_a_covariance_is_that_of_its_curve():
         (lambda L: 4 - 10 / L, BOUNDED),
         (lambda L: 3 + 5 * L**-0.5, BOUNDED),
         (lambda L: 4 - 2 * np.exp(-((L / 40) ** 0.5)), BOUNDED),
-        (lambda L: 1 - L * np.exp(-L / 8) / 8, BOUNDED),
+        (lambda L: 1 + L * np.exp(-L / 16) / 16, BOUNDED),
         (lambda L: 1 + cut_off(0.5, 100, 1.0)(L), BOUNDED),
         (lambda L: 1 + cut_off(0, 256, 2.0)(L), BOUNDED),
         (lambda L: 1 + 0.5 * np.log(L), LOGARITHMIC),
@@ -159,25 +159,26 @@ def test_exact_heights_cost_their_class_nothing(curve, kind):
 
 
 @settings(max_examples=15)
-@given(
-    kappa=st.floats(-0.1, 1.5),
-    xi=st.floats(16, 256),
-    m=st.floats(0.5, 4.0),
-    onset=st.floats(4, 128),
-    q=st.floats(0.3, 3),
-)
-def test_crossovers_off_the_lattice_are_fitted(kappa, xi, m, onset, q):
-    """At 0.1 % errors the best shape of a class is as near as six heights are, and no lattice."""
-    grown = cut_off(0.0 if abs(kappa) < 1e-3 else kappa, xi, m)
-    for curve, kind in (
-        (lambda L: 2 + grown(L) / grown(DOUBLING[-1]), BOUNDED),
-        (lambda L: 4 - 2 * np.exp(-((L / xi) ** q)), BOUNDED),
-        (lambda L: 1 + np.log1p(L / onset), LOGARITHMIC),
-    ):
-        y = curve(DOUBLING)
+@given(kappa=st.floats(-0.1, 1.5), xi=st.floats(16, 256), m=st.floats(0.5, 4.0))
+def test_cut_offs_off_the_lattice_are_fitted(kappa, xi, m):
+    """At errors of 0.1 % no lattice is fine enough; a limit within R of the height is bounded."""
+    kappa = 0.0 if abs(kappa) < 1e-3 else kappa
+    grown = cut_off(kappa, xi, m)
+    y = 2 + grown(DOUBLING) / grown(DOUBLING[-1])
+    limit = 2 + grown(1e12) / grown(DOUBLING[-1])
+    fits = set_up(DOUBLING, y, 1e-3 * y, correction=0.0).fits(y)
+    kind = BOUNDED if limit <= 2 * y.max() else LOGARITHMIC
+    assert fits.best_of_classes()[kind] < 0.5
+
+
+@settings(max_examples=10)
+@given(q=st.floats(0.3, 3), xi=st.floats(8, 256), onset=st.floats(2, 256))
+def test_stretched_and_late_growths_off_the_lattice_are_fitted(q, xi, onset):
+    stretched, late = 4 - 2 * np.exp(-((DOUBLING / xi) ** q)), 1 + np.log1p(DOUBLING / onset)
+    for y, kind in ((stretched, BOUNDED), (late, LOGARITHMIC)):
         fits = set_up(DOUBLING, y, 1e-3 * y, correction=0.0).fits(y)
         if np.ptp(y) > 0.06 * y.max():
-            assert fits.best_of_classes()[kind] < 1.0
+            assert fits.best_of_classes()[kind] < 0.1
 
 
 @pytest.mark.parametrize(
@@ -196,19 +197,41 @@ def test_the_lattice_is_no_limit_at_precise_heights(kappa, xi, m):
     assert whole[BOUNDED] > found[BOUNDED] + 20  # what the finer lattice is for
 
 
-def test_finer_shapes_lie_halfway_to_the_neighbours():
+def test_slopes_are_the_derivatives_of_the_forms():
+    """Of (l^kappa - 1) / kappa by ln xi: l^kappa (d ln l / d ln xi), by hand."""
     shapes = shapes_of(DOUBLING, Margins())
-    row = np.flatnonzero(
-        (shapes.law == CUT) & (shapes.theta[:, 0] == 0.5) & np.isfinite(shapes.theta[:, 1])
-    )[3]
-    own = finer(shapes, np.array([row]), Margins(), None)
-    assert own is not None
-    offset = np.abs(own.theta - shapes.theta[row])
-    half = shapes.step[row] / 2
-    assert np.all(np.isclose(offset, half) | np.isclose(offset, 0, atol=1e-12))
-    assert offset.max(axis=0) == pytest.approx(half)
-    np.testing.assert_allclose(own.step, np.broadcast_to(half, own.step.shape))
-    assert finer(shapes, np.flatnonzero((shapes.step == 0).all(axis=1)), Margins(), None) is None
+    (row,) = np.flatnonzero(
+        (shapes.law == CUT) & (shapes.kind == BOUNDED) & (shapes.box[1] > 0)
+        & (shapes.theta == [0.5, np.log(256), 2.0]).all(axis=1)
+    )  # fmt: skip
+    found = slopes(shapes, np.array([row]))[0] * shapes.span[row]
+    share = 1 / (1 + (256 / DOUBLING) ** 2)  # d ln l / d ln xi
+    length = DOUBLING * np.sqrt(1 - share)
+    np.testing.assert_allclose(found[1], length**0.5 * share, rtol=1e-6)
+    by_kappa = (np.sqrt(length) * (np.log(length) / 0.5 - 4)) + 4
+    np.testing.assert_allclose(found[0], by_kappa, rtol=1e-6)
+    fixed = np.flatnonzero(shapes.law == ROW)[:1]
+    assert not slopes(shapes, fixed).any()
+
+
+def test_other_parameters_stay_within_reach_of_the_class():
+    """A crossover length ends at the largest size, or begins there; m and exponents have ends."""
+    shapes = shapes_of(DOUBLING, Margins())
+    cut = np.flatnonzero((shapes.law == CUT) & np.isfinite(shapes.theta[:, 1]))
+    far = np.array([[-9.0, -9.0, -9.0], [9.0, 90.0, 9.0]])
+    inside = shapes.theta[:, 1] <= np.log(256) + 1e-9
+    for rows, low, high in (
+        (cut[inside[cut]], -9.0, np.log(256)),
+        (cut[~inside[cut]], np.log(256), 90.0),
+    ):
+        own = finer(shapes, rows, shapes.theta[rows][:, np.newaxis] + far, Margins(), None)
+        assert own is not None
+        assert low - 1e-6 <= own.theta[:, 1].min() <= own.theta[:, 1].max() <= high + 9
+        assert {own.theta[:, 2].min(), own.theta[:, 2].max()} == {0.5, 4.0}
+        assert own.theta[:, 0].max() == 3.0
+    fixed = np.flatnonzero(~shapes.free.any(axis=1))
+    assert len(fixed)
+    assert finer(shapes, fixed, shapes.theta[fixed][:, np.newaxis], Margins(), None) is None
 
 
 def test_every_shape_belongs_to_its_class():
@@ -225,17 +248,21 @@ def test_every_shape_belongs_to_its_class():
     bounded, power = shapes.kind == BOUNDED, shapes.kind == POWER
     slow = (shapes.kind == LOGARITHMIC) & np.isinf(lowest)
     limited = (shapes.kind == LOGARITHMIC) & ~np.isinf(lowest)
-    # Towards s, which is at most R heights; -.02 is as slow as saturation gets.
-    assert np.abs(out[bounded]).max() < 0.5
+    # Towards s, which is at most R heights; slow ones are not there yet.
+    last = shapes.at(sizes[-1:]).g[:, 0]
+    assert np.all(np.abs(out[bounded]) <= np.abs(last[bounded]))
+    fast = bounded & (shapes.law == CUT)
+    fast &= (shapes.theta[:, 0] <= -0.1) | np.isfinite(shapes.theta[:, 1])
+    assert np.abs(out[fast]).max() < 1e-6
     assert not beyond[bounded].any()
     np.testing.assert_array_equal(highest[bounded], np.where(shapes.omega[bounded], 1.25, 2.0))
     assert set(lowest[bounded]) == {0.0}
     kappa = shapes.theta[:, 0]
     assert set(shapes.law[power]) == {CUT}
     assert kappa[power].min() >= 0.1 - 1e-9
-    np.testing.assert_allclose(late[power & ~beyond], kappa[power & ~beyond], atol=1e-6)
+    np.testing.assert_allclose(late[power & ~beyond], kappa[power & ~beyond], atol=1e-4)
     # A growth that is cut off beyond the data counts as what it looks like.
-    assert np.all(late[power & beyond] == 0)
+    assert np.abs(late[power & beyond]).max() < 1e-9
     assert late[slow].max() < 0.1
     assert set(lowest[limited]) == {2.0}
     assert np.ptp(shapes.g, axis=1) == pytest.approx(1.0)
@@ -324,7 +351,8 @@ def test_units_of_the_height_do_not_matter(scale, seed):
     y, errors = noisy(DOUBLING, lambda L: 1 + 0.5 * np.log(L), 0.02, seed)
     plain = set_up(DOUBLING, y, errors).scores(y[np.newaxis])
     scaled = set_up(DOUBLING, scale * y, scale * errors).scores(scale * y[np.newaxis])
-    np.testing.assert_allclose(scaled, plain, rtol=1e-6, atol=1e-6)
+    # The search for the best fits ends before rounding does.
+    np.testing.assert_allclose(scaled, plain, rtol=1e-3, atol=1e-2)
 
 
 @settings(max_examples=10)

@@ -29,7 +29,17 @@ from heatcap.divergence._kernel import Ints
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER, Margins
 from heatcap.ensemble import heat_capacity_bound
 
-__all__ = ["LAWS", "OMEGAS", "Law", "Shapes", "finer", "ln_l", "power_of", "shapes_of"]
+__all__ = [
+    "LAWS",
+    "OMEGAS",
+    "Law",
+    "Shapes",
+    "finer",
+    "ln_l",
+    "power_of",
+    "shapes_of",
+    "slopes",
+]
 
 Bools = NDArray[np.bool_]
 Range = tuple[float, float]
@@ -50,6 +60,8 @@ LOGARITHMS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
 UNITS = (0.7, 1.2, 2.0, 3.0, 5.0)  # of ln(L_min / L_0): a factor of L never dies away
 OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
+DIFFERENCE = 1e-5  # of a parameter, for slopes
+EDGE = 1e-9  # of a parameter: nothing
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
 
 
@@ -100,8 +112,10 @@ class Shapes:
         Added to chi^2: what a correction costs.
     law : ndarray of int (shape,)
         Index into `LAWS`.
-    theta, step : ndarray (shape, 3)
-        Parameters, and their distance to the neighbours.
+    theta : ndarray (shape, 3)
+        Parameters.
+    free : ndarray of bool (shape, 3)
+        Which of them may be changed.
     omega : ndarray (shape,)
         Exponent of the correction, 0 without.
     """
@@ -116,7 +130,7 @@ class Shapes:
     penalty: Floats
     law: Ints
     theta: Floats
-    step: Floats
+    free: Bools
     omega: Floats
 
     def __len__(self) -> int:
@@ -139,12 +153,6 @@ class Shapes:
         """Some of them."""
         own = {name: np.ascontiguousarray(getattr(self, name)[kept]) for name in _BY_SHAPE}
         return replace(self, box=np.ascontiguousarray(self.box[:, kept]), **own)
-
-    def explored(self, rows: Ints) -> Shapes:
-        """The same; neighbours of some rows are half as far."""
-        step = self.step.copy()
-        step[rows] /= 2
-        return replace(self, step=step)
 
     def joined(self, other: Shapes) -> Shapes:
         """Both, one after the other."""
@@ -202,8 +210,8 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     """
     parts = [
         part
-        for law, theta, step in _grid(sizes, margins, exponent)
-        for part in _classed(sizes, margins, law, theta, step, exponent)
+        for law, theta, free in _grid(sizes, margins, exponent)
+        for part in _classed(sizes, margins, law, theta, free, exponent)
     ]
     whole = parts[0]
     for part in parts[1:]:
@@ -216,19 +224,25 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     return whole
 
 
-def finer(shapes: Shapes, rows: Ints, margins: Margins, exponent: float | None) -> Shapes | None:
-    """Neighbours of some shapes at half their step, with the same step; None if there are none."""
+def finer(
+    shapes: Shapes, rows: Ints, theta: Floats, margins: Margins, exponent: float | None
+) -> Shapes | None:
+    """Shapes of the laws of some rows at other parameters within reach; None without any.
+
+    Parameters
+    ----------
+    theta : ndarray (row, other, 3)
+    """
     parts = []
-    for law in np.unique(shapes.law[rows]).tolist():
-        own = rows[(shapes.law[rows] == law) & (shapes.step[rows] > 0).any(axis=1)]
-        if not len(own):
-            continue
-        step = shapes.step[own] / 2
-        moves = np.array([m for m in product((-1.0, 0.0, 1.0), repeat=PARAMETERS) if any(m)])
-        theta = (shapes.theta[own][:, np.newaxis] + moves * step[:, np.newaxis]).reshape(-1, 3)
-        steps = np.repeat(2 * step, len(moves), axis=0)
-        _, first = np.unique(np.round(theta, 12), axis=0, return_index=True)
-        parts += list(_classed(shapes.sizes, margins, law, theta[first], steps[first], exponent))
+    movable = shapes.free[rows].any(axis=1)
+    low, high = reach(shapes, rows, margins)
+    theta = np.clip(theta, low[:, np.newaxis], high[:, np.newaxis])
+    for law in np.unique(shapes.law[rows[movable]]).tolist():
+        own = movable & (shapes.law[rows] == law)
+        others = theta[own].reshape(-1, PARAMETERS)
+        free = np.repeat(shapes.free[rows[own]], theta.shape[1], axis=0)
+        _, first = np.unique(np.round(others, 9), axis=0, return_index=True)
+        parts += list(_classed(shapes.sizes, margins, law, others[first], free[first], exponent))
     if not parts:
         return None
     whole = parts[0]
@@ -237,10 +251,38 @@ def finer(shapes: Shapes, rows: Ints, margins: Margins, exponent: float | None) 
     return whole
 
 
-def _grid(
-    sizes: Floats, m: Margins, exponent: float | None
-) -> Iterator[tuple[int, Floats, Floats]]:
-    """Law, theta and step of the lattice that a search starts from."""
+def reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
+    """Lowest and highest parameters (row, 3) with which shapes stay in their class."""
+    law, theta, largest = shapes.law[rows], shapes.theta[rows], float(np.log(shapes.sizes[-1]))
+    low, high = np.full(theta.shape, -np.inf), np.full(theta.shape, np.inf)
+    for each in np.unique(law).tolist():
+        for k, ends in enumerate(LAWS[each].range):
+            low[law == each, k], high[law == each, k] = ends
+        if "ln xi" in LAWS[each].parameters:
+            high[law == each, 1] = largest
+    beyond = (law == CUT) & (theta[:, 1] > largest + EDGE)
+    low[beyond, 1], high[beyond, 1] = largest + 2 * EDGE, np.inf
+    power = shapes.kind[rows] == POWER
+    low[power, 0] = margins.kappa_min
+    return low, high
+
+
+def slopes(shapes: Shapes, rows: Ints) -> Floats:
+    """Derivatives (row, 3, size) of g, at one span, by the parameters; 0 where one is fixed."""
+    law, theta, free = shapes.law[rows], shapes.theta[rows], shapes.free[rows]
+    out = np.zeros((len(rows), PARAMETERS, len(shapes.sizes)))
+    for k in range(PARAMETERS):
+        own = free[:, k]
+        change = DIFFERENCE * np.eye(PARAMETERS)[k]
+        above, below = (
+            _forms(shapes.sizes, law[own], theta[own] + sign * change) for sign in (1, -1)
+        )
+        out[own, k] = (above - below) / (2 * DIFFERENCE)
+    return out / shapes.span[rows][:, np.newaxis, np.newaxis]
+
+
+def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[int, Floats, Bools]]:
+    """Law, theta and which of it is free, of the lattice that a search starts from."""
     low, high = float(sizes[0]), float(sizes[-1])
     own = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
     kappa = np.array([*own, *(k for k in EXPONENTS if k > own[-1])])
@@ -263,31 +305,28 @@ def _grid(
     yield ROW, *_lattice(nothing, nothing, nothing)
     seen = float(sizes[-2])
     for p in (1.0, 2.0):  # the extremum p xi is seen
-        last = max(seen / p, low / 8)
-        yield (
-            OVERSHOOT,
-            *_lattice(np.array([p]), np.log(np.geomspace(low / 8, last, LENGTHS)), nothing),
-        )
+        lengths = np.log(np.geomspace(low / 8, max(seen / p, low / 8), LENGTHS))
+        yield OVERSHOOT, *_lattice(np.array([p]), lengths, nothing)
 
 
-def _lattice(*axes: Floats) -> tuple[Floats, Floats]:
-    steps = [np.gradient(axis) if len(axis) > 1 else np.zeros(1) for axis in axes]
+def _lattice(*axes: Floats) -> tuple[Floats, Bools]:
     theta = np.array(list(product(*(axis.tolist() for axis in axes))))
-    step = np.array(list(product(*(each.tolist() for each in steps))))
-    return theta, step
+    free = np.array([len(axis) > 1 for axis in axes])
+    return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
 
 
 def _classed(
-    sizes: Floats, m: Margins, law: int, theta: Floats, step: Floats, exponent: float | None
+    sizes: Floats, m: Margins, law: int, theta: Floats, free: Bools, exponent: float | None
 ) -> Iterator[Shapes]:
     """Shapes of a law in the classes that they belong to."""
+    inside = _inside(sizes, law, theta)
+    theta, free = theta[inside], free[inside]
     index, high = np.full(len(theta), law), float(np.log(sizes[-1]))
     g, limit = _forms(sizes, index, theta), LAWS[law].limit(theta)
     if law == CUT:  # cut off beyond the data it counts as what it looks like
         limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
-    inside = _inside(sizes, law, theta)
     span = np.ptp(g, axis=1)
-    good = inside & np.isfinite(span) & (span > 1e-9 * np.abs(g).max(axis=1))
+    good = np.isfinite(span) & (span > 1e-9 * np.abs(g).max(axis=1, initial=0.0))
 
     def made(rows: Bools, kind: int, growth: Range, s: Range, omega: float = 0) -> Iterator[Shapes]:
         rows = rows & good
@@ -309,7 +348,7 @@ def _classed(
             penalty=np.full(n, m.penalty if omega else 0.0),
             law=index[rows],
             theta=theta[rows],
-            step=step[rows],
+            free=free[rows],
             omega=omegas,
         )
 

@@ -11,13 +11,14 @@ of p over what the truth may be, which is what a posterior predictive p-value do
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Protocol
 
 import numpy as np
 
 from heatcap._vector import Floats
 from heatcap.divergence._kernel import Ints, Normal, best, every, normal
-from heatcap.divergence.growth import Shapes, finer, shapes_of
+from heatcap.divergence.growth import PARAMETERS, Shapes, finer, shapes_of, slopes
 from heatcap.divergence.margins import CLASSES, Margins
 
 __all__ = [
@@ -35,9 +36,13 @@ __all__ = [
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
-ROUNDS = 40  # of a finer lattice, at most
-GAIN, IDLE = 0.02, 3  # in chi^2, of no class; rounds without it that end them
-SEEDS = 3  # shapes of each law and class that get neighbours
+ROUNDS = 16  # of a finer lattice, at most
+GAIN = 0.02  # in chi^2, and as a share of what a class is worse by: no larger one ends them
+DAMPED = (1e-9, 1e-3)  # of the diagonal of the normal equations
+SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
+ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
+SEEDS = 3  # shapes of each law and class from which better ones are looked for
+WIDEST = 0.3  # of a parameter: beyond lies the lattice
 KNOWN = 0.5  # relative error up to which a height is known
 
 
@@ -189,33 +194,69 @@ def problem(
     parts = normal(shapes, weight)
     unit = _unit(shapes, parts, heights, error)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
-    fits, idle = setup.fits(heights), 0
-    for _ in range(ROUNDS):
-        lowest = fits.best_of_classes()
-        setup = setup.having(_near(fits, lowest))
-        seeds = _seeds(setup.fits(heights))
-        new = finer(setup.shapes, seeds, margins, exponent)
-        if new is None:
+    fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
+    for left in reversed(range(ROUNDS)):
+        lowest, before = fits.best_of_classes(), lowest
+        last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
+        seeds = _seeds(fits, 1 if last else SEEDS)
+        new = finer(setup.shapes, seeds, _tried(fits, heights, seeds, last), margins, exponent)
+        if new is not None:
+            fits = setup.having(setup.shapes.joined(new)).fits(heights)
+        setup = setup.having(_near(fits, 0 if last else SEEDS))
+        if last:
             break
-        near = _near(setup.having(new).fits(heights), lowest)
-        setup = setup.having(setup.shapes.explored(seeds).joined(near))
         fits = setup.fits(heights)
-        # A valley along no parameter is seen only by neighbours that are near enough.
-        idle = idle + 1 if (lowest - fits.best_of_classes() < GAIN).all() else 0
-        if idle == IDLE:
-            break
     return setup
 
 
-def _near(fits: Fits, lowest: Floats) -> Shapes:
-    """Shapes that a draw about a near fit may come to; of every class and of the pure some."""
-    shapes, near = fits.problem.shapes, fits.score <= lowest[fits.problem.kind] + KEEP
-    pure = shapes.pure
+def _near(fits: Fits, seeds: int) -> Shapes:
+    """Shapes that a draw about a near fit may come to, the pure ones of a class by themselves.
+
+    With them some `seeds` of every law, whose lattice may be too wide to tell.
+    """
+    shapes, pure = fits.problem.shapes, fits.problem.shapes.pure
+    near = fits.score <= fits.best_of_classes()[shapes.kind] + KEEP
     for kind in range(len(CLASSES)):
         own = np.flatnonzero((shapes.kind == kind) & pure)
         if len(own):
             near[own] |= fits.score[own] <= fits.score[own].min() + KEEP
+    if seeds:
+        near[_seeds(fits, seeds)] = True
     return shapes.take(near)
+
+
+def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
+    """Parameters (row, other, 3) near those of some shapes, where fits may be better.
+
+    Steps of Gauss and Newton, more and less damped; with all parameters, and with each of them
+    held, as at the end of its range.  At last those about a standard deviation away: the best fits
+    of what is drawn lie there.
+    """
+    own, weight = fits.problem.shapes, fits.problem.weight
+    linear = np.stack([np.ones_like(own.g[rows]), own.g[rows], own.e[rows]], axis=1)
+    moved = fits.a[rows, np.newaxis, np.newaxis] * slopes(own, rows)
+    rest = (heights - fits.curves(rows))[..., np.newaxis]
+    tried = []
+    for held in (np.zeros(PARAMETERS),) if last else (np.zeros(PARAMETERS), *np.eye(PARAMETERS)):
+        design = np.concatenate([linear, moved * (1 - held)[:, np.newaxis]], axis=1)
+        square, towards = design @ weight @ design.transpose(0, 2, 1), design @ weight @ rest
+        size = np.sqrt(np.einsum("ikk->ik", square))[..., np.newaxis]
+        size[size == 0] = 1.0
+        square /= size * size.transpose(0, 2, 1)
+        damped = [square + damp * np.eye(design.shape[1]) for damp in DAMPED]
+        if last:
+            inverse = (
+                np.linalg.inv(damped[0])[:, 3:, 3:] / size[:, 3:] / size[:, 3:, 0][:, np.newaxis]
+            )
+            width, axes = np.linalg.eigh(inverse)
+            width = np.minimum(np.sqrt(np.maximum(width, 0.0)), WIDEST)
+            tried += [(axes * width[:, np.newaxis]) @ move for move in ABOUT]
+        else:
+            steps = [(np.linalg.solve(each, towards / size) / size)[:, 3:, 0] for each in damped]
+            tried += [share * step for step in steps for share in SHARES]
+    change = np.stack(tried, axis=1) * own.free[rows][:, np.newaxis]
+    change /= np.maximum(np.abs(change).max(axis=2, keepdims=True), 1.0)
+    return np.asarray(own.theta[rows][:, np.newaxis] + change)
 
 
 def _unit(shapes: Shapes, parts: Normal, heights: Floats, error: Floats) -> float:
@@ -234,17 +275,14 @@ def _unit(shapes: Shapes, parts: Normal, heights: Floats, error: Floats) -> floa
     return largest if largest > 0 else float(heights.max())
 
 
-def _seeds(fits: Fits) -> Ints:
-    """The best shapes of every law and class that come near the best of their class."""
-    shapes, lowest = fits.problem.shapes, fits.best_of_classes()
-    close = lowest <= lowest.min() + HOPELESS + fits.problem.margins.penalty
-    near = np.flatnonzero(close[shapes.kind] & (fits.score <= lowest[shapes.kind] + 2 * NEAR))
-    near = near[np.argsort(fits.score[near], kind="stable")]
-    keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[near].tolist()
+def _seeds(fits: Fits, count: int) -> Ints:
+    """The best shapes of every law and class: pure or not, with corrections or without."""
+    shapes, order = fits.problem.shapes, np.argsort(fits.score, kind="stable")
+    keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[order].tolist()
     found: dict[tuple[float, ...], list[int]] = {}
-    for i, key in zip(near.tolist(), map(tuple, keys), strict=True):
+    for i, key in zip(order.tolist(), map(tuple, keys), strict=True):
         found.setdefault(key, []).append(i)
-    return np.array([i for each in found.values() for i in each[:SEEDS]])
+    return np.array([i for each in found.values() for i in each[:count]])
 
 
 def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) -> Plausible:
