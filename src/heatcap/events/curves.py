@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks, peak_prominences
 
 from heatcap.events._record import Bools, Floats, not_negative, positive, record, usable
-from heatcap.events._smoother import Smoother, pseudo_residuals
+from heatcap.events._scatter import pseudo_residuals
+from heatcap.events._smoother import Smoother
 from heatcap.events.loss import near_spikes
 
 __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "peaks", "smooth"]
@@ -17,7 +18,7 @@ __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "peaks", "smooth"]
 
 SMOOTHING = 0.1  # standard deviation of the kernel, in ln step
 MIN_PROMINENCE = 0.02  # of the range of the smoothed curve
-MIN_SIGNIFICANCE = 4.5  # standard errors: at most 4 % of structureless curves pass
+MIN_SIGNIFICANCE = 3.8  # standard errors: at most 5 % of structureless curves pass
 MIN_CHECKPOINTS = 5
 
 
@@ -205,21 +206,21 @@ class Grid:
         if self.smoother is None:
             return _columns([]), (False, False), self._too_few()
         values = self.smoother.mean(curve)
-        smoothed, scatter = self.smoother.smooth(values), self.smoother.scatter(values)
+        scatter = self.smoother.scatter(values)
+        smoothed = scatter.smoothed
         index, prominence = _maxima(smoothed, limits.prominence)
-        error = self.smoother.error_of_prominence(scatter, smoothed, index)
         rows: list[tuple[float, ...]] = []
-        for i, height_above, its_error in zip(index, prominence, error, strict=True):
-            if not height_above < limits.significance * its_error:  # NaN: cannot be told, kept
+        for i, above in zip(index, prominence, strict=True):
+            significance = scatter.significance(i, above)
+            if not significance < limits.significance:  # NaN: cannot be told, kept
                 x, height = self.smoother.fit(values, i)
-                bias = self.smoother.bias(smoothed, scatter, i) if its_error > 0 else 0.0
-                significance = height_above / its_error if its_error else np.inf
-                rows.append((np.exp(x), height - bias, height_above, significance, bias))
+                bias = self.smoother.bias(scatter, i) if scatter.known else 0.0
+                rows.append((np.exp(x), height - bias, above, significance, bias))
         found = _columns(rows)
         at_end = not _flat(smoothed) and int(smoothed.argmax()) in (0, smoothed.size - 1)
-        rising = at_end and self.smoother.rises_to_its_end(smoothed, scatter, limits.significance)
-        ends = at_end, rising
-        return found, ends, "" if rows else _why_none(smoothed, index.size)
+        rising = at_end and smoothed[-1] >= smoothed.max()
+        rising = rising and not scatter.rise_to_its_end() < limits.significance
+        return found, (at_end, rising), "" if rows else _why_none(smoothed, index.size)
 
     def _hidden(self, index: NDArray[np.intp], peaks: Floats) -> Bools:
         """Which checkpoints belong to a peak that stands without them: it is listed once."""
