@@ -9,6 +9,7 @@ from heatcap.events import find_events, mirror_leak, peaks, spikes
 from heatcap.events._scatter import pseudo_residuals
 from heatcap.events._smoother import Smoother
 
+from false_alarms_and_power import wander
 from synthetic import Plan, bump, observables, rise
 
 STEP = np.unique(np.rint(np.geomspace(1, 5000, 140)))
@@ -59,18 +60,6 @@ def test_scatter_makes_no_peaks(shape):
     assert any("no maximum stands out from the scatter" in reason for reason in reasons)
 
 
-def correlated(x, length, seed):
-    """Ornstein-Uhlenbeck scatter of variance 1 with a length in ln step; inf: a random walk."""
-    rng = np.random.default_rng(seed)
-    gap = np.diff(x)
-    kept = np.exp(-gap / length)
-    kicks = np.sqrt(gap if np.isinf(length) else 1 - kept**2) * rng.normal(size=gap.size)
-    values = [rng.normal()]
-    for keep, kick in zip(kept, kicks, strict=True):
-        values.append(keep * values[-1] + kick)
-    return np.array(values)
-
-
 @pytest.mark.parametrize("length", [0.1, 0.3, 1.0, np.inf])
 @pytest.mark.parametrize(
     "step",
@@ -80,9 +69,12 @@ def correlated(x, length, seed):
 def test_scatter_that_wanders_makes_no_peaks(step, length):
     """At most 5 % of the curves, 60 each, three standard errors allowed; blind to it, most do."""
     x = np.log(step)
-    found = [peaks(step, correlated(x, length, seed)) for seed in range(60)]
+    found = [peaks(step, wander(x, length, np.random.default_rng(seed))) for seed in range(60)]
     assert np.mean([p.found for p in found]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
-    blind = [peaks(step, correlated(x, length, seed), min_significance=0) for seed in range(20)]
+    blind = [
+        peaks(step, wander(x, length, np.random.default_rng(seed)), min_significance=0)
+        for seed in range(20)
+    ]
     assert np.mean([p.found for p in blind]) > 0.5
 
 
@@ -92,7 +84,8 @@ def test_real_peaks_are_kept_in_scatter():
         found = [peaks(STEP, noisy(bump(X, 400, width), noise, seed)) for seed in range(60)]
         assert np.mean([p.found for p in found]) >= 0.9
     wandering = [
-        peaks(STEP, bump(X, 400, 0.5) + 0.05 * correlated(X, 0.3, seed)) for seed in range(60)
+        peaks(STEP, bump(X, 400, 0.5) + 0.05 * wander(X, 0.3, np.random.default_rng(seed)))
+        for seed in range(60)
     ]
     assert np.mean([p.found for p in wandering]) >= 0.9
 
