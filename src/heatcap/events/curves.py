@@ -65,8 +65,8 @@ class Peaks:
         Height of the smoothed curve above the higher of the two saddles that separate it from
         higher ground or an end.
     significance : ndarray
-        Prominence over its standard error from the scatter between neighbouring checkpoints; NaN
-        where there are too few to tell.
+        The smaller of the drops on its two sides over its standard error, from the scatter of
+        neighbouring checkpoints with its correlation; NaN where there are too few to tell.
     bias : ndarray
         What was subtracted from the height of the fit.
     rank : ndarray of int
@@ -74,7 +74,8 @@ class Peaks:
     spacing : ndarray
         The larger gap to a neighbouring checkpoint, in steps: the position is no sharper.
     edge_maximum : bool
-        The smoothed curve is highest at an end of the record.
+        The smoothed curve is highest at an end of the record, or in a maximum that its scatter
+        could have made.
     rising : bool
         The record ends at its highest, by more than scatter: a peak may be yet to come.
     reason : str
@@ -134,7 +135,7 @@ def peaks(
         Smallest prominence of a maximum that is listed, as a share of the smoothed curve's range;
         the highest is listed in any case.
     min_significance : float
-        Smallest prominence in units of its standard error.
+        Smallest of the drops beside a maximum, in units of its standard error.
 
     Returns
     -------
@@ -209,18 +210,21 @@ class Grid:
         scatter = self.smoother.scatter(values)
         smoothed = scatter.smoothed
         index, prominence = _maxima(smoothed, limits.prominence)
+        pairs = zip(index, prominence, strict=True)
+        significance = np.array([scatter.significance(i, above) for i, above in pairs])
+        kept = ~(significance < limits.significance)  # NaN: cannot be told, kept
         rows: list[tuple[float, ...]] = []
-        for i, above in zip(index, prominence, strict=True):
-            significance = scatter.significance(i, above)
-            if not significance < limits.significance:  # NaN: cannot be told, kept
-                x, height = self.smoother.fit(values, i)
-                bias = self.smoother.bias(scatter, i) if scatter.known else 0.0
-                rows.append((np.exp(x), height - bias, above, significance, bias))
-        found = _columns(rows)
-        at_end = not _flat(smoothed) and int(smoothed.argmax()) in (0, smoothed.size - 1)
-        rising = at_end and smoothed[-1] >= smoothed.max()
+        for i, above, sure in zip(index[kept], prominence[kept], significance[kept], strict=True):
+            x, height = self.smoother.fit(values, i)
+            bias = self.smoother.bias(scatter, i) if scatter.known else 0.0
+            rows.append((np.exp(x), height - bias, above, sure, bias))
+        highest = int(smoothed.argmax())
+        at_end = not _flat(smoothed) and highest in (0, smoothed.size - 1)
+        rising = at_end and highest > 0
         rising = rising and not scatter.rise_to_its_end() < limits.significance
-        return found, (at_end, rising), "" if rows else _why_none(smoothed, index.size)
+        # Where the highest maximum is given up, a lower one does not take its place.
+        at_end = at_end or (bool(rows) and highest in index[~kept])
+        return _columns(rows), (at_end, rising), "" if rows else _why_none(smoothed, index.size)
 
     def _hidden(self, index: NDArray[np.intp], peaks: Floats) -> Bools:
         """Which checkpoints belong to a peak that stands without them: it is listed once."""
