@@ -121,6 +121,37 @@ def planted_sweep(rng: np.random.Generator, n: int = 3) -> Times:
     return Times(onset * np.exp(-lead), onset, memorisation, size)
 
 
+def records_at_a_multiple(
+    rng: np.random.Generator, clock_of: str, spread: float = 0.5, n: int = 30
+) -> pd.DataFrame:
+    """Every record ends at three times its onset; the peak is at a random phase, or planted."""
+    onset = lognormal(rng, 1500, spread, n)
+    return _with_ends(rng, onset, 3 * onset, clock_of)
+
+
+def records_of_one_end(
+    rng: np.random.Generator, clock_of: str, spread: float = 0.5, n: int = 30
+) -> pd.DataFrame:
+    """All records end at one step."""
+    onset = lognormal(rng, 1500, spread, n)
+    return _with_ends(rng, onset, np.full(n, 1.5 * onset.max()), clock_of)
+
+
+def _with_ends(
+    rng: np.random.Generator, onset: Floats, last: Floats, clock_of: str
+) -> pd.DataFrame:
+    n = onset.size
+    memorisation = lognormal(rng, 100, 0.3, n)
+    peak = {
+        "steps": lambda: 1 + rng.uniform(size=n) * (last - 1),
+        "steps from 15 % on": lambda: last * rng.uniform(0.15, 0.95, n),
+        "ln steps": lambda: last ** rng.uniform(size=n),
+        "onset": lambda: 0.5 * onset * lognormal(rng, 1, 0.25, n),
+        "memorisation": lambda: 1.4 * memorisation * lognormal(rng, 1, 0.15, n),
+    }[clock_of]()
+    return table_of(Times(peak, onset, memorisation, np.zeros(n))).assign(last_step=last)
+
+
 UNRELATED = (
     same_distribution,
     random_step,
@@ -255,6 +286,29 @@ def order_table(replicates: int) -> str:
     return "\n".join(lines)
 
 
+def clock_table(replicates: int) -> str:
+    """What the clock says where the record's end moves with the onset, and where it does not."""
+    lines = [
+        "| record ends at | peak | runs | onset, or both | memorisation | nothing |",
+        "|---|---|---|---|---|---|",
+    ]
+    for make in (records_at_a_multiple, records_of_one_end):
+        for planted in ("steps", "steps from 15 % on", "ln steps", "onset", "memorisation"):
+            for n in (10, 30, 100):
+                said(f"{make.__name__}: {planted}, {n} runs")
+                rng = np.random.default_rng(6)
+                found = [clock(make(rng, planted, n=n)).follows for _ in range(replicates)]
+                onset = np.mean([f in ("onset", "both") for f in found])
+                memorised = found.count("memorisation") / replicates
+                end = "3 onsets" if make is records_at_a_multiple else "one step"
+                what = f"random, even in {planted}" if "steps" in planted else f"tied to {planted}"
+                lines.append(
+                    f"| {end} | {what} | {n} | {onset:.3f} | {memorised:.3f} "
+                    f"| {1 - onset - memorised:.3f} |"
+                )
+    return "\n".join(lines)
+
+
 def power_table(replicates: int) -> str:
     lines = ["| lead / standard deviation | 6 runs | 10 runs | 20 runs |", "|---|---|---|---|"]
     for errors in (0.5, 1.0, 1.5, 2.0, 3.0):
@@ -290,30 +344,48 @@ def curve_table(replicates: int) -> str:
     return "\n".join(lines)
 
 
+def wander(x: Floats, length: float, rng: np.random.Generator) -> Floats:
+    """Scatter of variance 1, correlated over a length in ln step: 0 white, inf a random walk."""
+    gap = np.diff(x)
+    kept = np.exp(-gap / length) if length else 0 * gap
+    kicks = np.sqrt(gap if np.isinf(length) else 1 - kept**2) * rng.normal(size=gap.size)
+    values = [rng.normal()]
+    for keep, kick in zip(kept, kicks, strict=True):
+        values.append(keep * values[-1] + kick)
+    return np.array(values)
+
+
 def scatter_table(replicates: int) -> str:
-    """Peaks in curves without any: the significance that a maximum needs."""
-    lines = ["| structureless curve | 113 checkpoints | 200, linear | 33 |", "|---|---|---|---|"]
-    grids = (
-        np.unique(np.rint(np.geomspace(1, 3000, 150))),
-        np.arange(10, 2010, 10.0),
-        np.unique(np.rint(np.geomspace(1, 3000, 36))),
-    )
+    """Peaks in curves without any, and planted ones in scatter: what significance lets through."""
+    grids = {
+        "200, linear": np.arange(10, 2010, 10.0),
+        "200": np.geomspace(10, 30000, 200),
+        "140": np.unique(np.rint(np.geomspace(1, 5000, 150))),
+        "60": np.geomspace(3, 3000, 60),
+        "30": np.geomspace(10, 3000, 30),
+    }
     shapes: dict[str, Callable[[Floats], Floats]] = {
         "flat": lambda x: 0 * x,
         "rising": lambda x: 20 * x / x[-1],
         "step": lambda x: 20 / (1 + np.exp(-(x - 6) / 0.5)),
+        "peak of width 0.5, 20 deviations": lambda x: 20 * np.exp(-2 * (x - 6) ** 2),
+        "peak of width 0.35, 20 deviations": lambda x: 20 * np.exp(-4.1 * (x - 6) ** 2),
+        "peak of width 0.5, 10 deviations": lambda x: 10 * np.exp(-2 * (x - 6) ** 2),
     }
+    lines = [f"| curve | scatter | {' | '.join(grids)} |", "|---|---|" + "---|" * len(grids)]
     for name, shape in shapes.items():
-        said(f"scatter: {name}")
-        rng = np.random.default_rng(3)
-        cells = []
-        for step in grids:
-            x = np.log(step)
-            found = [
-                peaks(step, shape(x) + rng.normal(size=x.size)).found for _ in range(replicates)
-            ]
-            cells.append(f"{np.mean(found):.3f}")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        for length in (0.0, 0.1, 0.3, 1.0, np.inf) if name == "flat" else (0.0, 0.3):
+            kind = {0.0: "white", np.inf: "random walk"}.get(length, f"correlated over {length:g}")
+            said(f"scatter: {name}, {kind}")
+            rng = np.random.default_rng(3)
+            cells = []
+            for step in grids.values():
+                x = np.log(step)
+                found = [
+                    peaks(step, shape(x) + wander(x, length, rng)).found for _ in range(replicates)
+                ]
+                cells.append(f"{np.mean(found):.3f}")
+            lines.append(f"| {name} | {kind} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -354,12 +426,14 @@ def _heights(
 
 TABLES: dict[str, Callable[[int], str]] = {
     "False alarms and power of the order and of the clock": order_table,
+    "Clocks and the ends of records": clock_table,
     "Power of the order": power_table,
     "Through curves and peak finding": curve_table,
     "Peaks in scatter": scatter_table,
     "Heights": height_table,
 }
 SHARE = {  # of the replicates, where curves are made
+    "Clocks and the ends of records": 0.2,
     "Through curves and peak finding": 0.2,
     "Peaks in scatter": 0.3,
     "Heights": 0.2,

@@ -49,6 +49,8 @@ from false_alarms_and_power import (
     random_ln_step,
     random_step,
     rates,
+    records_at_a_multiple,
+    records_of_one_end,
     same_distribution,
     sizes_go_their_own_way,
     table_of,
@@ -395,6 +397,34 @@ def test_the_end_of_the_record_is_no_clock():
         follows.append(found.follows)
         assert clock(table).follows == "onset"  # with slope 1
     assert follows.count("onset") <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("scenario", [records_at_a_multiple, records_of_one_end])
+@pytest.mark.parametrize("phase", ["steps", "ln steps"])
+def test_peaks_at_random_phases_follow_nothing(scenario, phase):
+    """At most 5 % of 100 experiments, three standard errors allowed; wide onsets, 30 runs."""
+    rng = RNG(11)
+    found = [clock(scenario(rng, phase)).follows for _ in range(100)]
+    false = sum(f not in ("undetermined", "neither") for f in found)
+    assert false <= 5 + 3 * np.sqrt(100 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("scenario", [records_at_a_multiple, records_of_one_end])
+@pytest.mark.parametrize("follows", ["onset", "memorisation"])
+def test_planted_clocks_are_found_whatever_ends_the_records(scenario, follows):
+    rng = RNG(12)
+    found = [clock(scenario(rng, follows)).follows for _ in range(40)]
+    assert found.count(follows) >= 36
+
+
+def test_what_a_random_phase_does_as_well_says_so():
+    """Peaks at a random step: the slopes alone would say that they follow the onset."""
+    table = records_at_a_multiple(RNG(4), "steps", spread=1.0)
+    found = clock(table)
+    assert found.slopes["onset"].ci95[0] > found.free["onset"]
+    assert found.by_chance["onset"]["steps"] > 0.025
+    assert found.follows != "onset"
+    assert "peaks at a random step of these records are as close to the onset" in found.message
 
 
 def test_a_slope_that_the_record_gives_for_free_says_so():

@@ -565,9 +565,10 @@ def test_options_reach_the_peaks(obs):
     assert len(fine.table) > len(find_events(obs, "heat_capacity").table)
     assert fine.settings["smoothing"] == 0.01
     half = obs.copy(deep=True)
-    half["heat_capacity"].loc[{"inputs": "trained"}] *= 0.5
+    name = "landscape_heat_capacity"
+    half[name].loc[{"inputs": "trained"}] *= 0.5
     heights = [
-        find_events(half, "heat_capacity", inputs=i).peak("heat_capacity")["peak_height"].to_numpy()
+        find_events(half, name, inputs=i).peak(name)["peak_height"].to_numpy()
         for i in ("all", "trained")
     ]
     assert heights[1] / heights[0] == pytest.approx(np.full(6, 0.5), rel=0.05)

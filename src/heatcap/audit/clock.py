@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 MIN_RUNS = 6
 FOLLOWS = 0.5  # a slope below it, with 95 % confidence, is not following
+LEVEL = 0.025  # of each time: one side of its 95 % interval
+DRAWS = 1999
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Clock:
     free : dict
         The slopes of a peak at a random phase of its record, which knows of neither: not 0 where
         records end at a multiple of the onset.  A time is followed only beyond this.
+    by_chance : dict
+        Of each time, how often peaks at a random phase of their records are as close to it as those
+        that are there: in `steps` and in `log_steps`.  A time is followed only if both are rare.
     method : str
         "mixed model, random effect per configuration" or "least squares".
     message : str
@@ -66,6 +71,7 @@ class Clock:
     within: dict[str, Slope] = field(default_factory=dict)
     partial: dict[str, dict[str, float]] = field(default_factory=dict)
     free: dict[str, float] = field(default_factory=dict)
+    by_chance: dict[str, dict[str, float]] = field(default_factory=dict)
     method: str = ""
     message: str = ""
 
@@ -82,9 +88,12 @@ def clock(table: pd.DataFrame) -> Clock:
     95 % interval lies above 0 and reaches 1/2, as not followed if it lies below 1/2.  Where the end
     of the record moves with a time, so does a peak at a random phase of ln step, on average with
     the slopes of half of ln t_last; a slope counts as followed only if its interval lies above
-    these.  (At a random phase of the step itself ln t_peak moves with the whole of ln t_last, but
-    scatters by 1: that is the pairing's to tell, :func:`max_statistic`.)  Censored runs have no
-    onset and are not in it.
+    these.  At a random phase of the step itself ln t_peak moves with the whole of ln t_last, and is
+    told by its scatter: ln(t_peak / t_event) must scatter less than it does for 97.5 % of the peaks
+    drawn at random phases, evenly in steps from the second smallest phase seen, or evenly in ln
+    step from the second earliest peak, up to the ends of the records as they are.  Where all
+    records end at one multiple of a time, to follow that time and the end is one and the same.
+    Censored runs have no onset and are not in it.
 
     Parameters
     ----------
@@ -117,10 +126,53 @@ def clock(table: pd.DataFrame) -> Clock:
         ).items()
     }
     several = np.unique(groups).size > 1
-    free = _free(np.log(table["last_step"].to_numpy(dtype=np.float64)[known]), predictors, groups)
-    follows = _follows(slopes, within if several else slopes, free)
+    last = np.log(table["last_step"].to_numpy(dtype=np.float64)[known])
+    free = _free(last, predictors, groups)
+    chance = _by_chance(y, predictors, last, groups)
+    far = {name for name, p in chance.items() if not max(p.values()) <= LEVEL}
+    answers = {
+        name: "open" if found == "yes" and name in far else found
+        for name, found in _answers(slopes, free).items()
+    }
+    follows = _follows(answers, _answers(within if several else slopes, free))
     said = _message(predictors, slopes, within, free)
-    return Clock(follows, n, slopes, within, partial, free, method, said)
+    if answers != _answers(slopes, free):
+        said = "; ".join(filter(None, [said, _said_of_chance(chance, slopes, free)]))
+    return Clock(follows, n, slopes, within, partial, free, chance, method, said)
+
+
+def _by_chance(
+    y: Floats, predictors: dict[str, Floats], last: Floats, groups: NDArray[Any]
+) -> dict[str, dict[str, float]]:
+    """How often peaks at random phases are as close to each time as those that are there.
+
+    Both nulls begin at the second earliest, as the phase null of the order does, so that records
+    whose first part no peak can lie in do not make the others close.
+    """
+    phase = np.random.default_rng(0).uniform(size=(DRAWS, y.size))
+    since = np.sort(y - last)[1]
+    earliest = np.minimum(np.sort(y)[1], last)
+    drawn = {
+        "steps": last + np.log(np.exp(since) + phase * (1 - np.exp(since))),
+        "log_steps": earliest + phase * (last - earliest),
+    }
+    # Without a level of their own, sizes would count as runs.
+    levels = groups if np.unique(groups).size < y.size else np.zeros(y.size)
+    return {
+        name: {
+            how: float(1 + np.sum(_spread(at - x, levels) <= _spread(y - x, levels))) / (1 + DRAWS)
+            for how, at in drawn.items()
+        }
+        for name, x in predictors.items()
+    }
+
+
+def _spread(leads: Floats, groups: NDArray[Any]) -> Floats:
+    """Sum of squares within groups, along the last axis."""
+    _, group = np.unique(groups, return_inverse=True)
+    member = np.eye(group.max() + 1)[group]
+    means = leads @ member / member.sum(axis=0)
+    return np.asarray(np.sum((leads - means[..., group]) ** 2, axis=-1))
 
 
 def _free(last: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> dict[str, float]:
@@ -139,16 +191,29 @@ def _answer(name: str, slope: Slope, free: dict[str, float]) -> str:
     return slope.answer if beyond or slope.answer != "yes" else "open"
 
 
-def _follows(slopes: dict[str, Slope], within: dict[str, Slope], free: dict[str, float]) -> str:
+def _answers(slopes: dict[str, Slope], free: dict[str, float]) -> dict[str, str]:
+    return {name: _answer(name, slope, free) for name, slope in slopes.items()}
+
+
+def _follows(answers: dict[str, str], inside: dict[str, str]) -> str:
     """A time is followed if runs of one configuration show it, too: sizes have much in common."""
-    answers = {name: _answer(name, slope, free) for name, slope in slopes.items()}
-    inside = {name: _answer(name, slope, free) for name, slope in within.items()}
     yes = [name for name in answers if answers[name] == inside.get(name) == "yes"]
     if len(yes) == 2:
         return "both"
     if yes:
         return yes[0]
     return "neither" if len(answers) == 2 and set(answers.values()) == {"no"} else "undetermined"
+
+
+def _said_of_chance(
+    chance: dict[str, dict[str, float]], slopes: dict[str, Slope], free: dict[str, float]
+) -> str:
+    return "; ".join(
+        f"peaks at a random {'step' if p['steps'] >= p['log_steps'] else 'ln step'} of these "
+        f"records are as close to the {name} in {max(p.values()):.0%} of the draws"
+        for name, p in chance.items()
+        if max(p.values()) > LEVEL and _answer(name, slopes[name], free) == "yes"
+    )
 
 
 def _message(

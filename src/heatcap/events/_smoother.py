@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.signal import peak_prominences
 
 from heatcap.events._record import Floats
+from heatcap.events._scatter import Contrasts, Scatter
 
-__all__ = ["Smoother", "pseudo_residuals"]
+__all__ = ["Smoother"]
 
 Index = NDArray[np.intp]
 
 LARGEST = 1000  # checkpoints; longer records are averaged in at most twice as many bins
 COPIES = 200  # noisy copies behind the bias of a height
-NEIGHBOURS = 15  # pseudo-residuals behind one value of the scatter
 
 
 @dataclass(frozen=True)
@@ -61,35 +59,9 @@ class Smoother:
     def smooth(self, values: Floats) -> Floats:
         return np.asarray(self.hat @ values)
 
-    def scatter(self, values: Floats) -> Floats:
-        """Standard deviation of a value about the line through its neighbours, locally.
-
-        A running median: a kink or an unmarked spike does not count as scatter.  NaN for records
-        too short to tell scatter from shape.
-        """
-        residual = np.abs(pseudo_residuals(self.x, values))
-        if residual.size < NEIGHBOURS:
-            return np.full(values.size, np.nan)
-        padded = np.pad(residual, NEIGHBOURS // 2, mode="reflect")
-        median = np.median(sliding_window_view(padded, NEIGHBOURS), axis=1)
-        padded = np.pad(median, NEIGHBOURS // 2, mode="edge")
-        even = sliding_window_view(padded, NEIGHBOURS).mean(axis=1)
-        return np.pad(1.4826 * even, 1, mode="edge")  # the ends have one neighbour only
-
-    def error_of_prominence(self, scatter: Floats, smoothed: Floats, peaks: Index) -> Floats:
-        """Standard error of the difference between a maximum and its higher saddle."""
-        _, left, right = peak_prominences(smoothed, peaks)
-        saddle = np.where(smoothed[left] > smoothed[right], left, right)
-        variance = self.hat**2 @ scatter**2
-        return np.sqrt(variance[peaks] + variance[saddle])
-
-    def rises_to_its_end(self, smoothed: Floats, scatter: Floats, significance: float) -> bool:
-        """Whether the record ends at its highest, and by more than scatter."""
-        lowest = int(smoothed.argmin())
-        variance = self.hat[[lowest, -1]] ** 2 @ scatter**2
-        rise = smoothed[-1] - smoothed[lowest]
-        real = not rise < significance * np.sqrt(variance.sum())  # NaN: cannot be told
-        return bool(smoothed[-1] >= smoothed.max() and real)
+    def scatter(self, values: Floats) -> Scatter:
+        """The scatter of a curve, its own correlation in it."""
+        return Scatter.of(self.x, self.hat, self._contrasts, values)
 
     def fit(self, values: Floats, peak: int) -> tuple[float, float]:
         """ln step and height of the vertex of the local parabola at a maximum."""
@@ -97,13 +69,14 @@ class Smoother:
         x, height = self._vertices(self._parabolas(at) @ values, at)
         return float(x[0]), float(height[0])
 
-    def bias(self, smoothed: Floats, scatter: Floats, peak: int) -> float:
+    def bias(self, scatter: Scatter, peak: int) -> float:
         """Mean height found on noisy copies of the smoothed curve, less that curve's own height.
 
         Two biases at once: the maximum of a noisy curve is too high, that of a smoothed one too
         low.  The copies are the same at every call.
         """
-        copies = smoothed[:, None] + scatter[:, None] * self._normals
+        smoothed = scatter.smoothed
+        copies = smoothed[:, None] + scatter.deviation[:, None] * self._normals
         near = (np.abs(self.x - self.x[peak]) <= 3 * self.width) | (
             np.abs(np.arange(self.x.size) - peak) <= 2
         )
@@ -113,6 +86,10 @@ class Smoother:
         maps = self._parabolas(candidates)[highest]
         _, heights = self._vertices(np.einsum("bcx,xb->bc", maps, copies), candidates[highest])
         return float(heights.mean() - _vertex_of_three(self.x, smoothed, peak))
+
+    @cached_property
+    def _contrasts(self) -> Contrasts:
+        return Contrasts.of(self.x, self.hat, self.width)
 
     @cached_property
     def _normals(self) -> Floats:
@@ -143,20 +120,6 @@ class Smoother:
         inside = (self.x[at] + d).clip(self.x[0], self.x[-1])
         d = inside - self.x[at]
         return inside, c0 + d * (c1 + d * c2)
-
-
-def pseudo_residuals(x: Floats, values: Floats) -> Floats:
-    """Distance of every inner value from the line through its neighbours, of unit variance.
-
-    For values with independent errors of standard deviation s about a straight line, these have
-    standard deviation s (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73 (1986) 625; what was
-    checked: docs/references.md).
-    """
-    if x.size < 3:
-        return np.empty(0)
-    a = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
-    off = a * values[:-2] + (1 - a) * values[2:] - values[1:-1]
-    return np.asarray(off / np.sqrt(a**2 + (1 - a) ** 2 + 1))
 
 
 def _hat(x: Floats, count: NDArray[np.int64], width: float) -> Floats:

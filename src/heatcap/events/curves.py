@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks, peak_prominences
 
 from heatcap.events._record import Bools, Floats, not_negative, positive, record, usable
-from heatcap.events._smoother import Smoother, pseudo_residuals
+from heatcap.events._scatter import pseudo_residuals
+from heatcap.events._smoother import Smoother
 from heatcap.events.loss import near_spikes
 
 __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "peaks", "smooth"]
@@ -17,7 +18,7 @@ __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "peaks", "smooth"]
 
 SMOOTHING = 0.1  # standard deviation of the kernel, in ln step
 MIN_PROMINENCE = 0.02  # of the range of the smoothed curve
-MIN_SIGNIFICANCE = 4.5  # standard errors: at most 4 % of structureless curves pass
+MIN_SIGNIFICANCE = 3.8  # standard errors: at most 5 % of structureless curves pass
 MIN_CHECKPOINTS = 5
 
 
@@ -64,8 +65,8 @@ class Peaks:
         Height of the smoothed curve above the higher of the two saddles that separate it from
         higher ground or an end.
     significance : ndarray
-        Prominence over its standard error from the scatter between neighbouring checkpoints; NaN
-        where there are too few to tell.
+        The smaller of the drops on its two sides over its standard error, from the scatter of
+        neighbouring checkpoints with its correlation; NaN where there are too few to tell.
     bias : ndarray
         What was subtracted from the height of the fit.
     rank : ndarray of int
@@ -73,7 +74,8 @@ class Peaks:
     spacing : ndarray
         The larger gap to a neighbouring checkpoint, in steps: the position is no sharper.
     edge_maximum : bool
-        The smoothed curve is highest at an end of the record.
+        The smoothed curve is highest at an end of the record, or in a maximum that its scatter
+        could have made.
     rising : bool
         The record ends at its highest, by more than scatter: a peak may be yet to come.
     reason : str
@@ -133,7 +135,7 @@ def peaks(
         Smallest prominence of a maximum that is listed, as a share of the smoothed curve's range;
         the highest is listed in any case.
     min_significance : float
-        Smallest prominence in units of its standard error.
+        Smallest of the drops beside a maximum, in units of its standard error.
 
     Returns
     -------
@@ -205,21 +207,24 @@ class Grid:
         if self.smoother is None:
             return _columns([]), (False, False), self._too_few()
         values = self.smoother.mean(curve)
-        smoothed, scatter = self.smoother.smooth(values), self.smoother.scatter(values)
+        scatter = self.smoother.scatter(values)
+        smoothed = scatter.smoothed
         index, prominence = _maxima(smoothed, limits.prominence)
-        error = self.smoother.error_of_prominence(scatter, smoothed, index)
+        pairs = zip(index, prominence, strict=True)
+        significance = np.array([scatter.significance(i, above) for i, above in pairs])
+        kept = ~(significance < limits.significance)  # NaN: cannot be told, kept
         rows: list[tuple[float, ...]] = []
-        for i, height_above, its_error in zip(index, prominence, error, strict=True):
-            if not height_above < limits.significance * its_error:  # NaN: cannot be told, kept
-                x, height = self.smoother.fit(values, i)
-                bias = self.smoother.bias(smoothed, scatter, i) if its_error > 0 else 0.0
-                significance = height_above / its_error if its_error else np.inf
-                rows.append((np.exp(x), height - bias, height_above, significance, bias))
-        found = _columns(rows)
-        at_end = not _flat(smoothed) and int(smoothed.argmax()) in (0, smoothed.size - 1)
-        rising = at_end and self.smoother.rises_to_its_end(smoothed, scatter, limits.significance)
-        ends = at_end, rising
-        return found, ends, "" if rows else _why_none(smoothed, index.size)
+        for i, above, sure in zip(index[kept], prominence[kept], significance[kept], strict=True):
+            x, height = self.smoother.fit(values, i)
+            bias = self.smoother.bias(scatter, i) if scatter.known else 0.0
+            rows.append((np.exp(x), height - bias, above, sure, bias))
+        highest = int(smoothed.argmax())
+        at_end = not _flat(smoothed) and highest in (0, smoothed.size - 1)
+        rising = at_end and highest > 0
+        rising = rising and not scatter.rise_to_its_end() < limits.significance
+        # Where the highest maximum is given up, a lower one does not take its place.
+        at_end = at_end or (bool(rows) and highest in index[~kept])
+        return _columns(rows), (at_end, rising), "" if rows else _why_none(smoothed, index.size)
 
     def _hidden(self, index: NDArray[np.intp], peaks: Floats) -> Bools:
         """Which checkpoints belong to a peak that stands without them: it is listed once."""

@@ -68,8 +68,8 @@ def find_events(
     min_prominence : float
         Smallest prominence of a listed maximum, as a share of the smoothed curve's range.
     min_significance : float
-        Smallest prominence of a listed maximum in units of its standard error, as the scatter
-        between neighbouring checkpoints has it.
+        Smallest drop beside a listed maximum in units of its standard error, from the scatter of
+        neighbouring checkpoints with the curve's own correlation.
     query : int
         Index of the query (not its position); the last by default.
     inputs : str

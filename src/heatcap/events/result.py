@@ -28,8 +28,8 @@ class Events:
         One row per run, observable, layer, head (and "mean", the average over heads) and peak;
         one row with an empty rank where there is no interior peak.  Rank 1 is the highest interior
         maximum outside marked spikes; `status` is "peak" unless the curve is higher at an end of
-        its record ("interior maximum").  `lead_steps` is onset - peak, empty when the run is
-        censored.
+        its record, or in a maximum that scatter could make ("interior maximum").  `lead_steps` is
+        onset - peak, empty when the run is censored.
     runs : DataFrame
         One row per run: memorisation, baseline, final value, onset, censored, spikes and their
         share of the checkpoints, and `group`: "none", or the control that the run is.

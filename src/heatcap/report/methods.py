@@ -116,8 +116,9 @@ def _events(report: Report) -> str:
         f"Curves {rows}averaged over heads, were smoothed by "
         f"local regression with a kernel of standard deviation {s['smoothing']:g} in ln step; the "
         "peak is the highest interior maximum outside spikes of the training loss, with a "
-        f"prominence of at least {s['min_prominence']:.0%} of the range of the curve and "
-        f"{s['min_significance']:g} standard errors."
+        f"prominence of at least {s['min_prominence']:.0%} of the range of the curve and drops on "
+        f"both sides of {s['min_significance']:g} standard errors, which know the correlation of "
+        "the scatter along training."
     )
 
 
