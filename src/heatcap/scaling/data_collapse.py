@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -203,6 +203,10 @@ def collapse(
             name: Parameter(p.value, float(spread[name]), p.systematic)
             for name, p in parameters.items()
         }
+    wider = max(part.wider for part in parts)
+    parameters = {
+        name: replace(p, statistical=wider * p.statistical) for name, p in parameters.items()
+    }
     parameters |= {k: Parameter.held(v) for k, v in given.items() if k in parameters}
     return _result(fits, parameters, parts, names, form, options, began, correlation)
 

@@ -19,6 +19,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.parquet import flat_columns, open_parquet, read_flat
+from heatcap.core.student import student_factor
+from heatcap.scaling._few_runs import steadied
 
 __all__ = ["Points", "columns_of", "load_table", "points", "read_columns", "read_table"]
 
@@ -30,6 +32,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 SEPARATORS = (",", ";", "\t", None)  # None is white space
 FIRST = 5  # rows that show what separates
 LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, that are read
+SAID = 1.05  # Student's factor from which on it is said
 WIDEST = 10_000  # columns of one; each cell costs a hundred times its bytes
 
 
@@ -48,6 +51,8 @@ class Points:
     name : str
     message : str
         What was left out or made up, in words.
+    wider : float
+        Student's factor of errors that come from few runs; parameters of a fit are wider by it.
     """
 
     size: Floats
@@ -58,6 +63,7 @@ class Points:
     replicates: Floats | None = None
     name: str = "A"
     message: str = ""
+    wider: float = 1.0
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{size:g}" for size in np.unique(self.size))
@@ -117,6 +123,7 @@ def points(
     *,
     covariance: ArrayLike | None = None,
     replicates: ArrayLike | None = None,
+    runs: ArrayLike | None = None,
     name: str = "A",
 ) -> Points:
     """Check and sort the points of a collapse.
@@ -129,6 +136,9 @@ def points(
         neighbours of one size, and `message` says so.
     covariance : array_like (point, point), optional
     replicates : array_like (replicate, point), optional
+    runs : int or array_like (point), optional
+        How many runs the errors come from (2 or more), that of the replicates if left out.  Errors
+        of few runs are steadied by those of their neighbours, and `wider` is Student's factor.
     name : str
 
     Returns
@@ -139,7 +149,8 @@ def points(
     ------
     ValueError
         For lengths that differ, sizes or errors that are not positive, an infinite value, two
-        points at one size and control, or a covariance that is not positive definite.
+        points at one size and control, fewer than two runs, runs without an error, or a covariance
+        that is not positive definite.
     """
     columns = {"size": size, "control": control, "value": value}
     arrays = {k: np.asarray(v, dtype=np.float64) for k, v in columns.items()}
@@ -163,10 +174,41 @@ def points(
     _check(arrays, errors, order)
     left_out = n - order.size
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
-    notes = [said, rows]
-    said = "; ".join(filter(None, notes))
-    out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name, said)
-    return out.take(order)
+    out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
+    out = replace(out.take(order), message="; ".join(filter(None, [said, rows])))
+    if runs is not None and error is None and cov is None and rep is None:
+        raise ValueError("runs are those behind an error: give the errors, too")
+    if runs is None and rep is not None and error is None and cov is None:
+        runs = rep.shape[0]
+    return out if runs is None else _of_runs(out, np.broadcast_to(_counts(runs), n)[order])
+
+
+def _counts(runs: ArrayLike) -> Floats:
+    """Numbers of runs.
+
+    Raises
+    ------
+    ValueError
+        If one is below 2.
+    """
+    count = np.asarray(runs, dtype=np.float64)
+    if np.any(count < 2):
+        raise ValueError(f"runs must be 2 or more for their errors to be known, got {count.min():g}")
+    return count
+
+
+def _of_runs(data: Points, runs: Floats) -> Points:
+    """The points with errors steadied by their neighbours, and Student's factor."""
+    if data.covariance is not None or not len(data):
+        wider = float(np.max(student_factor(runs))) if len(data) else 1.0
+        return replace(data, wider=wider)
+    runs = np.where(np.isfinite(runs), runs, 2.0)
+    error, wider = steadied(data.size, data.control, data.error, runs)
+    if data.replicates_shared:  # neighbours whose runs are the same say nothing new
+        wider = float(np.max(student_factor(runs)))
+    said = f"errors of {runs.min():.0f} runs: parameters wider by {wider:.3g} (Student)"
+    notes = [data.message, said if wider >= SAID else ""]
+    return replace(data, error=error, wider=wider, message="; ".join(filter(None, notes)))
 
 
 def _first(values: Floats) -> int:
@@ -246,6 +288,7 @@ def read_table(
     control: str,
     value: str,
     error: str | None = None,
+    runs: str | int | None = None,
     names: Sequence[str] | None = None,
 ) -> Points:
     """Points from a file (CSV, whitespace, Parquet, NetCDF), a DataFrame or a Dataset.
@@ -257,6 +300,8 @@ def read_table(
         ``replicate``, and their covariance as ``VALUE_covariance`` (point, point_2).
     size, control, value, error : str
         Columns.
+    runs : str or int, optional
+        How many runs an error comes from: a column, or the number.
     names : sequence of str, optional
         Names of the columns of a text table without a header.
 
@@ -270,9 +315,11 @@ def read_table(
         For a file that cannot be read, a column that is not there, a cell that is no number.
     """
     wanted = [size, control, value, *([error] if error else [])]
-    columns, beside = read_columns(table, wanted, names=names, value=value)
+    beneath = [runs] if isinstance(runs, str) else []
+    columns, beside = read_columns(table, wanted + beneath, names=names, value=value)
+    count = columns[runs] if isinstance(runs, str) else runs
     try:
-        return points(*(columns[name] for name in wanted), name=value, **beside)
+        return points(*(columns[name] for name in wanted), name=value, runs=count, **beside)
     except ValueError as problem:
         raise ValueError(f"{_called(table)}{problem}") from None
 
