@@ -193,7 +193,9 @@ def _counts(runs: ArrayLike) -> Floats:
     """
     count = np.asarray(runs, dtype=np.float64)
     if np.any(count < 2):
-        raise ValueError(f"runs must be 2 or more for their errors to be known, got {count.min():g}")
+        raise ValueError(
+            f"runs must be 2 or more for their errors to be known, got {count.min():g}"
+        )
     return count
 
 
