@@ -6,8 +6,8 @@
     held          what was held is free
     Kosterlitz-Thouless, where 1/nu is small
 
-Each is fitted to the points of the fit with the largest weight, with a spline like its own and from
-where it ended.  No data exclude every length or every power: a crossover counts where its length is
+Each is fitted to the points of the fit with the largest weight, with its knots and from where it
+ended.  No data exclude every length or every power: a crossover counts where its length is
 within the sizes (a growth that is cut off beyond them is that growth, by convention), a logarithm
 from the power of the four-state Potts model on.  A logarithm in the height is a small power, within
 a correction to scaling, for any data: it is said how much of the exponent it would be.
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Start = tuple[Problem, Floats]
 
 KINDS = ("crossover", "logarithms", "held")
 NOT_EXCLUDED = ("crossover not excluded", "logarithms not excluded")
@@ -183,10 +184,7 @@ def _words(c: Competitor, asked: Mapping[str, Parameter]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Field:
-    """What all competitors start from: the fit, once more from where it ended.
-
-    Its knots moved before its last pass, so that it is compared after as many passes.
-    """
+    """What all competitors share: the fit with its knots, and what was added to its sizes."""
 
     problem: Problem
     base: Solution
@@ -195,95 +193,93 @@ class _Field:
 
     @classmethod
     def of(cls, fit: Fit) -> _Field:
-        base = solve(fit.problem, fit.solution.theta, fit.solution.model, passes=1)
         largest = max(float(part.size.max()) for part in fit.parts)
-        return cls(fit.problem, base, fit.independent, largest)
+        return cls(fit.problem, fit.solution, fit.independent, largest)
 
     def crossovers(self) -> Iterator[Competitor]:
-        """From far beyond the sizes down, until a length is excluded by far."""
+        """From far beyond the sizes down, each from the last, until one is excluded by far."""
         for m in SHARPNESS:
+            near = self.problem, self.base.theta
             for factor in LENGTHS:
-                tried = self._crossover(factor, m)
+                length = factor * self.largest
+                form = with_crossover(self.problem.ansatz, length, sharpness=m)
+                name = f"X = t l^(1/nu), l = L (1 + (L/{length:.4g})^{m:g})^(-1/{m:g})"
+                near = self._stretched(form, *near)
+                extra = {"crossover_length": length, "sharpness": m}
+                tried, near = self._fitted(name, "crossover", near, **extra)
                 yield tried
                 if tried.delta > FAR:
                     break
 
-    def _crossover(self, factor: float, m: float) -> Competitor:
-        length = factor * self.largest
-        form = with_crossover(self.problem.ansatz, length, sharpness=m)
-        name = f"X = t l^(1/nu), l = L (1 + (L/{length:.4g})^{m:g})^(-1/{m:g})"
-        return self._stretched(name, "crossover", form, crossover_length=length, sharpness=m)
-
     def logarithms(self) -> Iterator[Competitor]:
         """From the smallest power on, to either side, while it fits better."""
         for sign in (-1, 1):
-            last = np.inf
+            last, near = WITHIN, (self.problem, self.base.theta)
             for power in POWERS:
                 q = sign * power
-                form = with_logarithms(self.problem.ansatz, stretch=q)
+                near = self._stretched(with_logarithms(self.problem.ansatz, stretch=q), *near)
                 name = f"X = t L^(1/nu) (ln L)^{q:g}"
-                tried = self._stretched(name, "logarithms", form, log_power=q)
+                tried, near = self._fitted(name, "logarithms", near, log_power=q)
                 yield tried
-                if tried.delta > min(last, WITHIN):
+                if tried.delta > last:
                     break
                 last = tried.delta
 
     def heights(self) -> Iterator[Competitor]:
         """A power of ln L in every observable whose exponent is free."""
-        free = [b for b in range(len(self.problem.blocks)) if self._exponent(b)]
+        names = self.problem.names[SHARED::OWN]
+        free = [b for b, name in enumerate(names) if name not in self.problem.fixed]
         for p in (-HEIGHT, HEIGHT) if free else ():
             blocks, theta = list(self.problem.blocks), self.base.theta.copy()
             for b in free:
                 log = blocks[b].log_size + blocks[b].log_ref
                 blocks[b] = _divided(blocks[b], log**p)
                 theta[SHARED + OWN * b] -= p * np.polyfit(log, np.log(log), 1)[0]
-            problem = replace(self.problem, blocks=blocks)
-            yield self._fitted(f"A = L^e (ln L)^{p:g} f(X)", "height", problem, theta, log_power=p)
-
-    def _exponent(self, b: int) -> bool:
-        return self.problem.names[SHARED + OWN * b] not in self.problem.fixed
+            problem, name = replace(self.problem, blocks=blocks), f"A = L^e (ln L)^{p:g} f(X)"
+            yield self._fitted(name, "height", (problem, theta), log_power=p)[0]
 
     def freed(self) -> Iterator[Competitor]:
         """Each exponent that was held, and the shape."""
         for name, value in self.problem.fixed.items():
             if name.startswith("exponent") or name == self.problem.names[SHAPE]:
                 fixed = {k: v for k, v in self.problem.fixed.items() if k != name}
-                problem = replace(self.problem, fixed=fixed)
-                yield self._fitted(
-                    f"{name} free, not {value:g}", "held", problem, self.base.theta, freed=value
-                )
+                problem, said = replace(self.problem, fixed=fixed), f"{name} free, not {value:g}"
+                yield self._fitted(said, "held", (problem, self.base.theta), freed=value)[0]
 
     def kosterlitz_thouless(self) -> Competitor:
         """With as many parameters as the power."""
         form = kosterlitz_thouless
         names = [form.parameter if i == SHAPE else n for i, n in enumerate(self.problem.names)]
-        theta, problem = self.base.theta.copy(), replace(self.problem, ansatz=form, names=names)
-        middle = float(np.mean(self._logs()))
-        theta[SHAPE] = np.clip(middle - 2 / theta[SHAPE], *form.bounds)
-        found = self._fitted("X = t (ln L/L0)^2", form.name, problem, theta)
+        problem, theta = replace(self.problem, ansatz=form, names=names), self.base.theta.copy()
+        theta[SHAPE] = np.clip(float(np.mean(_logs(problem))) - 2 / theta[SHAPE], *form.bounds)
+        found, _ = self._fitted("X = t (ln L/L0)^2", form.name, (problem, theta))
         return replace(found, delta=found.delta - 2)
 
-    def _logs(self) -> Floats:
-        return np.concatenate([block.log_size + block.log_ref for block in self.problem.blocks])
-
-    def _stretched(self, name: str, kind: str, form: Ansatz, **extra: float) -> Competitor:
-        """Another stretch, begun with the shape that gives it the slope of the fit."""
-        theta, log = self.base.theta.copy(), self._logs()
-        if self.problem.names[SHAPE] not in self.problem.fixed:
+    def _stretched(self, form: Ansatz, problem: Problem, theta: Floats) -> Start:
+        """Another stretch than that of a problem, with the shape that gives it the same slope."""
+        theta, log = theta.copy(), _logs(problem)
+        if problem.names[SHAPE] not in problem.fixed:
             there, slope = form.stretch(log, theta[SHAPE])
-            off = self.problem.ansatz.stretch(log, theta[SHAPE])[0] - there
+            off = problem.ansatz.stretch(log, theta[SHAPE])[0] - there
             slope = slope - slope.mean()
             theta[SHAPE] += off @ slope / max(float(slope @ slope), 1e-300)
             theta[SHAPE] = theta[SHAPE].clip(*form.bounds)
-        return self._fitted(name, kind, replace(self.problem, ansatz=form), theta, **extra)
+        return replace(problem, ansatz=form), theta
 
     def _fitted(
-        self, name: str, kind: str, problem: Problem, theta: Floats, **extra: float
-    ) -> Competitor:
-        own = solve(problem, theta, self.base.model, passes=1)
-        delta = (own.chi2 - self.base.chi2) * self.independent + 2
+        self, name: str, kind: str, start: Start, **extra: float
+    ) -> tuple[Competitor, Start]:
+        """The competitor, and from where the next one may start."""
+        problem, theta = start
+        # With few knots chi^2 hangs on where they are: they stay.
+        own = solve(problem, theta, self.base.model, passes=1, knots=self.base.knots)
+        delta = float((own.chi2 - self.base.chi2) * self.independent + 2)
         parameters = dict(zip(problem.names, map(float, own.theta), strict=True))
-        return Competitor(name, kind, own.chi2, float(delta), parameters | extra)
+        return Competitor(name, kind, own.chi2, delta, parameters | extra), (problem, own.theta)
+
+
+def _logs(problem: Problem) -> Floats:
+    return np.concatenate([block.log_size + block.log_ref for block in problem.blocks])
 
 
 def _divided(block: Block, factor: Floats) -> Block:
