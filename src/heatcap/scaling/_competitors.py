@@ -123,13 +123,8 @@ _SAID = {
     "height": "logarithms not excluded",
     "held": "poor fit",
 }
-_KNOWN = "if theory excludes it, say so (--excluded {0})"
-_HOLDS = {
-    "crossover": f"the errors hold without a crossover; {_KNOWN.format('crossover')}",
-    "logarithms": f"the errors hold without logarithms; {_KNOWN.format('logarithms')}",
-    "height": f"the errors hold without logarithms; {_KNOWN.format('logarithms')}",
-    "held": "check what is fixed",
-}
+_ONLY = "the errors hold only without it; if theory excludes it, say so (--excluded {0})"
+_WORSE = "a pure power is behind by that much"
 
 
 def objection(
@@ -142,8 +137,7 @@ def objection(
     best = {kind: min((c for c in serious if c.kind == kind), key=lambda c: c.delta)
             for kind in {c.kind for c in serious}}  # fmt: skip
     ranked = sorted(best.values(), key=lambda c: c.delta)
-    said = "; ".join(f"{_words(c, asked)}: {_HOLDS[c.kind]}" for c in ranked)
-    return _SAID[ranked[0].kind], said
+    return _SAID[ranked[0].kind], "; ".join(_words(c, asked) for c in ranked)
 
 
 def spanned(found: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -177,9 +171,11 @@ def _moved(c: Competitor, asked: Mapping[str, Parameter]) -> bool:
 
 
 def _words(c: Competitor, asked: Mapping[str, Parameter]) -> str:
-    rated = "better" if c.delta < -WITHIN else "as well"
     values = ", ".join(f"{name} = {c.parameters[name]:.4g}" for name in asked)
-    return f"{c.name} fits {rated} (chi2 + 2 k {c.delta:+.1f}), with {values}"
+    better = c.delta < -WITHIN
+    rated = f"fits {'better' if better else 'as well'} (chi2 + 2 k {c.delta:+.1f})"
+    hint = "check what is fixed" if c.kind == "held" else _WORSE if better else _ONLY.format(c.kind)
+    return f"{c.name} {rated}, with {values}: {hint}"
 
 
 @dataclass(frozen=True, eq=False)
