@@ -276,7 +276,7 @@ LENGTHS = {"L_max": 128.0, "2 L_max": 256.0, "10 L_max": 1280.0}
 
 
 def competitors_table(replicates: int) -> str:
-    """What is said of pure powers and of what is none; exponents of 1/ν where it is ok."""
+    """What is said of pure powers and of what is none; coverage where it is ok."""
     lines = [
         "| truth | noise | ok | crossover | logarithms | other status | 1/ν 95 %, if ok | of the "
         "exponent | limit of the length below it |",

@@ -88,6 +88,17 @@ def test_logarithms_that_multiply_the_power_are_not_ok(noise):
         assert abs(found.parameters["inverse_nu"].value - 1.5) > 0.1
 
 
+def test_a_small_power_of_a_logarithm_is_told_where_it_fits_better_by_far():
+    """X = t L^0.8 (ln L)^0.5 at 0.2 %: 1/nu is 0.92."""
+    found = collapse(scaled(lambda size: size**0.8 * np.log(size) ** 0.5, 2, 0.002))
+    assert found.status in ("logarithms not excluded", "crossover not excluded")
+    rivals = {c.parameters["log_power"]: c.delta for c in found.competitors
+              if c.kind == "logarithms"}  # fmt: skip
+    assert rivals[0.375] < -WITHIN
+    assert rivals[-0.375] > WITHIN
+    assert -0.75 not in rivals  # further on the way of what is excluded
+
+
 def test_what_theory_excludes_is_not_asked_for():
     data = scaled(lambda size: size**0.8, 0, 0.02)
     assert collapse(data).status == "logarithms not excluded"
@@ -144,6 +155,7 @@ def test_the_systematic_error_reaches_to_what_is_not_excluded():
     assert systematic("held", -1) == pytest.approx(np.hypot(0.03, 0.004))
     assert systematic("held", 1) == 0.004
     assert systematic("height", -1) == 0.004
+    assert systematic("logarithms", 1) == 0.004
 
 
 def test_the_limit_of_the_length_lies_between_what_is_and_is_not_excluded():

@@ -1,16 +1,17 @@
 """Other forms that may describe the same points: fitted before a collapse is called "ok".
 
     crossover     X = t l^(1/nu),  l = L (1 + (L/xi)^m)^(-1/m)        m = 1, 2
-    logarithms    X = t L^(1/nu) (ln L)^q                             |q| >= 3/4
+    logarithms    X = t L^(1/nu) (ln L)^q                             |q| = 3/8 to 3/2
     height        A = L^e (ln L)^p f(X)                               p = -1/2, 1/2
     held          what was held is free
     Kosterlitz-Thouless, where 1/nu is small
 
 Each is fitted to the points of the fit with the largest weight, with its knots and from where it
-ended.  No data exclude every length or every power: a crossover counts where its length is
-within the sizes (a growth that is cut off beyond them is that growth, by convention), a logarithm
-from the power of the four-state Potts model on.  A logarithm in the height is a small power, within
-a correction to scaling, for any data: it is said how much of the exponent it would be.
+ended.  No data exclude every length or every power: a crossover counts where its length is within
+the sizes (a growth that is cut off beyond them is that growth, by convention), a logarithm from 3/4
+on, the power of the four-state Potts model; others only where they fit better by far.  A logarithm
+in the height is a small power, within a correction to scaling, for any data: it is said how much of
+the exponent it would be.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ WITHIN = 6.0  # in chi^2 + 2 k of the fit: not excluded
 SHARPNESS = (2.0, 1.0)  # m
 LENGTHS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125)  # xi over the largest size
 FAR = 30.0  # `delta` from which on shorter lengths need not be tried
-POWERS = (0.75, 1.125, 1.5)  # |q|
+POWERS = (0.375, 0.75, 1.125, 1.5)  # |q|
+LOGARITHM = 0.75  # |q| from which on it need not fit better to be an objection
 HEIGHT = 0.5  # |p|
 SMALL = 0.7  # 1/nu below which Kosterlitz-Thouless data look like a power
 
@@ -143,12 +145,12 @@ def objection(
 def spanned(found: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict[str, Parameter]:
     """Parameters whose systematic error reaches to what is not excluded.
 
-    By the root of its weight beside the fit, which is 1 where it fits as well; what was held is
-    known, and counts only where it fits better free.
+    By the root of its weight beside the fit, which is 1 where it fits as well.  What was held is
+    known, and small powers of a logarithm are never excluded: they count where they fit better.
     """
     reach = dict.fromkeys(asked, 0.0)
     for c in found:
-        if c.kind in KINDS and c.delta <= (0.0 if c.kind == "held" else WITHIN):
+        if c.kind in KINDS and c.delta <= (WITHIN if c.kind == "crossover" else 0.0):
             weight = float(np.exp(-max(c.delta, 0.0) / 4))
             for name, p in asked.items():
                 reach[name] = max(reach[name], weight * abs(c.parameters[name] - p.value))
@@ -161,7 +163,8 @@ def spanned(found: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict
 def _limit(c: Competitor, largest: float) -> float:
     """The `delta` up to which a form is an objection, not a matter of the error alone."""
     within = c.parameters.get("crossover_length", 0.0) <= largest * (1 + 1e-9)
-    if c.kind == "logarithms" or (c.kind == "crossover" and within):
+    large = abs(c.parameters.get("log_power", 0.0)) >= LOGARITHM
+    if (c.kind == "logarithms" and large) or (c.kind == "crossover" and within):
         return WITHIN
     return -np.inf if c.kind == "kosterlitz-thouless" else -WITHIN
 
@@ -208,7 +211,7 @@ class _Field:
                     break
 
     def logarithms(self) -> Iterator[Competitor]:
-        """From the smallest power on, to either side, while it fits better."""
+        """From the smallest power on, to either side, while not excluded and better."""
         for sign in (-1, 1):
             last, near = WITHIN, (self.problem, self.base.theta)
             for power in POWERS:
