@@ -218,6 +218,122 @@ def coverage_table(replicates: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stretched(
+    rng: np.random.Generator,
+    noise: float,
+    stretch: Callable[[Floats], Floats],
+    height: Callable[[Floats], Floats] = lambda size: size**-0.25,
+    runs: int | None = None,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """A = K(L) (tanh X + 1.5), X = (x - 1) S(L): columns, with errors known or from some runs."""
+    size = np.repeat([16.0, 32, 64, 128], 21)
+    wide, factor = stretch(size), height(size)
+    control = 1 + (np.tile(np.linspace(-2.4, 2.4, 21), 4) + rng.uniform(-0.1, 0.1)) / wide
+    value, error = factor * (np.tanh((control - 1) * wide) + 1.5), noise * factor
+    if runs is None:
+        return size, control, value + error * rng.normal(size=84), error
+    each = value + error * np.sqrt(runs) * rng.normal(size=(runs, 84))
+    return size, control, each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(runs)
+
+
+def cut_off(length: float, m: float = 2.0) -> Callable[[Floats], Floats]:
+    return lambda size: size**0.8 * (1 + (size / length) ** m) ** (-0.8 / m)
+
+
+TRUTHS: dict[str, tuple[float, Callable[[Floats], Floats], Callable[[Floats], Floats], float]] = {
+    "pure power": (0.8, lambda size: size**0.8, lambda size: size**-0.25, -0.25),
+    "cut off at L_max": (0.8, cut_off(128), lambda size: size**-0.25, -0.25),
+    "cut off at L_max, m = 1": (0.8, cut_off(128, 1), lambda size: size**-0.25, -0.25),
+    "cut off at L_max, m = 4": (0.8, cut_off(128, 4), lambda size: size**-0.25, -0.25),
+    "cut off at 2 L_max": (0.8, cut_off(256), lambda size: size**-0.25, -0.25),
+    "cut off at 10 L_max": (0.8, cut_off(1280), lambda size: size**-0.25, -0.25),
+    "4-state Potts: X = t L^1.5 (ln L)^-0.75": (
+        1.5,
+        lambda size: size**1.5 * np.log(size) ** -0.75,
+        lambda size: size**1.75 * np.log(size) ** -0.125,
+        1.75,
+    ),
+    "X = t L^1.5 (ln L)^-1.5": (
+        1.5,
+        lambda size: size**1.5 * np.log(size) ** -1.5,
+        lambda size: size**-0.25,
+        -0.25,
+    ),
+    "X = t L^0.8 (ln L)^0.5": (
+        0.8,
+        lambda size: size**0.8 * np.log(size) ** 0.5,
+        lambda size: size**-0.25,
+        -0.25,
+    ),
+    "A = L^-0.25 (ln L)^0.5 f(X)": (
+        0.8,
+        lambda size: size**0.8,
+        lambda size: size**-0.25 * np.log(size) ** 0.5,
+        -0.25,
+    ),
+}
+LENGTHS = {"L_max": 128.0, "2 L_max": 256.0, "10 L_max": 1280.0}
+
+
+def competitors_table(replicates: int) -> str:
+    """What is said of pure powers and of what is none; coverage where it is ok."""
+    lines = [
+        "| truth | noise | ok | crossover | logarithms | other status | 1/ν 95 %, if ok | of the "
+        "exponent | limit of the length below it |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, (inverse_nu, stretch, height, exponent) in TRUTHS.items():
+        length = next((v for k, v in LENGTHS.items() if f"at {k}" in name), None)
+        for noise in (0.002, 0.005, 0.02):
+            found = [
+                collapse(points(*stretched(np.random.default_rng(seed), noise, stretch, height)))
+                for seed in progress(f"competitors: {name}", replicates)
+            ]
+            counts = Counter(c.status.split(" not ")[0] for c in found)
+            kinds = [counts.pop(kind, 0) for kind in ("ok", "crossover", "logarithms")]
+            shares = " | ".join(f"{n / replicates:.2f}" for n in (*kinds, sum(counts.values())))
+            ok = [c for c in found if c.ok]
+            truth = {"inverse_nu": inverse_nu, "exponent": exponent}
+            held = " | ".join(_kept(ok, k, v) for k, v in truth.items())
+            limits = [c.crossover_length_lower_limit95 for c in found]
+            known = [x for x in limits if x is not None]
+            below = f"{np.mean([x <= length for x in known]):.2f}" if length and known else "–"
+            lines.append(f"| {name} | {noise:.1%} | {shares} | {held} | {below} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kept(found: list[Collapse], name: str, truth: float) -> str:
+    if not found:
+        return "–"
+    ends = [c.parameters[name].ci95 for c in found]
+    return f"{np.mean([low <= truth <= high for low, high in ends]):.2f}"
+
+
+def runs_table(replicates: int) -> str:
+    """Errors from a few runs a point, told (`runs=`) and not; logarithms excluded."""
+    lines = [
+        "| runs | told | parameter | total 95 % | rms of deviation / error | ok |",
+        "|---|---|---|---|---|---|",
+    ]
+    truth = {"x_c": 1.0, "inverse_nu": 0.8, "exponent": -0.25}
+    for runs in (3, 4, 5):
+        for told in (None, runs):
+            found = []
+            for seed in progress(f"errors of {runs} runs", replicates):
+                rng = np.random.default_rng(seed)
+                rows = stretched(rng, 0.005, lambda size: size**0.8, runs=runs)
+                found.append(collapse(points(*rows, runs=told), excluded=["logarithms"]))
+            for name, exact in truth.items():
+                given = [c.parameters[name] for c in found]
+                off = np.array([(p.value - exact) / p.error for p in given])
+                lines.append(
+                    f"| {runs} | {'yes' if told else 'no'} | {name} "
+                    f"| {np.mean(np.abs(off) < 1.96):.2f} | {np.sqrt(np.mean(off**2)):.2f} "
+                    f"| {np.mean([c.ok for c in found]):.2f} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
 def lattice(curve: Callable[[Floats, Floats], Floats], seed: int) -> Points:
     """A curve of control and size on four sizes, one grid, with noise of 0.01."""
     size, control = np.repeat([16.0, 32, 64, 128], 15), np.tile(np.linspace(0.9, 1.1, 15), 4)
@@ -285,6 +401,8 @@ def tables(replicates: int) -> Iterator[str]:
     )
     few = max(2, replicates // 4)
     yield f"### Corrections of another form ({few} collapses a row)\n\n" + other_table(few)
+    yield f"### Pure powers, and what is none ({few} collapses a row)\n\n" + competitors_table(few)
+    yield f"### Errors of 3 to 5 runs ({few} collapses a row)\n\n" + runs_table(few)
 
 
 if __name__ == "__main__":

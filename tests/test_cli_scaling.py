@@ -24,7 +24,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    data = planted(np.random.default_rng(0), 0.005, 0.0)
+    data = planted(np.random.default_rng(0), 0.002, 0.0)
     path = tmp_path / "table.csv"
     columns = {"L": data.size, "x": data.control, "A": data.value, "dA": data.error}
     pd.DataFrame(columns).sample(frac=1, random_state=1).to_csv(path, index=False)
@@ -56,6 +56,24 @@ def test_a_table_without_a_header_and_a_fixed_parameter(table: Path, tmp_path: P
     status, text, _ = run("collapse", bare, *OPTIONS, *arguments)
     assert status == 0
     assert "exponent = -0.25 (fixed)" in text
+
+
+def test_runs_behind_the_errors_and_what_theory_excludes(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    _, text, _ = run("collapse", table, *OPTIONS, "--runs", 3, "--json", out)
+    assert "errors of 3 runs: parameters wider by 1." in text
+    content = json.loads(out.read_text())
+    assert {row["kind"] for row in content["competitors"]} == {"crossover", "logarithms", "height"}
+    assert content["crossover_length_lower_limit95"] > 128
+    with_runs = tmp_path / "runs.csv"
+    pd.read_csv(table).assign(n=3).to_csv(with_runs, index=False)
+    excluded = ("--excluded", "logarithms", "--excluded", "crossover")
+    _, same, _ = run("collapse", with_runs, *OPTIONS, "--runs", "n", *excluded, "--json", out)
+    assert "errors of 3 runs" in same
+    assert json.loads(out.read_text())["competitors"] == []
+    status, _, said = run("collapse", table, *OPTIONS, "--excluded", "logs")
+    assert status == 1
+    assert "excluded must be among crossover, logarithms, held, got logs" in said
 
 
 def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:

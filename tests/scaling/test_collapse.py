@@ -228,7 +228,8 @@ def test_a_correction_that_shifts_the_crossings():
     """Without it 1/nu was 3 to 5 errors off, and the status ok."""
     z = []
     for seed in range(5):
-        found = collapse(crossing_away(seed), fixed={"exponent": 0})
+        pure = ["crossover", "logarithms"]
+        found = collapse(crossing_away(seed), fixed={"exponent": 0}, excluded=pure)
         assert found.ok, found.message
         z.append((found.parameters["inverse_nu"].value - 1) / found.parameters["inverse_nu"].error)
         assert found.parameters["inverse_nu"].error < 0.03

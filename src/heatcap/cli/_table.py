@@ -9,7 +9,20 @@ import typer
 
 from heatcap.cli._shared import say, write_json
 
-__all__ = ["TABLE", "Control", "Drawn", "Error", "Json", "Names", "Seed", "Size", "Table", "answer"]
+__all__ = [
+    "TABLE",
+    "Control",
+    "Drawn",
+    "Error",
+    "Json",
+    "Names",
+    "Runs",
+    "Seed",
+    "Size",
+    "Table",
+    "answer",
+    "number_or_name",
+]
 
 TABLE = "Table of points (CSV, whitespace, Parquet, NetCDF)."
 
@@ -18,9 +31,18 @@ Size = Annotated[str, typer.Option(help="Column of the size L.")]
 Control = Annotated[str, typer.Option(help="Column of the control x.")]
 Error = Annotated[str | None, typer.Option(help="Column of the error of the value.")]
 Names = Annotated[str, typer.Option(help="Columns of a table without a header: L,K,A,dA.")]
+Runs = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN|N", help="Runs behind each error: a column, or how many."),
+]
 Seed = Annotated[int, typer.Option(help="Of searches, draws and resamples.")]
 Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
 Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it.")]
+
+
+def number_or_name(text: str | None) -> int | str | None:
+    """How many runs, or the column that says it."""
+    return int(text) if text is not None and text.isdecimal() else text
 
 
 def answer(summary: str, content: dict[str, Any], inputs: list[Path], json: Path | None) -> None:

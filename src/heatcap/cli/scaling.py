@@ -18,7 +18,18 @@ from heatcap.cli._shared import (
     say,
     words,
 )
-from heatcap.cli._table import TABLE, Control, Drawn, Json, Names, Seed, Size, answer
+from heatcap.cli._table import (
+    TABLE,
+    Control,
+    Drawn,
+    Json,
+    Names,
+    Runs,
+    Seed,
+    Size,
+    answer,
+    number_or_name,
+)
 
 
 @app.command()
@@ -30,12 +41,17 @@ def collapse(
     error: Annotated[
         list[str] | None, typer.Option(help="Column of its error, for each --value in turn.")
     ] = None,
+    runs: Runs = None,
     names: Names = "",
     ansatz: Annotated[
         str, typer.Option(help="second-order, first-order or kosterlitz-thouless.")
     ] = "second-order",
     fix: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: a parameter that is not fitted.")
+    ] = None,
+    excluded: Annotated[
+        list[str] | None,
+        typer.Option(help="What theory excludes: crossover, logarithms or held; may be repeated."),
     ] = None,
     seed: Seed = 0,
     json: Json = None,
@@ -51,12 +67,14 @@ def collapse(
 
     with plain_errors():
         check_outputs(tables, json, figure=figure)
+        like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
+        like["runs"] = number_or_name(runs)
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
         parts = [
-            read_table(path, size=size, control=control, value=v, error=e, names=words(names))
+            read_table(path, value=v, error=e, **like)
             for path, v, e in zip(files, value, errors, strict=True)
         ]
-        found = fit(parts, ansatz=ansatz, fixed=assignments(fix), rng=seed)
+        found = fit(parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed)
         answer(found.summary(), found.to_dict(), tables, json)
         if figure is not None:
             from heatcap.figures import collapse as draw

@@ -6,6 +6,7 @@ from heatcap.scaling.ansatz import (
     first_order,
     kosterlitz_thouless,
     second_order,
+    with_crossover,
     with_logarithms,
 )
 from heatcap.scaling.crossings import Crossings, crossings
@@ -46,5 +47,6 @@ __all__ = [
     "second_order",
     "stiffness",
     "transition_order",
+    "with_crossover",
     "with_logarithms",
 ]

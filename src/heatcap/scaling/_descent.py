@@ -29,7 +29,7 @@ class Solution:
 
     `chi2` with its priors, each of which counts as one point in `n`; `covariance` of the free
     parameters in the order of ``problem.free``; `residuals` of the points, whitened, and their
-    `jacobian` for the free parameters.
+    `jacobian` for the free parameters; `knots` of every block.
     """
 
     theta: Floats
@@ -40,21 +40,31 @@ class Solution:
     residuals: Floats
     jacobian: Floats
     model: Model
+    knots: Sequence[Floats]
 
     @property
     def dof(self) -> int:
         return self.n - self.parameters
 
 
-def solve(problem: Problem, theta: Floats, model: Model, *, passes: int = 2) -> Solution:
-    """The minimum next to a start; knots follow the scaling variable between passes."""
+def solve(
+    problem: Problem,
+    theta: Floats,
+    model: Model,
+    *,
+    passes: int = 2,
+    knots: Sequence[Floats] | None = None,
+) -> Solution:
+    """The minimum next to a start; knots that are not given follow X between passes."""
     free = problem.free(model)
     theta = theta.copy()
     if not model.corrected:
         theta = problem.start(theta[X_C], theta[SHAPE], theta[SHARED::OWN].tolist())
+    held = knots
     for _ in range(passes):
-        knots = problem.knots(theta, model)
+        knots = held or problem.knots(theta, model)
         theta = _descend(problem, theta, model, knots, free)
+    assert knots is not None
     residuals, jacobian, linear = problem.evaluate(theta, knots)
     prior, prior_slopes = problem.priors(theta, model)
     return Solution(
@@ -66,6 +76,7 @@ def solve(problem: Problem, theta: Floats, model: Model, *, passes: int = 2) -> 
         residuals=residuals,
         jacobian=jacobian[:, free],
         model=model,
+        knots=knots,
     )
 
 

@@ -20,7 +20,7 @@ where nothing else is said.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ __all__ = [
     "first_order",
     "kosterlitz_thouless",
     "second_order",
+    "with_crossover",
     "with_logarithms",
 ]
 
@@ -88,6 +89,21 @@ def with_logarithms(form: Ansatz, *, amplitude: float = 0.0, stretch: float = 0.
 
     name = f"{form.name} with logarithms"
     return Ansatz(name, form.parameter, form.bounds, stretched, factor, form.held)
+
+
+def with_crossover(form: Ansatz, length: float, *, sharpness: float = 2.0) -> Ansatz:
+    """The same ansatz cut off at a length xi: L becomes l = L (1 + (L/xi)^m)^(-1/m) in the stretch.
+
+    At xi the size counts as 2^(-1/m) of itself, and far beyond as xi: m = `sharpness`.
+    """
+    log_length = float(np.log(length))
+
+    def stretched(log_size: Floats, y: float) -> tuple[Floats, Floats]:
+        # logaddexp is ln(1 + (L/xi)^m) at any size.
+        cut = np.logaddexp(0.0, sharpness * (log_size - log_length)) / sharpness
+        return form.stretch(log_size - cut, y)
+
+    return replace(form, name=f"{form.name} with a crossover", stretch=stretched)
 
 
 def _log(log_size: Floats) -> Floats:

@@ -9,7 +9,7 @@ models is part of the error.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from heatcap.scaling._competitors import (
+    KINDS,
+    NOT_EXCLUDED,
+    Competitor,
+    competitors,
+    crossover_limit,
+    objection,
+    spanned,
+)
 from heatcap.scaling._correlation import Correlation
 from heatcap.scaling._descent import search
 from heatcap.scaling._problem import Problem, names_of
+from heatcap.scaling._remarks import lone_point, other_orders
 from heatcap.scaling._residuals import pattern, without_structure
 from heatcap.scaling._scan import Fit, average, correlation_of, resampled, scan, weights_of
 from heatcap.scaling._words import goodness_line, parameter_line, status_line
@@ -56,7 +66,8 @@ class Collapse:
         Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
     status : str
         "ok", or the reason why not: "too few sizes", "too few points", "poor fit", "unidentified",
-        "at an edge".
+        "at an edge"; "crossover not excluded" or "logarithms not excluded" where such a form fits
+        as well and moves a parameter by more than its error, which then is that of a pure power.
     message : str
         What it means, and what to do.
     seconds : float
@@ -67,6 +78,11 @@ class Collapse:
     residuals : list of dict
         By observable, of the same fit: whether residuals of neighbours agree, their mean square by
         size, the point that is furthest off.
+    competitors : list of Competitor
+        Other forms on the points of the same fit, as far as they were asked for.
+    crossover_length_lower_limit95 : float or None
+        Below it a cut-off of the stretch is excluded, in units of the size; 0 where any length
+        fits, None where no crossover was fitted.
     score : float
         chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
         data, times `independent`, is a log evidence.
@@ -90,6 +106,8 @@ class Collapse:
     residuals: list[dict[str, Any]] = field(default_factory=list)
     score: float = float("inf")
     independent: float = 1.0
+    competitors: list[Competitor] = field(default_factory=list)
+    crossover_length_lower_limit95: float | None = None
 
     def __repr__(self) -> str:
         return f"<Collapse {self.ansatz}, {self.summary()}>"
@@ -111,7 +129,22 @@ class Collapse:
                 f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
                 f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._conditions()])
+
+    def _conditions(self) -> list[str]:
+        """What an "ok" excludes, and what no data of this kind exclude."""
+        lines = []
+        if self.ok and self.crossover_length_lower_limit95:
+            lines.append(
+                f"a cut-off of X = t L^(1/nu) lies beyond {self.crossover_length_lower_limit95:.3g}"
+            )
+        if self.ok and (rows := [c for c in self.competitors if c.kind == "height"]):
+            for name in (n for n in self.parameters if n.startswith("exponent")):
+                values = sorted((c.parameters["log_power"], c.parameters[name]) for c in rows)
+                if name not in self.fixed:
+                    said = ", ".join(f"{v:.3g} with (ln L)^{p:g}" for p, v in values)
+                    lines.append(f"{name} is that of a pure power: {said} in A")
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -132,6 +165,8 @@ class Collapse:
             "seconds": self.seconds,
             "residuals": self.residuals,
             "models": self.models,
+            "competitors": [each.to_dict() for each in self.competitors],
+            "crossover_length_lower_limit95": self.crossover_length_lower_limit95,
         }
 
 
@@ -141,6 +176,7 @@ def collapse(
     ansatz: str | Ansatz = "second-order",
     fixed: Mapping[str, float] | None = None,
     start: Mapping[str, float] | None = None,
+    excluded: Collection[str] = (),
     bootstrap: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Collapse:
@@ -154,6 +190,9 @@ def collapse(
         Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
     start : mapping, optional
         One more start beside those of the search; it cannot replace it.
+    excluded : collection of str
+        Competitors that theory excludes, or that are not worth their time: "crossover",
+        "logarithms", "held".
     bootstrap : int
         Resamples of the replicates, if there are any, on which the whole average is fitted again:
         the statistical errors are then those of the resamples.
@@ -168,9 +207,11 @@ def collapse(
     Raises
     ------
     ValueError
-        For an unknown ansatz, an unknown name in `fixed` or `start`, or no data.
+        For an unknown ansatz, an unknown name in `fixed`, `start` or `excluded`, or no data.
     """
     began = time.perf_counter()
+    if unknown := set(excluded) - set(KINDS):
+        raise ValueError(f"excluded must be among {', '.join(KINDS)}, got {', '.join(unknown)}")
     parts = [data] if isinstance(data, Points) else list(data)
     form = _ansatz(ansatz)
     if not parts or not all(isinstance(part, Points) for part in parts):
@@ -208,7 +249,10 @@ def collapse(
         name: replace(p, statistical=wider * p.statistical) for name, p in parameters.items()
     }
     parameters |= {k: Parameter.held(v) for k, v in given.items() if k in parameters}
-    return _result(fits, parameters, parts, names, form, options, began, correlation)
+    kinds = [kind for kind in KINDS if kind not in excluded]
+    return _result(
+        fits, parameters, parts, names, form, options, began, correlation, kinds, problem
+    )
 
 
 def _thinned(part: Points) -> Points:
@@ -283,6 +327,8 @@ def _result(
     options: dict[str, Any],
     began: float,
     correlation: Correlation | None,
+    kinds: Collection[str],
+    whole: Problem,
 ) -> Collapse:
     weights = weights_of(fits)
     best = fits[int(np.argmax(weights))]
@@ -292,7 +338,24 @@ def _result(
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status == "ok":
         status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
-    notes = [message, *sorted({part.message for part in parts})]
+    rivals: list[Competitor] = []
+    if status == "ok" and kinds:
+        rivals = competitors(best, kinds)
+        largest = max(float(part.size.max()) for part in parts)
+        asked = {
+            name: p
+            for name, p in parameters.items()
+            if name not in options["fixed"] and name != "omega"
+        }
+        status, message = objection(rivals, asked, largest) or (status, message)
+        if status == "ok":
+            parameters = {**parameters, **spanned(rivals, asked)}
+    notes = [message]
+    if best.cut or status == "poor fit":
+        notes.append(lone_point(parts, whole, fits))
+    if status in ("ok", *NOT_EXCLUDED, "at an edge"):
+        notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
+    notes += [*sorted({part.message for part in parts})]
     if correlation is not None:
         notes.append(_CORRELATED.format(1 / share))
     elif p_value > 1 - POOR:
@@ -312,6 +375,8 @@ def _result(
         residuals=pattern(solution.residuals, best.parts),
         score=chi2 - 2 * dof + 2 * sum(map(len, parts)),
         independent=share,
+        competitors=rivals,
+        crossover_length_lower_limit95=crossover_limit(rivals),
         curves=[
             {"name": part.name, "size": part.size, "control": part.control}
             | best.problem.curve(b, solution.theta, solution.model)
