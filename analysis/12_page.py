@@ -21,6 +21,16 @@ HERE = Path(__file__).parent
 FOLDER = "images/study"
 
 
+COLUMNS = {
+    "who": "who",
+    "setup": "set-up",
+    "quantity": "quantity",
+    "found": "what was found",
+    "said": "in the words of the audit",
+    "status": "source",
+}
+
+
 class ClaimError(ValueError):
     """A sentence of the template does not hold for these results."""
 
@@ -59,7 +69,8 @@ def page(results: dict[str, Any]) -> str:
         first = text.split(". ")[0].rstrip(".")
         return f"![{first}]({FOLDER}/{name}.png)\n\n*Figure {len(shown)}. {text}*"
 
-    text = environment().get_template("study.md.j2").render(results, figure=figure)
+    template = environment().get_template("study.md.j2")
+    text = template.render(results, figure=figure, literature=literature())
     if forgotten := set(said) - set(shown):
         raise ClaimError(f"captions without a place on the page: {', '.join(sorted(forgotten))}")
     return text
@@ -74,6 +85,12 @@ def captions(results: dict[str, Any]) -> dict[str, str]:
         for name, text in templates.items()
         if name in results["figures"]
     }
+
+
+def literature() -> dict[str, Any]:
+    """What others measured, as a table."""
+    works = tomllib.loads((HERE / "literature.toml").read_text())["work"]
+    return {"columns": [*COLUMNS.values()], "rows": [[w[k] for k in COLUMNS] for w in works]}
 
 
 def environment() -> jinja2.Environment:
