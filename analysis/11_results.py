@@ -174,6 +174,8 @@ def table_of_variables(diverge: dict[str, Any]) -> pd.DataFrame:
     rows = []
     for name, variables in diverge.items():
         for observable in next(reversed(variables.values())):
+            if all(each[observable]["verdict"] is None for each in variables.values()):
+                continue
             row = {"set": spoken(name), "definition": spoken(observable)}
             for variable, observables in variables.items():
                 found = _verdict(observables[observable])
@@ -231,14 +233,14 @@ def _verdict(found: dict[str, Any]) -> dict[str, str]:
         "verdict": found["verdict"] + ("†" if shaken else ""),
         "not excluded": ", ".join(found["plausible"]),
         "crossover": f"not below {length:.3g}" if length else "at any length",
-        "without one inside": ", ".join(found["if_no_crossover"]),
+        "if none inside": ", ".join(found["if_no_crossover"]),
     }
     return (
         parts
         | heights
         | {
-            "exponent, 95 %": "a hump" if found["hump_at"] else _exponent(value, low, high),
-            "upper limit": "" if limit is None or found["hump_at"] else f"{limit:.2f}",
+            "exponent, 95 %": _exponent(value, low, high),
+            "upper limit": "" if limit is None else f"{limit:.2f}",
         }
     )
 

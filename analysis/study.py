@@ -186,10 +186,14 @@ def _placed(x: Any, error: Any) -> Any:
 
 
 def falls(verdict: hc.Verdict) -> bool:
-    """Whether the last height lies below the first: such heights answer nothing on divergence."""
+    """Whether heights fall, from the first to the last or behind a maximum between them.
+
+    The sizes of a set are in different regimes, so that such heights answer nothing on divergence.
+    """
     data = verdict.data
     lost = data.heights[0] - data.heights[-1]
-    return bool(lost > FALL * np.hypot(data.errors[0], data.errors[-1]))
+    down = lost > FALL * np.hypot(data.errors[0], data.errors[-1])
+    return bool(down or np.isfinite(verdict.hump_at))
 
 
 def note(text: str) -> None:

@@ -193,9 +193,21 @@ def test_a_row_has_both_parts_of_the_answer(found):
     row = script("11_results")._verdict
     said = row(found)
     assert said["not excluded"] == "bounded, logarithmic"
-    assert said["without one inside"] == "logarithmic"
+    assert said["if none inside"] == "logarithmic"
     assert said["crossover"] == "at any length"
     assert row(found | {"crossover_length_lower_limit95": 310.4})["crossover"] == "not below 310"
+
+
+def test_answers_have_both_parts_and_put_what_falls_together(page, found):
+    names = ["a", "b", "c"]
+    verdicts = {"a": found, "b": found | {"falls": True}, "c": found | {"falls": True}}
+    told = page.answers(verdicts, names, dict(zip(names, "ABC", strict=True)))
+    assert told == (
+        "A **undecided** (bounded or logarithmic; if no crossover begins inside the sizes "
+        "logarithmic); **no answer** from heights that fall (B, C)"
+    )
+    one = {"verdict": "bounded", "plausible": ["bounded"], "if_no_crossover": ["bounded"]}
+    assert page.answer(found | one) == "**bounded**"
 
 
 def test_heights_that_fall_have_no_class(found):
@@ -209,6 +221,7 @@ def test_heights_that_fall_have_no_class(found):
         for last in (0.8, 0.9, 1.2)
     }
     assert lower == {0.8: True, 0.9: False, 1.2: False}
+    assert falls(hc.divergence_test(sizes, [1.0, 1.5, 2.0, 1.5, 1.0], errors))  # behind a maximum
 
 
 def test_one_unsolved_run_at_each_of_the_largest_sizes_determines_nothing():
