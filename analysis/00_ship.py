@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from study import OBSERVABLES, arguments, note
+from study import OBSERVABLES, POOLED, arguments, note
 
 import heatcap as hc
 from heatcap.runfile import find_runs, open_run
 
 KEPT = (
     *OBSERVABLES,
+    POOLED,
     *("energy", "entropy", "visible_keys", "participation_ratio"),
     *("mean_visible_keys", "heat_capacity_bound", "single_key"),
     *("logit_scale", "mirror_free_accuracy", "test_accuracy", "train_accuracy"),
@@ -23,7 +24,7 @@ KEPT = (
     *("stop_reason", "complete", "probe_size", "probe_population", "checksum"),
 )
 
-APART = ("landscape_heat_capacity", "landscape_heat_capacity_fixed")
+APART = ("landscape_heat_capacity", "landscape_heat_capacity_fixed", POOLED)
 
 
 def main() -> None:

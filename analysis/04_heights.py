@@ -7,6 +7,9 @@ heights: an exponent counts only together with the variable it belongs to.
 The highest maximum of a curve need not be the same peak at every size.  So each definition is also
 asked for the maxima at one place alone (branches), and all are asked again for the sizes with a
 delay, where the onset comes several times later than memorisation.
+
+Heights that fall with the size answer nothing on divergence, which is marked; a set whose largest
+sizes have one run each, unsolved, has no verdict.
 """
 
 from __future__ import annotations
@@ -17,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from study import OBSERVABLES, SEED, arguments, draw, note, write_json
+from study import OBSERVABLES, SEED, arguments, draw, falls, note, write_json
 
 import heatcap as hc
 from heatcap import figures
 from heatcap.divergence import bound_by_keys
-from heatcap.events import Events
+from heatcap.events import LEAST_FINAL, Events
 
 CANONICAL, LANDSCAPE = "heat_capacity", "landscape_heat_capacity_fixed"
 BEFORE = ("before onset", "after memorisation")  # the latter where there is no onset
@@ -42,14 +45,14 @@ def main() -> None:
     events = with_branches(hc.find_events(obs, *OBSERVABLES))
     stem = given.output.name.split(".")[0]
     own = str(events.runs["size_name"].iloc[0])
-    bound = bound_by_keys(obs)
+    bound, why = bound_by_keys(obs), why_not(events.runs)
     found: dict[str, Any] = {}
     drawings = {}
     for variable, value in variables(own).items():
         runs = events.runs.assign(size=value(events.runs), size_name=variable)
         sized = replace(events, runs=runs)
         asked = (*OBSERVABLES, *(BRANCHES if variable == own else ()))
-        verdicts = {name: _verdict(sized, name, bound, variable == own) for name in asked}
+        verdicts = {name: _verdict(sized, name, bound, variable == own, why) for name in asked}
         found[variable] = {name: numbers for name, (numbers, _) in verdicts.items()}
         note(f"{stem}, {variable}: {[numbers['verdict'] for numbers, _ in verdicts.values()]}")
         if variable == own:
@@ -67,7 +70,7 @@ def main() -> None:
         "delayed": {
             "least_ratio": DELAY,
             "sizes": late,
-            "verdicts": {name: _verdict(some, name, bound, True)[0] for name in OBSERVABLES},
+            "verdicts": {name: _verdict(some, name, bound, True, why)[0] for name in OBSERVABLES},
         },
         "figures": draw(drawings, given.output),
     }
@@ -75,15 +78,27 @@ def main() -> None:
 
 
 def _verdict(
-    events: Events, name: str, bound: Any, of_keys: bool
+    events: Events, name: str, bound: Any, of_keys: bool, why: str
 ) -> tuple[dict[str, Any], hc.Verdict | None]:
     """The numbers of a verdict, and the verdict, or why there is none."""
+    if why:
+        return {"verdict": None, "message": why}, None
     limit = bound if name.split(",")[0] == CANONICAL and of_keys else None
     try:
         verdict = hc.verdict_of_runs(events, name, bound=limit, rng=SEED)
     except ValueError as problem:
         return {"verdict": None, "message": str(problem)}, None
     return _numbers(verdict), verdict
+
+
+def why_not(runs: pd.DataFrame) -> str:
+    """Why the heights of a set determine nothing; empty where they may."""
+    proper = runs[runs["group"] == "none"]
+    largest = proper[proper["size"].isin(sorted(proper["size"].unique())[-2:])]
+    if len(largest) > 2 or (largest["final_value"] >= LEAST_FINAL).any():
+        return ""
+    sizes = " and ".join(f"{size:g}" for size in sorted(largest["size"]))
+    return f"one run each at {sizes}, and it had not solved the task"
 
 
 def delayed(runs: pd.DataFrame) -> list[float]:
@@ -130,7 +145,8 @@ def _numbers(verdict: hc.Verdict) -> dict[str, Any]:
     """The verdict without what depends on the clock or is drawn alone."""
     content = verdict.to_dict()
     left_out = ("seconds", "models", "curves", "predictions", "stability", "schema_version")
-    return {k: v for k, v in content.items() if k not in left_out} | {"meaning": verdict.meaning}
+    kept = {k: v for k, v in content.items() if k not in (*left_out, "crossover")}
+    return kept | {"meaning": verdict.meaning, "falls": falls(verdict)}
 
 
 if __name__ == "__main__":

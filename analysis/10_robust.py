@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import xarray as xr
-from study import OBSERVABLES, SEED, arguments, note, write_json
+from study import OBSERVABLES, SEED, arguments, falls, note, write_json
 
 import heatcap as hc
 from heatcap.divergence import Margins, bound_by_keys
@@ -79,6 +79,7 @@ def answers(
         try:
             verdict = hc.verdict_of_runs(events, name, bound=bound, margins=margins, rng=SEED)
             row |= {"verdict": verdict.verdict, "plausible": list(verdict.plausible)}
+            row |= {"if_no_crossover": list(verdict.if_no_crossover), "falls": falls(verdict)}
         except ValueError as problem:
             row |= {"verdict": None, "plausible": [], "message": str(problem)}
         rows[name] = row

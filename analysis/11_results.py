@@ -15,7 +15,8 @@ from heatcap.core.text import csv, plain
 from heatcap.core.writing import write_text
 from heatcap.resampling import readable
 
-STEEPEST = 3.99  # edge of the exponents that are tried
+STEEPEST = 2.99  # edge of the exponents that are tried
+NO_VERDICT, NO_ANSWER = "not determined", "no answer: falls"
 SIZE_SETS = ("fraction_70", "fraction_60", "recall")
 
 
@@ -29,8 +30,6 @@ def main() -> None:
         "precede": {},
         "diverge": {},
         "branches": {},
-        "collapse": {},
-        "widths": {},
     }
     for name in SIZE_SETS:
         results["peak"][name] = peaks(parts[f"{name}.events"])
@@ -38,8 +37,9 @@ def main() -> None:
         heights = parts[f"{name}.heights"]
         results["diverge"][name] = heights["verdicts"]
         results["branches"][name] = {k: heights[k] for k in ("places", "delayed")}
-        results["collapse"][name] = parts[f"{name}.collapse"]["collapses"]
-        results["widths"][name] = parts[f"{name}.collapse"]["widths"]
+    results["pooled"] = {
+        k: parts["pooled"][k] for k in ("observables", "counts", "within_heads", "plateau")
+    }
     results["clock"] = parts["clock"]["sets"]
     results["robust"] = {
         name.removesuffix(".robust"): part["variants"]
@@ -62,6 +62,9 @@ def main() -> None:
         "clock": table_of_clocks(results["clock"]),
         "robust": table_of_variants(results["robust"]),
         "systems": table_of_systems(results["systems"]["verdicts"]),
+        "pooled": table_of_leads(
+            {"grokking": results["pooled"]["observables"]}, {"grokking": peaks(parts["pooled"])}
+        ),
     } | {f"plan_{name}": table_of_systems(plan["rows"]) for name, plan in results["plan"].items()}
     for name, table in tables.items():
         write_table(table, given.runs.parent / "tables" / name)
@@ -163,7 +166,7 @@ def table_of_verdicts(diverge: dict[str, Any], branches: dict[str, Any]) -> pd.D
                 row = {"set": spoken(name), "definition": spoken(observable), "size": variable}
                 place = _places(branches[name]["places"].get(observable))
                 rows.append(row | {"the peak lies": place} | _verdict(found))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("")
 
 
 def table_of_variables(diverge: dict[str, Any]) -> pd.DataFrame:
@@ -171,10 +174,12 @@ def table_of_variables(diverge: dict[str, Any]) -> pd.DataFrame:
     rows = []
     for name, variables in diverge.items():
         for observable in next(reversed(variables.values())):
+            if all(each[observable]["verdict"] is None for each in variables.values()):
+                continue
             row = {"set": spoken(name), "definition": spoken(observable)}
             for variable, observables in variables.items():
                 found = _verdict(observables[observable])
-                said = [found["verdict"], found["exponent, 95 %"]]
+                said = [found["verdict"], found.get("exponent, 95 %")]
                 row[_generic(variable)] = ": ".join(filter(None, said))
             rows.append(row)
     return pd.DataFrame(rows).fillna("")
@@ -197,7 +202,7 @@ def table_of_delayed(branches: dict[str, Any]) -> pd.DataFrame:
         for observable, found in delayed["verdicts"].items():
             row = {"set": spoken(name), "definition": spoken(observable), "sizes": sizes}
             rows.append(row | _verdict(found))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("")
 
 
 def _places(places: dict[str, dict[str, int]] | None) -> str:
@@ -213,30 +218,31 @@ def _places(places: dict[str, dict[str, int]] | None) -> str:
 
 
 def _verdict(found: dict[str, Any]) -> dict[str, str]:
+    """Both parts of a verdict, heights and exponent; no class where heights fall."""
     if found["verdict"] is None:
-        return {
-            "verdict": "none",
-            "not excluded": "",
-            "first height": "",
-            "largest": "",
-            "last height": "",
-            "exponent, 95 %": "",
-            "upper limit": "",
-        }
-    value, (low, high) = found["exponent"]["value"], found["exponent"]["ci95"]
-    limit = found["exponent_upper_limit95"]
+        return {"verdict": NO_VERDICT}
     top = found["heights"].index(max(found["heights"]))
     ends = [readable(found["heights"][i], found["errors"][i]) for i in (0, top, -1)]
+    heights = dict(zip(("first height", "largest", "last height"), ends, strict=True))
+    if found["falls"]:
+        return {"verdict": NO_ANSWER} | heights
+    value, (low, high) = found["exponent"]["value"], found["exponent"]["ci95"]
+    limit, length = found["exponent_upper_limit95"], found["crossover_length_lower_limit95"]
     shaken = any("guarantee does not hold" in text for text in found["cautions"])
-    return {
+    parts = {
         "verdict": found["verdict"] + ("†" if shaken else ""),
         "not excluded": ", ".join(found["plausible"]),
-        "first height": ends[0],
-        "largest": ends[1],
-        "last height": ends[2],
-        "exponent, 95 %": "a hump" if found["hump_at"] else _exponent(value, low, high),
-        "upper limit": "" if limit is None or found["hump_at"] else f"{limit:.2f}",
+        "crossover": f"not below {length:.3g}" if length else "at any length",
+        "if none inside": ", ".join(found["if_no_crossover"]),
     }
+    return (
+        parts
+        | heights
+        | {
+            "exponent, 95 %": _exponent(value, low, high),
+            "upper limit": "" if limit is None else f"{limit:.2f}",
+        }
+    )
 
 
 def table_of_clocks(clocks: dict[str, Any]) -> pd.DataFrame:
@@ -268,7 +274,7 @@ def table_of_variants(robust: dict[str, Any]) -> pd.DataFrame:
             row = {"set": spoken(name), "variant": variant}
             for observable, found in answers.items():
                 counts = ":".join(str(found[k]) for k in ("first", "unresolved", "later"))
-                verdict = found["verdict"] or "no verdict"
+                verdict = NO_ANSWER if found.get("falls") else found["verdict"] or NO_VERDICT
                 row[spoken(observable)] = f"{counts} {found['order']}; {verdict}"
             rows.append(row)
     return pd.DataFrame(rows).fillna("")

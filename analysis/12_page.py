@@ -21,6 +21,16 @@ HERE = Path(__file__).parent
 FOLDER = "images/study"
 
 
+COLUMNS = {
+    "who": "who",
+    "setup": "set-up",
+    "quantity": "quantity",
+    "found": "what was found",
+    "said": "in the words of the audit",
+    "status": "source",
+}
+
+
 class ClaimError(ValueError):
     """A sentence of the template does not hold for these results."""
 
@@ -59,7 +69,8 @@ def page(results: dict[str, Any]) -> str:
         first = text.split(". ")[0].rstrip(".")
         return f"![{first}]({FOLDER}/{name}.png)\n\n*Figure {len(shown)}. {text}*"
 
-    text = environment().get_template("study.md.j2").render(results, figure=figure)
+    template = environment().get_template("study.md.j2")
+    text = template.render(results, figure=figure, literature=literature())
     if forgotten := set(said) - set(shown):
         raise ClaimError(f"captions without a place on the page: {', '.join(sorted(forgotten))}")
     return text
@@ -76,6 +87,12 @@ def captions(results: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def literature() -> dict[str, Any]:
+    """What others measured, as a table."""
+    works = tomllib.loads((HERE / "literature.toml").read_text())["work"]
+    return {"columns": [*COLUMNS.values()], "rows": [[w[k] for k in COLUMNS] for w in works]}
+
+
 def environment() -> jinja2.Environment:
     """Templates in which an unknown name is an error."""
     made = jinja2.Environment(
@@ -86,7 +103,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update(claim=claim, table=markdown, shaken=shaken)
+    made.globals.update(claim=claim, table=markdown, answers=answers)
     made.filters.update(whole=lambda x: f"{x:,.0f}", percent=lambda x: f"{x:.0%}")
     return made
 
@@ -94,6 +111,27 @@ def environment() -> jinja2.Environment:
 def shaken(found: dict[str, Any]) -> bool:
     """Whether a verdict says that its guarantee does not hold."""
     return any("guarantee does not hold" in text for text in found.get("cautions", []))
+
+
+def answers(verdicts: dict[str, Any], names: list[str], spoken: dict[str, str]) -> str:
+    """Both parts of the verdicts by definition; those whose heights fall together."""
+    fallen = [name for name in names if verdicts[name]["falls"]]
+    said = [f"{spoken[name]} {answer(verdicts[name])}" for name in names if name not in fallen]
+    if fallen:
+        which = ", ".join(spoken[name] for name in fallen) if said else "all definitions"
+        said.append(f"**no answer** from heights that fall ({which})")
+    return "; ".join(said)
+
+
+def answer(found: dict[str, Any]) -> str:
+    """A verdict, with what is not excluded where that is more than it says."""
+    word = f"**{found['verdict']}**" + ("†" if shaken(found) else "")
+    both = [" or ".join(found[part]) for part in ("plausible", "if_no_crossover")]
+    if not both[0] or both == [found["verdict"]] * 2:
+        return word
+    if both[0] == both[1]:
+        return f"{word} ({both[0]}, with and without a crossover inside the sizes)"
+    return f"{word} ({both[0]}; if no crossover begins inside the sizes {both[1]})"
 
 
 def claim(condition: Any, words: str) -> str:

@@ -9,9 +9,9 @@ CLOCKS := clock_p43 clock_p59
 SETS := $(SIZES) $(CLOCKS)
 # What every part is made by: the package, too.
 COMMON := analysis/study.py constraints.txt $(shell find src/heatcap -name '*.py')
-PARTS := $(foreach set,$(SIZES),$(addprefix $(OUT)/$(set).,events.json leads.json heights.json collapse.json)) \
-	$(foreach set,$(SIZES),$(OUT)/$(set).robust.json) \
-	$(addprefix $(OUT)/,clock.json scan.json systems.json plan.json)
+PARTS := $(foreach set,$(SIZES),$(addprefix $(OUT)/$(set).,events.json leads.json heights.json)) \
+	$(foreach set,$(filter-out recall,$(SIZES)),$(OUT)/$(set).robust.json) \
+	$(addprefix $(OUT)/,pooled.json clock.json scan.json systems.json plan.json)
 
 # One thread each: two processes with threads of their own are slower than one.
 export OMP_NUM_THREADS := 1
@@ -20,7 +20,7 @@ export OMP_NUM_THREADS := 1
 
 study: docs/study.md
 
-docs/study.md: analysis/12_page.py analysis/study.py analysis/study.md.j2 analysis/captions.toml analysis/results.json
+docs/study.md: analysis/12_page.py analysis/study.py analysis/study.md.j2 analysis/captions.toml analysis/literature.toml analysis/results.json
 	$(PYTHON) $< analysis/results.json --figures $(OUT)/figures --captions $(OUT)/captions.tex -o $@
 
 analysis/results.json: analysis/11_results.py $(COMMON) $(OUT)/runs.csv $(PARTS)
@@ -37,15 +37,16 @@ $(OUT)/%.leads.json: analysis/03_leads.py $(COMMON) $(OUT)/%.nc
 	$(PYTHON) $< $(OUT)/$*.nc -o $@
 $(OUT)/%.heights.json: analysis/04_heights.py $(COMMON) $(OUT)/%.nc
 	$(PYTHON) $< $(OUT)/$*.nc -o $@
-$(OUT)/%.collapse.json: analysis/05_collapse.py $(COMMON) $(OUT)/%.nc
-	$(PYTHON) $< $(OUT)/$*.nc -o $@
+COMPARED := data/grokking/observables.nc $(OUT)/fraction_60.nc
+$(OUT)/pooled.json: analysis/05_pooled.py $(COMMON) $(COMPARED)
+	$(PYTHON) $< $(COMPARED) -o $@
 $(OUT)/clock.json: analysis/06_clock.py $(COMMON) $(CLOCKS:%=$(OUT)/%.nc)
 	$(PYTHON) $< $(CLOCKS:%=$(OUT)/%.nc) -o $@
 $(OUT)/scan.json: analysis/07_scan.py $(COMMON) $(wildcard data/grokking/runs/*.h5)
 	$(PYTHON) $< data/grokking/runs -o $@
 $(OUT)/systems.json: analysis/08_systems.py analysis/shares.py $(COMMON)
 	$(PYTHON) $< -o $@
-PLANNED := $(OUT)/fraction_70.heights.json $(OUT)/recall.heights.json
+PLANNED := $(OUT)/fraction_70.heights.json
 $(OUT)/plan.json: analysis/09_plan.py analysis/shares.py $(COMMON) $(PLANNED)
 	$(PYTHON) $< $(PLANNED) -o $@
 $(OUT)/%.robust.json: analysis/10_robust.py $(COMMON) $(OUT)/%.nc

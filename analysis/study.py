@@ -34,18 +34,22 @@ from heatcap.runfile import checksum
 
 __all__ = [
     "OBSERVABLES",
+    "POOLED",
     "SEED",
     "SETS",
     "SPOKEN",
     "arguments",
     "draw",
+    "falls",
     "note",
     "read_json",
     "rounded",
     "write_json",
 ]
 
-OBSERVABLES = DEFAULT_OBSERVABLES
+POOLED = "pooled_logit_variance"  # of data/grokking alone: the others ship without mean logits
+OBSERVABLES = tuple(name for name in DEFAULT_OBSERVABLES if name != POOLED)
+FALL = 2.0  # errors of the difference between the first height and the last
 SPOKEN = {
     "heat_capacity": "canonical",
     "landscape_heat_capacity": "landscape",
@@ -53,6 +57,7 @@ SPOKEN = {
     "total_heat_capacity": "total",
     "unweighted_heat_capacity": "unweighted",
     "offset_heat_capacity": "offset",
+    "pooled_logit_variance": "pooled",
     "fraction_70": "70 %",
     "fraction_60": "60 %",
     "clock_p43": "p = 43",
@@ -178,6 +183,17 @@ def _placed(x: Any, error: Any) -> Any:
         return [_placed(each, error) for each in x]
     # The exponent after rounding: 0.0996 is 0.10, with one place less.
     return round(x, OF_ERROR - 1 - int(f"{error:.{OF_ERROR - 1}e}".split("e")[1])) + 0.0
+
+
+def falls(verdict: hc.Verdict) -> bool:
+    """Whether heights fall, from the first to the last or behind a maximum between them.
+
+    The sizes of a set are in different regimes, so that such heights answer nothing on divergence.
+    """
+    data = verdict.data
+    lost = data.heights[0] - data.heights[-1]
+    down = lost > FALL * np.hypot(data.errors[0], data.errors[-1])
+    return bool(down or np.isfinite(verdict.hump_at))
 
 
 def note(text: str) -> None:

@@ -80,6 +80,98 @@ def test_streamed_is_whole(
         )
 
 
+def run_of(path: Path, logits: np.ndarray) -> Path:
+    """Logits (checkpoint, layer, head, probe, query, key), the first half of the probe trained."""
+    _, layers, heads, probes, queries, keys = logits.shape
+    with create_run(
+        path,
+        layers=layers,
+        heads=heads,
+        keys=keys,
+        queries=[*range(queries)],
+        probe_input=np.arange(probes)[:, np.newaxis],
+        probe_trained=np.arange(probes) < probes // 2,
+        probe_mirror_trained=None,
+        probe_population=0,
+    ) as run:
+        for step, values in enumerate(logits):
+            run.append(step, values.astype(np.float32))
+    return path
+
+
+def pooled(path: Path, **options: object) -> np.ndarray:
+    """Pooled variances of the logits of a run (checkpoint, inputs)."""
+    return heatcap.observe(path, **options).pooled_logit_variance.isel(run=0).values
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 22, 2000, 60, 1])
+def test_pooled_is_the_variance_of_all_logits_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(_stream, "BLOCK_BYTES", block_bytes)
+    path = ragged_run(tmp_path / "run.h5")
+    with open_run(path) as run:
+        logits, trained = run.logits.load().values.astype(float), run.probe_trained.values == 1
+    expected = [
+        [values[np.isfinite(values)].var() for values in (every, every[:, :, a], every[:, :, ~a])]
+        for every in logits
+        for a in [trained]
+    ]
+    np.testing.assert_allclose(pooled(path), expected, rtol=1e-10)
+    # At T = 1, whatever is scanned; and heads do not average, for it is one number.
+    scanned = pooled(path, temperatures=[0.5, 2.0], per="layer")
+    np.testing.assert_array_equal(scanned, pooled(path))
+
+
+def test_pooled_variance_of_two_levels(tmp_path: Path) -> None:
+    """A share q of all logits is higher by d: d^2 q (1 - q), whichever dimension holds them."""
+    shape = (1, 2, 4, 6, 2, 5)
+    for axis, share in ((1, 1 / 2), (2, 1 / 4), (3, 1 / 6), (4, 1 / 2), (5, 1 / 5)):
+        logits = np.zeros(shape)
+        logits[tuple([slice(None)] * axis + [0])] = 3.0
+        found = pooled(run_of(tmp_path / f"{axis}.h5", logits))[0, 0]
+        assert found == pytest.approx(9 * share * (1 - share), rel=1e-14)
+
+
+def test_pooled_variance_survives_large_offsets(tmp_path: Path) -> None:
+    """Logits of thousands that differ by units, in float32 as they are stored."""
+    rng = np.random.default_rng(3)
+    logits = (5e4 + rng.normal(size=(2, 3, 2, 9, 2, 7))).astype(np.float32)
+    expected = logits.astype(float).reshape(2, -1).var(axis=1)
+    np.testing.assert_allclose(
+        pooled(run_of(tmp_path / "r.h5", logits))[:, 0], expected, rtol=1e-10
+    )
+
+
+def test_pooled_variance_has_no_gauge(tmp_path: Path) -> None:
+    """What is constant in a row is nothing to a softmax; the pooled variance takes it in full."""
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(1, 2, 3, 8, 2, 5))
+    rows = rng.normal(size=(1, 2, 3, 8, 2, 1))
+    plain, moved, common = (
+        heatcap.observe(run_of(tmp_path / f"{name}.h5", values)).isel(run=0, checkpoint=0)
+        for name, values in (("a", logits), ("b", logits + rows), ("c", logits + 7.0))
+    )
+    for other in (moved, common):
+        np.testing.assert_allclose(other.heat_capacity, plain.heat_capacity, rtol=1e-5)
+    own, after, same = (float(o.pooled_logit_variance[0]) for o in (plain, moved, common))
+    assert after == pytest.approx((logits + rows).var(), rel=1e-5)
+    assert after > 1.5 * own
+    assert same == pytest.approx(own, rel=1e-5)
+
+
+def test_events_name_what_has_no_layer_without_one(tmp_path: Path) -> None:
+    obs = heatcap.observe(ragged_run(tmp_path / "run.h5", checkpoints=9))
+    for name in ("train_accuracy", "test_accuracy"):
+        obs[name] = obs["train_loss"]
+    names = heatcap.find_events(obs, "heat_capacity", "pooled_logit_variance").names()
+    assert list(names.values()) == [
+        "heat_capacity, layer 0",
+        "heat_capacity, layer 1",
+        "pooled_logit_variance",
+    ]
+
+
 def test_rows_are_averaged_over_the_probe(tmp_path: Path) -> None:
     path = ragged_run(tmp_path / "run.h5")
     obs = heatcap.observe(path).isel(run=0)
@@ -321,7 +413,11 @@ def test_what_is_reused_has_the_parameters_of_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", ["checksum", "path", "visible_keys", "step", "query_position", "run"]
+    "lost",
+    [
+        *("checksum", "path", "visible_keys", "step", "query_position", "run"),
+        "pooled_logit_variance",
+    ],
 )
 def test_what_lacks_its_labels_is_computed_again(run_path: Path, lost: str) -> None:
     """As other programs may leave observables with the stamps of this version."""

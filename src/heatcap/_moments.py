@@ -29,7 +29,7 @@ from heatcap._kernels import (
 )
 from heatcap._vector import Floats, Logits
 
-__all__ = ["Subsets", "TableMoments", "table_heat_capacities", "table_moments"]
+__all__ = ["Subsets", "TableMoments", "merge_into", "table_heat_capacities", "table_moments"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,13 @@ class TableMoments:
         pairs = zip(self._arrays(), other._arrays(), strict=True)
         return TableMoments(*(_merged(a, b) for a, b in pairs))
 
+    def pooled(self, stacks: int) -> Floats:
+        """Energies of all tables of a stack, queries and keys at once: (stack, subset, 3)."""
+        tables, subsets, *_ = self.keys.shape
+        keys = self.keys.reshape(stacks, tables // stacks, subsets, -1, 3).swapaxes(1, 2)
+        count, mean, between, within = _pool(keys.reshape(stacks, subsets, -1, 3))
+        return np.stack([count, mean, between + within], axis=-1)
+
     @classmethod
     def concatenate(cls, stacks: Iterable[TableMoments]) -> TableMoments:
         """Several stacks of tables as one, so that heat capacities are taken in one call."""
@@ -105,8 +112,13 @@ def _merged(a: Floats, b: Floats) -> Floats:
         )
     compile_once(np.dtype(np.float32))
     out = a.copy()
-    absorb(out.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+    merge_into(out, b)
     return out
+
+
+def merge_into(own: Floats, more: Floats) -> None:
+    """Merge moments of further samples, in place: contiguous arrays of one shape."""
+    absorb(own.reshape(-1, own.shape[-1]), more.reshape(-1, more.shape[-1]))
 
 
 def table_moments(logits: Logits, subsets: Subsets, beta: float = 1.0) -> TableMoments:
@@ -185,9 +197,9 @@ def table_heat_capacities(
         named["landscape_heat_capacity"] = beta**2 * u[..., 2] / count
         named["landscape_heat_capacity_fixed"] = beta**2 * v[..., 2] / count
         named["total_heat_capacity"] = named["heat_capacity"] + named["landscape_heat_capacity"]
-        pooled, offset = _pooled_variance(moments.keys)
-        named["unweighted_heat_capacity"] = beta**2 * pooled
-        named["offset_heat_capacity"] = beta**2 * offset
+        pairs, _, between, within = _pool(moments.keys)
+        named["unweighted_heat_capacity"] = beta**2 * (between + within) / (pairs + empty)
+        named["offset_heat_capacity"] = beta**2 * between / (pairs + empty)
         finite = _finite_population(count, population, inputs) + empty
         named["heat_capacity_error"] = _corrected(c[..., 2] / (count - 1) / count, finite)
         named["landscape_heat_capacity_error"] = beta**2 * _variance_error(u, finite)
@@ -195,13 +207,13 @@ def table_heat_capacities(
     return named
 
 
-def _pooled_variance(keys: Floats) -> tuple[Floats, Floats]:
-    """Variance over all visible pairs (input, key), and its part between keys."""
+def _pool(keys: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Of samples (..., sample, 3): count, mean, sums of squares between and within samples."""
     count, mean, square = keys[..., 0], keys[..., 1], keys[..., 2]
     total = count.sum(axis=-1)
-    grand = (count * mean).sum(axis=-1) / total
-    between = (count * (mean - grand[..., None]) ** 2).sum(axis=-1) / total
-    return between + square.sum(axis=-1) / total, between
+    grand = (count * mean).sum(axis=-1) / np.maximum(total, 1.0)
+    between = (count * (mean - grand[..., None]) ** 2).sum(axis=-1)
+    return total, grand, between, square.sum(axis=-1)
 
 
 def _finite_population(count: Floats, population: int, inputs: int | None) -> Floats:

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from heatcap._geometry import Block, Fields, Floats, Time, TrainingPath, along_depth, clock, ranges
 from heatcap._kernels import ROW_COLUMNS, weigh_words
-from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
+from heatcap._moments import (
+    Subsets,
+    TableMoments,
+    merge_into,
+    table_heat_capacities,
+    table_moments,
+)
 from heatcap.ensemble import heat_capacity_bound
 from heatcap.runfile import LogitReader, RunFileError
 from heatcap.runfile.integrity import DAMAGED, LayerSums
@@ -181,6 +187,7 @@ class _Tables:
         self._values: dict[str, Floats] = {}
         self._scans: dict[str, Floats] = {}
         self.potential = np.full(self._extent, np.nan)
+        self._pooled = np.zeros((shape[0], len(INPUTS), 3))
 
     def add(
         self, checkpoints: slice, logits: NDArray[np.float32], subsets: dict[str, Subsets]
@@ -203,6 +210,7 @@ class _Tables:
             found = table_heat_capacities(moments, beta, population)
             place = (slice(start, stop), slice(None), block.layer, block.heads, block.queries)
             if number < 0:
+                merge_into(self._pooled[start:stop], moments.pooled(stop - start))
                 for name, value in found.items():  # (checkpoint * head, inputs, query)
                     own = self._array(self._values, name, len(INPUTS))
                     own[place] = np.swapaxes(
@@ -227,6 +235,9 @@ class _Tables:
 
     def fields(self) -> Fields:
         fields: Fields = {name: (_TABLE_DIMS, value) for name, value in self._values.items()}
+        count, square = self._pooled[..., 0], self._pooled[..., 2]
+        variance = square / np.where(count > 0, count, np.nan)  # beta is 1
+        fields["pooled_logit_variance"] = (("checkpoint", "inputs"), variance)
         return fields | {f"scan_{name}": (_SCAN_DIMS, v) for name, v in self._scans.items()}
 
 

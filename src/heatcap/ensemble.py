@@ -134,6 +134,8 @@ def heat_capacities(
 
         and ``*_error``, standard errors from the sampling of the probe
         (:func:`heatcap._moments.table_heat_capacities`).  An empty subset gives NaN.
+        `heatcap.observe` has ``pooled_logit_variance`` beside them: the unweighted one over all
+        queries, heads and layers at once.
 
     Raises
     ------

@@ -112,13 +112,15 @@ def observe(
     -------
     Dataset (run, checkpoint, inputs, layer, head, query, metric, temperature)
         ``inputs`` are all, trained and untrained inputs of the probe.  Energies in logits,
-        entropies and heat capacities in nats (k_B = 1).  ``heat_capacity_bound`` (run, query) is
-        what the number of visible keys allows at most; queries that see one key have C = S = 0
-        exactly, are flagged by ``single_key`` and enter no average.  A file that turns out to be
-        bad is left out with a warning; ``attrs["problems"]`` names it.  So it names a metric or a
-        parameter of an older file that is called like an observable or a coordinate: it is read
-        under a prefix (``metric_entropy``), and has its own name in ``.attrs["name_in_file"]``.
-        And a run whose logits look like a mask in places, which is observed as it stands.
+        entropies and heat capacities in nats (k_B = 1).  ``pooled_logit_variance``
+        (run, checkpoint, inputs) is the variance over all layers, heads, queries and keys at once.
+        ``heat_capacity_bound`` (run, query) is what the number of visible keys allows at most;
+        queries that see one key have C = S = 0 exactly, are flagged by ``single_key`` and enter no
+        average.  A file that turns out to be bad is left out with a warning; ``attrs["problems"]``
+        names it.  So it names a metric or a parameter of an older file that is called like an
+        observable or a coordinate: it is read under a prefix (``metric_entropy``), and has its own
+        name in ``.attrs["name_in_file"]``.  And a run whose logits look like a mask in places,
+        which is observed as it stands.
 
     Raises
     ------
@@ -465,6 +467,7 @@ _LABELS = {
     "metric_step": ("run", "metric"),
     "query_position": ("run", "query"),
     "visible_keys": ("run", "inputs", "layer", "query"),
+    "pooled_logit_variance": ("run", "checkpoint", "inputs"),
 }
 
 

@@ -76,13 +76,12 @@ def audit_leads(
     every = _tables(events)
     elsewhere = _look_elsewhere(every, np.random.default_rng(seed))
     records = records_of(obs, smoothing=events.settings["smoothing"])
-    layers = len({layer for _, layer in elsewhere})
-    out = {}
+    names, out = events.names(), {}
     for (name, layer), looked in elsewhere.items():
         audit = _audit_one(
             obs, events, every[name, layer, "mean"], name, layer, records, looked, seed
         )
-        key = name if layers == 1 else f"{name}, layer {layer}"
+        key = names[name, layer]
         out[key] = replace(audit, conclusion=conclude(key, audit))
     settings = events.settings | {"seed": seed}
     return Audit(out, events.runs, onset_survival(events), _not_tested(obs, events), settings)

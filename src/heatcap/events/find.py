@@ -28,6 +28,7 @@ DEFAULT_OBSERVABLES = (
     "total_heat_capacity",
     "unweighted_heat_capacity",
     "offset_heat_capacity",
+    "pooled_logit_variance",
 )
 
 SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
@@ -59,10 +60,11 @@ def find_events(
     ----------
     obs : Dataset (run, checkpoint, layer, head, query, ...)
         Observables of all runs, padded with NaN; coordinates `step` (run, checkpoint) and
-        `metric_step` (run, metric).  Any of `layer`, `head`, `query`, `inputs` may be absent.
+        `metric_step` (run, metric).  Any of `layer`, `head`, `query`, `inputs` may be absent; what
+        has no layer or head stands under the first layer and the head "mean".
     *observables : str
-        Names; if none is given, those of the six heat capacities that `obs` has, or, without
-        any, every variable (run, checkpoint).
+        Names; if none is given, those of `DEFAULT_OBSERVABLES` that `obs` has, or, without any,
+        every variable (run, checkpoint).
     smoothing : float
         Standard deviation of the smoothing kernel in ln step.
     min_prominence : float

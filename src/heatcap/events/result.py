@@ -127,14 +127,23 @@ class Events:
         One line per observable (and layer) on runs with a peak, with an onset, and on which came
         first among those that have both; then peaks and onsets of each control.
         """
-        counts, many = self.counts(), self.table["layer"].nunique() > 1
+        counts, names = self.counts(), self.names()
         controls = [group for group in counts["group"].unique() if group != "none"]
         lines = [["observable", *_HEADER, *controls]]
-        for (name, layer), part in counts.groupby(["observable", "layer"], sort=False):
+        for place, part in counts.groupby(["observable", "layer"], sort=False):
             groups = {row["group"]: row for row in part.to_dict("records")}
-            line = [f"{name}, layer {layer}" if many else str(name), *_main_cells(groups)]
+            line = [names[place], *_main_cells(groups)]
             lines.append(line + [_control_cell(groups.get(group)) for group in controls])
         return f"{_aligned(lines)}\n{_NOTE.format(**self.settings)}"
+
+    def names(self) -> dict[tuple[Any, ...], str]:
+        """Name of each observable and layer: with the layer where it has several."""
+        found = self.table[["observable", "layer"]].drop_duplicates()
+        layers = found["observable"].value_counts()
+        return {
+            (name, layer): f"{name}, layer {layer}" if layers[name] > 1 else str(name)
+            for name, layer in found.itertuples(index=False)
+        }
 
     def __repr__(self) -> str:
         return f"<heatcap.Events: {len(self.runs)} runs, {len(self.table)} rows; see .summary()>"

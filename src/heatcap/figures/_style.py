@@ -32,6 +32,7 @@ ENSEMBLE = {
     "total_heat_capacity": SKY,
     "unweighted_heat_capacity": BLUE,
     "offset_heat_capacity": ORANGE,
+    "pooled_logit_variance": PURPLE,
 }
 
 EVENT = {"memorisation": "#7F7F7F", "onset": BLACK, "spike": PURPLE}

@@ -199,7 +199,7 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     _lines(ax, [view.curve(name, r) for r in runs], colour, "-", 1.4 if pair else 0.8)
     if pair:
         _lines(ax, [view.curve(str(beside), r) for r in runs], ENSEMBLE[str(beside)], DASHED, 0.7)
-    peaks = view.events.peak(name, layer=_layer(view), head=view.head, at_end=True)
+    peaks = view.events.peak(name, layer=_layer(view, name), head=view.head, at_end=True)
     peaks = peaks.set_index("run")
     ids = {r: view.obs["run"].to_numpy()[r] for r in runs}
     for gid, at_end, fill in (("peak", False, colour), ("lower maximum", True, "white")):
@@ -213,7 +213,9 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
         )  # fmt: skip
 
 
-def _layer(view: _View) -> Any:
+def _layer(view: _View, name: str) -> Any:
+    if "layer" not in view.obs[name].dims:
+        return None
     layers = np.atleast_1d(view.obs["layer"]) if "layer" in view.obs.coords else np.arange(10**3)
     return layers[view.layer]
 

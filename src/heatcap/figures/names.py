@@ -16,6 +16,7 @@ LABEL = {
     "total_heat_capacity": "total\nheat capacity",
     "unweighted_heat_capacity": "unweighted\nheat capacity",
     "offset_heat_capacity": "offset\nheat capacity",
+    "pooled_logit_variance": "pooled\nlogit variance",
 }
 
 

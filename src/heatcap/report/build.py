@@ -132,11 +132,7 @@ def check_level(level: float) -> None:
 
 def _places(events: Events) -> dict[str, Place]:
     """Observable and layer of every row of answers, by the names that the audit gives them."""
-    found = list(
-        events.table[["observable", "layer"]].drop_duplicates().itertuples(index=False, name=None)
-    )
-    many = len({layer for _, layer in found}) > 1
-    return {f"{name}, layer {layer}" if many else name: (name, layer) for name, layer in found}
+    return {name: place for place, name in events.names().items()}
 
 
 def _audit(obs: xr.Dataset, events: Events, seed: int, missing: dict[str, str]) -> Audit | None:

@@ -64,6 +64,12 @@ KNOWN = {
         "the part of the unweighted heat capacity that is a constant offset of keys",
         "yes; it is that artefact by itself",
     ),
+    "pooled_logit_variance": (
+        "β² Var(E) over inputs, queries, heads, layers and keys at once",
+        "the unweighted heat capacity without telling heads and layers apart; offsets of heads, "
+        "queries and keys count in full",
+        "yes, without a bound",
+    ),
 }
 OTHER = ("as the file gives it", "not known here")
 

@@ -50,7 +50,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
         *(f"fisher_{name}" for name in _PATH),
         *(f"depth_{name}" for name in _PATH),
         *(f"depth_{name}_head_average" for name in _PATH),
-        *("heat_capacity_bound", "mean_visible_keys", "single_key"),
+        *("heat_capacity_bound", "mean_visible_keys", "single_key", "pooled_logit_variance"),
     ),
     "something that is known of every run": (
         *("run_id", "path", "checksum", "complete", "stop_reason", "checkpoints"),
