@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from heatcap.divergence.box_cox import box_cox
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import chdtrc, ndtri, stdtrit
@@ -14,7 +15,6 @@ from scipy.stats import chi2
 
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
 from heatcap.divergence.answer import UNSOUND, Answer
-from heatcap.divergence.box_cox import box_cox
 from heatcap.divergence.heights import read_heights
 from heatcap.divergence.hump import CHANCE, hump_at
 from heatcap.divergence.peak import PeakVerdict

@@ -107,15 +107,14 @@ def _region(ax: Axes, result: Verdict) -> None:
     lengths[-1] = lengths[-2] * step**2  # no crossover: above the others
     kappa, low, high = result.margins.kappa_min, data.sizes[0], data.sizes[-1]
     ax.set_yscale("log")
-    inside = np.ma.masked_greater(rise.T, JOINT)
     edges = np.sqrt(lengths[1:] * lengths[:-1])
     edges = np.concatenate([[lengths[0] / step**0.5], edges, [lengths[-1] * step]])
     half = (found.exponents[1] - found.exponents[0]) / 2
     sides = np.append(found.exponents - half, found.exponents[-1] + half)
-    kind = np.where(found.exponents[np.newaxis] >= kappa - 1e-9, 2, 1) + 0 * inside
-    kind = np.where(found.lengths[:, np.newaxis] <= high, 0, kind)
+    grows = np.where(found.exponents >= kappa - 1e-9, 2, 1)
+    kind = np.where(found.lengths[:, np.newaxis] <= high, 0, grows[np.newaxis])
     colours = ListedColormap([COLOUR[name] for name in ("bounded", "logarithmic", "power-law")])
-    shown = np.ma.masked_array(kind, inside.mask)
+    shown = np.ma.masked_array(kind, rise.T > JOINT)
     ax.pcolormesh(
         sides, edges, shown, cmap=colours, vmin=-0.5, vmax=2.5, alpha=0.55, lw=0, gid="region",
         rasterized=True,
