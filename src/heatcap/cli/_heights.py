@@ -37,8 +37,8 @@ def read_heights(
     """Arguments of the test by size: heights with errors, a covariance, replicates, or neither."""
     if runs is not None and error is None:
         raise ValueError("--runs needs --error: it says how many runs an error comes from")
-    counts = [] if runs is None or runs.isdigit() else [runs]
-    wanted = [size, value, *([error] if error else []), *counts]
+    counted = [] if runs is None or runs.isdigit() else [runs]
+    wanted = [size, value, *([error] if error else []), *counted]
     table, beside = load_table(path, names=names, value=value)
     columns = columns_of(table, wanted, f"{path}: ")
     _refuse_curves(path, table, size, wanted)
@@ -59,10 +59,10 @@ def read_heights(
         bad = there & ~(np.isfinite(errors) & (errors > 0))
         _refuse(path, error, errors, bad, "a positive error")
         _each_once(path, size, sizes, there)
-        known = heights_of(errors=errors[there])
+        given = heights_of(errors=errors[there])
         if runs is not None:
-            known["runs"] = columns[runs][there] if counts else float(runs)
-        return known
+            given["runs"] = columns[runs][there] if counted else float(runs)
+        return given
     if (covariance := _covariance(beside)) is not None:
         _each_once(path, size, sizes, there)
         return heights_of(covariance=covariance[np.ix_(there, there)])

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import digamma, ndtri, polygamma, stdtrit
 
-__all__ = ["MANY", "prior_degrees", "steadied_variances", "student_factor"]
+__all__ = ["MANY", "errors_of_means", "prior_degrees", "steadied_variances", "student_factor"]
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +23,18 @@ def student_factor(runs: ArrayLike) -> Floats:
     free = np.asarray(runs, dtype=np.float64) - 1
     wide = stdtrit(np.maximum(free, 1e-300), 0.975) / ndtri(0.975)
     return np.where(free > 0, wide, np.inf)
+
+
+def errors_of_means(mean: Floats, variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
+    """Errors of means over few runs of each size, and how much wider they are for it.
+
+    The variances (ddof = 1) of all sizes steady one another, relative to the mean where all are
+    positive; the interval of 1.96 errors is that of Student's t.
+    """
+    unit = mean if np.all(mean > 0) else np.ones_like(mean)
+    steady, degrees = steadied_variances(variance / unit**2, runs)
+    wider = student_factor(degrees + 1)
+    return np.sqrt(steady / runs) * unit * wider, wider
 
 
 def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:

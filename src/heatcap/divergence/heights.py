@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
 from heatcap._vector import Floats
-from heatcap.core.student import steadied_variances, student_factor
+from heatcap.core.student import errors_of_means
 
 __all__ = ["LEAST_SIZES", "Heights", "checked_sizes", "covariance_of", "read_heights"]
 
@@ -196,22 +196,19 @@ def _of_replicates(
 def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tuple[str, ...]]:
     """Covariance of means over few runs, from the variance of single runs; and what to say.
 
-    The variances of all sizes steady one another, relative to the mean where it is positive; and
-    the interval of Student's t is wider than that of a Gaussian.
+    See :func:`heatcap.core.student.errors_of_means`.
     """
-    unit = mean if np.all(mean > 0) else np.ones_like(mean)
-    steady, degrees = steadied_variances(variance / unit**2, count)
-    if not np.all(steady > 0):
+    errors, wider = errors_of_means(mean, variance, count)
+    if not np.all(errors > 0):
         raise ValueError("replicates of a size are all equal: give errors")
-    wider = student_factor(degrees + 1)
-    notes: tuple[str, ...] = ()
-    if count.min() < FEW:
-        shared = "relative spreads" if np.all(mean > 0) else "spreads"
-        notes = (
-            f"fewer than {FEW} runs at some sizes: their {shared} steady one another, and errors "
-            f"are wider by up to {wider.max():.3g} (Student)",
-        )
-    return np.diag(steady * unit**2 * wider**2 / count), notes
+    if count.min() >= FEW:
+        return np.diag(errors**2), ()
+    shared = "relative spreads" if np.all(mean > 0) else "spreads"
+    said = (
+        f"fewer than {FEW} runs at some sizes: their {shared} steady one another, and errors "
+        f"are wider by up to {wider.max():.3g} (Student)"
+    )
+    return np.diag(errors**2), (said,)
 
 
 def _counts(runs: ArrayLike, size: Floats) -> Floats:
