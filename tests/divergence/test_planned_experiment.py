@@ -59,7 +59,7 @@ def test_smaller_errors_have_more_power():
 
 def test_the_quick_estimate_keeps_the_truth_and_loses_the_rest():
     y = 4 - 10 / DOUBLING
-    setup = problem(DOUBLING, np.diag((0.005 * y) ** 2), Margins())
+    setup = problem(DOUBLING, np.diag((0.005 * y) ** 2), Margins(), heights=y)
     rng = np.random.default_rng(0)
     kept = kept_classes(setup, y, level=0.95, draws=300, rng=rng)
     assert 0.9 <= kept[:, BOUNDED].mean() <= 1.0

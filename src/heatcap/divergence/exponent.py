@@ -76,9 +76,11 @@ def growth_exponent(data: Heights) -> Exponent:
     best = heaviest(fits)
     grid, share, coefficients, _ = best.scan
     chi2 = best.chi2 - 2 * np.log(np.maximum(share / share.max(), 1e-300))
-    growth = coefficients[np.argmax(share), 1]
-    if not best.determined or growth <= 0:
+    i = int(np.argmax(share))
+    if coefficients[i, 1] <= 0:
         return no_exponent(grid, chi2)
+    if not best.determined:
+        return Exponent(float(grid[i]), (-np.inf, np.inf), np.inf, grid, chi2)
     found = average(fits, EXPONENT)
     upper = found.value + UPPER * found.error
     return Exponent(found.value, found.ci95, upper, grid, chi2)

@@ -326,7 +326,8 @@ def _classed(
     if law == CUT:  # cut off beyond the data it counts as what it looks like
         limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
     span = np.ptp(g, axis=1)
-    good = np.isfinite(span) & (span > 1e-9 * np.abs(g).max(axis=1, initial=0.0))
+    above = np.abs(g - np.where(np.isfinite(limit), limit, 0.0)[:, np.newaxis])
+    good = np.isfinite(span) & (span > 1e-9 * np.maximum(np.abs(g), above).max(axis=1, initial=0.0))
 
     def made(rows: Bools, kind: int, growth: Range, s: Range, omega: float = 0) -> Iterator[Shapes]:
         rows = rows & good

@@ -229,7 +229,7 @@ class Verdict(Answer):
         """What the verdict says, or the status; what `bounded` would mean where it is left."""
         said = super().meaning.replace(SATURATES, f"the height {self._course}")
         # A hump is a form of heights whatever describes it.
-        seen = self.status == "misfit" and np.isfinite(self.hump_at)
+        seen = self.status in ("misfit", "poor fit") and np.isfinite(self.hump_at)
         return f"{said}; the height {self._course}" if seen else said
 
     @property
