@@ -10,7 +10,8 @@ this length and wanders less than a walk above it: the walk is the limit that co
 
 c is read from contrasts of the smoothed curve, its distance from the line through what lies 2 and
 4 widths of the smoothing away on both sides: on average they are as large as noise and walk
-together make them.
+together make them.  Structure makes them larger.  A quarter as far it makes them less so, and a
+walk as much: what is told there, with allowance for their number, is the most that c can be.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ Index = NDArray[np.intp]
 
 NEIGHBOURS = 15  # pseudo-residuals behind one value of the scatter
 LAGS = (2, 4)  # widths of the smoothing
-CENTRES = 150  # of the contrasts at one lag, at most
+CENTRES = 100  # of the contrasts at one lag, at most
 SHARES = np.r_[0, np.geomspace(0.003, 1, 16)][:, None]
 BOUND = 3.0  # of a squared contrast over its variance: structure counts no more than that
 BOUNDED = 0.8582  # mean of the square of a normal deviate, bounded so
+FINE = 4  # times narrower: the contrasts that bound the share
+ALLOWANCE = 0.7  # of their size, for few of them
 LEAST_SHARE = 0.25  # of the share in the whole record: what is left beside a maximum may be quiet
 TINY = np.finfo(float).tiny
 
@@ -106,6 +109,45 @@ def _second_differences(x: Floats, reach: float) -> Index:
 
 
 @dataclass(frozen=True)
+class Excess:
+    """Squared contrasts of one scale over what every share of a walk makes them, bounded.
+
+    Attributes
+    ----------
+    at : ndarray (contrast)
+    ratio : ndarray (share, contrast)
+    size : float
+        Their mean at the right share.
+    """
+
+    at: Floats
+    ratio: Floats
+    size: float
+
+    @classmethod
+    def of(
+        cls, contrasts: Contrasts, values: Floats, variance: Floats, steps: Floats, size: float
+    ) -> Excess:
+        noise, walk = contrasts.of_noise @ variance, contrasts.of_walk @ steps
+        expected = (1 - SHARES) * noise + SHARES * walk
+        ratio = (contrasts.of_curve @ values) ** 2 / (expected + TINY)
+        return cls(contrasts.at, np.minimum(ratio, BOUND), BOUNDED * size)
+
+    def share(self, left: float, right: float) -> float:
+        """Share of a walk as told outside of an interval, or everywhere if that leaves little."""
+        beside = (self.at < left) | (self.at > right)
+        every = self._share(np.ones_like(beside))
+        if 3 * np.count_nonzero(beside) < beside.size:
+            return every
+        return max(self._share(beside), LEAST_SHARE * every)
+
+    def _share(self, counted: Bools) -> float:
+        """Where the mean is as large as it should be; 0 or 1 beyond."""
+        mean = self.ratio[:, counted].mean(axis=1)
+        return float(np.interp(-self.size, np.maximum.accumulate(-mean), SHARES[:, 0]))
+
+
+@dataclass(frozen=True)
 class Scatter:
     """The scatter of one curve, and how far a maximum stands out from it.
 
@@ -120,9 +162,8 @@ class Scatter:
         Variance of the smoothed curve if all scatter is white.
     walk : ndarray (bin)
         Variance of a walk since the first bin if all scatter is one.
-    at : ndarray (contrast)
-    excess : ndarray (share, contrast)
-        Squared contrasts over what every share of a walk makes them, bounded.
+    excess : tuple of Excess
+        At the scale of the smoothing, and finer.
     """
 
     x: Floats
@@ -130,24 +171,25 @@ class Scatter:
     deviation: Floats
     noise: Floats
     walk: Floats
-    at: Floats
-    excess: Floats
+    excess: tuple[Excess, ...]
 
     @classmethod
-    def of(cls, x: Floats, hat: Floats, contrasts: Contrasts, values: Floats) -> Scatter:
+    def of(
+        cls, x: Floats, hat: Floats, contrasts: tuple[Contrasts, Contrasts], values: Floats
+    ) -> Scatter:
         deviation = local_deviation(x, values)
         variance = deviation**2
         steps = _steps_of_walk(x, variance)
-        noise, walk = contrasts.of_noise @ variance, contrasts.of_walk @ steps
-        expected = (1 - SHARES) * noise + SHARES * walk
         return cls(
             x=x,
             smoothed=hat @ values,
             deviation=deviation,
             noise=hat**2 @ variance,
             walk=np.concatenate([[0.0], np.cumsum(steps)]),
-            at=contrasts.at,
-            excess=np.minimum((contrasts.of_curve @ values) ** 2 / (expected + TINY), BOUND),
+            excess=tuple(
+                Excess.of(each, values, variance, steps, size)
+                for each, size in zip(contrasts, (1.0, ALLOWANCE), strict=True)
+            ),
         )
 
     @property
@@ -173,7 +215,7 @@ class Scatter:
         if not self.known:
             return float("nan")
         last = self.x.size - 1
-        return float(self._drops(last, self._share(np.ones(self.at.size, dtype=bool))).max())
+        return float(self._drops(last, self._share(np.inf, np.inf)).max())
 
     def _drops(self, peak: int, share: float) -> Floats:
         """Height of a bin above all others, in standard errors of the difference."""
@@ -188,16 +230,10 @@ class Scatter:
         # Twice as far as the curve takes to fall by half.
         left = 2 * self.x[low[low < peak].max(initial=0)] - self.x[peak]
         right = 2 * self.x[low[low > peak].min(initial=self.x.size - 1)] - self.x[peak]
-        beside = (self.at < left) | (self.at > right)
-        every = self._share(np.ones(self.at.size, dtype=bool))
-        if 3 * np.count_nonzero(beside) < beside.size:
-            return every  # too little is left to tell
-        return max(self._share(beside), LEAST_SHARE * every)
+        return self._share(left, right)
 
-    def _share(self, counted: Bools) -> float:
-        """Share at which the contrasts are as large as they should be; 0 or 1 beyond."""
-        size = self.excess[:, counted].mean(axis=1) / BOUNDED
-        return float(np.interp(-1.0, np.maximum.accumulate(-size), SHARES[:, 0]))
+    def _share(self, left: float, right: float) -> float:
+        return min(each.share(left, right) for each in self.excess)
 
 
 def _steps_of_walk(x: Floats, variance: Floats) -> Floats:

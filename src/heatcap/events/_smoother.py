@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap.events._record import Floats
-from heatcap.events._scatter import Contrasts, Scatter
+from heatcap.events._scatter import FINE, Contrasts, Scatter
 
 __all__ = ["Smoother"]
 
@@ -88,8 +88,10 @@ class Smoother:
         return float(heights.mean() - _vertex_of_three(self.x, smoothed, peak))
 
     @cached_property
-    def _contrasts(self) -> Contrasts:
-        return Contrasts.of(self.x, self.hat, self.width)
+    def _contrasts(self) -> tuple[Contrasts, Contrasts]:
+        fine = self.width / FINE
+        hat = _hat(self.x, np.bincount(self.bin_of), fine)
+        return Contrasts.of(self.x, self.hat, self.width), Contrasts.of(self.x, hat, fine)
 
     @cached_property
     def _normals(self) -> Floats:
