@@ -102,8 +102,8 @@ def test_claim_that_does_not_hold_stops_the_page(page, results):
 
 def test_a_number_that_is_missing_stops_the_page(page, results):
     other = copy.deepcopy(results)
-    del other["diverge"]["fraction_70"]["p"]["heat_capacity"]["verdict"]
-    with pytest.raises(page.jinja2.UndefinedError, match="verdict"):
+    del other["precede"]["fraction_70"]["heat_capacity"]["order"]
+    with pytest.raises(page.jinja2.UndefinedError, match="order"):
         page.page(other)
 
 
