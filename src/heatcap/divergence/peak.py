@@ -371,7 +371,7 @@ def _curves(fits: PeakFits) -> dict[str, dict[str, Any]]:
 def _background(fits: PeakFits, i: int, x: Floats) -> Floats:
     """What is left of a power law without its power: g has it less its value at the reach."""
     own = fits.problem
-    x_c, v, exponent = own.rows[i][1]
+    x_c, v, exponent, *_ = own.rows[i][1]
     t = x - x_c
     side = t / np.hypot(t, reach(x_c) * np.exp(v))
     unit = float(own.peaks.span[i - len(own.flat)]) * exponent

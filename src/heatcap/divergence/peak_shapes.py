@@ -48,6 +48,10 @@ STEEPEST = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is
 CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
 FINEST = 1 / 8  # smallest cut-off in units of the distance of points
 WIDEST = 3.0  # largest rounding in units of the reach
+BLUNT = ("cut-off logarithm", "rounded power")
+SHARPNESS = np.linspace(0.0, 3.0, 4)  # log2 m of a rounding: blunt, as of squares, a corner
+POWERS = np.linspace(np.log(0.6), np.log(6.0), 5)  # ln p of exp(-|t|^p)
+LEAN = np.linspace(-0.5, 0.5, 3)
 STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
 SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones are a single point
 SLOPES = (-1.5, 0.0, 1.5)  # drift beside them, in units of their height
@@ -291,10 +295,14 @@ def families(
         ("cusp", BOUNDED, sharp, np.linspace(CUSP, -least, 4)),
         ("rounded power", BOUNDED, wide, np.linspace(ROUND, STEEPEST, 5)),
     ):
-        yield Family(name, kind, {"x_c": where, "delta": rounding, "alpha": alpha}, cut_off, up)
+        axes = {"x_c": where, "delta": rounding, "alpha": alpha}
+        if name in BLUNT:
+            axes["log2_m"] = SHARPNESS
+        yield Family(name, kind, axes, cut_off, up)
     widths = np.linspace(np.log(gap / 2), np.log(2.0), 9)
-    for name, form in (("Gaussian", _gauss), ("sech^2", _sech)):
-        yield Family(name, BOUNDED, {"x_c": where, "w": widths}, form, up)
+    yield Family("sech^2", BOUNDED, {"x_c": where, "w": widths}, _sech, up)
+    axes = {"x_c": where, "w": widths, "p": POWERS, "lean": LEAN}
+    yield Family("stretched exponential", BOUNDED, axes, stretched, up)
     inside = np.linspace(x[0], x[-1], STARTS)
     for name, sign in (("step up", up), ("step down", down)):
         yield Family(name, BOUNDED, {"x_c": inside, "w": widths}, _step, sign)
@@ -311,16 +319,28 @@ def reach(x_c: Floats) -> Floats:
 
 
 def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
-    """(t^2 + delta^2)^(-alpha/2) less its value at the reach, over alpha; delta in units of it."""
-    x_c, v, alpha = theta.T[:, :, np.newaxis]
+    """(|t|^m + delta^m)^(-alpha/m) less its value at the reach, over alpha; delta in units of it.
+
+    Parameters are x_c, ln delta, alpha, and log2 m if it is not 2.
+    """
+    x_c, v, alpha, *more = theta.T[:, :, np.newaxis]
+    m = 2.0 ** more[0] if more else 2.0
     r = reach(x_c)
-    delta = r * np.exp(v)
-    t = x - x_c
-    square = t * t + delta * delta
-    log = np.log(square / (r * r + delta * delta))
+    t = (x - x_c) / r
+    log = (np.log(np.abs(t) ** m + np.exp(m * v)) - np.log1p(np.exp(m * v))) / m
     small = np.where(np.abs(alpha) < 1e-9, 1.0, alpha)
-    g = np.where(np.abs(alpha) < 1e-9, -log / 2, np.expm1(-alpha / 2 * log) / small)
-    return g, g * t / np.sqrt(square)
+    g = np.where(np.abs(alpha) < 1e-9, -log, np.expm1(-alpha * log) / small)
+    return g, g * t / np.hypot(t, np.exp(v))
+
+
+def stretched(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """exp(-|t/w|^p / p), w wider on one side and narrower on the other by a factor e^lean."""
+    x_c, w, p, lean = theta.T[:, :, np.newaxis]
+    t = (x - x_c) * np.exp(-w)
+    t = t * np.exp(-lean * np.sign(t))
+    p = np.exp(p)
+    g = np.exp(-np.minimum(np.abs(t) ** p / p, 700.0))
+    return g, g * t / np.hypot(t, 1.0)
 
 
 def _gauss(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
