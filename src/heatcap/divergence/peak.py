@@ -26,11 +26,13 @@ from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
 from heatcap.divergence.peak_models import models_of_peaks
+from heatcap.divergence.peak_position import position
 from heatcap.divergence.peak_power import detectable_alpha, peak_advice
 from heatcap.divergence.peak_shapes import STEEPEST, PeakMargins, reach
 from heatcap.divergence.plausible import Plausible
 from heatcap.divergence.power import Advice, verdict_of
 from heatcap.divergence.window import Curve, read_curve
+from heatcap.scaling.parameter import Parameter
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
 
@@ -82,6 +84,11 @@ class PeakVerdict(Answer):
     exponent : Exponent
         alpha of a peak that is cut off out of sight, its 95 % interval and the profile of chi^2;
         NaN where no such peak comes near the data, or the status is not "ok".
+    x_c : Parameter
+        Where the peak is, in units of the control: the point towards which a power law or a
+        logarithm grows, the middle of a step, and of a rounded peak the maximum of the curve.
+        Systematic is what the forms that fit nearly as well as the best make of it.  NaN where
+        the values may be flat, or the status is not "ok".
     exponent_determined : bool
         Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
     exponent_upper_limit95 : float
@@ -132,6 +139,10 @@ class PeakVerdict(Answer):
     @cached_property
     def exponent(self) -> Exponent:
         return alpha(self.fits).only_if(self.status == "ok")
+
+    @cached_property
+    def x_c(self) -> Parameter:
+        return position(self.fits, self.plausible)
 
     @cached_property
     def models(self) -> list[dict[str, Any]]:

@@ -48,9 +48,9 @@ STEEPEST = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is
 CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
 FINEST = 1 / 8  # smallest cut-off in units of the distance of points
 WIDEST = 3.0  # largest rounding in units of the reach
-BLUNT = ("cut-off logarithm", "rounded power")
-SHARPNESS = np.linspace(0.0, 3.0, 4)  # log2 m of a rounding: blunt, as of squares, a corner
-POWERS = np.linspace(np.log(0.6), np.log(6.0), 5)  # ln p of exp(-|t|^p)
+BLUNT = ("cut-off power", "cut-off logarithm", "rounded power")
+SHARPNESS = np.linspace(0.0, 3.0, 3)  # log2 m of a rounding: blunt, as of squares, a corner
+POWERS = np.linspace(np.log(0.7), np.log(6.0), 4)  # ln p of exp(-|t|^p)
 LEAN = np.linspace(-0.5, 0.5, 3)
 STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
 SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones are a single point
@@ -226,12 +226,12 @@ def _span(x: Floats, g: Floats, e: Floats, skew: float) -> Floats:
     whatever the asymmetry, or what is flat would be a peak.
     """
     t = x - x.mean()
-    line = np.outer(t, t) / (t @ t) + 1 / len(t)
-    g, e = g - g @ line, e - e @ line
+    line = np.vstack([t / np.sqrt(t @ t), np.full(len(t), len(t) ** -0.5)])
+    g, e = g - g @ line.T @ line, e - e @ line.T @ line
     square = np.maximum(np.einsum("ij,ij->i", e, e), 1e-300)
     least = np.clip(-np.einsum("ij,ij->i", g, e) / square, -skew, skew)
-    each = [np.ptp(g + b * e, axis=1) for b in (-skew, 0.0, skew, least[:, np.newaxis])]
-    return np.asarray(np.min(each, axis=0))
+    each = [g + b * e for b in (-skew, 0.0, skew, least[:, np.newaxis])]
+    return np.asarray(np.min([form.max(axis=1) - form.min(axis=1) for form in each], axis=0))
 
 
 def plain(x: Floats, m: PeakMargins) -> list[tuple[Family, Floats]]:
