@@ -76,7 +76,9 @@ def smoothed(of: Callable[[Floats], Floats], width: float, box: bool) -> Callabl
     place, weight = (FINE, np.ones(401)) if box else (4 * FINE, np.exp(-8 * FINE**2))
 
     def mean(x: Floats) -> Floats:
-        return np.asarray(of(np.abs(x[:, np.newaxis] - X_C - width * place)) @ weight / weight.sum())
+        return np.asarray(
+            of(np.abs(x[:, np.newaxis] - X_C - width * place)) @ weight / weight.sum()
+        )
 
     return lambda x: 1 + 2 * mean(x) / mean(np.array([X_C]))[0]
 
@@ -113,6 +115,18 @@ def two_sided(t: Floats) -> Floats:
 def corrected(t: Floats) -> Floats:
     near = np.hypot(t, 0.03)
     return 0.03 / near * (1 + 0.5 * near**0.5) / (1 + 0.5 * 0.03**0.5)
+
+
+def level_within(alpha: float, width: float) -> Callable[[Floats], Floats]:
+    return peak_of(lambda t: (width / np.maximum(np.abs(t), width)) ** alpha)
+
+
+def logarithm(t: Floats) -> Floats:
+    return 3 - np.log(np.maximum(t, 1e-4))
+
+
+def blunt_logarithm(t: Floats) -> Floats:
+    return np.log(0.03 + np.abs(t)) / np.log(0.03)
 
 
 def power(alpha: float) -> Callable[[Floats], Floats]:
@@ -152,18 +166,18 @@ OTHERS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
     "Voigt, 0.15 and 0.15": ("bounded", smoothed(lambda t: 1 / (1 + (t / 0.15) ** 2), 0.15, False)),
     "|t|^-0.5 in a box of 0.15": ("bounded", smoothed(power(0.5), 0.15, True)),
     "|t|^-0.5 in a box of 0.3": ("bounded", smoothed(power(0.5), 0.3, True)),
-    "ln |t| in a box of 0.3": ("bounded", smoothed(lambda t: 3 - np.log(np.maximum(t, 1e-4)), 0.3, True)),
+    "ln |t| in a box of 0.3": ("bounded", smoothed(logarithm, 0.3, True)),
     "|t|^-0.5 in a Gaussian of 0.15": ("bounded", smoothed(power(0.5), 0.15, False)),
-    "|t|^-1 beyond 0.15, level within": ("bounded", peak_of(lambda t: 0.15 / np.maximum(np.abs(t), 0.15))),
-    "|t|^-0.5 beyond 0.15, level within": ("bounded", peak_of(lambda t: (0.15 / np.maximum(np.abs(t), 0.15)) ** 0.5)),
+    "|t|^-1 beyond 0.15, level within": ("bounded", level_within(1.0, 0.15)),
+    "|t|^-0.5 beyond 0.15, level within": ("bounded", level_within(0.5, 0.15)),
     "Ising, 6 x 6": ("bounded", ising(6)),
-    "|t|^-0.5 beyond 0.03, level within": ("power-law", peak_of(lambda t: (0.03 / np.maximum(np.abs(t), 0.03)) ** 0.5)),
+    "|t|^-0.5 beyond 0.03, level within": ("power-law", level_within(0.5, 0.03)),
     "(0.03 + |t|)^-1": ("power-law", shoulder(1, 1, 0.03)),
     "(0.03 + |t|)^-0.5": ("power-law", shoulder(1, 0.5, 0.03)),
     "|t|^-0.5 in a Gaussian of 0.03": ("power-law", smoothed(power(0.5), 0.03, False)),
     "|t|^-1 (1 + 0.5 |t|^0.5), 0.03": ("power-law", peak_of(corrected)),
     "Ising, 64 x 64": ("logarithmic", ising(64)),
-    "ln (0.03 + |t|)": ("logarithmic", peak_of(lambda t: np.log(1 / (0.03 + np.abs(t))) / np.log(1 / 0.03))),
+    "ln (0.03 + |t|)": ("logarithmic", peak_of(blunt_logarithm)),
 }  # fmt: skip
 
 

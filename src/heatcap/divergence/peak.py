@@ -190,9 +190,24 @@ class PeakVerdict(Answer):
         named = "exponent alpha, if the cut-off is out of sight (0 is a logarithm)"
         return f"{named}: {self._exponent_or_why}"
 
+    @property
+    def position_said(self) -> str:
+        """Where the peak is, in a line."""
+        if not np.isfinite(self.x_c.value):
+            return "x_c: none, no peak is seen for certain"
+        low, high = self.x_c.ci95
+        return (
+            f"x_c = {self.x_c.value:.4g}, 95 % interval {low:.4g} to {high:.4g} (error "
+            f"{self.x_c.statistical:.2g} in a form, {self.x_c.systematic:.2g} between forms)"
+        )
+
+    def _lines(self, *margins: str) -> list[str]:
+        return [self.position_said, *super()._lines(*margins)]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
         own = {
+            "x_c": self.x_c.to_dict(),
             "control_name": self.control_name,
             "logarithmic": self.data.logarithmic,
             "window": self.data.control[[0, -1]],
@@ -382,9 +397,10 @@ def _curves(fits: PeakFits) -> dict[str, dict[str, Any]]:
 def _background(fits: PeakFits, i: int, x: Floats) -> Floats:
     """What is left of a power law without its power: g has it less its value at the reach."""
     own = fits.problem
-    x_c, v, exponent, *_ = own.rows[i][1]
+    family, (x_c, v, exponent, *_) = own.rows[i]
     t = x - x_c
-    side = t / np.hypot(t, reach(x_c) * np.exp(v))
+    jump = family.name.endswith("jump")
+    side = np.sign(t) if jump else t / np.hypot(t, reach(x_c) * np.exp(v))
     unit = float(own.peaks.span[i - len(own.flat)]) * exponent
     level = fits.s[i] + fits.c[i] * (x - own.curve.centre)
     return np.asarray(level - fits.a[i] * (1 + fits.b[i] * side) / unit)

@@ -22,10 +22,11 @@ from heatcap.scaling.parameter import Parameter
 __all__ = ["position"]
 
 NEAR = 4.0  # in chi^2: families whose position differs as much as the data allow
+COUNT = 7  # parameters of a peak, for chi^2 by degree of freedom: errors grow with a poor one
 DRAWS, ROUNDS = 300, 4  # parameters drawn about those of a family, each time from where they were
 TAILS = 5.0  # degrees of freedom of what they are drawn from
 NARROWEST = 1e-3  # of the range of a parameter
-POINTS = ("cut-off power", "cut-off logarithm", "step up", "step down")  # forms with an x_c
+POINTS = ("cut-off", "step")  # names of forms with an x_c begin so
 LIGHT = 1e-4  # weight against the heaviest that is none
 GRID = 201  # where the largest value is looked for: in the window, then about those found
 
@@ -38,11 +39,14 @@ def position(fits: PeakFits, plausible: Sequence[str]) -> Parameter:
     found = []
     if len(rows) and FLAT not in kinds:
         lowest = fits.chi2[rows].min()
-        near = rows[fits.chi2[rows] <= lowest + NEAR]
+        poor = max(lowest / (len(own.error) - COUNT), 1.0)
+        near = rows[fits.chi2[rows] <= lowest + NEAR * poor]
         for name in dict.fromkeys(own.rows[i][0].name for i in near.tolist()):
             members = rows[[own.rows[i][0].name == name for i in rows.tolist()]]
             if members[0] >= len(own.flat):
-                found.append((fits.chi2[members].min() - lowest, *_of_family(fits, members)))
+                above = (fits.chi2[members].min() - lowest) / poor
+                mean, deviation = _of_family(fits, members)
+                found.append((above, mean, deviation * np.sqrt(poor)))
     if not found:
         return Parameter(*[float("nan")] * 3)
     above, mean, deviation = np.array(found).T
@@ -74,7 +78,7 @@ def _of_family(fits: PeakFits, rows: Ints) -> tuple[float, float]:
         chi2, curves = _fitted(fits, family, theta)
         log = -chi2 / 2 - about.logpdf(theta)
         weight = np.exp(log - log.max())
-    place = theta[:, 0] if family.name in POINTS else _largest(curves, weight)
+    place = theta[:, 0] if family.name.startswith(POINTS) else _largest(curves, weight)
     place = own.curve.at(place)
     mean = weight @ place / weight.sum()
     return float(mean), float(np.sqrt(weight @ (place - mean) ** 2 / weight.sum()))

@@ -5,12 +5,15 @@
 The part of g + b e that is no straight line changes by at least one over the points: else a wide
 step and a slope that takes it back would be both a step and flat.  With t = x - x_c,
 e = g t / sqrt(t^2 + w^2) has the other sign on the other side: amplitudes differ by up to a factor
-of two.  x is the control, or its logarithm, in units of the window.
+of two; for power laws also at once, e = g sign(t).  x is the control, or its logarithm, in units of
+the window.
 
-    cut-off power     g ~ [(t^2 + delta^2)^(-alpha/2) - (r^2 + delta^2)^(-alpha/2)] / alpha
-    Gaussian          exp(-t^2 / 2 w^2)            sech^2      cosh(t / w)^-2
-    step              tanh(t / w)                  Schottky    (D/x)^2 q e^(D/x) / (1 + q e^(D/x))^2
+    cut-off power     g ~ [(|t|^m + delta^m)^(-alpha/m) - (r^m + delta^m)^(-alpha/m)] / alpha
+    stretched         exp(-|t / w|^p / p), w on one side up to e = 2.7 times that on the other
+    sech^2            cosh(t / w)^-2               step        tanh(t / w)
+    Schottky          (D/x)^2 q e^(D/x) / (1 + q e^(D/x))^2
 
+m from 1 to 8 and p from 0.7 to 6 say how a peak is rounded: nobody knows the form of a crossover.
 r, the reach, is the larger distance from x_c to an end of the window: one side is enough to see a
 power law, and a peak that is not in the middle would otherwise have none.
 """
@@ -299,6 +302,8 @@ def families(
         if name in BLUNT:
             axes["log2_m"] = SHARPNESS
         yield Family(name, kind, axes, cut_off, up)
+    axes = {"x_c": where, "delta": sharp, "alpha": np.linspace(least, STEEPEST, 7)}
+    yield Family("cut-off power, jump", POWER, axes, cut_off_jump, up)
     widths = np.linspace(np.log(gap / 2), np.log(2.0), 9)
     yield Family("sech^2", BOUNDED, {"x_c": where, "w": widths}, _sech, up)
     axes = {"x_c": where, "w": widths, "p": POWERS, "lean": LEAN}
@@ -331,6 +336,12 @@ def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
     small = np.where(np.abs(alpha) < 1e-9, 1.0, alpha)
     g = np.where(np.abs(alpha) < 1e-9, -log, np.expm1(-alpha * log) / small)
     return g, g * t / np.hypot(t, np.exp(v))
+
+
+def cut_off_jump(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """The same, with amplitudes that change at once."""
+    g, _ = cut_off(x, theta)
+    return g, g * np.sign(x - theta[:, :1])
 
 
 def stretched(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
