@@ -5,6 +5,7 @@ python benchmarks/peak_marks.py [--replicates 40]
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,12 +16,14 @@ from heatcap.divergence import PeakMargins, peak_test
 from heatcap.divergence.peak import judged_peak
 from heatcap.divergence.power import verdict_of
 from heatcap.divergence.window import read_curve
+from heatcap.systems.ising2d_exact import Ising2DExact
 
 from machine import cpu_name, print_tables, progress
 
 Floats = NDArray[np.float64]
 
 X_C = 0.037  # between points, and not in the middle of the window
+FINE = np.linspace(-1.0, 1.0, 401)  # what a smoothing is averaged over, in units of its width
 NOISES = (0.01, 0.04)  # of the largest value
 COLDEST = 1.1  # what is added to the control for temperatures
 DRAWS = 150
@@ -68,11 +71,121 @@ TRUTHS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
 }
 
 
+def smoothed(of: Callable[[Floats], Floats], width: float, box: bool) -> Callable[[Floats], Floats]:
+    """1 + 2 f / max f of `of`, averaged over a box from -width to width or a Gaussian."""
+    place, weight = (FINE, np.ones(401)) if box else (4 * FINE, np.exp(-8 * FINE**2))
+
+    def mean(x: Floats) -> Floats:
+        return np.asarray(
+            of(np.abs(x[:, np.newaxis] - X_C - width * place)) @ weight / weight.sum()
+        )
+
+    return lambda x: 1 + 2 * mean(x) / mean(np.array([X_C]))[0]
+
+
+def peak_of(form: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """1 + 2 f of x - x_c."""
+    return lambda x: 1 + 2 * form(x - X_C)
+
+
+def stretched(p: float, w: float) -> Callable[[Floats], Floats]:
+    return peak_of(lambda t: np.exp(-(np.abs(t / w) ** p)))
+
+
+def shoulder(p: float, q: float, w: float) -> Callable[[Floats], Floats]:
+    return peak_of(lambda t: (1 + np.abs(t / w) ** p) ** -q)
+
+
+def fano(t: Floats) -> Floats:
+    """Fano's resonance with q = 3 and its maximum, one, at t = 0."""
+    e = t / 0.2 + 1 / 3
+    return (3 + e) ** 2 / (1 + e * e) / 10
+
+
+def log_normal(t: Floats) -> Floats:
+    """Of the distance from the left of the window, its maximum at t = 0."""
+    z = np.maximum(t + 1.05 + X_C, 1e-9) / (1.05 + X_C)
+    return np.exp(-((np.log(z) / 0.2) ** 2) / 2)
+
+
+def two_sided(t: Floats) -> Floats:
+    return np.exp(-((t / np.where(t < 0, 0.1, 0.25)) ** 2) / 2)
+
+
+def corrected(t: Floats) -> Floats:
+    near = np.hypot(t, 0.03)
+    return 0.03 / near * (1 + 0.5 * near**0.5) / (1 + 0.5 * 0.03**0.5)
+
+
+def level_within(alpha: float, width: float) -> Callable[[Floats], Floats]:
+    return peak_of(lambda t: (width / np.maximum(np.abs(t), width)) ** alpha)
+
+
+def logarithm(t: Floats) -> Floats:
+    return 3 - np.log(np.maximum(t, 1e-4))
+
+
+def blunt_logarithm(t: Floats) -> Floats:
+    return np.log(0.03 + np.abs(t)) / np.log(0.03)
+
+
+def power(alpha: float) -> Callable[[Floats], Floats]:
+    """Pure, to be smoothed; finite between the points of the average."""
+    return lambda t: np.maximum(t, 1e-4) ** -alpha
+
+
+def ising(size: int) -> Callable[[Floats], Floats]:
+    """C of the square lattice of size x size spins, exact; its maximum at x_c, T within 0.9."""
+    exact = Ising2DExact()
+
+    @functools.cache
+    def at(x: tuple[float, ...]) -> Floats:
+        top = 1 / exact.maximum(size)[0]
+        temperature = top + 0.9 * (np.array(x) - X_C)
+        return exact.columns(size, 1 / temperature)["heat_capacity"]
+
+    return lambda x: at(tuple(x.tolist()))
+
+
+# No form of `peak_shapes`: how the rounding is made is nobody's choice.
+OTHERS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
+    "(1 + t^2/w^2)^-3, w = 0.4": ("bounded", shoulder(2, 3, 0.4)),
+    "(1 + |t/w|)^-1, w = 0.2": ("bounded", shoulder(1, 1, 0.2)),
+    "(1 + |t/w|)^-0.5, w = 0.2": ("bounded", shoulder(1, 0.5, 0.2)),
+    "(1 + |t/w|^4)^-0.25, w = 0.2": ("bounded", shoulder(4, 0.25, 0.2)),
+    "(1 + |t/w|^4)^-0.1, w = 0.12": ("bounded", shoulder(4, 0.1, 0.12)),
+    "exp(-|t/w|^0.7), w = 0.3": ("bounded", stretched(0.7, 0.3)),
+    "exp(-|t/w|), w = 0.15": ("bounded", stretched(1.0, 0.15)),
+    "exp(-|t/w|), w = 0.4": ("bounded", stretched(1.0, 0.4)),
+    "exp(-|t/w|^1.5), w = 0.2": ("bounded", stretched(1.5, 0.2)),
+    "exp(-|t/w|^4), w = 0.3": ("bounded", stretched(4.0, 0.3)),
+    "tent, w = 0.5": ("bounded", peak_of(lambda t: np.maximum(1 - np.abs(t / 0.5), 0.0))),
+    "log-normal": ("bounded", peak_of(log_normal)),
+    "Gaussian, w = 0.1 and 0.25": ("bounded", peak_of(two_sided)),
+    "Fano, q = 3": ("bounded", peak_of(fano)),
+    "Voigt, 0.15 and 0.15": ("bounded", smoothed(lambda t: 1 / (1 + (t / 0.15) ** 2), 0.15, False)),
+    "|t|^-0.5 in a box of 0.15": ("bounded", smoothed(power(0.5), 0.15, True)),
+    "|t|^-0.5 in a box of 0.3": ("bounded", smoothed(power(0.5), 0.3, True)),
+    "ln |t| in a box of 0.3": ("bounded", smoothed(logarithm, 0.3, True)),
+    "|t|^-0.5 in a Gaussian of 0.15": ("bounded", smoothed(power(0.5), 0.15, False)),
+    "|t|^-1 beyond 0.15, level within": ("bounded", level_within(1.0, 0.15)),
+    "|t|^-0.5 beyond 0.15, level within": ("bounded", level_within(0.5, 0.15)),
+    "Ising, 6 x 6": ("bounded", ising(6)),
+    "|t|^-0.5 beyond 0.03, level within": ("power-law", level_within(0.5, 0.03)),
+    "(0.03 + |t|)^-1": ("power-law", shoulder(1, 1, 0.03)),
+    "(0.03 + |t|)^-0.5": ("power-law", shoulder(1, 0.5, 0.03)),
+    "|t|^-0.5 in a Gaussian of 0.03": ("power-law", smoothed(power(0.5), 0.03, False)),
+    "|t|^-1 (1 + 0.5 |t|^0.5), 0.03": ("power-law", peak_of(corrected)),
+    "Ising, 64 x 64": ("logarithmic", ising(64)),
+    "ln (0.03 + |t|)": ("logarithmic", peak_of(blunt_logarithm)),
+}  # fmt: skip
+
+
 def drawn(
     name: str, noise: float, points: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
     """Control, values and errors: `noise` of the largest value."""
-    _, curve = TRUTHS[name]
+    _, curve = (TRUTHS | OTHERS)[name]
     x = control(points)
     exact = curve(x)
     error = np.full(points, noise * exact.max())

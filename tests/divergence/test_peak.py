@@ -18,7 +18,7 @@ from heatcap.divergence.peak_models import models_of_peaks
 from heatcap.divergence.peak_shapes import cut_off, families, plain, reach, stacked
 from heatcap.divergence.window import read_curve
 
-from peak_marks import TRUTHS, control, cut_off_power, plausible_classes
+from peak_marks import OTHERS, TRUTHS, control, cut_off_power, plausible_classes
 
 X = control(60)
 # Those of a verdict on heights, and those that only a curve has.
@@ -42,6 +42,7 @@ FIELDS = {
     "p_values",
     "logarithmic",
     "window",
+    "x_c",
 }
 
 
@@ -109,12 +110,12 @@ def test_slow_oracle(name, family, noise):
     )
     rounding = (-1, 1.1) if family == "rounded power" else (-7.0, 0.0)
     log10 = np.log(10)
-    low = [0.3, min(rounding) * (1 if family != "rounded power" else log10), alphas[0], -1 / 3]
-    high = [0.7, np.log(3.0) if family == "rounded power" else -log10, alphas[1], 1 / 3]
+    low = [0.3, min(rounding) * (1 if family != "rounded power" else log10), alphas[0], 0.0, -1 / 3]
+    high = [0.7, np.log(3.0) if family == "rounded power" else -log10, alphas[1], 3.0, 1 / 3]
 
     def rest(p):
-        g, e = (each[0] for each in cut_off(u, p[np.newaxis, :3]))
-        design = np.column_stack([np.ones(60), u, g + p[3] * e]) / error[:, np.newaxis]
+        g, e = (each[0] for each in cut_off(u, p[np.newaxis, :4]))
+        design = np.column_stack([np.ones(60), u, g + p[4] * e]) / error[:, np.newaxis]
         target = y / error
         return target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
 
@@ -373,7 +374,10 @@ def test_parameters_are_in_units_of_the_control(seed):
     assert found["delta"] == pytest.approx(8, abs=0.8)
     assert found["alpha"] == pytest.approx(1, abs=0.15)
     assert found["right_over_left"] == pytest.approx(0.75 / 1.25, abs=0.05)
-    found = best_of("Gaussian", x, 3 + 0.002 * t + 2 * np.exp(-(t**2) / 2 / 25**2), 0.002, seed)
+    gauss = np.exp(-(t**2) / 2 / 25**2)
+    found = best_of("stretched exponential", x, 3 + 0.002 * t + 2 * gauss, 0.002, seed)
+    assert found["p"] == pytest.approx(2, abs=0.2)
+    assert found["wider_right"] == pytest.approx(1, abs=0.15)
     assert found["x_c"] == pytest.approx(180, abs=1)
     assert found["w"] == pytest.approx(25, abs=1)
     assert found["slope"] == pytest.approx(0.002, abs=1e-4)
@@ -396,6 +400,76 @@ def test_flat_forms_have_no_ratio_of_amplitudes():
     assert {"constant, small peak", "constant, small step"} <= {row["name"] for row in flat}
     assert not any("right_over_left" in row["parameters"] for row in flat)
     assert any("right_over_left" in row["parameters"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["alpha = 1, delta = 0.03", "Gaussian, w = 0.2", "alpha = 0.5, delta = 0.15"]
+)
+def test_the_position_is_where_it_was_planted(name):
+    """In units of the control, with an error that neither hides the peak nor is beaten by noise."""
+    pulls = []
+    for seed in range(3):
+        y, error = noisy(TRUTHS[name][1], 0.02, seed)
+        at = peak_test(100 + 50 * X, y, error, draws=100).x_c
+        assert 0 < at.statistical < 50 * 0.04
+        pulls.append((at.value - 100 - 50 * 0.037) / at.error)
+    assert np.abs(pulls).max() < 3
+
+
+def test_the_position_is_said_with_both_errors():
+    y, error = noisy(TRUTHS["alpha = 1, delta = 0.03"][1], 0.01)
+    found = peak_test(X, y, error)
+    assert found.to_dict()["x_c"] == found.x_c.to_dict()
+    low, high = found.x_c.ci95
+    said = f"x_c = {found.x_c.value:.4g}, 95 % interval {low:.4g} to {high:.4g} (error "
+    assert said in found.summary()
+
+
+def test_of_a_logarithmic_control_the_position_is_the_control():
+    y, error = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.01)
+    at = peak_test(np.exp(X), y, error, logarithmic=True, draws=100).x_c
+    assert at.value == pytest.approx(np.exp(0.037), abs=4 * at.error)
+    assert at.error < 0.02
+
+
+def test_the_maximum_of_a_rounded_peak_is_its_position_and_not_that_of_its_form():
+    y, error = noisy(lambda x: 1 + x / 2 + np.exp(-((x / 0.4) ** 2) / 2), 0.005)
+    fine = np.linspace(-1, 1, 20001)
+    top = fine[np.argmax(fine / 2 + np.exp(-((fine / 0.4) ** 2) / 2))]
+    at = peak_test(X, y, error, draws=100).x_c
+    assert at.value == pytest.approx(top, abs=4 * at.error)
+    assert at.error < top / 4
+
+
+@pytest.mark.parametrize(
+    ("curve", "status"),
+    [
+        (lambda x: 3 + 0 * x, "ok"),
+        (lambda x: 2 + x, "edge"),
+        (lambda x: 2 + np.sin(9 * x) + np.cos(23 * x), "misfit"),
+    ],
+)
+def test_without_a_peak_there_is_no_position(curve, status):
+    y, error = noisy(curve, 0.01)
+    found = peak_test(X, y, error, draws=100)
+    assert found.status == status
+    assert np.isnan(found.x_c.value)
+    assert found.to_dict()["x_c"]["ci95"] == [None, None]
+    assert "x_c: none, no peak is seen for certain" in found.summary()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["(1 + |t/w|)^-1, w = 0.2", "exp(-|t/w|^0.7), w = 0.3", "exp(-|t/w|^4), w = 0.3"]
+    + ["|t|^-1 beyond 0.15, level within", "Gaussian, w = 0.1 and 0.25"],
+)
+def test_a_rounded_peak_of_another_form_is_kept(name):
+    """Each was a power law, or refused, with squares for every rounding and Gaussians."""
+    assert OTHERS[name][0] == "bounded"
+    y, error = noisy(OTHERS[name][1], 0.01)
+    found = peak_test(X, y, error, draws=100)
+    assert found.status == "ok"
+    assert "bounded" in found.plausible
 
 
 def names_no_class(found, because):

@@ -34,11 +34,12 @@ __all__ = ["PeakFits", "PeakProblem", "peak_problem"]
 
 KEEP = 20.0  # in chi^2 above the best of a class: no draw about a fit leaves it
 BEST = 60  # kept of a family while the lattice is coarse, whatever their chi^2
-MOST = 500  # of a family in the end
+MOST = 200  # of a family in the end
 KEEP_ALL, MOST_OF_ALL = 40.0, 800  # the same where there may be no peak at all
 FINE = 0.8  # errors between neighbours of the lattice
 THIN = 0.7  # errors between shapes that are both kept
 FAINT = 2.0  # errors of the change, for shapes whose own is smaller
+MOVED = 2  # parameters in which a finer point of the lattice differs from its parent, at most
 FINER = 5  # times that steps are halved, at most
 NEAR = 3.0  # errors below the largest value, for the points where the maximum may be
 
@@ -217,16 +218,19 @@ def _searched(
     most: int = MOST,
 ) -> tuple[Floats, Floats]:
     """Parameters (shape, parameter) of a lattice about the best of a family, with their chi^2."""
-    axes = list(family.axes.values())
+    axes, height = list(family.axes.values()), float(curve.values.max())
     start, step = (np.array([axis[i] for axis in axes]) for i in (0, 1))
     step, last = step - start, np.array([len(axis) - 1 for axis in axes])
     index = np.array(list(product(*(range(n + 1) for n in last))))
     for halved in range(FINER + 1):
-        chi2, curves = _fitted(family, start + step * index, curve, weight, skew)
+        shapes = stacked(curve.x, [(family, start + step * index)], skew)
+        parts = normal(shapes, weight.sloped)
+        chi2, a, _, b = every(shapes, parts, curve.values, weight.sloped, height)
         order = np.argsort(chi2, kind="stable")
         close = int(np.count_nonzero(chi2 <= chi2[order[0]] + keep))
         order = order[: min(max(close, BEST), most)]
-        index, chi2, curves = index[order], chi2[order], curves[order]
+        index, chi2 = index[order], chi2[order]
+        curves = _in_errors(shapes, a, b, order, weight.root)
         coarse = _coarse(index, curves, min(close, most))
         if halved == FINER or not coarse.any():
             break
@@ -237,17 +241,12 @@ def _searched(
     return start + step * index[kept], chi2[kept]
 
 
-def _fitted(
-    family: Family, theta: Floats, curve: Curve, weight: _Weight, skew: float
-) -> tuple[Floats, Floats]:
-    """chi^2 of every shape, and its best fit in units of the errors, less level and slope."""
-    shapes = stacked(curve.x, [(family, theta)], skew)
-    parts, height = normal(shapes, weight.sloped), float(curve.values.max())
-    chi2, a, _, b = every(shapes, parts, curve.values, weight.sloped, height)
-    forms = (shapes.g + b[:, np.newaxis] * shapes.e) @ weight.root
+def _in_errors(shapes: PeakShapes, a: Floats, b: Floats, kept: Ints, root: Floats) -> Floats:
+    """Best fits of some shapes in units of the errors, less level and slope."""
+    forms = (shapes.g[kept] + b[kept, np.newaxis] * shapes.e[kept]) @ root
     # Another set of values would have another change: forms differ by as much as noise lets it.
     least = FAINT / np.maximum(np.linalg.norm(forms, axis=1), 1e-300)
-    return chi2, np.asarray(np.maximum(np.abs(a), least)[:, np.newaxis] * forms)
+    return np.asarray(np.maximum(np.abs(a[kept]), least)[:, np.newaxis] * forms)
 
 
 def _thinned(curves: Floats) -> Ints:
@@ -288,6 +287,7 @@ def _children(index: Ints, coarse: NDArray[np.bool_], last: Ints) -> Ints:
     """Points of the lattice at half the distance, about those that were kept."""
     steps = [(-1, 0, 1) if each else (0,) for each in coarse]
     around = np.array(list(product(*steps)))
+    around = around[np.count_nonzero(around, axis=1) <= MOVED]
     children = np.where(coarse, 2 * index, index)[:, np.newaxis] + around
     children = children.reshape(-1, index.shape[1])
     children = children[np.all((children >= 0) & (children <= last), axis=1)]

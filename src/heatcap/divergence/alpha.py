@@ -36,26 +36,23 @@ def alpha(fits: PeakFits) -> Exponent:
 
 
 def _places(fits: PeakFits) -> Floats:
-    """Position and cut-off of the sharp shapes that fit best."""
+    """Position, cut-off and its sharpness (one of squares for a cusp) of the best sharp shapes."""
     rows = fits.problem.rows
     kept = []
     for name in SHARP:
         index = np.array([i for i, (family, _) in enumerate(rows) if family.name == name])
         best = index[np.argsort(fits.chi2[index], kind="stable")]
-        every_place = np.unique(
-            [rows[i][1][:2] for i in best[: 4 * PLACES]], axis=0, return_index=True
-        )
-        first = np.sort(every_place[1])[:PLACES]
-        kept += [rows[best[i]][1][:2] for i in first]
+        place = [np.append(rows[i][1], 1.0)[[0, 1, 3]] for i in best[: 4 * PLACES]]
+        first = np.sort(np.unique(place, axis=0, return_index=True)[1])[:PLACES]
+        kept += [place[i] for i in first]
     return np.unique(kept, axis=0)
 
 
 def _profile(fits: PeakFits, places: Floats, exponents: Floats) -> Floats:
     """Lowest chi^2 for every exponent."""
     own = fits.problem
-    theta = np.column_stack(
-        [np.repeat(places, len(exponents), axis=0), np.tile(exponents, len(places))]
-    )
+    x_c, delta, log2_m = np.repeat(places, len(exponents), axis=0).T
+    theta = np.column_stack([x_c, delta, np.tile(exponents, len(places)), log2_m])
     family = Family("cut-off power", POWER, {}, cut_off, (0.0, np.inf))
     shapes = stacked(own.curve.x, [(family, theta)], own.margins.skew)
     y, parts = own.curve.values, normal(shapes, own.sloped)

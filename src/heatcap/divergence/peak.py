@@ -26,11 +26,13 @@ from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
 from heatcap.divergence.peak_models import models_of_peaks
+from heatcap.divergence.peak_position import position
 from heatcap.divergence.peak_power import detectable_alpha, peak_advice
 from heatcap.divergence.peak_shapes import STEEPEST, PeakMargins, reach
 from heatcap.divergence.plausible import Plausible
 from heatcap.divergence.power import Advice, verdict_of
 from heatcap.divergence.window import Curve, read_curve
+from heatcap.scaling.parameter import Parameter
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
 
@@ -82,6 +84,11 @@ class PeakVerdict(Answer):
     exponent : Exponent
         alpha of a peak that is cut off out of sight, its 95 % interval and the profile of chi^2;
         NaN where no such peak comes near the data, or the status is not "ok".
+    x_c : Parameter
+        Where the peak is, in units of the control: the point towards which a power law or a
+        logarithm grows, the middle of a step, and of a rounded peak the maximum of the curve.
+        Systematic is what the forms that fit nearly as well as the best make of it.  NaN where
+        the values may be flat, or the status is not "ok".
     exponent_determined : bool
         Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
     exponent_upper_limit95 : float
@@ -134,6 +141,10 @@ class PeakVerdict(Answer):
         return alpha(self.fits).only_if(self.status == "ok")
 
     @cached_property
+    def x_c(self) -> Parameter:
+        return position(self.fits, self.plausible)
+
+    @cached_property
     def models(self) -> list[dict[str, Any]]:
         return models_of_peaks(self.fits)
 
@@ -179,9 +190,24 @@ class PeakVerdict(Answer):
         named = "exponent alpha, if the cut-off is out of sight (0 is a logarithm)"
         return f"{named}: {self._exponent_or_why}"
 
+    @property
+    def position_said(self) -> str:
+        """Where the peak is, in a line."""
+        if not np.isfinite(self.x_c.value):
+            return "x_c: none, no peak is seen for certain"
+        low, high = self.x_c.ci95
+        return (
+            f"x_c = {self.x_c.value:.4g}, 95 % interval {low:.4g} to {high:.4g} (error "
+            f"{self.x_c.statistical:.2g} in a form, {self.x_c.systematic:.2g} between forms)"
+        )
+
+    def _lines(self, *margins: str) -> list[str]:
+        return [self.position_said, *super()._lines(*margins)]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
         own = {
+            "x_c": self.x_c.to_dict(),
             "control_name": self.control_name,
             "logarithmic": self.data.logarithmic,
             "window": self.data.control[[0, -1]],
@@ -371,9 +397,10 @@ def _curves(fits: PeakFits) -> dict[str, dict[str, Any]]:
 def _background(fits: PeakFits, i: int, x: Floats) -> Floats:
     """What is left of a power law without its power: g has it less its value at the reach."""
     own = fits.problem
-    x_c, v, exponent = own.rows[i][1]
+    family, (x_c, v, exponent, *_) = own.rows[i]
     t = x - x_c
-    side = t / np.hypot(t, reach(x_c) * np.exp(v))
+    jump = family.name.endswith("jump")
+    side = np.sign(t) if jump else t / np.hypot(t, reach(x_c) * np.exp(v))
     unit = float(own.peaks.span[i - len(own.flat)]) * exponent
     level = fits.s[i] + fits.c[i] * (x - own.curve.centre)
     return np.asarray(level - fits.a[i] * (1 + fits.b[i] * side) / unit)

@@ -85,8 +85,12 @@ def _parameters(fits: PeakFits, i: int, found: dict[str, float]) -> dict[str, fl
             named[name] = float(reach(np.array(found["x_c"])) * np.exp(value) * span)
         elif name in ("power", "tilt"):
             continue
+        elif name == "log2_m":
+            named["m"] = float(2.0**value)
+        elif name == "lean":
+            named["wider_right"] = float(np.exp(2 * value))
         elif name == "w":
             named[name] = float(np.exp(value) * span)
         else:
-            named[name] = float(np.exp(value)) if name in ("D", "q") else value
+            named[name] = float(np.exp(value)) if name in ("D", "q", "p") else value
     return named

@@ -5,12 +5,15 @@
 The part of g + b e that is no straight line changes by at least one over the points: else a wide
 step and a slope that takes it back would be both a step and flat.  With t = x - x_c,
 e = g t / sqrt(t^2 + w^2) has the other sign on the other side: amplitudes differ by up to a factor
-of two.  x is the control, or its logarithm, in units of the window.
+of two; for power laws also at once, e = g sign(t).  x is the control, or its logarithm, in units of
+the window.
 
-    cut-off power     g ~ [(t^2 + delta^2)^(-alpha/2) - (r^2 + delta^2)^(-alpha/2)] / alpha
-    Gaussian          exp(-t^2 / 2 w^2)            sech^2      cosh(t / w)^-2
-    step              tanh(t / w)                  Schottky    (D/x)^2 q e^(D/x) / (1 + q e^(D/x))^2
+    cut-off power     g ~ [(|t|^m + delta^m)^(-alpha/m) - (r^m + delta^m)^(-alpha/m)] / alpha
+    stretched         exp(-|t / w|^p / p), w on one side up to e = 2.7 times that on the other
+    sech^2            cosh(t / w)^-2               step        tanh(t / w)
+    Schottky          (D/x)^2 q e^(D/x) / (1 + q e^(D/x))^2
 
+m from 1 to 8 and p from 0.7 to 6 say how a peak is rounded: nobody knows the form of a crossover.
 r, the reach, is the larger distance from x_c to an end of the window: one side is enough to see a
 power law, and a peak that is not in the middle would otherwise have none.
 """
@@ -48,6 +51,10 @@ STEEPEST = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is
 CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
 FINEST = 1 / 8  # smallest cut-off in units of the distance of points
 WIDEST = 3.0  # largest rounding in units of the reach
+BLUNT = ("cut-off power", "cut-off logarithm", "rounded power")
+SHARPNESS = np.linspace(0.0, 3.0, 3)  # log2 m of a rounding: blunt, as of squares, a corner
+POWERS = np.linspace(np.log(0.7), np.log(6.0), 4)  # ln p of exp(-|t|^p)
+LEAN = np.linspace(-0.5, 0.5, 3)
 STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
 SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones are a single point
 SLOPES = (-1.5, 0.0, 1.5)  # drift beside them, in units of their height
@@ -222,12 +229,12 @@ def _span(x: Floats, g: Floats, e: Floats, skew: float) -> Floats:
     whatever the asymmetry, or what is flat would be a peak.
     """
     t = x - x.mean()
-    line = np.outer(t, t) / (t @ t) + 1 / len(t)
-    g, e = g - g @ line, e - e @ line
+    line = np.vstack([t / np.sqrt(t @ t), np.full(len(t), len(t) ** -0.5)])
+    g, e = g - g @ line.T @ line, e - e @ line.T @ line
     square = np.maximum(np.einsum("ij,ij->i", e, e), 1e-300)
     least = np.clip(-np.einsum("ij,ij->i", g, e) / square, -skew, skew)
-    each = [np.ptp(g + b * e, axis=1) for b in (-skew, 0.0, skew, least[:, np.newaxis])]
-    return np.asarray(np.min(each, axis=0))
+    each = [g + b * e for b in (-skew, 0.0, skew, least[:, np.newaxis])]
+    return np.asarray(np.min([form.max(axis=1) - form.min(axis=1) for form in each], axis=0))
 
 
 def plain(x: Floats, m: PeakMargins) -> list[tuple[Family, Floats]]:
@@ -291,10 +298,16 @@ def families(
         ("cusp", BOUNDED, sharp, np.linspace(CUSP, -least, 4)),
         ("rounded power", BOUNDED, wide, np.linspace(ROUND, STEEPEST, 5)),
     ):
-        yield Family(name, kind, {"x_c": where, "delta": rounding, "alpha": alpha}, cut_off, up)
+        axes = {"x_c": where, "delta": rounding, "alpha": alpha}
+        if name in BLUNT:
+            axes["log2_m"] = SHARPNESS
+        yield Family(name, kind, axes, cut_off, up)
+    axes = {"x_c": where, "delta": sharp, "alpha": np.linspace(least, STEEPEST, 7)}
+    yield Family("cut-off power, jump", POWER, axes, cut_off_jump, up)
     widths = np.linspace(np.log(gap / 2), np.log(2.0), 9)
-    for name, form in (("Gaussian", _gauss), ("sech^2", _sech)):
-        yield Family(name, BOUNDED, {"x_c": where, "w": widths}, form, up)
+    yield Family("sech^2", BOUNDED, {"x_c": where, "w": widths}, _sech, up)
+    axes = {"x_c": where, "w": widths, "p": POWERS, "lean": LEAN}
+    yield Family("stretched exponential", BOUNDED, axes, stretched, up)
     inside = np.linspace(x[0], x[-1], STARTS)
     for name, sign in (("step up", up), ("step down", down)):
         yield Family(name, BOUNDED, {"x_c": inside, "w": widths}, _step, sign)
@@ -311,16 +324,34 @@ def reach(x_c: Floats) -> Floats:
 
 
 def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
-    """(t^2 + delta^2)^(-alpha/2) less its value at the reach, over alpha; delta in units of it."""
-    x_c, v, alpha = theta.T[:, :, np.newaxis]
+    """(|t|^m + delta^m)^(-alpha/m) less its value at the reach, over alpha; delta in units of it.
+
+    Parameters are x_c, ln delta, alpha, and log2 m if it is not 2.
+    """
+    x_c, v, alpha, *more = theta.T[:, :, np.newaxis]
+    m = 2.0 ** more[0] if more else 2.0
     r = reach(x_c)
-    delta = r * np.exp(v)
-    t = x - x_c
-    square = t * t + delta * delta
-    log = np.log(square / (r * r + delta * delta))
+    t = (x - x_c) / r
+    log = (np.log(np.abs(t) ** m + np.exp(m * v)) - np.log1p(np.exp(m * v))) / m
     small = np.where(np.abs(alpha) < 1e-9, 1.0, alpha)
-    g = np.where(np.abs(alpha) < 1e-9, -log / 2, np.expm1(-alpha / 2 * log) / small)
-    return g, g * t / np.sqrt(square)
+    g = np.where(np.abs(alpha) < 1e-9, -log, np.expm1(-alpha * log) / small)
+    return g, g * t / np.hypot(t, np.exp(v))
+
+
+def cut_off_jump(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """The same, with amplitudes that change at once."""
+    g, _ = cut_off(x, theta)
+    return g, g * np.sign(x - theta[:, :1])
+
+
+def stretched(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    """exp(-|t/w|^p / p), w wider on one side and narrower on the other by a factor e^lean."""
+    x_c, w, p, lean = theta.T[:, :, np.newaxis]
+    t = (x - x_c) * np.exp(-w)
+    t = t * np.exp(-lean * np.sign(t))
+    p = np.exp(p)
+    g = np.exp(-np.minimum(np.abs(t) ** p / p, 700.0))
+    return g, g * t / np.hypot(t, 1.0)
 
 
 def _gauss(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
