@@ -20,7 +20,7 @@ LOG = np.array([2.477, 2.554, 2.673, 2.737, 2.932, 3.074, 3.135, 3.234, 3.297, 3
 CASES = {
     "bounded": (SIX, 4 - 10 / SIX, 0.01, "L"),
     "undecided": (PRIMES, LOG, 0.01, "p"),
-    "divergent": (SIX, 1 + 0.3 * SIX**0.4, 0.01, "L"),
+    "divergent": (SIX, 1 + 0.3 * SIX**0.4, 0.005, "L"),
     "power-law": (SIX, 1 + 0.3 * SIX, 0.01, "number_of_keys"),
     "flat": (SIX, np.full(6, 3.0), 0.01, "L"),
 }
@@ -52,14 +52,11 @@ def test_panels_hold_the_numbers_of_the_verdict(verdicts):
     (local,) = gids(figure, "local exponent")
     assert local.get_ydata() == pytest.approx([r["exponent"] for r in result.local_exponents])
     assert local.get_xdata()[0] == pytest.approx(1 / np.log(PRIMES).mean())
-    (profile,) = gids(figure, "profile")
-    assert profile.get_ydata().min() == 0
-    assert profile.get_xdata()[profile.get_ydata().argmin()] == pytest.approx(
-        result.exponent.value, abs=0.01
-    )
-    (interval,) = gids(figure, "interval")
-    low, high = interval.get_x(), interval.get_x() + interval.get_width()
-    assert (low, high) == pytest.approx(result.exponent.ci95)
+    (region,) = gids(figure, "region")
+    shown = region.get_array()
+    rise = result.crossover.chi2.T - result.crossover.chi2.min()
+    assert np.array_equal(np.ma.getmaskarray(shown), rise > 5.991465)
+    assert (shown.data[result.crossover.lengths <= 113] == 0).all()  # bounded
     (least,) = gids(figure, "kappa_min")
     assert least.get_xdata()[0] == result.margins.kappa_min
     assert figure.get_axes()[0].get_xscale() == "log"
@@ -88,9 +85,17 @@ def test_the_head_has_verdict_set_margins_and_what_bounded_means(verdicts):
         assert ("a crossover, or a transition" in said) == ("bounded" in result.plausible)
 
 
-def test_a_margin_far_from_the_interval_is_pointed_at(verdicts):
-    (mark,) = gids(draw(verdicts["power-law"]), "kappa_min")
-    assert "leftarrow" in mark.get_text()
+def test_the_limit_of_the_crossover_length_is_drawn_where_there_is_one(verdicts):
+    (limit,) = gids(draw(verdicts["power-law"]), "limit")
+    assert limit.get_ydata()[0] == verdicts["power-law"].crossover_length_lower_limit95 > 0
+    assert "lower limit of the crossover length" in words(draw(verdicts["power-law"]))
+    assert gids(draw(verdicts["flat"]), "limit") == []
+
+
+def test_best_fits_go_on_beyond_the_data(verdicts):
+    (beyond,) = gids(draw(verdicts["bounded"]), "beyond the data")
+    assert beyond.get_x() == 256
+    assert verdicts["bounded"].curves["bounded"]["sizes"][-1] > 4 * 256
 
 
 def test_warnings_and_what_a_bound_excludes_are_shown():
@@ -112,23 +117,17 @@ def test_heights_that_fall_or_are_negative_have_words_instead_of_panels():
     assert overlapping(figure) == []
     falling = 3 + 10 / SIX
     figure = draw(divergence_test(SIX, falling, 0.01 * falling))
-    assert "no exponent:\nthe heights do not grow" in words(figure)
+    assert "the heights do not grow" in words(figure)
     assert overlapping(figure) == []
 
 
-@pytest.mark.parametrize("case", ["misfit", "errors in per cent"])
-def test_an_exponent_that_is_not_determined_has_words_instead_of_a_profile(case):
-    heights = 4 - 10 / SIX
-    errors = 3 * heights
-    if case == "misfit":
-        heights, errors = heights * [1, 1, 3, 1, 1, 1], 0.01 * heights
-    result = divergence_test(SIX, heights, errors)
-    assert result.status == ("misfit" if case == "misfit" else "ok")
+def test_a_misfit_has_words_instead_of_a_region():
+    heights = (4 - 10 / SIX) * [1, 1, 3, 1, 1, 1]
+    result = divergence_test(SIX, heights, 0.01 * heights)
+    assert result.status == "misfit"
     figure = draw(result)
-    assert gids(figure, "profile") == gids(figure, "interval") == []
-    said = words(figure)
-    assert ("no class describes the" if case == "misfit" else "at these errors") in said
-    assert "interval of" not in said
+    assert gids(figure, "region") == gids(figure, "limit") == []
+    assert "no class is named" in words(figure)
     assert overlapping(figure) == []
 
 

@@ -460,8 +460,13 @@ def test_without_a_peak_there_is_no_position(curve, status):
 
 @pytest.mark.parametrize(
     "name",
-    ["(1 + |t/w|)^-1, w = 0.2", "exp(-|t/w|^0.7), w = 0.3", "exp(-|t/w|^4), w = 0.3"]
-    + ["|t|^-1 beyond 0.15, level within", "Gaussian, w = 0.1 and 0.25"],
+    [
+        "(1 + |t/w|)^-1, w = 0.2",
+        "exp(-|t/w|^0.7), w = 0.3",
+        "exp(-|t/w|^4), w = 0.3",
+        "|t|^-1 beyond 0.15, level within",
+        "Gaussian, w = 0.1 and 0.25",
+    ],
 )
 def test_a_rounded_peak_of_another_form_is_kept(name):
     """Each was a power law, or refused, with squares for every rounding and Gaussians."""

@@ -158,7 +158,9 @@ def _foretold(verdict):
         {"class": kind, "predicted": 5.0 + k, "height": 4.5, "pull": pull}
         for k, (kind, pull) in enumerate(zip(verdict.p_values, pulls, strict=True))
     ]
-    return replace(verdict, predictions=ahead)
+    other = replace(verdict)
+    vars(other)["predictions"] = ahead  # computed on demand, and kept there
+    return other
 
 
 def test_classes(sweep_report):

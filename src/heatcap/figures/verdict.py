@@ -101,6 +101,9 @@ def _region(ax: Axes, result: Verdict) -> None:
     if result.status != "ok":
         say(ax, "no class is named")
         return
+    if np.ptp(found.chi2) < 1e-6:
+        say(ax, result.NO_POWER)
+        return
     rise = found.chi2 - found.chi2.min()
     lengths = found.lengths.copy()
     step = lengths[-2] / lengths[-3]
