@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import chdtrc, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 from scipy.stats import chi2
 
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
 from heatcap.divergence.answer import UNSOUND, Answer
-from heatcap.divergence.crossover import crossover
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import read_heights
 from heatcap.divergence.hump import CHANCE, hump_at
 from heatcap.divergence.peak import PeakVerdict
-from heatcap.divergence.margins import BOUNDED
 from heatcap.divergence.plausible import NEAR, drawn_from, plausible, problem
 from heatcap.divergence.verdict import Verdict, judged
 from heatcap.ensemble import heat_capacity_bound
