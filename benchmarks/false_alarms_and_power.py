@@ -420,7 +420,7 @@ def _heights(
     for _ in range(replicates):
         curve = truth + noise * rng.normal(size=x.size)
         found = peaks(step, curve)
-        if found.found:
+        if found.found and not found.edge_maximum:
             yield curve.max(), smooth(step, curve).max(), found.height[0]
 
 
