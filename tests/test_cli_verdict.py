@@ -240,13 +240,13 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
 
 def test_a_plan_is_calibrated(tmp_path: Path) -> None:
     out = tmp_path / "plan.json"
-    plan = ("--sizes", "8,16,32,64,128,256", "--seeds", "4", "--scatter", "0.02")
+    plan = ("--sizes", "8,16,32,64,128,256", "--seeds", "4", "--scatter", "0.005")
     status, text, _ = run("calibrate", *plan, "--replicates", "5", "--json", out)
     assert status == 0
-    assert "sizes 8, 16, 32, 64, 128, 256; errors of 1.00% of a height (4 seeds)" in text
+    assert "sizes 8, 16, 32, 64, 128, 256; errors of 0.25% of a height (4 seeds)" in text
     assert "constant (flat): " in text
     content = json.loads(out.read_text())
-    assert content["relative_error"] == pytest.approx(0.01)
+    assert content["relative_error"] == pytest.approx(0.0025)
     assert content["replicates"] == 5
     assert len(content["rows"]) == 7
 

@@ -125,25 +125,25 @@ def test_the_advice_holds():
     factor = found.ways["bounded"]["smaller_errors"]
     assert factor is not None
     rng, decided = np.random.default_rng(0), 0
-    for seed in range(20):
+    for seed in range(15):
         data = read_heights(DOUBLING, *noisy(DOUBLING, curve, 0.06 / factor, seed))
         decided += judged(data, Margins(), None, False, 100, rng)[2].names(0.95) == ("bounded",)
-    assert decided >= 12
+    assert decided >= 9
 
 
 def test_the_true_class_is_kept():
-    """A miniature of benchmarks/divergence_marks.py: 5 % of 72 is 3.6, and 11 is far too many."""
+    """A miniature of benchmarks/divergence_marks.py: 5 % of 48 is 2.4, and 8 is far too many."""
     lost, margins, rng = 0, Margins(), np.random.default_rng(5)
     for curve, kind in (
         (lambda L: 4 - 10 / L, "bounded"),
         (lambda L: 1 + 0.5 * np.log(L), "logarithmic"),
         (lambda L: 1 + 0.3 * L**0.4, "power-law"),
     ):
-        for seed in range(24):
+        for seed in range(16):
             data = read_heights(DOUBLING, *noisy(DOUBLING, curve, 0.02, seed))
             *_, found, _ = judged(data, margins, None, False, 100, rng)
             lost += kind not in found.names(0.95)
-    assert lost < 11
+    assert lost < 8
 
 
 @settings(max_examples=10)
@@ -170,7 +170,7 @@ def test_order_of_the_sizes_changes_nothing():
 
 
 def test_equal_seeds_give_equal_results():
-    data = noisy(DOUBLING, lambda L: 1 + 0.5 * np.log(L), 0.004)
+    data = noisy(DOUBLING, lambda L: 1 + 0.3 * L, 0.02)
     first, second = (divergence_test(DOUBLING, *data, rng=4).to_dict() for _ in range(2))
     first.pop("seconds"), second.pop("seconds")
     assert first == second

@@ -154,12 +154,11 @@ class Shapes:
         own = {name: np.ascontiguousarray(getattr(self, name)[kept]) for name in _BY_SHAPE}
         return replace(self, box=np.ascontiguousarray(self.box[:, kept]), **own)
 
-    def joined(self, other: Shapes) -> Shapes:
-        """Both, one after the other."""
-        both = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _BY_SHAPE
-        }
-        return replace(self, box=np.concatenate([self.box, other.box], axis=1), **both)
+    def joined(self, *others: Shapes) -> Shapes:
+        """All of them, one after the other."""
+        parts = (self, *others)
+        every = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _BY_SHAPE}
+        return replace(self, box=np.concatenate([p.box for p in parts], axis=1), **every)
 
     def name(self, i: int) -> str:
         """What a shape is called; those of one name differ by their parameters."""
@@ -213,9 +212,7 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
         for law, theta, free in _grid(sizes, margins, exponent)
         for part in _classed(sizes, margins, law, theta, free, exponent)
     ]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.joined(part)
+    whole = parts[0].joined(*parts[1:])
     if set(whole.kind.tolist()) != {FLAT, BOUNDED, LOGARITHMIC, POWER}:
         raise ValueError(
             f"sizes {sizes.min():g} to {sizes.max():g} are too close, too small or too large: no "
@@ -243,12 +240,7 @@ def finer(
         free = np.repeat(shapes.free[rows[own]], theta.shape[1], axis=0)
         _, first = np.unique(np.round(others, 9), axis=0, return_index=True)
         parts += list(_classed(shapes.sizes, margins, law, others[first], free[first], exponent))
-    if not parts:
-        return None
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.joined(part)
-    return whole
+    return parts[0].joined(*parts[1:]) if parts else None
 
 
 def reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from heatcap._vector import Floats
 from heatcap.divergence._kernel import Ints, Normal, best, every, normal
-from heatcap.divergence.growth import PARAMETERS, Shapes, finer, shapes_of, slopes
+from heatcap.divergence.growth import OMEGAS, PARAMETERS, Shapes, finer, shapes_of, slopes
 from heatcap.divergence.margins import CLASSES, Margins
 
 __all__ = [
@@ -42,6 +42,7 @@ DAMPED = (1e-9, 1e-3)  # of the diagonal of the normal equations
 SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
 ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
 SEEDS = 3  # shapes of each law and class from which better ones are looked for
+CORRECTED = (0.0, *OMEGAS)
 WIDEST = 0.3  # of a parameter: beyond lies the lattice
 KNOWN = 0.5  # relative error up to which a height is known
 
@@ -277,12 +278,12 @@ def _unit(shapes: Shapes, parts: Normal, heights: Floats, error: Floats) -> floa
 
 def _seeds(fits: Fits, count: int) -> Ints:
     """The best shapes of every law and class: pure or not, with corrections or without."""
-    shapes, order = fits.problem.shapes, np.argsort(fits.score, kind="stable")
-    keys = np.column_stack([shapes.law, shapes.kind, shapes.pure, shapes.omega])[order].tolist()
-    found: dict[tuple[float, ...], list[int]] = {}
-    for i, key in zip(order.tolist(), map(tuple, keys), strict=True):
-        found.setdefault(key, []).append(i)
-    return np.array([i for each in found.values() for i in each[:count]])
+    shapes = fits.problem.shapes
+    group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
+    group = len(CORRECTED) * group + np.searchsorted(CORRECTED, shapes.omega)
+    order = np.lexsort((fits.score, group))
+    first = np.searchsorted(group[order], group[order])
+    return order[np.arange(len(order)) - first < count]
 
 
 def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) -> Plausible:
