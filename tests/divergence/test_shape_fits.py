@@ -178,7 +178,7 @@ def test_stretched_and_late_growths_off_the_lattice_are_fitted(q, xi, onset):
     for y, kind in ((stretched, BOUNDED), (late, LOGARITHMIC)):
         fits = set_up(DOUBLING, y, 1e-3 * y, correction=0.0).fits(y)
         if np.ptp(y) > 0.06 * y.max():
-            assert fits.best_of_classes()[kind] < 0.1
+            assert fits.best_of_classes()[kind] < 0.3
 
 
 @pytest.mark.parametrize(
@@ -284,13 +284,15 @@ def test_a_shape_without_a_crossover_is_pure():
 
 
 def test_overshoots_have_their_extremum_inside_the_data():
-    shapes = shapes_of(PRIMES, Margins())
-    own = np.flatnonzero((shapes.law == OVERSHOOT) & (shapes.kind == BOUNDED))
-    assert len(own) > 10
-    for i in own:
-        known = shapes.parameters(i)
-        assert known["p"] * known["xi"] <= PRIMES[-2] * (1 + 1e-12)
-        assert shapes.box[1, i] < 0
+    """One that lies between the last two sizes is not looked for, even where it would fit."""
+    y = 1 + PRIMES * np.exp(-PRIMES / 105) / 30
+    for shapes in (shapes_of(PRIMES, Margins()), set_up(PRIMES, y, 0.002 * y).shapes):
+        own = np.flatnonzero((shapes.law == OVERSHOOT) & (shapes.kind == BOUNDED))
+        assert len(own) > 3
+        for i in own:
+            known = shapes.parameters(i)
+            assert known["p"] * known["xi"] <= PRIMES[-2] * (1 + 1e-8)
+            assert shapes.box[1, i] < 0
 
 
 def test_corrections_die_away_from_one_at_the_smallest_size():

@@ -32,6 +32,7 @@ from heatcap.ensemble import heat_capacity_bound
 __all__ = [
     "LAWS",
     "OMEGAS",
+    "PARAMETERS",
     "Law",
     "Shapes",
     "finer",
@@ -232,7 +233,7 @@ def finer(
     """
     parts = []
     movable = shapes.free[rows].any(axis=1)
-    low, high = reach(shapes, rows, margins)
+    low, high = _reach(shapes, rows, margins)
     theta = np.clip(theta, low[:, np.newaxis], high[:, np.newaxis])
     for law in np.unique(shapes.law[rows[movable]]).tolist():
         own = movable & (shapes.law[rows] == law)
@@ -243,7 +244,7 @@ def finer(
     return parts[0].joined(*parts[1:]) if parts else None
 
 
-def reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
+def _reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
     """Lowest and highest parameters (row, 3) with which shapes stay in their class."""
     law, theta, largest = shapes.law[rows], shapes.theta[rows], float(np.log(shapes.sizes[-1]))
     low, high = np.full(theta.shape, -np.inf), np.full(theta.shape, np.inf)
@@ -252,6 +253,8 @@ def reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]
             low[law == each, k], high[law == each, k] = ends
         if "ln xi" in LAWS[each].parameters:
             high[law == each, 1] = largest
+    over = law == OVERSHOOT
+    high[over, 1] = np.log(shapes.sizes[-2] / theta[over, 0])
     beyond = (law == CUT) & (theta[:, 1] > largest + EDGE)
     low[beyond, 1], high[beyond, 1] = largest + 2 * EDGE, np.inf
     power = shapes.kind[rows] == POWER
@@ -296,8 +299,8 @@ def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[i
         yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
     yield ROW, *_lattice(nothing, nothing, nothing)
     seen = float(sizes[-2])
-    for p in (1.0, 2.0):  # the extremum p xi is seen
-        lengths = np.log(np.geomspace(low / 8, max(seen / p, low / 8), LENGTHS))
+    for p in (1.0, 2.0):
+        lengths = np.log(np.geomspace(low / 8, seen / p, LENGTHS))
         yield OVERSHOOT, *_lattice(np.array([p]), lengths, nothing)
 
 
@@ -392,8 +395,10 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
         beyond = (second > high) & np.isfinite(second)
         inside |= np.isinf(second) & (np.abs(first) <= 3)
         inside &= ~(beyond & (first < -1e-9))
-    elif law in (STRETCH, OVERSHOOT):
+    elif law == STRETCH:
         inside &= second <= high
+    elif law == OVERSHOOT:  # its extremum p xi is seen
+        inside &= second <= np.log(sizes[-2] / first) + EDGE
     elif law == ONSET:
         inside &= first <= high
     elif law == SLOWLY:
