@@ -21,7 +21,8 @@ from heatcap.divergence.plausible import HOPELESS
 __all__ = ["alpha"]
 
 GRID = np.linspace(CUSP, STEEPEST, 41)
-PLACES = 60  # positions and cut-offs that the profile is made over, for each family
+PLACES = 20  # positions and cut-offs that the profile is made about, for each family
+BESIDE = np.array([-0.2, 0.0, 0.2])  # in ln delta: the best cut-off goes with the exponent
 SHARP = ("cut-off power", "cut-off logarithm", "cusp")
 
 
@@ -45,7 +46,10 @@ def _places(fits: PeakFits) -> Floats:
         place = [np.append(rows[i][1], 1.0)[[0, 1, 3]] for i in best[: 4 * PLACES]]
         first = np.sort(np.unique(place, axis=0, return_index=True)[1])[:PLACES]
         kept += [place[i] for i in first]
-    return np.unique(kept, axis=0)
+    x_c, delta, log2_m = np.unique(kept, axis=0).T
+    squares = np.ones_like(log2_m)
+    about = [(x_c, delta + d, m) for d in BESIDE for m in (log2_m, squares)]
+    return np.unique(np.hstack(about).T, axis=0)
 
 
 def _profile(fits: PeakFits, places: Floats, exponents: Floats) -> Floats:
