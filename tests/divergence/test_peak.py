@@ -381,7 +381,6 @@ def test_parameters_are_in_units_of_the_control(seed):
     assert found["x_c"] == pytest.approx(180, abs=1)
     assert found["w"] == pytest.approx(25, abs=1)
     assert found["slope"] == pytest.approx(0.002, abs=1e-4)
-    assert found["right_over_left"] == pytest.approx(1, abs=0.15)
     temperature = np.linspace(2, 9, 60)
     z = 12 / temperature
     curve = 1 + 5 * z**2 * 1.5 * np.exp(z) / (1 + 1.5 * np.exp(z)) ** 2
