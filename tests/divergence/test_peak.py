@@ -33,7 +33,7 @@ FIELDS = {
     "margins",
     "calibration",
     "ways",
-    "warnings",
+    "cautions",
     "advice",
     "seconds",
     "control_name",
