@@ -23,7 +23,7 @@ def verdicts():
     found = {}
     for kind, name in CASES.items():
         y = TRUTHS[name][1](X)
-        error = np.full(40, 0.01 * y.max())
+        error = np.full(40, 0.003 * y.max())
         y = y + error * np.random.default_rng(0).normal(size=40)
         found[kind] = peak_test(X, y, error, control_name="T")
     assert {kind: each.verdict for kind, each in found.items()} == {kind: kind for kind in CASES}

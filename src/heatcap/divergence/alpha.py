@@ -15,13 +15,14 @@ from heatcap.divergence._kernel import every, normal
 from heatcap.divergence._peak_fit import PeakFits
 from heatcap.divergence.exponent import Exponent, no_exponent, of_profile
 from heatcap.divergence.margins import FLAT, POWER
+from heatcap.divergence.peak_position import about
 from heatcap.divergence.peak_shapes import CUSP, STEEPEST, Family, cut_off, stacked
 from heatcap.divergence.plausible import HOPELESS
 
 __all__ = ["alpha"]
 
 GRID = np.linspace(CUSP, STEEPEST, 41)
-PLACES = 60  # positions and cut-offs that the profile is made over, for each family
+PLACES = 200  # positions and cut-offs that the profile is made over, for each family
 SHARP = ("cut-off power", "cut-off logarithm", "cusp")
 
 
@@ -36,16 +37,14 @@ def alpha(fits: PeakFits) -> Exponent:
 
 
 def _places(fits: PeakFits) -> Floats:
-    """Position, cut-off and its sharpness (one of squares for a cusp) of the best sharp shapes."""
-    rows = fits.problem.rows
+    """Position, cut-off and its sharpness (that of squares for a cusp) of sharp shapes."""
+    names = np.array([family.name for family, _ in fits.problem.rows])
     kept = []
     for name in SHARP:
-        index = np.array([i for i, (family, _) in enumerate(rows) if family.name == name])
-        best = index[np.argsort(fits.chi2[index], kind="stable")]
-        place = [np.append(rows[i][1], 1.0)[[0, 1, 3]] for i in best[: 4 * PLACES]]
-        first = np.sort(np.unique(place, axis=0, return_index=True)[1])[:PLACES]
-        kept += [place[i] for i in first]
-    return np.unique(kept, axis=0)
+        # As drawn, and not the best of them: those lie about one exponent.
+        theta = about(fits, np.flatnonzero(names == name))[0][:PLACES]
+        kept += [np.append(each, 1.0)[[0, 1, 3]] for each in theta]
+    return np.array(kept)
 
 
 def _profile(fits: PeakFits, places: Floats, exponents: Floats) -> Floats:

@@ -19,7 +19,7 @@ from heatcap.divergence.margins import CLASSES, FLAT
 from heatcap.divergence.peak_shapes import Family, stacked
 from heatcap.scaling.parameter import Parameter
 
-__all__ = ["position"]
+__all__ = ["about", "position"]
 
 NEAR = 4.0  # in chi^2: families whose position differs as much as the data allow
 COUNT = 7  # parameters of a peak, for chi^2 by degree of freedom: errors grow with a poor one
@@ -60,7 +60,21 @@ def position(fits: PeakFits, plausible: Sequence[str]) -> Parameter:
 
 
 def _of_family(fits: PeakFits, rows: Ints) -> tuple[float, float]:
-    """Mean and deviation of the position: importance sampling, from the lattice to the end."""
+    """Mean and deviation of the position."""
+    family = fits.problem.rows[rows[0]][0]
+    theta, log, curves = about(fits, rows)
+    weight = np.exp(log - log.max())
+    place = theta[:, 0] if family.name.startswith(POINTS) else _largest(curves, weight)
+    place = fits.problem.curve.at(place)
+    mean = weight @ place / weight.sum()
+    return float(mean), float(np.sqrt(weight @ (place - mean) ** 2 / weight.sum()))
+
+
+def about(fits: PeakFits, rows: Ints) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+    """Parameters drawn about the shapes of a family, ln of their weights, and their curves.
+
+    Importance sampling of exp(-chi^2 / 2), each round from where the last one was heavy.
+    """
     own = fits.problem
     family = own.rows[rows[0]][0]
     low, high = np.array([[axis[0], axis[-1]] for axis in family.axes.values()]).T
@@ -72,16 +86,13 @@ def _of_family(fits: PeakFits, rows: Ints) -> tuple[float, float]:
         rest = theta - centre
         spread = (weight * rest.T) @ rest / weight.sum()
         spread += np.diag((NARROWEST * (high - low)) ** 2)
-        about = stats.multivariate_t(centre, spread, df=TAILS, seed=rng)
-        theta = np.atleast_2d(about.rvs(DRAWS))
+        law = stats.multivariate_t(centre, spread, df=TAILS, seed=rng)
+        theta = np.atleast_2d(law.rvs(DRAWS))
         theta = theta[np.all((theta >= low) & (theta <= high), axis=1)]
         chi2, curves = _fitted(fits, family, theta)
-        log = -chi2 / 2 - about.logpdf(theta)
+        log = -chi2 / 2 - law.logpdf(theta)
         weight = np.exp(log - log.max())
-    place = theta[:, 0] if family.name.startswith(POINTS) else _largest(curves, weight)
-    place = own.curve.at(place)
-    mean = weight @ place / weight.sum()
-    return float(mean), float(np.sqrt(weight @ (place - mean) ** 2 / weight.sum()))
+    return theta, log, curves
 
 
 def _fitted(

@@ -309,8 +309,9 @@ def families(
     axes = {"x_c": where, "w": widths, "p": POWERS, "lean": LEAN}
     yield Family("stretched exponential", BOUNDED, axes, stretched, up)
     inside = np.linspace(x[0], x[-1], STARTS)
+    jumps = np.linspace(np.log(gap / 8), np.log(2.0), 11)
     for name, sign in (("step up", up), ("step down", down)):
-        yield Family(name, BOUNDED, {"x_c": inside, "w": widths}, _step, sign)
+        yield Family(name, BOUNDED, {"x_c": inside, "w": jumps}, _step, sign)
     ends = control(np.array([0.0, 1.0]))
     if ends[0] > 0:
         lowest, highest = np.log(ends)
@@ -351,7 +352,7 @@ def stretched(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
     t = t * np.exp(-lean * np.sign(t))
     p = np.exp(p)
     g = np.exp(-np.minimum(np.abs(t) ** p / p, 700.0))
-    return g, g * t / np.hypot(t, 1.0)
+    return g, np.zeros_like(g)
 
 
 def _gauss(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
