@@ -156,19 +156,30 @@ def test_without_a_sound_fit_there_is_no_limit():
 
 
 @pytest.mark.parametrize("loose", [(900.0, 600.0), (1e5, 1e6), (-20.0, 1e3)])
+@pytest.mark.parametrize("at", [3000.0, 2 * LARGEST])
+def test_the_unit_of_the_margins_is_a_height_that_is_known(loose, at):
+    """The best fit where heights are known: at twice the largest size it is 1.4 times as high."""
+    heights, errors = noisy(NINE, 1 + 0.3 * NINE**0.5, 0.01, 1)
+    value, error = loose
+    place = np.searchsorted(NINE, at)
+    sizes, y, e = (
+        np.insert(each, place, one) for each, one in ((NINE, at), (heights, value), (errors, error))
+    )
+    known = problem(NINE, np.diag(errors**2), Margins(), heights=heights).unit
+    assert known == pytest.approx(28.2, rel=0.02)
+    assert problem(sizes, np.diag(e**2), Margins(), heights=y).unit == pytest.approx(
+        known, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("loose", [(900.0, 600.0), (1e5, 1e6), (-20.0, 1e3)])
 @pytest.mark.parametrize("at", [20.0, 3000.0])
 def test_a_height_without_information_changes_nothing(loose, at):
-    """The unit of the margins is a height that is known, not the largest measured one."""
+    """Inside the sizes: one beyond them would be a size up to which a crossover may begin."""
     heights, errors = noisy(NINE, 1 + 0.3 * NINE**0.5, 0.01, 1)
     value, error = loose
     sizes = np.append(NINE, at)
     more = (np.append(heights, value), np.append(errors, error))
-    plain_unit = problem(NINE, np.diag(errors**2), Margins(), heights=heights).unit
-    order = np.argsort(sizes)
-    unit = problem(
-        sizes[order], np.diag(more[1][order] ** 2), Margins(), heights=more[0][order]
-    ).unit
-    assert unit == pytest.approx(plain_unit, rel=0.02)
     first, second = divergence_test(NINE, heights, errors), divergence_test(sizes, *more)
     assert second.plausible == first.plausible
     assert second.if_no_crossover == first.if_no_crossover
