@@ -121,6 +121,14 @@ def test_heights_that_do_not_grow_have_no_crossover_length(heights):
     assert "a crossover at any length fits" in found.summary()
 
 
+def test_a_fall_is_no_growth_that_crosses_over():
+    """Of heights that fall the best growth is none: chi^2 is that of their mean."""
+    heights, errors = noisy(NINE, 1 + 40 / NINE, 0.01)
+    mean = np.average(heights, weights=errors**-2)
+    expected = np.sum(((heights - mean) / errors) ** 2)
+    assert crossover(read_heights(NINE, heights, errors)).chi2.min() == pytest.approx(expected)
+
+
 def test_the_profile_is_lowest_at_what_was_planted():
     heights = 1 + cut_off(NINE, 0.5, 700.0, 2.0)
     found = crossover(read_heights(NINE, heights, 0.003 * heights))
