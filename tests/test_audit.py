@@ -31,6 +31,7 @@ from heatcap.audit import (
     spike_share,
 )
 from heatcap.audit.audit_leads import _pairing
+from heatcap.divergence import verdict_of_runs
 from heatcap.ensemble import canonical
 from heatcap.events import find_events, onset_survival, peaks_by_size
 
@@ -812,8 +813,11 @@ def test_peaks_by_size_are_means_with_errors_over_runs(events):
     own = table[(table["group"] == "none") & (table["p"] == 43)]
     at = {"size": 43.0}
     assert float(found.height.value.sel(at)) == pytest.approx(own["peak_height"].mean())
-    by_hand = own["peak_height"].std() / np.sqrt(len(own))
-    assert float(found.height.error.sel(at)) == pytest.approx(by_hand, rel=0.1)
+    used = verdict_of_runs(events, "landscape_heat_capacity").data
+    np.testing.assert_allclose(found.height.error, used.errors)
+    np.testing.assert_allclose(np.sqrt(np.diag(found.height.covariance())), used.errors)
+    width = np.diff(found.height.ci95.sel(at))
+    assert width == pytest.approx(2 * 1.959964 * float(found.height.error.sel(at)))
     spacing = np.log1p(own["peak_step_spacing"] / own["peak_step"]).mean()
     assert float(found.log_step.error.sel(at)) >= spacing
 

@@ -246,16 +246,12 @@ def test_what_is_not_there_is_a_dash():
         assert word(nothing).value == ""
 
 
-def test_one_height_has_two_errors_that_are_told_apart(sweep_report):
+def test_one_height_has_one_error(sweep_report):
     sizes = sizes_table(sweep_report.events, sweep_report.audit)
     tested = exponents_of(sweep_report.verdicts)
-    names = [{column.name for column in table.columns} for table in (sizes, tested)]
-    assert {name for each in names for name in each if name.startswith("error")} == {
-        "error (own runs)",
-        "error (verdict)",
-    }
-    own = [row["error (own runs)"] for row in rows(sizes) if row["observable"] == NAME]
-    pooled = [row["error (verdict)"] for row in rows(tested) if row["observable"] == NAME]
-    assert own != pytest.approx(pooled, rel=0.05)
-    assert "each size by itself" in sizes.caption
-    assert "share one relative spread" in tested.caption
+    own, used = (
+        [row["error"] for row in rows(table) if row["observable"] == NAME]
+        for table in (sizes, tested)
+    )
+    assert own == pytest.approx(used, rel=1e-9)
+    assert "steady one another" in sizes.caption

@@ -8,7 +8,6 @@ from typing import Any
 
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
-from heatcap.divergence.heights import FEW
 from heatcap.events import Events, PeaksBySize
 from heatcap.report.cells import Cell, Column, Table, named, number, word
 from heatcap.report.run_settings import size_label
@@ -24,9 +23,7 @@ def sizes_table(events: Events, audit: Audit | None) -> Table:
         Column("runs", True),
         Column("with peak", True),
         Column("height", True, "mean over the runs with a peak"),
-        Column(
-            "error (own runs)", True, "one standard deviation, from the runs of this size alone"
-        ),
+        Column("error", True, "one standard deviation, as a verdict uses it"),
         Column("step", True, "geometric mean of the positions"),
         Column("× error", True, "factor up or down: one standard deviation of ln step"),
         Column("peak first", True, "runs whose peak comes before their onset"),
@@ -40,9 +37,8 @@ def sizes_table(events: Events, audit: Audit | None) -> Table:
         for row in _size_rows(lead.peaks, {each.size: each for each in lead.by_size})
     ]
     said = (
-        "Runs proper only; means over runs. Errors are those of each size by itself (bootstrap "
-        "over its runs); a verdict takes others, from all sizes together, where a size has fewer "
-        f"than {FEW} runs: see heights and local exponents."
+        "Runs proper only; means over runs. The relative spreads of all sizes steady one another, "
+        "by as much as they are alike, and errors are wider where runs are few (Student)."
     )
     return Table("sizes", "Peaks by size", said, head, rows)
 
@@ -144,7 +140,7 @@ def exponents_of(verdicts: Mapping[str, Verdict]) -> Table:
         Column("observable"),
         Column(size, True),
         Column("height", True),
-        Column("error (verdict)", True, "one standard deviation, as the verdict uses it"),
+        Column("error", True, "one standard deviation, as in peaks by size"),
         Column("local exponent", True, f"of a power of {size}, over the sizes from this one on"),
         Column("its error", True),
         Column("not excluded", False, "by the sizes from this one on"),
@@ -154,9 +150,7 @@ def exponents_of(verdicts: Mapping[str, Verdict]) -> Table:
     ]
     said = (
         "Heights as the verdicts use them, local exponents, and what would not be excluded without "
-        "the sizes below. Where a size has fewer than "
-        f"{FEW} runs, all sizes share one relative spread, and with it their errors; those of each "
-        "size by itself are in peaks by size."
+        "the sizes below."
     )
     return Table("exponents", "Heights and local exponents", said, head, rows)
 

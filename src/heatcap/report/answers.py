@@ -165,7 +165,7 @@ def _verdict(name: str, found: Verdict | None, missing: Mapping[str, str]) -> di
     return {
         "verdict": found.verdict,
         "meaning": found.meaning,
-        "tested": f"{found.tested}; {found.not_excluded}",
+        "tested": "; ".join([found.tested, *found.not_excluded.splitlines()]),
         "exponent": found.exponent_said,
         "warnings": [text for text in found.warnings if text != found.meaning],
         "advice": found.advice,

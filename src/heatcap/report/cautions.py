@@ -189,7 +189,7 @@ def _seeds(proper: pd.DataFrame) -> Iterator[Caution]:
         )
     if said and len(counts) > 1:
         said.append(
-            "the spread is pooled over the sizes, which assumes that all share one relative spread"
+            "the relative spreads of the sizes steady one another, by as much as they are alike"
         )
     if said:
         yield Caution("Few runs per size", _sentence(said))

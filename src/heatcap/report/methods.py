@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from heatcap.audit.conclusion import LEVEL
 from heatcap.core.version import VERSION
 from heatcap.divergence import Margins
-from heatcap.divergence.heights import FEW
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
@@ -161,11 +160,11 @@ def _growth(report: Report) -> str:
     margins = Margins(**report.settings["margins"])
     return (
         "The height of a size is the mean over its runs of the smoothed maximum, free of the bias "
-        "of a noisy, smoothed maximum; its error is the spread over the runs, pooled as one "
-        f"relative spread of all sizes where one has fewer than {FEW} runs. Runs without an "
+        "of a noisy, smoothed maximum; its error is the spread over the runs, steadied by the "
+        "relative spreads of the other sizes and widened by Student's factor. Runs without an "
         "interior peak are left out of the heights; censored runs are in them. "
         "Whether peak heights diverge with the size was tested by the likelihood ratios of four "
         f"classes of growth (flat, bounded, logarithmic, power law) at a level of {found.level:g}, "
-        f"with a parametric bootstrap of {found.calibration['replicates']} sets of data for each "
-        f"null (seed {report.settings['seed']}); {margins.summary()}."
+        "crossovers inside the sizes among the bounded ones, with a parametric bootstrap of "
+        f"{found.draws} sets of data for each class (seed {report.settings['seed']}); {margins.summary()}."
     )
