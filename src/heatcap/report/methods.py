@@ -166,5 +166,6 @@ def _growth(report: Report) -> str:
         "Whether peak heights diverge with the size was tested by the likelihood ratios of four "
         f"classes of growth (flat, bounded, logarithmic, power law) at a level of {found.level:g}, "
         "crossovers inside the sizes among the bounded ones, with a parametric bootstrap of "
-        f"{found.draws} sets of data for each class (seed {report.settings['seed']}); {margins.summary()}."
+        f"{found.draws} sets of data for each class (seed {report.settings['seed']}); "
+        f"{margins.summary()}."
     )
