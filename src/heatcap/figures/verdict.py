@@ -88,7 +88,7 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
         room = ROOM * (high - low)
         ax.set_ylim(low - room, high + max(room, 0.35 * (high - low)))
         plain_axes(ax)
-    ax.xaxis.set_major_locator(FixedLocator(_spread(data.sizes)))
+    ax.xaxis.set_major_locator(FixedLocator(_spread(data.sizes, far)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(lambda each, _: f"{each:g}")
@@ -137,9 +137,9 @@ def _region(ax: Axes, result: Verdict) -> None:
     ax.set_ylabel(f"crossover length ({symbol(result.size_name)})")
 
 
-def _spread(sizes: Floats) -> list[float]:
-    """Sizes whose names do not touch, from the smallest on and with the largest."""
-    step = APART * np.log(sizes[-1] / sizes[0])
+def _spread(sizes: Floats, far: float) -> list[float]:
+    """Sizes whose names do not touch on an axis up to `far`, the smallest and largest included."""
+    step = min(APART * np.log(far / sizes[0]), np.log(sizes[-1] / sizes[0]) / 2)
     kept = [float(sizes[0])]
     for size in sizes[1:-1].tolist():
         if np.log(size / kept[-1]) >= step and np.log(sizes[-1] / size) >= step:
