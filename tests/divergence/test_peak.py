@@ -138,11 +138,14 @@ def test_units_and_order_of_points_change_nothing(seed, scale, stretch, shift):
     y, error = noisy(cut_off_power(0.5, 0.05), 0.03, seed)
     mixed = np.random.default_rng(seed).permutation(60)
     other = stretch * (X + shift)
-    found = [
-        p_values(read_curve(X, y, error)),
-        p_values(read_curve(other[mixed], scale * y[mixed], scale * error[mixed])),
+    curves = [
+        read_curve(X, y, error),
+        read_curve(other[mixed], scale * y[mixed], scale * error[mixed]),
     ]
-    assert found[1] == pytest.approx(found[0], abs=0.1)  # ties of the lattice by rounding
+    lowest = [peak_problem(each, PeakMargins()).fits(each.values) for each in curves]
+    # Not the p-values: of two classes that fit alike, rounding says which is the best.
+    found = [each.best_of_classes() for each in lowest]
+    assert found[1] == pytest.approx(found[0], abs=0.1)
 
 
 @settings(max_examples=4, deadline=None)

@@ -88,7 +88,7 @@ def test_a_table_is_copied_as_csv(page):
     )
     page.click("[data-copy-table=data-sizes]")
     lines = page.eval("window.copied").split("\n")
-    assert lines[0].startswith("observable,p,runs,with peak,height,error (own runs),step")
+    assert lines[0].startswith("observable,p,runs,with peak,height,error,step")
     assert len(lines) == 1 + 3 * 4
     assert re.match(r"heat_capacity,19,3,3,0\.\d+,", lines[1])
     page.click("[data-copy=bibtex]")

@@ -80,8 +80,8 @@ def test_settings_are_told_with_their_values(plain):
     ("runs", "text"),
     [
         (8, None),
-        (7, "1 of 4 sizes have 3 to 7 runs (7 at p = 19); the spread is pooled over the sizes, "
-            "which assumes that all share one relative spread."),
+        (7, "1 of 4 sizes have 3 to 7 runs (7 at p = 19); the relative spreads "
+            "of the sizes steady one another, by as much as they are alike."),
         (3, "1 of 4 sizes have 3 to 7 runs (3 at p = 19)"),
         (2, "1 of 4 sizes have fewer than 3 runs (2 at p = 19): their errors are guesses"),
     ],
@@ -156,7 +156,7 @@ def test_warnings_that_a_sweep_deserves(sweep_report):
     assert said["Mirror leak"].startswith("In 12 of 12 runs")
     assert "No controls" not in said
     assert "All 4 sizes have 3 runs" in said["Few runs per size"]
-    assert "assumes that all share one relative spread" in said["Few runs per size"]
+    assert "steady one another" in said["Few runs per size"]
 
 
 def test_warnings_of_spikes_seeds_settings_and_missing_controls():

@@ -35,7 +35,7 @@ def test_methods_say_how_errors_clocks_and_controls_are_meant(sweep_report):
     for wanted in (
         "All but the canonical one (heat capacity) are fluctuations of the logits and no heat "
         "capacities dU/dT.",
-        "pooled as one relative spread of all sizes where one has fewer than 8 runs",
+        "steadied by the relative spreads of the other sizes and widened by Student's factor",
         "free of the bias of a noisy, smoothed maximum",
         "Runs without an interior peak are left out of the heights; censored runs are in them.",
         "Which clock a peak follows is the slope",

@@ -114,7 +114,7 @@ def test_sizes(sweep_report):
         assert row["runs"] == peaks.runs.sel(size=size)
         assert row["with peak"] == peaks.with_peak.sel(size=size)
         assert same(row["height"], float(peaks.height.value.sel(size=size)))
-        assert same(row["error (own runs)"], float(peaks.height.error.sel(size=size)))
+        assert same(row["error"], float(peaks.height.error.sel(size=size)))
         assert same(row["step"], math.exp(float(peaks.log_step.value.sel(size=size))))
         assert same(row["× error"], math.exp(float(peaks.log_step.error.sel(size=size))))
         assert row["peak first"] == own.first
@@ -203,7 +203,7 @@ def test_exponents(sweep_report):
         some += bool(own)
         assert (row["observable"], row["p"]) == (name, size)
         assert same(row["height"], verdict.data.heights[k])
-        assert same(row["error (verdict)"], verdict.data.errors[k])
+        assert same(row["error"], verdict.data.errors[k])
         assert same(row["local exponent"], own.get("exponent", np.nan))
         assert same(row["its error"], own.get("error", np.nan))
         left = [e["plausible"] for e in verdict.stability if e["smallest_size"] == size]
@@ -236,7 +236,7 @@ def test_tables_have_the_numbers_of_the_results(sweep_report, sweep_page):
             and r["observable"] == "landscape heat capacity"}  # fmt: skip
     assert kept == set(verdict.plausible)
     local = [r for r in tables["exponents"] if r["observable"] == "landscape heat capacity"]
-    assert [r["error (verdict)"] for r in local] == [f"{e:.2g}" for e in verdict.data.errors]
+    assert [r["error"] for r in local] == [f"{e:.2g}" for e in verdict.data.errors]
     assert local[0]["not excluded"] == ", ".join(verdict.plausible)
 
 
