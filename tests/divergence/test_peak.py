@@ -137,15 +137,16 @@ def test_units_and_order_of_points_change_nothing(seed, scale, stretch, shift):
     """Below zero, because the Schottky anomaly belongs to positive controls."""
     y, error = noisy(cut_off_power(0.5, 0.05), 0.03, seed)
     mixed = np.random.default_rng(seed).permutation(60)
-    other = stretch * (X + shift)
+    moved = stretch * (X + shift)
     curves = [
         read_curve(X, y, error),
-        read_curve(other[mixed], scale * y[mixed], scale * error[mixed]),
+        read_curve(moved[mixed], scale * y[mixed], scale * error[mixed]),
     ]
     lowest = [peak_problem(each, PeakMargins()).fits(each.values) for each in curves]
     # Not the p-values: of two classes that fit alike, rounding says which is the best.
-    found = [each.best_of_classes() for each in lowest]
-    assert found[1] == pytest.approx(found[0], abs=0.1)
+    one, other = (each.best_of_classes() for each in lowest)
+    # The search is finest where a class comes near the best.
+    assert (np.abs(other - one) <= 0.2 + 0.3 * (one - one.min())).all()
 
 
 @settings(max_examples=4, deadline=None)
