@@ -239,7 +239,9 @@ def finer(
         own = movable & (shapes.law[rows] == law)
         others = theta[own].reshape(-1, PARAMETERS)
         free = np.repeat(shapes.free[rows[own]], theta.shape[1], axis=0)
-        _, first = np.unique(np.round(others, 9), axis=0, return_index=True)
+        # Rounded and in their order: what is drawn must not hang on the last bit of a processor.
+        others = np.round(others, 7)
+        first = np.sort(np.unique(others, axis=0, return_index=True)[1])
         parts += list(_classed(shapes.sizes, margins, law, others[first], free[first], exponent))
     return parts[0].joined(*parts[1:]) if parts else None
 

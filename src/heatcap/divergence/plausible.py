@@ -35,6 +35,7 @@ __all__ = [
 
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
+TIE = 6  # digits of chi^2 that are more than rounding
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
 ROUNDS = 16  # of a finer lattice, at most
 GAIN = 0.02  # in chi^2, and as a share of what a class is worse by: no larger one ends them
@@ -137,7 +138,7 @@ class Fits:
     def of(self, kind: int) -> Ints:
         """Shapes of a class, the best first."""
         rows = np.flatnonzero(self.problem.shapes.kind == kind)
-        return rows[np.argsort(self.score[rows], kind="stable")]
+        return rows[np.argsort(np.round(self.score[rows], TIE), kind="stable")]
 
     def curves(self, rows: Ints) -> Floats:
         """Heights (shape, size) of some fits."""
@@ -281,7 +282,7 @@ def _seeds(fits: Fits, count: int) -> Ints:
     shapes = fits.problem.shapes
     group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
     group = len(CORRECTED) * group + np.searchsorted(CORRECTED, shapes.omega)
-    order = np.lexsort((fits.score, group))
+    order = np.lexsort((np.round(fits.score, TIE), group))
     first = np.searchsorted(group[order], group[order])
     return order[np.arange(len(order)) - first < count]
 
@@ -297,7 +298,7 @@ def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) 
             p[kind] = 0.0
         elif delta[kind] > 0.0:
             scores = setup.scores(drawn_from(fits, kind, draws, rng))
-            larger = np.sum(scores[:, kind] - scores.min(axis=1) >= delta[kind])
+            larger = np.sum(scores[:, kind] - scores.min(axis=1) >= delta[kind] - 10.0**-TIE)
             p[kind] = float(1 + larger) / (1 + draws)
         else:
             best_fit = fits.curves(fits.of(kind)[:1])
@@ -309,12 +310,13 @@ def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) 
 def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) -> Floats:
     """Sets of data (draw, size) about fits of a class, each as often as it is likely."""
     rows = fits.of(kind)
-    above = fits.score[rows] - fits.score[rows[0]]
+    best_one, rows = rows[:1], np.sort(rows)
+    above = np.round(fits.score[rows] - fits.score[best_one], TIE)
     rows, above = rows[above <= NEAR], above[above <= NEAR]
     likely = np.exp(-above / 2)
     chosen, index = np.unique(
         rng.choice(rows, size=draws, p=likely / likely.sum()), return_inverse=True
     )
     curves = fits.curves(chosen)
-    curves[~np.isfinite(curves).all(axis=1)] = fits.curves(rows[:1])[0]
+    curves[~np.isfinite(curves).all(axis=1)] = fits.curves(best_one)[0]
     return np.asarray(curves[index] + fits.problem.noise(draws, rng))
