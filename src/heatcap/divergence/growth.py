@@ -61,8 +61,9 @@ LOGARITHMS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
 UNITS = (0.7, 1.2, 2.0, 3.0, 5.0)  # of ln(L_min / L_0): a factor of L never dies away
 OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
-DIFFERENCE = 1e-5  # of a parameter, for slopes
+DIFFERENCE = 3e-4  # of a parameter, for slopes
 EDGE = 1e-9  # of a parameter: nothing
+SAME = 0.01  # of an exponent
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
 
 
@@ -239,10 +240,8 @@ def finer(
         own = movable & (shapes.law[rows] == law)
         others = theta[own].reshape(-1, PARAMETERS)
         free = np.repeat(shapes.free[rows[own]], theta.shape[1], axis=0)
-        # Rounded and in their order: what is drawn must not hang on the last bit of a processor.
-        others = np.round(others, 7)
-        first = np.sort(np.unique(others, axis=0, return_index=True)[1])
-        parts += list(_classed(shapes.sizes, margins, law, others[first], free[first], exponent))
+        others, first = np.unique(others, axis=0, return_index=True)
+        parts += list(_classed(shapes.sizes, margins, law, others, free[first], exponent))
     return parts[0].joined(*parts[1:]) if parts else None
 
 
@@ -377,7 +376,8 @@ def _classed(
             for omega in OMEGAS:
                 yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
                 yield from made(power & plain, POWER, grows, anything, omega)
-                yield from made(limited & plain, BOUNDED, grows, near, omega)
+                other = np.abs(theta[:, 0] + omega) > SAME  # else the correction is the growth
+                yield from made(limited & plain & other, BOUNDED, grows, near, omega)
     elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
     elif law == SLOWLY and m.correction > 0:  # below q = 1 with a correction it looks bounded

@@ -35,11 +35,14 @@ __all__ = [
 
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
+DIGITS = 2  # of a parameter beyond those of the heights
 TIE = 6  # digits of chi^2 that are more than rounding
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
 ROUNDS = 16  # of a finer lattice, at most
 GAIN = 0.02  # in chi^2, and as a share of what a class is worse by: no larger one ends them
-DAMPED = (1e-9, 1e-3)  # of the diagonal of the normal equations
+DAMPED = (1e-6, 1e-3)  # of the diagonal of the normal equations
+FAR = 1e-4  # the same, where a standard deviation is asked for
+FELT = 0.1  # standard deviations by which the heights change with a parameter: no less is a step
 SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
 ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
 SEEDS = 3  # shapes of each law and class from which better ones are looked for
@@ -197,11 +200,14 @@ def problem(
     unit = _unit(shapes, parts, heights, error)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
     fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
+    # Rounded, and in their order: what is drawn must not hang on the last bit of a processor.
+    digits = int(np.clip(DIGITS - np.round(np.log10(error.min() / unit)), DIGITS + 2, 9))
     for left in reversed(range(ROUNDS)):
         lowest, before = fits.best_of_classes(), lowest
         last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
         seeds = _seeds(fits, 1 if last else SEEDS)
-        new = finer(setup.shapes, seeds, _tried(fits, heights, seeds, last), margins, exponent)
+        tried = np.round(_tried(fits, heights, seeds, last), digits)
+        new = finer(setup.shapes, seeds, tried, margins, exponent)
         if new is not None:
             fits = setup.having(setup.shapes.joined(new)).fits(heights)
         setup = setup.having(_near(fits, 0 if last else SEEDS))
@@ -242,19 +248,18 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
     for held in (np.zeros(PARAMETERS),) if last else (np.zeros(PARAMETERS), *np.eye(PARAMETERS)):
         design = np.concatenate([linear, moved * (1 - held)[:, np.newaxis]], axis=1)
         square, towards = design @ weight @ design.transpose(0, 2, 1), design @ weight @ rest
-        size = np.sqrt(np.einsum("ikk->ik", square))[..., np.newaxis]
-        size[size == 0] = 1.0
-        square /= size * size.transpose(0, 2, 1)
-        damped = [square + damp * np.eye(design.shape[1]) for damp in DAMPED]
+        size = np.maximum(np.sqrt(np.einsum("ikk->ik", square)), FELT)[..., np.newaxis]
+        value, axes = np.linalg.eigh(square / (size * size.transpose(0, 2, 1)))
         if last:
-            inverse = (
-                np.linalg.inv(damped[0])[:, 3:, 3:] / size[:, 3:] / size[:, 3:, 0][:, np.newaxis]
-            )
+            inverse = (axes / (value[:, np.newaxis] + FAR)) @ axes.transpose(0, 2, 1)
+            inverse = inverse[:, 3:, 3:] / size[:, 3:] / size[:, 3:, 0][:, np.newaxis]
             width, axes = np.linalg.eigh(inverse)
             width = np.minimum(np.sqrt(np.maximum(width, 0.0)), WIDEST)
             tried += [(axes * width[:, np.newaxis]) @ move for move in ABOUT]
-        else:
-            steps = [(np.linalg.solve(each, towards / size) / size)[:, 3:, 0] for each in damped]
+        else:  # damped so that nothing happens along what changes nothing, up to the last bit
+            along = (axes.transpose(0, 2, 1) @ (towards / size))[..., 0]
+            kept = [along * value / (value**2 + damp**2) for damp in DAMPED]
+            steps = [((axes @ one[..., np.newaxis]) / size)[:, 3:, 0] for one in kept]
             tried += [share * step for step in steps for share in SHARES]
     change = np.stack(tried, axis=1) * own.free[rows][:, np.newaxis]
     change /= np.maximum(np.abs(change).max(axis=2, keepdims=True), 1.0)
