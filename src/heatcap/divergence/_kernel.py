@@ -140,9 +140,13 @@ def _over_b(y: Three, n: Six, box: Four, left: float, right: float, beat: float)
         if lowest >= beat:
             return np.inf, 0.0, 0.0, 0.0
         s = (y[0] - a * s1g - c * s1e) / s11
-        inside = box[0] <= a <= box[1] and box[2] <= s <= box[3]
-        if inside and left * abs(a) <= np.sign(a) * c <= right * abs(a):
-            return lowest, a, s, c / a
+        if box[0] <= a <= box[1] and box[2] <= s <= box[3]:
+            if left * abs(a) <= np.sign(a) * c <= right * abs(a):
+                return lowest, a, s, c / a
+            # In (s, a, ab) all is convex: the minimum is on the only edge that the free one breaks.
+            b = right if np.sign(a) * c > right * abs(a) else left
+            v, a, s = _at(b, y, n, box, beat)
+            return v, a, s, b
     return _along(y, n, box, left, right)
 
 

@@ -4,7 +4,7 @@
 
     power       g = (l^kappa - 1) / kappa, ln l at kappa = 0;   l = L (1 + (L / xi)^m)^(-1/m)
     stretched   g = 1 - exp(-(L / xi)^q)
-    onset       g = ln(1 + L / L_0)
+    onset       g = ln(1 + (L / L_0)^m) / m
     slow        g = (ln(L / L_0)^q - 1) / q, ln ln(L / L_0) at q = 0;   L_0 < L_min / 2
     row         g = largest heat capacity of L keys, (ln L)^2 / 4 with slow corrections
     overshoot   g = -L^p exp(-L / xi), falling after a maximum that is seen
@@ -52,9 +52,9 @@ EXPONENTS = (
     *(1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0),
 )
 BELOW = (0.0, 0.3, 0.6, 0.99)  # exponents of slower growth in units of kappa_min
-LENGTHS = 11  # crossover lengths inside the sizes
+LENGTHS = 8  # crossover lengths inside the sizes
 BEYOND = (1.4, 2.0, 3.0, 6.0, 12.0)  # crossover lengths over the largest size
-SHARP = (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0)
+SHARP = (0.5, 1.0, 2.0, 4.0)
 STRETCHED = (0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 SLOW = (-2.0, -1.0, -0.5, 0.0, 0.25)  # powers of ln L alone, and then of any unit
 LOGARITHMS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
@@ -294,7 +294,7 @@ def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[i
     yield CUT, *_lattice(kappa, beyond, np.array(SHARP))
     lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
     yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
-    yield ONSET, *_lattice(lengths, nothing, nothing)
+    yield ONSET, *_lattice(lengths, np.array(SHARP), nothing)
     yield SLOWLY, *_lattice(np.array(LOGARITHMS), np.log(low) - np.array(UNITS[::-1]), nothing)
     if np.log(low) > UNITS[0]:
         yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
@@ -378,6 +378,9 @@ def _classed(
                 yield from made(power & plain, POWER, grows, anything, omega)
                 other = np.abs(theta[:, 0] + omega) > SAME  # else the correction is the growth
                 yield from made(limited & plain & other, BOUNDED, grows, near, omega)
+            crossing = limited & ~plain & (theta[:, 1] <= high + EDGE)
+            for omega in OMEGAS[::2]:  # one between them is near to both
+                yield from made(crossing, BOUNDED, grows, (0.0, ratio), omega)
     elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
     elif law == SLOWLY and m.correction > 0:  # below q = 1 with a correction it looks bounded
@@ -479,7 +482,7 @@ LAWS = (
         ("kappa", "ln xi", "m"),
         _power,
         _power_limit,
-        ((-3.0, 3.0), (-np.inf, np.inf), (0.5, 4.0)),
+        ((-3.0, 3.0), (-np.inf, np.inf), (SHARP[0], SHARP[-1])),
         pure=False,
     ),
     Law(
@@ -492,9 +495,12 @@ LAWS = (
     ),
     Law(
         "logarithm with an onset",
-        ("ln L0",),
-        lambda L, theta: np.logaddexp(0.0, np.log(L) - theta[:, :1]),
+        ("ln L0", "m"),
+        lambda L, theta: (
+            np.logaddexp(0.0, theta[:, 1:2] * (np.log(L) - theta[:, :1])) / theta[:, 1:2]
+        ),
         _no_limit,
+        ((-np.inf, np.inf), (SHARP[0], SHARP[-1])),
     ),
     Law("power of the logarithm", ("q", "ln L0"), _slow, _slow_limit, ((-2.0, 3.5),)),
     Law(
