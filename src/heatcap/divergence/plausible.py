@@ -35,6 +35,7 @@ __all__ = [
 
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
+APART = 0.5  # standard deviations: fits that are closer are the same
 DIGITS = 2  # of a parameter beyond those of the heights
 TIE = 6  # digits of chi^2 that are more than rounding
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
@@ -211,10 +212,10 @@ def problem(
         if new is not None:
             fits = setup.having(setup.shapes.joined(new)).fits(heights)
         setup = setup.having(_near(fits, 0 if last else SEEDS))
+        fits = setup.fits(heights)
         if last:
             break
-        fits = setup.fits(heights)
-    return setup
+    return setup.having(_apart(fits))
 
 
 def _near(fits: Fits, seeds: int) -> Shapes:
@@ -231,6 +232,23 @@ def _near(fits: Fits, seeds: int) -> Shapes:
     if seeds:
         near[_seeds(fits, seeds)] = True
     return shapes.take(near)
+
+
+def _apart(fits: Fits) -> Shapes:
+    """The best of all shapes of a law and class whose fits are the same within the errors.
+
+    Compared along their principal axes, so that there are few directions to differ in.
+    """
+    shapes = fits.problem.shapes
+    curves = fits.curves(np.arange(len(shapes))) @ np.linalg.cholesky(fits.problem.weight)
+    score = np.round(fits.score, TIE)
+    curves -= curves[np.argmin(score)]
+    axes = np.linalg.eigh(curves.T @ curves)[1]
+    places = np.round(curves @ axes / APART)
+    group = np.column_stack([shapes.kind, shapes.law, shapes.pure, shapes.omega, places])
+    order = np.argsort(score, kind="stable")
+    first = np.unique(group[order], axis=0, return_index=True)[1]
+    return shapes.take(np.sort(order[first]))
 
 
 def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
