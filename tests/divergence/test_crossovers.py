@@ -196,7 +196,7 @@ def test_a_height_without_information_changes_nothing(loose, at):
 def test_what_is_asked_for_changes_no_number():
     """Advice, power, level and stability have random streams of their own."""
     sizes, heights = CROSSOVERS["1 + L^0.4, cut off at L_max"]
-    data = noisy(sizes, heights, 0.01, 3)
+    data = noisy(sizes, heights, 0.01, 4)
     names = ("advice", "ways", "detectable_exponent", "calibration", "stability", "predictions")
 
     def asked(order, rng):

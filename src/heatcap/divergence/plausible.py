@@ -266,7 +266,9 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
     for held in (np.zeros(PARAMETERS),) if last else (np.zeros(PARAMETERS), *np.eye(PARAMETERS)):
         design = np.concatenate([linear, moved * (1 - held)[:, np.newaxis]], axis=1)
         square, towards = design @ weight @ design.transpose(0, 2, 1), design @ weight @ rest
-        size = np.maximum(np.sqrt(np.einsum("ikk->ik", square)), FELT)[..., np.newaxis]
+        size = np.sqrt(np.einsum("ikk->ik", square))[..., np.newaxis]
+        size[:, 3:] = np.maximum(size[:, 3:], FELT)
+        size[size == 0] = 1.0
         value, axes = np.linalg.eigh(square / (size * size.transpose(0, 2, 1)))
         if last:
             inverse = (axes / (value[:, np.newaxis] + FAR)) @ axes.transpose(0, 2, 1)
