@@ -56,6 +56,7 @@ def ceiling(
         if given.shape not in ((), (1,), order.shape):
             raise ValueError(f"expected one bound per size ({order.size}), got shape {given.shape}")
         values = np.broadcast_to(given, order.shape)[np.argsort(order)]
+        values = values[np.isin(np.sort(order), data.sizes)]
         excluded, said = (), "its growth is not known: give it as a function of the size"
         if np.ptp(values) == 0:
             excluded = ("logarithmic", "power-law")

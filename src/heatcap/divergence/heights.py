@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
 from heatcap._vector import Floats
 from heatcap.core.student import errors_of_means
 
-__all__ = ["LEAST_SIZES", "Heights", "checked_sizes", "covariance_of", "read_heights"]
+__all__ = [
+    "LEAST_SIZES",
+    "Heights",
+    "checked_sizes",
+    "covariance_of",
+    "informative",
+    "read_heights",
+]
 
 LEAST_SIZES = 4
+KNOWN = 0.5  # relative error up to which a height is known
 FEW = 8  # runs below which the spread at one size is no error by itself
 LEAST_OTHERS = 3  # runs whose scatter says that another stands off it
 CARRIED = 1e-3  # chance of such a run among all, below which it is named
@@ -50,12 +58,12 @@ class Heights:
             self.sizes, self.heights, self.covariance * factor**2, self.known, self.notes
         )
 
-    def take(self, rows: slice) -> Heights:
+    def take(self, rows: slice | NDArray[np.bool_]) -> Heights:
         """Some of the sizes."""
         return Heights(
             self.sizes[rows],
             self.heights[rows],
-            self.covariance[rows, rows],
+            self.covariance[rows][:, rows],
             self.known,
             self.notes,
         )
@@ -136,6 +144,21 @@ def read_heights(
     order = np.argsort(size)
     known = not (errors is None and covariance is None and replicates is None)
     return Heights(size[order], height[order], cov[np.ix_(order, order)], known, notes)
+
+
+def informative(data: Heights, size_name: str) -> Heights:
+    """Without heights whose error is more than half of the largest height that is known.
+
+    They say nothing, but their sizes would: up to the largest a crossover may begin.
+    """
+    known = data.errors <= KNOWN * np.abs(data.heights)
+    kept = data.errors <= KNOWN * np.abs(data.heights[known]).max(initial=0.0)
+    if kept.all() or kept.sum() < LEAST_SIZES:
+        return data
+    listed = ", ".join(f"{size:g}" for size in data.sizes[~kept])
+    said = f"{size_name} = {listed}: left out, the error is more than half of the heights"
+    part = data.take(kept)
+    return replace(part, notes=(*part.notes, said))
 
 
 def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLike | None) -> Floats:

@@ -49,7 +49,6 @@ ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS)
 SEEDS = 3  # shapes of each law and class from which better ones are looked for
 CORRECTED = (0.0, *OMEGAS)
 WIDEST = 0.3  # of a parameter: beyond lies the lattice
-KNOWN = 0.5  # relative error up to which a height is known
 
 
 class Costly(Protocol):
@@ -198,7 +197,7 @@ def problem(
     error = np.sqrt(np.diag(covariance))
     shapes = shapes_of(sizes, margins, exponent)
     parts = normal(shapes, weight)
-    unit = _unit(shapes, parts, heights, error)
+    unit = _unit(shapes, parts, heights)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
     fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
     # Rounded, and in their order: what is drawn must not hang on the last bit of a processor.
@@ -286,19 +285,14 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
     return np.asarray(own.theta[rows][:, np.newaxis] + change)
 
 
-def _unit(shapes: Shapes, parts: Normal, heights: Floats, error: Floats) -> float:
-    """The height that margins are shares of: the largest of the best fit where it is known.
-
-    Not the largest measured one: a height without information must not change anything.
-    """
+def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
+    """The height that margins are shares of: the largest of the best fit, not of the measured."""
     s11, s1g, sgg = parts.products[:, 0], parts.products[:, 1], parts.products[:, 2]
     y1, yg = float(heights @ parts.w1), parts.wg @ heights
     det = s11 * sgg - s1g * s1g
     s, a = (y1 * sgg - yg * s1g) / det, (yg * s11 - y1 * s1g) / det
     i = int(np.argmax(s * y1 + a * yg - shapes.penalty))
-    curve = s[i] + a[i] * shapes.g[i]
-    known = error <= KNOWN * np.abs(curve)
-    largest = float(curve[known].max() if known.any() else curve.max())
+    largest = float((s[i] + a[i] * shapes.g[i]).max())
     return largest if largest > 0 else float(heights.max())
 
 

@@ -27,7 +27,7 @@ from heatcap.divergence.crossover import Crossover, crossover
 from heatcap.divergence.diagnostics import local_exponents, predictions, stability
 from heatcap.divergence.evidence import models_of
 from heatcap.divergence.exponent import Exponent, growth_exponent
-from heatcap.divergence.heights import Heights, read_heights
+from heatcap.divergence.heights import Heights, informative, read_heights
 from heatcap.divergence.hump import hump_at
 from heatcap.divergence.judged import (
     POOR,
@@ -348,7 +348,7 @@ def divergence_test(
         sizes, heights, errors, covariance=covariance, replicates=replicates, runs=runs,
         labels=labels, size_name=size_name,
     )  # fmt: skip
-    order = np.asarray(sizes, dtype=np.float64)
+    data, order = informative(data, size_name), np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, order)
     data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
     names, said, contradiction = _with_bound(found.names(level), limit)
