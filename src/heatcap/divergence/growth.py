@@ -294,7 +294,7 @@ def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[i
     yield CUT, *_lattice(kappa, beyond, np.array(SHARP))
     lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
     yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
-    yield ONSET, *_lattice(lengths, np.array(SHARP), nothing)
+    yield ONSET, *_lattice(lengths, np.array(SHARP[1:]), nothing)
     yield SLOWLY, *_lattice(np.array(LOGARITHMS), np.log(low) - np.array(UNITS[::-1]), nothing)
     if np.log(low) > UNITS[0]:
         yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
@@ -500,7 +500,7 @@ LAWS = (
             np.logaddexp(0.0, theta[:, 1:2] * (np.log(L) - theta[:, :1])) / theta[:, 1:2]
         ),
         _no_limit,
-        ((-np.inf, np.inf), (SHARP[0], SHARP[-1])),
+        ((-np.inf, np.inf), (SHARP[1], SHARP[-1])),  # below 1 it would be any power of L
     ),
     Law("power of the logarithm", ("q", "ln L0"), _slow, _slow_limit, ((-2.0, 3.5),)),
     Law(
