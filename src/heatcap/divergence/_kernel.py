@@ -6,7 +6,8 @@
 H the height that is the unit of the box.  At fixed b chi^2 is convex in (s, a): its minimum over
 the box is the free one, if that lies inside, or else the best of the minima on the four edges.
 Over b it has one minimum, because {(s, a, ab): chi^2 <= x} is convex and b = (ab) / a keeps that;
-it is the free one of the three coefficients, or else found by golden section.
+it is the free one of the three coefficients, or at the end of b that this one breaks where a and s
+are inside their box, or else found by golden section.
 """
 
 from __future__ import annotations

@@ -28,15 +28,15 @@ UNSOUND = {  # by status: why an exponent and its interval mean nothing
 }
 UNLIMITED = "at these errors nothing limits it"
 UNTESTED = ("misfit", "no errors")  # p-values compare classes that do not describe the data
-LATER = ("test", "advice", "detectable", "realised", "stability", "given", "conditional")
+PARTS = ("test", "conditional", "advice", "detectable", "realised", "stability")
 
 
 class Streams:
     """Streams of random numbers, one for each part, so that none depends on what was asked."""
 
     def __init__(self, rng: int | np.random.Generator) -> None:
-        children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(LATER))  # type: ignore[attr-defined]
-        self._seeds = dict(zip(LATER, children, strict=True))
+        children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(PARTS))  # type: ignore[attr-defined]
+        self._seeds = dict(zip(PARTS, children, strict=True))
 
     def of(self, part: str) -> np.random.Generator:
         """The stream of a part, from its beginning."""

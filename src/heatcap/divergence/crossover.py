@@ -2,7 +2,7 @@
 
     h(L) = c + a (l^kappa - 1) / kappa,    l = L (1 + (L / xi)^m)^(-1/m),    a >= 0
 
-xi is the length at which l has fallen behind L by 2^(-1/m); xi = inf is pure growth.  chi^2 is
+xi is the length at which l is 2^(-1/m) of L; xi = inf is pure growth.  chi^2 is
 lowest over c, a and m in [1/2, 4] at every kappa and xi.  Its profile over xi gives the lower limit
 of the crossover length: a crossover that begins below it costs more than 3.84 in chi^2, which is
 more than the 2.71 of a one-sided limit, because exponent and sharpness are free.  The sizes have to
@@ -85,7 +85,7 @@ def _profile(data: Heights, weight: Floats, lengths: Floats, chi2: Floats) -> Fl
 
 
 def _lower(data: Heights, weight: Floats, lengths: Floats, profile: Floats) -> float:
-    """The smallest length that chi^2 does not exclude; 0 where the smallest tried is not."""
+    """The largest length tried below which all are excluded; 0 where none is."""
     lowest = profile.min()
     first = int(np.flatnonzero(profile <= lowest + TWO_SIDED)[0])
     if first == 0:

@@ -1,14 +1,9 @@
-"""Evidence for every model: approximate marginal likelihood, and AICc beside it.
+"""Every family of shapes with its best fit and two weights: Schwarz, and AICc beside it.
 
-A model is a family of shapes that differ by their parameters.  With flat priors on the level and on
-the growth, in the same units for all models, the integral over both is that of a Gaussian,
-
-    Z ~ mean over the shapes of exp(-chi^2 / 2) / sqrt(det F),   F = (1, g)^T W (1, g),
-
-up to a factor common to all.  Classes have equal prior weight, so have the families of a class;
-a correction costs exp(-penalty / 2).  The box is not integrated over: weights are a guide, and the
-guarantee of a verdict rests on its calibration alone.  AICc (N. Sugiura, Commun. Stat. Theory
-Methods 7 (1978) 13) counts level, growth, the shape's parameter and a correction.
+A family is the shapes of one form, which differ by their parameters.  Both weights count those that
+are free, the level, the growth and a correction: k ln n (G. Schwarz, Ann. Stat. 6 (1978) 461), with
+classes alike, and 2 k with its term for few data (N. Sugiura, Commun. Stat. Theory Methods 7 (1978)
+13).  They are a guide: the guarantee of a verdict rests on its calibration alone.
 """
 
 from __future__ import annotations
@@ -19,75 +14,65 @@ import numpy as np
 from scipy import stats
 
 from heatcap._vector import Floats
-from heatcap.divergence._kernel import Ints
 from heatcap.divergence.growth import Shapes
 from heatcap.divergence.margins import CLASSES
 from heatcap.divergence.plausible import Fits
 
-__all__ = ["models_of"]
+__all__ = ["add_weights", "models_of"]
 
 
 def models_of(fits: Fits) -> list[dict[str, Any]]:
     """Rows of `Verdict.models`, those with the largest weight first."""
     shapes = fits.problem.shapes
-    families: dict[tuple[int, str], list[int]] = {}
-    for i, kind in enumerate(shapes.kind.tolist()):
-        families.setdefault((kind, shapes.name(i)), []).append(i)
-    per_class = np.bincount([kind for kind, _ in families], minlength=len(CLASSES))
-    rows, log_z, aicc = [], [], []
-    for (kind, family), members in families.items():
-        index = np.array(members)
-        i = int(index[np.argmin(fits.score[index])])
-        rows.append(_row(fits, i, family, len(members)))
-        log_z.append(_log_evidence(fits, index) - np.log(per_class[kind]))
-        aicc.append(_aicc(fits, i, len(members)))
-    for name, weights in (
-        ("weight", _normalised(np.array(log_z))),
-        ("aicc_weight", _normalised(-np.array(aicc) / 2)),
+    best: dict[tuple[int, str], int] = {}
+    for i in np.argsort(fits.score, kind="stable").tolist():
+        best.setdefault((int(shapes.kind[i]), shapes.name(i)), i)
+    counts = [_count(shapes, i) for i in best.values()]
+    rows = [
+        _row(fits, i, family, k) for ((_, family), i), k in zip(best.items(), counts, strict=True)
+    ]
+    return add_weights(rows, counts, len(fits.problem.error))
+
+
+def add_weights(rows: list[dict[str, Any]], counts: list[int], n: int) -> list[dict[str, Any]]:
+    """Rows with the weights of their chi^2, from their numbers of parameters and of data."""
+    k, chi2 = np.array(counts, dtype=np.float64), np.array([row["chi2"] for row in rows])
+    alike = [sum(other["class"] == row["class"] for other in rows) for row in rows]
+    with np.errstate(divide="ignore"):
+        few = np.where(n > k + 1, 2 * k * (k + 1) / np.maximum(n - k - 1, 0), np.inf)
+    for name, cost in (
+        ("weight", chi2 + k * np.log(n) + 2 * np.log(alike)),
+        ("aicc_weight", chi2 + 2 * k + few),
     ):
-        for row, weight in zip(rows, weights, strict=True):
-            row[name] = float(weight)
+        for row, share in zip(rows, _normalised(cost), strict=True):
+            row[name] = float(share)
     return sorted(rows, key=lambda row: -row["weight"])
 
 
-def _row(fits: Fits, i: int, family: str, members: int) -> dict[str, Any]:
+def _row(fits: Fits, i: int, family: str, count: int) -> dict[str, Any]:
     shapes = fits.problem.shapes
     parameters = {"s": float(fits.s[i]), "growth": float(fits.a[i])} | shapes.parameters(i)
     if shapes.omega[i]:
         parameters |= {"b": float(fits.b[i]), "omega": float(shapes.omega[i])}
-    dof = len(fits.problem.error) - _count(shapes, i, members)
-    chi2 = float(fits.chi2[i])
-    p = float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan")
+    dof, chi2 = len(fits.problem.error) - count, float(fits.chi2[i])
     return {
         "name": family,
         "class": CLASSES[shapes.kind[i]],
         "parameters": parameters,
         "chi2": chi2,
         "dof": dof,
-        "p_value": p,
+        "p_value": float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan"),
     }
 
 
-def _count(shapes: Shapes, i: int, members: int) -> int:
-    """Level, growth, the shape's parameters if there are several such shapes, a correction."""
-    free = len(shapes.parameters(i)) if members > 1 else 0
-    return 2 + free + 2 * int(shapes.omega[i] > 0)
+def _count(shapes: Shapes, i: int) -> int:
+    """Level, growth, the shape's free parameters, a correction and its exponent."""
+    return 2 + int(shapes.free[i].sum()) + 2 * int(shapes.omega[i] > 0)
 
 
-def _log_evidence(fits: Fits, index: Ints) -> float:
-    p = fits.problem.parts.products[index]
-    log = -fits.score[index] / 2 - 0.5 * np.log(p[:, 0] * p[:, 2] - p[:, 1] ** 2)
-    return float(np.logaddexp.reduce(log) - np.log(len(index)))
-
-
-def _aicc(fits: Fits, i: int, members: int) -> float:
-    n, k = len(fits.problem.error), _count(fits.problem.shapes, i, members)
-    small = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
-    return float(fits.chi2[i]) + 2 * k + small
-
-
-def _normalised(log: Floats) -> Floats:
-    if not np.isfinite(log).any():
-        return np.full(len(log), 1 / len(log))
-    weight = np.exp(log - log[np.isfinite(log)].max())
+def _normalised(cost: Floats) -> Floats:
+    """Weights exp(-cost / 2); alike where no cost is finite."""
+    if not np.isfinite(cost).any():
+        return np.full(len(cost), 1 / len(cost))
+    weight = np.exp(-(cost - cost[np.isfinite(cost)].min()) / 2)
     return np.asarray(weight / weight.sum())

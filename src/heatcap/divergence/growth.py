@@ -58,6 +58,7 @@ SHARP = (0.5, 1.0, 2.0, 4.0)
 STRETCHED = (0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 SLOW = (-2.0, -1.0, -0.5, 0.0, 0.25)  # powers of ln L alone, and then of any unit
 LOGARITHMS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5)
+CORRECTED = (1.0, 2.0)  # those that may have a correction: below it looks bounded, above a power
 UNITS = (0.7, 1.2, 2.0, 3.0, 5.0)  # of ln(L_min / L_0): a factor of L never dies away
 OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
@@ -83,7 +84,7 @@ class Law:
     range : tuple of (float, float)
         Lowest and highest value of each parameter but lengths.
     pure : bool
-        Whether it has no crossover inside the sizes.
+        Whether none of them is cut off.
     """
 
     name: str
@@ -140,7 +141,7 @@ class Shapes:
 
     @property
     def pure(self) -> Bools:
-        """Shapes without a crossover inside the sizes: cut-offs and stretched ones have one."""
+        """Shapes that are cut off nowhere: no cut-off inside or beyond the sizes, not stretched."""
         always = np.array([law.pure for law in LAWS])[self.law]
         return np.asarray(always | ((self.law == CUT) & np.isinf(self.theta[:, 1])))
 
@@ -379,14 +380,15 @@ def _classed(
                 other = np.abs(theta[:, 0] + omega) > SAME  # else the correction is the growth
                 yield from made(limited & plain & other, BOUNDED, grows, near, omega)
             crossing = limited & ~plain & (theta[:, 1] <= high + EDGE)
-            for omega in OMEGAS[::2]:  # one between them is near to both
+            for omega in OMEGAS[::2]:  # one between them is near, at errors of 1 %
                 yield from made(crossing, BOUNDED, grows, (0.0, ratio), omega)
     elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
-    elif law == SLOWLY and m.correction > 0:  # below q = 1 with a correction it looks bounded
+    elif law == SLOWLY and m.correction > 0:
         grows = (max(m.corrected_growth, least), np.inf)
+        some = (theta[:, 0] >= CORRECTED[0]) & (theta[:, 0] <= CORRECTED[1])
         for omega in OMEGAS:
-            yield from made(slow & (theta[:, 0] >= 1), LOGARITHMIC, grows, anything, omega)
+            yield from made(slow & some, LOGARITHMIC, grows, anything, omega)
 
 
 def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:

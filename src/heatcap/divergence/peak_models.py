@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from heatcap.divergence._peak_fit import PeakFits
+from heatcap.divergence.evidence import add_weights
 from heatcap.divergence.margins import CLASSES
 from heatcap.divergence.peak_shapes import reach
 
@@ -19,21 +20,10 @@ def models_of_peaks(fits: PeakFits) -> list[dict[str, Any]]:
     families: dict[str, list[int]] = {}
     for i, (family, _) in enumerate(fits.problem.rows):
         families.setdefault(family.name, []).append(i)
-    rows, schwarz, aicc = [], [], []
     n = len(fits.problem.error)
-    kinds = [int(fits.problem.kind[members[0]]) for members in families.values()]
-    for kind, members in zip(kinds, families.values(), strict=True):
-        i = members[int(np.argmin(fits.chi2[members]))]
-        k = _count(fits, i)
-        rows.append(_row(fits, i, n - k))
-        chi2 = float(fits.chi2[i])
-        schwarz.append(chi2 + k * np.log(n) + 2 * np.log(kinds.count(kind)))
-        aicc.append(chi2 + 2 * k + (2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf))
-    for name, cost in (("weight", schwarz), ("aicc_weight", aicc)):
-        weight = np.exp(-(np.array(cost) - np.min(cost)) / 2)
-        for row, share in zip(rows, weight / weight.sum(), strict=True):
-            row[name] = float(share)
-    return sorted(rows, key=lambda row: -row["weight"])
+    best = [members[int(np.argmin(fits.chi2[members]))] for members in families.values()]
+    counts = [_count(fits, i) for i in best]
+    return add_weights([_row(fits, i, n - k) for i, k in zip(best, counts, strict=True)], counts, n)
 
 
 def _count(fits: PeakFits, i: int) -> int:

@@ -23,6 +23,7 @@ from heatcap.divergence.margins import CLASSES, Margins
 
 __all__ = [
     "HOPELESS",
+    "NEAR",
     "Fits",
     "Fitted",
     "Plausible",

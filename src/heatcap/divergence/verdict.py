@@ -38,13 +38,14 @@ from heatcap.divergence.judged import (
     scale_of,
     unlikely,
 )
-from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.plausible import Fits, Plausible, Problem, plausible, problem
+from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
+from heatcap.divergence.plausible import NEAR, Fits, Plausible, Problem, plausible, problem
 from heatcap.divergence.power import Advice, advice, detectable, verdict_of
 
 __all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
 
-SATURATES = "the height saturates"
+GROWS = "saturates"
+SATURATES = f"the height {GROWS}"
 BOUNDED_MEANS = (
     f"{SATURATES}: a crossover, or a transition at which this observable does not diverge "
     "(alpha <= 0, a jump, Kosterlitz-Thouless); these heights do not tell them apart"
@@ -87,11 +88,13 @@ class Verdict(Answer):
     p_values : dict
         Of every class.
     crossover_length_lower_limit95 : float
-        A growth that crosses over does so above it, 95 times in 100, in units of the size; 0 where
-        a crossover at any length fits, or heights do not grow.
+        On demand.  A power or logarithm that is cut off (m from 1/2 to 4) is so above it, 95 times
+        in 100 where it has no corrections to scaling, in units of the size; 0 where a crossover at
+        any length fits, or heights do not grow.  Never above the crossover length of the best
+        bounded fit, where that is not excluded.
     if_no_crossover : tuple of str
         Those of them that are not excluded on the condition that no crossover begins inside the
-        sizes; no guarantee where one does.
+        sizes (all of them where that leaves none); no guarantee where one does.
     exponent : Exponent
         On demand.  kappa of c + a (L^kappa - 1) / kappa with corrections to scaling, and its 95 %
         interval, given that heights grow so; NaN where they do not, or the status is not "ok".
@@ -103,12 +106,13 @@ class Verdict(Answer):
         On demand.  Smallest kappa whose growth, as large as the one seen, these data would have
         told from flat and bounded 95 times in 100; NaN if no exponent up to 3 is.
     models : list of dict
-        Every family of shapes: name, class, parameters, chi2, dof, p_value, weight (approximate
-        marginal likelihood), aicc_weight.
+        On demand.  Every family of shapes that comes near the heights: name, class, parameters,
+        chi2, dof, p_value, weight (Schwarz, classes alike), aicc_weight.
     margins : Margins
     calibration : dict
         On demand.  `replicates` drawn for each null, and the `realised_level`: the share of sets
-        of data drawn from the best fit for which its class was plausible, from `repeats` sets.
+        of data drawn from the best fit for which its class was plausible, from `repeats` sets
+        with 100 draws each.
     warnings : list of str
     advice : str
         On demand.  What would decide; empty where the data do.
@@ -125,7 +129,11 @@ class Verdict(Answer):
     crossover : Crossover
         On demand.  chi^2 over exponent and crossover length.
     curves : dict
-        By class the best fit: `name`, `sizes` (a grid that goes beyond the data), `heights`.
+        On demand.  By class the best fit: `name`, `sizes` (a grid that goes beyond the data),
+        `heights`; of growths one that is cut off nowhere, if the data do not tell it from the best.
+    draws : int
+    fits : Fits
+        Every shape that comes near the heights.
     local_exponents, predictions, stability : list of dict
         On demand.  See :mod:`heatcap.divergence.diagnostics`.
     excluded_by_bound : tuple of str
@@ -157,7 +165,12 @@ class Verdict(Answer):
 
     @property
     def crossover_length_lower_limit95(self) -> float:
-        return self.crossover.lower_limit95 if self.status == "ok" else 0.0
+        if self.status != "ok":
+            return 0.0
+        limit, shapes = self.crossover.lower_limit95, self.fits.problem.shapes
+        i = int(self.fits.of(BOUNDED)[0])
+        crossing = "bounded" in self.plausible and not shapes.pure[i]
+        return min(limit, shapes.parameters(i)["xi"]) if crossing else limit
 
     @cached_property
     def exponent(self) -> Exponent:
@@ -213,8 +226,17 @@ class Verdict(Answer):
         """The lower limit of the crossover length in words."""
         if (limit := self.crossover_length_lower_limit95) == 0:
             return "crossover length: a crossover at any length fits"
-        least = f"{self.size_name} = {limit:.3g} (95 %)"
-        return f"crossover length: if the growth crosses over, not below {least}"
+        least = f"{self.size_name} = {float(f'{limit:.3g}'):g}"
+        return (
+            f"crossover length: if the growth crosses over, not below {least} (95 %, for growth "
+            "without corrections to scaling)"
+        )
+
+    @property
+    def why_no_exponent(self) -> str:
+        """Why no exponent is determined; empty where one is."""
+        why = super().why_no_exponent
+        return self.NO_POWER if why and self.status == "ok" and self._course != GROWS else why
 
     @property
     def not_excluded(self) -> str:
@@ -238,7 +260,7 @@ class Verdict(Answer):
         if np.isfinite(self.hump_at):
             return f"has a maximum near {self.size_name} = {self.hump_at:g} and falls after it"
         heights = self.curves["bounded"]["heights"]
-        return "falls with the size" if heights[-1] < heights[0] else "saturates"
+        return "falls with the size" if heights[-1] < heights[0] else GROWS
 
     def brief(self, name: str) -> str:
         """The summary for one of several heights, without what they share: meaning and margins."""
@@ -348,16 +370,18 @@ def divergence_test(
         sizes, heights, errors, covariance=covariance, replicates=replicates, runs=runs,
         labels=labels, size_name=size_name,
     )  # fmt: skip
-    data, order = informative(data, size_name), np.asarray(sizes, dtype=np.float64)
-    limit = ceiling(data, bound, m, size_name, order)
+    data, asked = informative(data, size_name), np.asarray(sizes, dtype=np.float64)
+    limit = ceiling(data, bound, m, size_name, asked)
     data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
     names, said, contradiction = _with_bound(found.names(level), limit)
-    given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
-    sharper = tuple(name for name in given.names(level) if name in names)
     fits, status = setup.fits(data.heights), _status(data, found, contradiction)
+    sharper: tuple[str, ...] = ()
+    if status == "ok":
+        given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
+        sharper = tuple(name for name in given.names(level) if name in names) or names
     if status in ("poor fit", "misfit"):
         warnings += off(data.sizes, data.heights, data.covariance, fits, size_name)
-    warnings += [*limit.messages, *said, *_missing(missing, order, size_name)]
+    warnings += [*limit.messages, *said, *_missing(missing, asked, size_name)]
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
     return Verdict(
@@ -372,7 +396,7 @@ def divergence_test(
         level=level,
         data=data,
         fits=fits,
-        if_no_crossover=(sharper or names) if status == "ok" else (),
+        if_no_crossover=sharper,
         hump_at=hump_at(data),
         excluded_by_bound=limit.excluded,
         streams=streams,
@@ -422,6 +446,19 @@ def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...]
     return names, [said], True
 
 
+def _continued(fits: Fits, kind: int) -> int:
+    """The best fit of a class; of growths one without a cut-off beyond the data, if it is as good.
+
+    Up to there both are the same, and a continuation that saturates would show another class.
+    """
+    rows = fits.of(kind)
+    if kind in (LOGARITHMIC, POWER):
+        pure = rows[fits.problem.shapes.pure[rows]]
+        if len(pure) and fits.score[pure[0]] <= fits.score[rows[0]] + NEAR:
+            return int(pure[0])
+    return int(rows[0])
+
+
 def _missing(
     missing: Mapping[float, int] | Sequence[int] | None, sizes: Floats, size_name: str
 ) -> list[str]:
@@ -443,7 +480,7 @@ def _missing(
 
 
 def _curves(fits: Fits) -> dict[str, dict[str, Any]]:
-    rows = np.array([fits.of(kind)[0] for kind in range(len(CLASSES))])
+    rows = np.array([_continued(fits, kind) for kind in range(len(CLASSES))])
     shapes = fits.problem.shapes
     grid = np.geomspace(shapes.sizes[0], BEYOND * shapes.sizes[-1], 160)
     heights = fits.curves_at(rows, grid)

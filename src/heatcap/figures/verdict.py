@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from heatcap.divergence import Verdict
 from heatcap.figures._parts import CENTRE, GREY, plain_axes, say, symbol
 from heatcap.figures._style import BLACK
-from heatcap.figures._verdict_parts import COLOUR, ZERO, class_line, drawn, standing_of
+from heatcap.figures._verdict_parts import ZERO, class_line, drawn, standing_of
 from heatcap.figures.names import label
 
 __all__ = ["verdict"]
@@ -50,9 +49,9 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     Figure
         Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
         others dotted; all are where the status names no class; beyond the data, which is grey, they
-        are continued.  In the plane what is not excluded at 95 % is filled, in the colour of the
-        class that it belongs to; above the broken axis no crossover begins.  The head has the
-        verdict, the exponent, the margins and the warnings.
+        are continued.  In the plane those powers and logarithms are filled, cut off or not, that
+        are not excluded at 95 % (without corrections to scaling); above the broken axis there is no
+        cut-off.  The head has the verdict, the exponent, the margins and the warnings.
     """
     standing = standing_of(result)
     least = (r"\kappa", result.margins.kappa_min)
@@ -96,7 +95,7 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
 
 
 def _region(ax: Axes, result: Verdict) -> None:
-    """Exponents and crossover lengths that are not excluded, in the colour of their class."""
+    """Exponents and crossover lengths that are not excluded together."""
     found, data = result.crossover, result.data
     if result.status != "ok":
         say(ax, "no class is named")
@@ -114,12 +113,9 @@ def _region(ax: Axes, result: Verdict) -> None:
     edges = np.concatenate([[lengths[0] / step**0.5], edges, [lengths[-1] * step]])
     half = (found.exponents[1] - found.exponents[0]) / 2
     sides = np.append(found.exponents - half, found.exponents[-1] + half)
-    grows = np.where(found.exponents >= kappa - 1e-9, 2, 1)
-    kind = np.where(found.lengths[:, np.newaxis] <= high, 0, grows[np.newaxis])
-    colours = ListedColormap([COLOUR[name] for name in ("bounded", "logarithmic", "power-law")])
-    shown = np.ma.masked_array(kind, rise.T > JOINT)
+    shown = np.ma.masked_array(np.ones(rise.T.shape), rise.T > JOINT)
     ax.pcolormesh(
-        sides, edges, shown, cmap=colours, vmin=-0.5, vmax=2.5, alpha=0.55, lw=0, gid="region",
+        sides, edges, shown, cmap="gray", vmin=0, vmax=2, alpha=0.6, lw=0, gid="region",
         rasterized=True,
     )  # fmt: skip
     ax.axhline(high, **ZERO)
@@ -132,7 +128,7 @@ def _region(ax: Axes, result: Verdict) -> None:
     ax.yaxis.set_major_locator(FixedLocator([low, high, lengths[-1]]))
     ax.yaxis.set_major_formatter(FixedFormatter([f"{low:g}", f"{high:g}", "none"]))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_title("not excluded", loc="left")
+    ax.set_title("cut-offs not excluded", loc="left")
     ax.set_xlabel(r"exponent $\kappa$ (0: logarithm)")
     ax.set_ylabel(f"crossover length ({symbol(result.size_name)})")
 
