@@ -3,11 +3,12 @@
     chi^2 = r^T W r,    r = y - s - a (g + b e),
     a in [a_low, a_high] H,    s in [s_low, s_high] H,    b in [b_low, b_high]
 
-H the height that is the unit of the box.  At fixed b chi^2 is convex in (s, a): its minimum over
-the box is the free one, if that lies inside, or else the best of the minima on the four edges.
-Over b it has one minimum, because {(s, a, ab): chi^2 <= x} is convex and b = (ab) / a keeps that;
-it is the free one of the three coefficients, or at the end of b that this one breaks where a and s
-are inside their box, or else found by golden section.
+H the height that is the unit of the box.  All functions are taken less their mean, weighted by
+W: a form that changes little beside its level would be lost in rounding.  At fixed b chi^2 is
+convex in (s, a): its minimum over the box is the free one, if that lies inside, or else the best of
+the minima on the four edges.  Over b it has one minimum, because {(s, a, ab): chi^2 <= x} is convex
+and b = (ab) / a keeps that; it is the free one of the three coefficients, or at the end of b that
+this one breaks where a and s are inside their box, or else found by golden section.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from heatcap._vector import Floats, jit
 __all__ = ["Forms", "Ints", "Normal", "best", "every", "normal"]
 
 Ints = NDArray[np.int64]
+Two = tuple[float, float]
 Three = tuple[float, float, float]
 Four = tuple[float, float, float, float]
 Six = tuple[float, float, float, float, float, float]
@@ -54,9 +56,9 @@ class Normal(NamedTuple):
     Attributes
     ----------
     products : ndarray (shape, 6)
-        1.1, 1.g, g.g, 1.e, e.e, g.e.
+        1.1, mean of g, g.g, mean of e, e.e, g.e; in products g and e are less their means.
     wg, we, w1 : ndarray (shape, point), (shape, point), (point,)
-        g W, e W, 1 W.
+        g W, e W, 1 W, of the same.
     """
 
     products: Floats
@@ -66,47 +68,41 @@ class Normal(NamedTuple):
 
 
 @jit()
-def _value(a: float, s: float, b1: float, bv: float, s11: float, s1v: float, svv: float) -> float:
-    return s * s * s11 + 2.0 * a * s * s1v + a * a * svv - 2.0 * (s * b1 + a * bv)
-
-
-@jit()
-def _at(b: float, y: Three, n: Six, box: Four, beat: float) -> Three:
+def _at(b: float, y: Two, n: Six, box: Four, beat: float) -> Three:
     """Minimum of chi^2 - y W y over the box at fixed b, and its a and s.
 
     Infinite where it cannot lie below `beat`.
     """
     al, ah, sl, sh = box
-    b1, bv, s11 = y[0], y[1] + b * y[2], n[0]
-    s1v, svv = n[1] + b * n[3], n[2] + 2.0 * b * n[5] + b * b * n[4]
-    det = s11 * svv - s1v * s1v
-    s = (b1 * svv - bv * s1v) / det
-    a = (bv * s11 - b1 * s1v) / det
-    lowest = -(s * b1 + a * bv)
-    if lowest >= beat:
+    yv, s11, mean = y[0] + b * y[1], n[0], n[1] + b * n[3]
+    vv = n[2] + 2.0 * b * n[5] + b * b * n[4]
+    a = yv / vv
+    if -a * yv >= beat:
         return np.inf, 0.0, 0.0
+    s = -a * mean
     if al <= a <= ah and sl <= s <= sh:
-        return lowest, a, s
+        return -a * yv, a, s
     low, best_a, best_s = np.inf, 0.0, 0.0
     for edge in range(4):
         if edge < 2:
             a = al if edge == 0 else ah
             if not np.isfinite(a):
                 continue
-            s = min(max((b1 - a * s1v) / s11, sl), sh)
+            s = min(max(-a * mean, sl), sh)
         else:
             s = sl if edge == 2 else sh
             if not np.isfinite(s):
                 continue
-            a = min(max((bv - s * s1v) / svv, al), ah)
-        v = _value(a, s, b1, bv, s11, s1v, svv)
+            a = min(max((yv - s11 * s * mean) / (vv + s11 * mean * mean), al), ah)
+        level = s + a * mean
+        v = s11 * level * level + a * a * vv - 2.0 * a * yv
         if v < low:
             low, best_a, best_s = v, a, s
     return low, best_a, best_s
 
 
 @jit()
-def _along(y: Three, n: Six, box: Four, left: float, right: float) -> Four:
+def _along(y: Two, n: Six, box: Four, left: float, right: float) -> Four:
     """Minimum over (s, a, b) with its a, s, b by golden section in b."""
     first, second = _at(left, y, n, box, np.inf), _at(right, y, n, box, np.inf)
     kept, b = (first, left) if first[0] < second[0] else (second, right)
@@ -129,18 +125,16 @@ def _along(y: Three, n: Six, box: Four, left: float, right: float) -> Four:
 
 
 @jit()
-def _over_b(y: Three, n: Six, box: Four, left: float, right: float, beat: float) -> Four:
+def _over_b(y: Two, n: Six, box: Four, left: float, right: float, beat: float) -> Four:
     """Minimum over (s, a, b) with its a, s, b; infinite if it cannot lie below `beat`."""
-    s11, s1g, sgg, s1e, see, sge = n
-    gg, ee, ge = sgg - s1g * s1g / s11, see - s1e * s1e / s11, sge - s1g * s1e / s11
+    gg, ee, ge = n[2], n[4], n[5]
     det = gg * ee - ge * ge
     if det > _SINGULAR * gg * ee:
-        yg, ye = y[1] - s1g * y[0] / s11, y[2] - s1e * y[0] / s11
-        a, c = (yg * ee - ye * ge) / det, (ye * gg - yg * ge) / det
-        lowest = -(y[0] * y[0] / s11 + a * yg + c * ye)
+        a, c = (y[0] * ee - y[1] * ge) / det, (y[1] * gg - y[0] * ge) / det
+        lowest = -(a * y[0] + c * y[1])
         if lowest >= beat:
             return np.inf, 0.0, 0.0, 0.0
-        s = (y[0] - a * s1g - c * s1e) / s11
+        s = -a * n[1] - c * n[3]
         if box[0] <= a <= box[1] and box[2] <= s <= box[3]:
             if left * abs(a) <= np.sign(a) * c <= right * abs(a):
                 return lowest, a, s, c / a
@@ -153,7 +147,7 @@ def _over_b(y: Three, n: Six, box: Four, left: float, right: float, beat: float)
 
 @jit()
 def _fit(
-    e: int, y: Three, height: float, mean: float, products: Floats, box: Floats, beat: float
+    e: int, y: Two, height: float, mean: float, products: Floats, box: Floats, beat: float
 ) -> Four:
     """One shape: chi^2 - y W y and a, s, b."""
     p = products[e]
@@ -171,7 +165,6 @@ def _best(
     yy: Floats,
     height: Floats,
     mean: Floats,
-    y1: Floats,
     yg: Floats,
     ye: Floats,
     products: Floats,
@@ -186,7 +179,7 @@ def _best(
         for e in range(kind.size):
             c = kind[e]
             extra = yy[r] + penalty[e]
-            y = (y1[r], yg[r, e], ye[r, e])
+            y = (yg[r, e], ye[r, e])
             v = _fit(e, y, height[r], mean[r], products, box, score[r, c] - extra)[0]
             score[r, c] = min(score[r, c], v + extra)
 
@@ -195,7 +188,6 @@ def _best(
 def _every(
     height: float,
     mean: float,
-    y1: float,
     yg: Floats,
     ye: Floats,
     products: Floats,
@@ -204,7 +196,7 @@ def _every(
 ) -> None:
     """chi^2 - y W y, a, s and b (4, shape) of every shape for one set."""
     for e in range(yg.size):
-        v, a, s, b = _fit(e, (y1, yg[e], ye[e]), height, mean, products, box, np.inf)
+        v, a, s, b = _fit(e, (yg[e], ye[e]), height, mean, products, box, np.inf)
         out[0, e] = v
         out[1, e] = a
         out[2, e] = s + mean
@@ -216,20 +208,25 @@ def _compile_once() -> None:
     """Compile the kernels or load them from the cache, one process at a time."""
     with compiling():
         one, row, index = np.ones(1), np.ones((1, 1)), np.zeros(1, np.int64)
-        # 1, g and e of three sizes, with unit weights.
-        shared = np.array([[3.0, 1.0, 2.0, 2.0, 2.0, 0.0]]), np.array([[0.0, 1.0] * 3]).T.copy()
-        _best(one, one, one, one, row, row, *shared, index, one, np.empty((1, 4)))
-        _every(1.0, 1.0, 1.0, one, one, *shared, np.empty((4, 1)))
+        # g and e of three sizes, with unit weights.
+        shared = np.array([[3.0, 0.0, 2.0, 0.0, 2.0, 0.0]]), np.array([[0.0, 1.0] * 3]).T.copy()
+        _best(one, one, one, row, row, *shared, index, one, np.empty((1, 4)))
+        _every(1.0, 1.0, one, one, *shared, np.empty((4, 1)))
 
 
 def normal(shapes: Forms, weight: Floats) -> Normal:
     """What the fits need of shapes and weight."""
-    g, e = shapes.g, shapes.e
-    wg, we, w1 = g @ weight, e @ weight, weight.sum(axis=1)
-    s11 = np.full(len(shapes.kind), w1.sum())
-    pairs = ((wg, g), (we, e), (wg, e))
-    sgg, see, sge = ((u * v).sum(axis=1) for u, v in pairs)
-    products = np.column_stack([s11, wg.sum(axis=1), sgg, we.sum(axis=1), see, sge])
+    w1 = weight.sum(axis=1)
+    total = w1.sum()
+    means = [each @ w1 / total for each in (shapes.g, shapes.e)]
+    g, e = (
+        each - mean[:, np.newaxis]
+        for each, mean in zip((shapes.g, shapes.e), means, strict=True)
+    )
+    wg, we = g @ weight, e @ weight
+    gg, ee, ge = ((u * v).sum(axis=1) for u, v in ((wg, g), (we, e), (wg, e)))
+    level = np.full(len(shapes.kind), total)
+    products = np.column_stack([level, means[0], gg, means[1], ee, ge])
     return Normal(np.ascontiguousarray(products), wg, we, w1)
 
 
@@ -247,7 +244,6 @@ def best(shapes: Forms, parts: Normal, y: Floats, weight: Floats, height: Floats
         np.einsum("ij,ij->i", rest @ weight, rest),
         np.ascontiguousarray(height),
         mean,
-        rest @ parts.w1,
         np.ascontiguousarray(rest @ parts.wg.T),
         np.ascontiguousarray(rest @ parts.we.T),
         parts.products,
@@ -268,7 +264,6 @@ def every(shapes: Forms, parts: Normal, y: Floats, weight: Floats, height: float
     _every(
         float(height),
         mean,
-        float(rest @ parts.w1),
         np.ascontiguousarray(parts.wg @ rest),
         np.ascontiguousarray(parts.we @ rest),
         parts.products,

@@ -65,6 +65,7 @@ PARAMETERS = 3
 DIFFERENCE = 3e-4  # of a parameter, for slopes
 EDGE = 1e-9  # of a parameter: nothing
 SAME = 0.01  # of an exponent
+FAINT = 1e-6  # change of a form beside its level: what is less is rounding
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
 
 
@@ -324,7 +325,7 @@ def _classed(
         limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
     span = np.ptp(g, axis=1)
     above = np.abs(g - np.where(np.isfinite(limit), limit, 0.0)[:, np.newaxis])
-    good = np.isfinite(span) & (span > 1e-9 * np.maximum(np.abs(g), above).max(axis=1, initial=0.0))
+    good = np.isfinite(span) & (span > FAINT * np.maximum(np.abs(g), above).max(axis=1, initial=0.0))
 
     def made(rows: Bools, kind: int, growth: Range, s: Range, omega: float = 0) -> Iterator[Shapes]:
         rows = rows & good

@@ -288,12 +288,11 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
 
 def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
     """The height that margins are shares of: the largest of the best fit, not of the measured."""
-    s11, s1g, sgg = parts.products[:, 0], parts.products[:, 1], parts.products[:, 2]
-    y1, yg = float(heights @ parts.w1), parts.wg @ heights
-    det = s11 * sgg - s1g * s1g
-    s, a = (y1 * sgg - yg * s1g) / det, (yg * s11 - y1 * s1g) / det
-    i = int(np.argmax(s * y1 + a * yg - shapes.penalty))
-    largest = float((s[i] + a[i] * shapes.g[i]).max())
+    mean = float(heights @ parts.w1 / parts.w1.sum())
+    yg = parts.wg @ (heights - mean)
+    a = yg / parts.products[:, 2]
+    i = int(np.argmax(a * yg - shapes.penalty))
+    largest = float((mean + a[i] * (shapes.g[i] - parts.products[i, 1])).max())
     return largest if largest > 0 else float(heights.max())
 
 
