@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from heatcap.divergence import CLASSES, Margins
-from heatcap.divergence.growth import CUT, LAWS, OMEGAS, OVERSHOOT, ROW, finer, shapes_of, slopes
+from heatcap.divergence.growth import (
+    CUT,
+    LAWS,
+    OMEGAS,
+    ONSET,
+    OVERSHOOT,
+    ROW,
+    finer,
+    shapes_of,
+    slopes,
+)
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER
 from heatcap.divergence.plausible import problem
 
@@ -233,7 +243,7 @@ def test_other_parameters_stay_within_reach_of_the_class():
         assert own is not None
         assert low - 1e-6 <= own.theta[:, 1].min() <= own.theta[:, 1].max() <= high + 1e-6
         assert {own.theta[:, 2].min(), own.theta[:, 2].max()} == {0.5, 4.0}
-        assert own.theta[:, 0].max() == 3.0
+        assert own.theta[:, 0].max() == 6.0
     fixed = np.flatnonzero(~shapes.free.any(axis=1))
     assert len(fixed)
     assert finer(shapes, fixed, shapes.theta[fixed][:, np.newaxis], Margins(), None) is None
@@ -264,7 +274,7 @@ def test_every_shape_belongs_to_its_class():
     np.testing.assert_array_equal(highest[bounded], np.where(slowly[bounded], 1.25, 2.0))
     assert set(lowest[bounded]) == {0.0}
     kappa = shapes.theta[:, 0]
-    assert set(shapes.law[power]) == {CUT}
+    assert set(shapes.law[power]) == {CUT, ONSET}
     assert kappa[power].min() >= 0.1 - 1e-9
     np.testing.assert_allclose(late[power & ~beyond], kappa[power & ~beyond], atol=1e-4)
     # A growth that is cut off beyond the data counts as what it looks like.
@@ -280,13 +290,14 @@ def test_a_shape_without_a_crossover_is_pure():
     shapes = shapes_of(DOUBLING, Margins())
     names = {shapes.name(i).split(",")[0] for i in np.flatnonzero(shapes.pure)}
     crossing = {shapes.name(i).split(",")[0] for i in np.flatnonzero(~shapes.pure)}
-    assert {"power", "saturating power", "logarithm with an onset", "overshoot"} <= names
+    assert {"power", "saturating power", "power of the logarithm", "overshoot"} <= names
     assert crossing <= {
         "cut-off power",
         "stretched exponential",
+        "growth with an onset",
         "constant",
     }
-    assert not {"cut-off power", "stretched exponential"} & names
+    assert not {"cut-off power", "stretched exponential", "growth with an onset"} & names
 
 
 def test_overshoots_have_their_extremum_inside_the_data():

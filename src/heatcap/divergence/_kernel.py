@@ -220,8 +220,7 @@ def normal(shapes: Forms, weight: Floats) -> Normal:
     total = w1.sum()
     means = [each @ w1 / total for each in (shapes.g, shapes.e)]
     g, e = (
-        each - mean[:, np.newaxis]
-        for each, mean in zip((shapes.g, shapes.e), means, strict=True)
+        each - mean[:, np.newaxis] for each, mean in zip((shapes.g, shapes.e), means, strict=True)
     )
     wg, we = g @ weight, e @ weight
     gg, ee, ge = ((u * v).sum(axis=1) for u, v in ((wg, g), (we, e), (wg, e)))

@@ -17,7 +17,7 @@ __all__ = ["TWO_SIDED", "Exponent", "growth_exponent", "no_exponent", "of_profil
 
 TWO_SIDED, ONE_SIDED = 3.841459, 2.705543  # chi^2 of one degree of freedom at 95 and 90 %
 UPPER = 1.644854  # errors above a value below which it lies 95 times in 100
-GROWTH = (-4.0, 4.0)  # bounds of kappa
+GROWTH = (-4.0, 7.0)  # bounds of kappa
 OMEGAS = (1.0, 2.0)
 
 

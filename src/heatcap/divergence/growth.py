@@ -4,12 +4,13 @@
 
     power       g = (l^kappa - 1) / kappa, ln l at kappa = 0;   l = L (1 + (L / xi)^m)^(-1/m)
     stretched   g = 1 - exp(-(L / xi)^q)
-    onset       g = ln(1 + (L / L_0)^m) / m
+    onset       g = ((1 + (L / L_0)^m)^(kappa/m) - 1) / kappa, ln(1 + (L / L_0)^m) / m at kappa = 0
     slow        g = (ln(L / L_0)^q - 1) / q, ln ln(L / L_0) at q = 0;   L_0 < L_min / 2
     row         g = largest heat capacity of L keys, (ln L)^2 / 4 with slow corrections
     overshoot   g = -L^p exp(-L / xi), falling after a maximum that is seen
 
-xi = inf is pure growth.  A growth that is cut off at xi <= L_max has a limit; one that is cut off
+xi = inf is pure growth.  An onset is a growth like L^m that crosses over to another; it belongs to
+the late one.  A growth that is cut off at xi <= L_max has a limit; one that is cut off
 beyond the data counts as what it looks like.  g is scaled to change by one over the sizes at hand,
 so that a is the growth that is seen, and where g has a limit it is 0, so that s is the height at
 which h saturates.  A class is the union of its shapes, each with a box for s and a.
@@ -33,6 +34,9 @@ __all__ = [
     "LAWS",
     "OMEGAS",
     "PARAMETERS",
+    "SHARP",
+    "STEEPEST",
+    "STRETCHED",
     "Law",
     "Shapes",
     "finer",
@@ -49,8 +53,10 @@ SATURATING = (-3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.35, -0.2, -0.1, -0.05, -0.
 ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
 EXPONENTS = (
     *(0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
-    *(1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0),
+    *(1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.0),
 )
+STEEPEST = EXPONENTS[-1]
+LATE = (0.0, 0.3, 0.6, 1.0, 2.0)  # exponents of a growth with an onset
 BELOW = (0.0, 0.3, 0.6, 0.99)  # exponents of slower growth in units of kappa_min
 LENGTHS = 8  # crossover lengths inside the sizes
 BEYOND = (1.4, 2.0, 3.0, 6.0, 12.0)  # crossover lengths over the largest size
@@ -296,7 +302,8 @@ def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[i
     yield CUT, *_lattice(kappa, beyond, np.array(SHARP))
     lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
     yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
-    yield ONSET, *_lattice(lengths, np.array(SHARP[1:]), nothing)
+    late = np.union1d(LATE, [m.kappa_min] if exponent is None else [m.kappa_min, exponent])
+    yield ONSET, *_lattice(late, lengths, np.array(SHARP[1:]))
     yield SLOWLY, *_lattice(np.array(LOGARITHMS), np.log(low) - np.array(UNITS[::-1]), nothing)
     if np.log(low) > UNITS[0]:
         yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
@@ -325,7 +332,9 @@ def _classed(
         limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
     span = np.ptp(g, axis=1)
     above = np.abs(g - np.where(np.isfinite(limit), limit, 0.0)[:, np.newaxis])
-    good = np.isfinite(span) & (span > FAINT * np.maximum(np.abs(g), above).max(axis=1, initial=0.0))
+    good = np.isfinite(span) & (
+        span > FAINT * np.maximum(np.abs(g), above).max(axis=1, initial=0.0)
+    )
 
     def made(rows: Bools, kind: int, growth: Range, s: Range, omega: float = 0) -> Iterator[Shapes]:
         rows = rows & good
@@ -401,14 +410,15 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
     low, high = np.log(sizes[[0, -1]]) + np.array([-1e-9, 1e-9])
     if law == CUT:  # what saturates by itself is cut off inside the data or not at all
         beyond = (second > high) & np.isfinite(second)
-        inside |= np.isinf(second) & (np.abs(first) <= 3)
+        lowest, highest = LAWS[law].range[0]
+        inside |= np.isinf(second) & (first >= lowest) & (first <= highest)
         inside &= ~(beyond & (first < -1e-9))
     elif law == STRETCH:
         inside &= second <= high
     elif law == OVERSHOOT:  # its extremum p xi is seen
         inside &= second <= np.log(sizes[-2] / first) + EDGE
     elif law == ONSET:
-        inside &= first <= high
+        inside &= second <= high
     elif law == SLOWLY:
         inside &= (low - second > UNITS[0] - 1e-6) & (low - second < max(UNITS[-1], low) + 1e-6)
         inside &= (first > LOGARITHMS[0] - 1e-9) | (second == 0.0)
@@ -417,7 +427,7 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
 
 def _kappa(law: int, theta: Floats) -> Floats:
     """Exponent of growth that counts as endless: 0 for logarithms."""
-    return theta[:, 0] if law == CUT else np.zeros(len(theta))
+    return theta[:, 0] if law in (CUT, ONSET) else np.zeros(len(theta))
 
 
 def _forms(sizes: Floats, law: Ints, theta: Floats) -> Floats:
@@ -462,6 +472,11 @@ def _power_limit(theta: Floats) -> Floats:
     return limit
 
 
+def _late(sizes: Floats, theta: Floats) -> Floats:
+    m = theta[:, 2:3]
+    return power_of(np.logaddexp(0.0, m * (np.log(sizes) - theta[:, 1:2])) / m, theta[:, :1])
+
+
 def _slow(sizes: Floats, theta: Floats) -> Floats:
     return power_of(np.log(np.log(sizes) - theta[:, 1:2]), theta[:, :1])
 
@@ -485,7 +500,7 @@ LAWS = (
         ("kappa", "ln xi", "m"),
         _power,
         _power_limit,
-        ((-3.0, 3.0), (-np.inf, np.inf), (SHARP[0], SHARP[-1])),
+        ((-3.0, STEEPEST), (-np.inf, np.inf), (SHARP[0], SHARP[-1])),
         pure=False,
     ),
     Law(
@@ -497,13 +512,13 @@ LAWS = (
         pure=False,
     ),
     Law(
-        "logarithm with an onset",
-        ("ln L0", "m"),
-        lambda L, theta: (
-            np.logaddexp(0.0, theta[:, 1:2] * (np.log(L) - theta[:, :1])) / theta[:, 1:2]
-        ),
+        "growth with an onset",
+        ("kappa", "ln L0", "m"),
+        _late,
         _no_limit,
-        ((-np.inf, np.inf), (SHARP[1], SHARP[-1])),  # below 1 it would be any power of L
+        # m below 1 would be any power of L.
+        ((0.0, STEEPEST), (-np.inf, np.inf), (SHARP[1], SHARP[-1])),
+        pure=False,
     ),
     Law("power of the logarithm", ("q", "ln L0"), _slow, _slow_limit, ((-2.0, 3.5),)),
     Law(

@@ -21,6 +21,7 @@ from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWE
 from heatcap.divergence.plausible import HOPELESS, Fits, Setup, drawn_from, problem
 
 __all__ = [
+    "EXPONENTS",
     "Advice",
     "advice",
     "detectable",

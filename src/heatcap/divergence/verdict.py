@@ -27,6 +27,7 @@ from heatcap.divergence.crossover import Crossover, crossover
 from heatcap.divergence.diagnostics import local_exponents, predictions, stability
 from heatcap.divergence.evidence import models_of
 from heatcap.divergence.exponent import Exponent, growth_exponent
+from heatcap.divergence.growth import STEEPEST
 from heatcap.divergence.heights import Heights, informative, read_heights
 from heatcap.divergence.hump import hump_at
 from heatcap.divergence.judged import (
@@ -40,7 +41,7 @@ from heatcap.divergence.judged import (
 )
 from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
 from heatcap.divergence.plausible import NEAR, Fits, Plausible, Problem, plausible, problem
-from heatcap.divergence.power import Advice, advice, detectable, verdict_of
+from heatcap.divergence.power import EXPONENTS, Advice, advice, detectable, verdict_of
 
 __all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
 
@@ -64,9 +65,10 @@ STATUS = {
     "no errors": "the scatter of so few heights says nothing of their errors",
     "against the bound": "the data leave only what the bound excludes",
 }
-STEEPEST = 3.0  # largest exponent that is tried
 LEAST_FREE = 8  # sizes from which on the scatter about the best fit says something of the errors
 GROSS = 9.0  # chi^2 over that of draws, from which on no class is named: errors off by three
+ELSEWHERE = 9.0  # in chi^2 above the best fit: functions that do not describe the heights
+NO_FAMILY = "c + a L^kappa with corrections does not describe the heights"
 BEYOND = 8.0  # times the largest size: how far best fits are continued
 INNER = 150  # draws for advice and power
 REPEATED = 100  # draws of a test for the stability
@@ -90,11 +92,11 @@ class Verdict(Answer):
     crossover_length_lower_limit95 : float
         On demand.  A power or logarithm that is cut off (m from 1/2 to 4) is so above it, 95 times
         in 100 where it has no corrections to scaling, in units of the size; 0 where a crossover at
-        any length fits, or heights do not grow.  Never above the crossover length of the best
-        bounded fit, where that is not excluded.
+        any length fits, heights do not grow, or no such growth describes them.  Never above the
+        crossover length of the best bounded fit, where that is not excluded.
     if_no_crossover : tuple of str
-        Those of them that are not excluded on the condition that no crossover begins inside the
-        sizes (all of them where that leaves none); no guarantee where one does.
+        Those of them that are not excluded on the condition that there is no crossover, at any
+        length; no guarantee where there is one.  None where no class then describes the heights.
     exponent : Exponent
         On demand.  kappa of c + a (L^kappa - 1) / kappa with corrections to scaling, and its 95 %
         interval, given that heights grow so; NaN where they do not, or the status is not "ok".
@@ -148,7 +150,7 @@ class Verdict(Answer):
 
     MEANING = MEANING
     STATUS = STATUS
-    STEEPEST = STEEPEST
+    STEEPEST = EXPONENTS[-1]
     NO_POWER = "the heights do not grow"
 
     margins: Margins
@@ -168,13 +170,20 @@ class Verdict(Answer):
         if self.status != "ok":
             return 0.0
         limit, shapes = self.crossover.lower_limit95, self.fits.problem.shapes
+        if self.crossover.lowest > self.fits.chi2.min() + ELSEWHERE:
+            return 0.0
         i = int(self.fits.of(BOUNDED)[0])
-        crossing = "bounded" in self.plausible and not shapes.pure[i]
-        return min(limit, shapes.parameters(i)["xi"]) if crossing else limit
+        known = shapes.parameters(i) if "bounded" in self.plausible and not shapes.pure[i] else {}
+        return min(limit, known.get("xi", np.inf))
 
     @cached_property
     def exponent(self) -> Exponent:
-        return growth_exponent(self.data).only_if(self.status == "ok")
+        found = growth_exponent(self.data)
+        return found.only_if(self.status == "ok" and not self._another_form(found))
+
+    def _another_form(self, found: Exponent) -> bool:
+        """Whether the family of the exponent is refuted by the best fit of all."""
+        return bool(found.chi2.min() > self.fits.chi2.min() + ELSEWHERE)
 
     @cached_property
     def models(self) -> list[dict[str, Any]]:
@@ -236,14 +245,19 @@ class Verdict(Answer):
     def why_no_exponent(self) -> str:
         """Why no exponent is determined; empty where one is."""
         why = super().why_no_exponent
-        return self.NO_POWER if why and self.status == "ok" and self._course != GROWS else why
+        if not why or self.status != "ok":
+            return why
+        if self._course != GROWS:
+            return self.NO_POWER
+        return NO_FAMILY if self._another_form(self.exponent) else why
 
     @property
     def not_excluded(self) -> str:
         """Both parts of the answer, in lines."""
         if self.status != "ok":
             return super().not_excluded
-        given = f"if no crossover begins inside the sizes: {', '.join(self.if_no_crossover)}"
+        left = ", ".join(self.if_no_crossover) or "no class describes the heights"
+        given = f"if there is no crossover: {left}"
         return "\n".join([super().not_excluded, self.crossover_said, given])
 
     @property
@@ -363,9 +377,12 @@ def divergence_test(
     """
     start = time.perf_counter()
     check_options(level, draws)
-    if exponent is not None and not 0 < exponent < np.inf:
-        raise ValueError(f"exponent must be positive, got {exponent}")
     m, streams = margins or Margins(), Streams(rng)
+    if exponent is not None and not m.kappa_min <= exponent <= STEEPEST:
+        raise ValueError(
+            f"an exponent must lie between kappa_min, {m.kappa_min:g}, and {STEEPEST:g}, got "
+            f"{exponent}"
+        )
     data = read_heights(
         sizes, heights, errors, covariance=covariance, replicates=replicates, runs=runs,
         labels=labels, size_name=size_name,
@@ -378,7 +395,8 @@ def divergence_test(
     sharper: tuple[str, ...] = ()
     if status == "ok":
         given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
-        sharper = tuple(name for name in given.names(level) if name in names) or names
+        if not (scale_of(given) ** 2 > POOR and unlikely(given)):
+            sharper = tuple(name for name in given.names(level) if name in names)
     if status in ("poor fit", "misfit"):
         warnings += off(data.sizes, data.heights, data.covariance, fits, size_name)
     warnings += [*limit.messages, *said, *_missing(missing, asked, size_name)]
@@ -407,11 +425,9 @@ def divergence_test(
 def _status(data: Heights, found: Plausible, contradiction: bool) -> str:
     if not data.known and len(data.sizes) < LEAST_FREE:
         return "no errors"
-    excess = scale_of(found) ** 2
-    if excess > GROSS:
-        return "misfit"
-    if excess > POOR and unlikely(found):
-        return "poor fit"
+    excess = scale_of(found) ** 2 if unlikely(found) else 0.0
+    if excess > POOR:
+        return "misfit" if excess > GROSS else "poor fit"
     return "against the bound" if contradiction else "ok"
 
 

@@ -103,7 +103,7 @@ def _region(ax: Axes, result: Verdict) -> None:
     if np.ptp(found.chi2) < 1e-6:
         say(ax, result.NO_POWER)
         return
-    rise = found.chi2 - found.chi2.min()
+    rise = found.chi2 - found.lowest
     lengths = found.lengths.copy()
     step = lengths[-2] / lengths[-3]
     lengths[-1] = lengths[-2] * step**2  # no crossover: above the others
