@@ -565,10 +565,41 @@ def test_few_runs_have_wider_errors():
     ("sizes", "heights", "errors", "expected"),
     [
         (DOUBLING, [-10, -9, -8, -7, -6, 0.01], 0.1 * np.ones(6), "heights must be positive"),
-        (1 + 1e-13 * np.arange(1, 7), np.ones(6), 0.1 * np.ones(6), "no growth law changes"),
+        (1 + 1e-13 * np.arange(1, 7), np.ones(6), 0.1 * np.ones(6), "too close"),
         ([8, 16, 32, np.inf], [1, 2, 3, 4], [1, 1, 1, 1], r"got \[inf\]"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(sizes, heights, errors, expected):
     with pytest.raises(ValueError, match=expected):
         divergence_test(sizes, heights, errors)
+
+
+@pytest.mark.parametrize("errors", [None, 1e-9])
+def test_an_exact_power_is_answered(errors):
+    sizes = np.exp2(np.arange(4.0, 13.0))
+    found = divergence_test(sizes, np.sqrt(sizes), None if errors is None else errors * sizes)
+    assert found.verdict in ("power-law", "divergent")
+    assert "exponent" in found.summary()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "said"),
+    [
+        (1000 + np.arange(7.0), {}, "too close: over less than a factor of 1.05"),
+        (np.arange(4.0, 11.0), {"errors": np.full(7, 1e-13)}, "rounding decides"),
+        (np.arange(4.0, 11.0), {"draws": 200.5}, "whole number"),
+        (np.arange(4.0, 11.0), {"covariance": np.full((7, 7), np.nan)}, "must be finite"),
+    ],
+)
+def test_what_numbers_cannot_tell_is_refused(sizes, options, said):
+    with pytest.raises(ValueError, match=said):
+        divergence_test(sizes, 1 + np.log(np.arange(2.0, 9.0)), **options)
+
+
+def test_few_sizes_with_right_errors_are_no_misfit():
+    """Four sizes and four parameters: chi^2 of draws is nearly nothing."""
+    sizes, refused = np.array([16, 32, 64, 128.0]), 0
+    for seed in range(20):
+        data = noisy(sizes, lambda L: 2 + 1.5 * np.log(L), 0.01, seed)
+        refused += divergence_test(sizes, *data, draws=100).status != "ok"
+    assert refused <= 2

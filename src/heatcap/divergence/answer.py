@@ -35,6 +35,8 @@ class Streams:
     """Streams of random numbers, one for each part, so that none depends on what was asked."""
 
     def __init__(self, rng: int | np.random.Generator) -> None:
+        if isinstance(rng, np.random.RandomState):
+            raise TypeError("give a seed or numpy.random.default_rng(seed), not a RandomState")
         children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(PARTS))  # type: ignore[attr-defined]
         self._seeds = dict(zip(PARTS, children, strict=True))
 

@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 LEAST_SIZES = 4
+LEAST_RATIO = 1.05  # of the largest to the smallest
+SHARPEST = 1e-8  # error beside the heights, below which rounding decides
 KNOWN = 0.5  # relative error up to which a height is known
 FEW = 8  # runs below which the spread at one size is no error by itself
 LEAST_OTHERS = 3  # runs whose scatter says that another stands off it
@@ -53,10 +55,9 @@ class Heights:
         return np.sqrt(np.diag(self.covariance))
 
     def scaled(self, factor: float) -> Heights:
-        """The same with errors multiplied by a factor."""
-        return Heights(
-            self.sizes, self.heights, self.covariance * factor**2, self.known, self.notes
-        )
+        """The same with errors multiplied by a factor; exact heights keep some."""
+        factor = max(factor, 10 * SHARPEST * float((np.abs(self.heights) / self.errors).max()))
+        return replace(self, covariance=self.covariance * factor**2)
 
     def take(self, rows: slice | NDArray[np.bool_]) -> Heights:
         """Some of the sizes."""
@@ -75,7 +76,8 @@ def checked_sizes(sizes: ArrayLike) -> Floats:
     Raises
     ------
     ValueError
-        If there are fewer than four, one is not above 1 or not finite, or one occurs twice.
+        If there are fewer than four, one is not above 1 or not finite, or one occurs twice, or all
+        are nearly the same.
     """
     size = np.asarray(sizes, dtype=np.float64)
     if size.ndim != 1:
@@ -85,6 +87,11 @@ def checked_sizes(sizes: ArrayLike) -> Floats:
     good = np.isfinite(size) & (size > 1)
     if not good.all():
         raise ValueError(f"sizes must be finite and above 1, got {size[~good][:3].tolist()}")
+    if size.max() < LEAST_RATIO * size.min():
+        raise ValueError(
+            f"sizes {size.min():g} to {size.max():g} are too close: over less than a factor of "
+            f"{LEAST_RATIO:g} no growth is told from another"
+        )
     values, counts = np.unique(size, return_counts=True)
     if np.any(counts > 1):
         raise ValueError(
@@ -143,6 +150,13 @@ def read_heights(
         cov, notes = _of_few(height, np.diag(cov) * count, count)
     order = np.argsort(size)
     known = not (errors is None and covariance is None and replicates is None)
+    weight = 1 / np.diag(cov)
+    apart = np.abs(height - height @ weight / weight.sum()) / np.sqrt(np.diag(cov))
+    if known and apart.max() * SHARPEST > 1:
+        raise ValueError(
+            f"heights differ by {apart.max():.1g} errors: from {1 / SHARPEST:.0g} on rounding "
+            "decides; give errors that are not smaller than what the heights are rounded to"
+        )
     return Heights(size[order], height[order], cov[np.ix_(order, order)], known, notes)
 
 
@@ -175,11 +189,14 @@ def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLik
             raise ValueError(
                 f"expected a covariance of shape {(height.size, height.size)}, got {matrix.shape}"
             )
-        if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0.0):
+        if not np.all(np.isfinite(matrix)) or not np.all(np.diag(matrix) > 0):
+            raise ValueError("the covariance must be finite, with variances above zero")
+        scale = np.sqrt(np.outer(np.diag(matrix), np.diag(matrix)))
+        if np.any(np.abs(matrix - matrix.T) > 1e-8 * scale):
             raise ValueError("the covariance must be symmetric")
-        if not np.all(np.isfinite(matrix)) or np.linalg.eigvalsh(matrix)[0] <= 0:
-            raise ValueError("the covariance must be finite and positive definite")
-        return matrix
+        if np.linalg.eigvalsh(matrix / scale)[0] <= 0:
+            raise ValueError("the covariance must be positive definite")
+        return (matrix + matrix.T) / 2
     if errors is None:
         return np.diag(np.full(height.size, (0.01 * height.max()) ** 2))
     error = np.asarray(errors, dtype=np.float64)

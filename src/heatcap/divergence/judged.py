@@ -10,7 +10,16 @@ import numpy as np
 from heatcap._vector import Floats
 from heatcap.divergence.plausible import Fitted, Plausible, Setup, plausible
 
-__all__ = ["POOR", "check_options", "judged_by", "off", "realised", "scale_of", "unlikely"]
+__all__ = [
+    "POOR",
+    "check_options",
+    "judged_by",
+    "least_draws",
+    "off",
+    "realised",
+    "scale_of",
+    "unlikely",
+]
 
 ROUNDING = 1e-9  # chi^2 that is none
 MISFIT = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
@@ -47,9 +56,17 @@ def check_options(level: float, draws: int) -> None:
     """
     if not 0.5 <= level < 1:
         raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
-    least = int(np.ceil(5 / (1 - level)))
-    if draws < least:
-        raise ValueError(f"a level of {level} needs at least {least} draws, got {draws}")
+    if draws != int(draws):
+        raise ValueError(f"draws must be a whole number, got {draws}")
+    if draws < least_draws(level):
+        raise ValueError(
+            f"a level of {level} needs at least {least_draws(level)} draws, got {draws}"
+        )
+
+
+def least_draws(level: float) -> int:
+    """Draws with which a p-value can fall below the level."""
+    return int(np.ceil(5 / (1 - level)))
 
 
 def judged_by(
@@ -142,8 +159,9 @@ def realised(
     best = int(np.argmin(fits.score))
     kind = int(setup.kind[best])
     curve = fits.curves(np.array([best]))[0]
+    inner = max(REPEATED, least_draws(level))
     kept = [
-        kind in plausible(setup, y, draws=REPEATED, rng=rng).kinds(level)
+        kind in plausible(setup, y, draws=inner, rng=rng).kinds(level)
         for y in curve + setup.noise(REPEATS, rng)
     ]
     return {

@@ -34,6 +34,7 @@ from heatcap.divergence.judged import (
     POOR,
     check_options,
     judged_by,
+    least_draws,
     off,
     realised,
     scale_of,
@@ -196,7 +197,11 @@ class Verdict(Answer):
     @cached_property
     def detectable_exponent(self) -> float:
         stream = self.streams.of("detectable")
-        return detectable(self.fits, level=self.level, draws=INNER, rng=stream)
+        return detectable(self.fits, level=self.level, draws=self._inner(INNER), rng=stream)
+
+    def _inner(self, draws: int) -> int:
+        """Draws of a test within another, enough for the level."""
+        return max(draws, least_draws(self.level))
 
     @cached_property
     def calibration(self) -> Mapping[str, Any]:
@@ -212,7 +217,7 @@ class Verdict(Answer):
             return Advice({}, "")
         return advice(
             self.data, self.fits, self.plausible, size_name=self.size_name, level=self.level,
-            draws=INNER, rng=self.streams.of("advice"),
+            draws=self._inner(INNER), rng=self.streams.of("advice"),
         )  # fmt: skip
 
     @cached_property
@@ -227,7 +232,7 @@ class Verdict(Answer):
     def stability(self) -> list[dict[str, Any]]:
         return stability(
             self.data, self.margins, self.fits.problem.exponent, level=self.level,
-            draws=REPEATED, rng=self.streams.of("stability"),
+            draws=self._inner(REPEATED), rng=self.streams.of("stability"),
         )  # fmt: skip
 
     @property

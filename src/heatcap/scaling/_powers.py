@@ -172,7 +172,7 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
         chi2 = np.sum((np.einsum("gst,gt->gs", designs, coefficients) - target) ** 2, axis=1)
         if zoom == 0:
             ends = min(chi2[0], chi2[-1])
-        near = np.flatnonzero(chi2 < chi2.min() + NEAR)
+        near = np.flatnonzero(chi2 <= chi2.min() + NEAR)
         start, stop = max(near[0] - 1, 0), min(near[-1] + 1, w.size - 1)
         if stop - start > 0.6 * STEPS:
             break
