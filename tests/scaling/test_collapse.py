@@ -286,7 +286,10 @@ def test_logarithms_that_theory_gives():
     assert within(right.parameters["exponent"], -0.25)
     assert wrong.parameters["exponent"].value > right.parameters["exponent"].value + 0.05
     tiny = points(data.size / 32, data.control, data.value, data.error)
-    with pytest.raises(ValueError, match=r"sizes above 1, got 0\.5"):
+    fitting = with_logarithms(second_order, amplitude=0.5, length=1 / 32)
+    same = collapse(tiny, ansatz=fitting, fixed={"omega": 1})
+    assert same.parameters["exponent"].value == pytest.approx(right.parameters["exponent"].value)
+    with pytest.raises(ValueError, match=r"sizes above L0, got 0\.5 L0"):
         collapse(tiny, ansatz=with_logarithms(second_order, amplitude=1.0))
 
 

@@ -24,6 +24,7 @@ from heatcap.scaling._competitors import (
     competitors,
     crossover_limit,
     objection,
+    power_of_log,
     spanned,
 )
 from heatcap.scaling._correlation import Correlation
@@ -81,8 +82,10 @@ class Collapse:
     competitors : list of Competitor
         Other forms on the points of the same fit, as far as they were asked for.
     crossover_length_lower_limit95 : float or None
-        Below it a cut-off of the stretch is excluded, in units of the size; 0 where any length
-        fits, None where no crossover was fitted.
+        Below it a cut-off of the stretch is excluded, in units of the size: there chi^2 + 2 k is
+        larger by 6 than that of the collapse.  Only of cut-offs as sharp as m = 1 and m = 2, the
+        smaller limit.  0 where the shortest length tried fits, the longest one where none does,
+        None where no crossover was fitted.
     score : float
         chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
         data, times `independent`, is a log evidence.
@@ -140,9 +143,12 @@ class Collapse:
             )
         if self.ok and (rows := [c for c in self.competitors if c.kind == "height"]):
             for name in (n for n in self.parameters if n.startswith("exponent")):
-                values = sorted((c.parameters["log_power"], c.parameters[name]) for c in rows)
                 if name not in self.fixed:
-                    said = ", ".join(f"{v:.3g} with (ln L)^{p:g}" for p, v in values)
+                    said = ", ".join(
+                        f"{c.parameters[name]:.3g} with "
+                        + power_of_log(c.parameters["log_length"], c.parameters["log_power"])
+                        for c in sorted(rows, key=lambda c: c.parameters["log_power"])
+                    )
                     lines.append(f"{name} is that of a pure power: {said} in A")
         return lines
 
@@ -340,8 +346,9 @@ def _result(
         status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
     rivals: list[Competitor] = []
     if status == "ok" and kinds:
-        rivals = competitors(best, kinds)
-        largest = max(float(part.size.max()) for part in parts)
+        sizes = np.concatenate([part.size for part in parts])
+        smallest, largest = float(sizes.min()), float(sizes.max())
+        rivals = competitors(best, kinds, smallest)
         asked = {
             name: p
             for name, p in parameters.items()
