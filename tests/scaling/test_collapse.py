@@ -373,3 +373,10 @@ def test_unknown_names_are_refused():
         collapse(planted(), fixed={"nu": 1})
     with pytest.raises(ValueError, match="ansatz must be one of second-order, first-order"):
         collapse(planted(), ansatz="third-order")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("what", ["fixed", "start"])
+def test_values_that_are_not_finite_are_refused(what, value):
+    with pytest.raises(ValueError, match=f"{what} must be finite, got x_c = {value}$"):
+        collapse(planted(), **{what: {"inverse_nu": 1.0, "x_c": value}})

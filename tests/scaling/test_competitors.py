@@ -111,6 +111,10 @@ def test_what_theory_excludes_is_not_asked_for():
     assert none.parameters["inverse_nu"].error <= told.parameters["inverse_nu"].error
     with pytest.raises(ValueError, match="excluded must be among crossover, logarithms, held, got"):
         collapse(data, excluded=["logs"])
+    one = collapse(data, excluded="logarithms")
+    assert [c.name for c in one.competitors] == [c.name for c in told.competitors]
+    with pytest.raises(ValueError, match=r"crossover, logarithms, held, got logs$"):
+        collapse(data, excluded="logs")
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.02])

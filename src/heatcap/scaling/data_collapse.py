@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,7 @@ def collapse(
     ansatz: str | Ansatz = "second-order",
     fixed: Mapping[str, float] | None = None,
     start: Mapping[str, float] | None = None,
-    excluded: Collection[str] = (),
+    excluded: str | Collection[str] = (),
     bootstrap: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Collapse:
@@ -196,7 +197,7 @@ def collapse(
         Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
     start : mapping, optional
         One more start beside those of the search; it cannot replace it.
-    excluded : collection of str
+    excluded : str or collection of str
         Competitors that theory excludes, or that are not worth their time: "crossover",
         "logarithms", "held".
     bootstrap : int
@@ -213,10 +214,12 @@ def collapse(
     Raises
     ------
     ValueError
-        For an unknown ansatz, an unknown name in `fixed`, `start` or `excluded`, or no data.
+        For an unknown ansatz, an unknown name in `fixed`, `start` or `excluded`, a value there that
+        is not finite, or no data.
     """
     began = time.perf_counter()
-    if unknown := set(excluded) - set(KINDS):
+    excluded = {excluded} if isinstance(excluded, str) else set(excluded)
+    if unknown := excluded - set(KINDS):
         raise ValueError(f"excluded must be among {', '.join(KINDS)}, got {', '.join(unknown)}")
     parts = [data] if isinstance(data, Points) else list(data)
     form = _ansatz(ansatz)
@@ -284,7 +287,10 @@ def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dic
     if unknown := [name for name in given if name not in names]:
         hint = " (nu is given as inverse_nu = 1/nu)" if "nu" in unknown else ""
         raise ValueError(f"{what} must be among {', '.join(names)}, got {', '.join(unknown)}{hint}")
-    return {name: float(value) for name, value in given.items()}
+    values = {name: float(value) for name, value in given.items()}
+    if wrong := [f"{name} = {value}" for name, value in values.items() if not isfinite(value)]:
+        raise ValueError(f"{what} must be finite, got {', '.join(wrong)}")
+    return values
 
 
 def _too_little(
