@@ -70,13 +70,12 @@ class PeakMargins:
     Attributes
     ----------
     alpha_min : float
-        Smallest exponent of a power law, 0.001 or more; from -alpha_min to alpha_min it is a logarithm, below
-        that a cusp, which is bounded.
+        Smallest exponent of a power law, 0.001 or more; from -alpha_min to alpha_min it is a
+        logarithm, below that a cusp, which is bounded.
     decade : float
-        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade;
-        a million or less.
-        Above that the rounding itself is seen, and the peak is bounded.  A Lorentzian narrower
-        than this has alpha = 2, and belongs to the power laws.
+        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade
+        (1e6 at most).  Above that the rounding itself is seen, and the peak is bounded.  A
+        Lorentzian narrower than this has alpha = 2, and belongs to the power laws.
     smallest_effect : float
         Change over the window, in units of the largest value, below which the curve is flat.  A
         small peak or step that counts as flat may lie on a drift: together they may change by a
