@@ -375,6 +375,23 @@ def test_a_clock_that_cannot_be_told_says_so():
     assert noisy.follows == "undetermined"
 
 
+def test_a_run_that_cannot_be_compared_is_left_out_of_the_clock():
+    """Without the end of one record no draw was as close as the peaks: chance would be excluded."""
+    table = records_at_a_multiple(RNG(4), "steps", spread=1.0)
+    for name, value, said in (
+        ("last_step", np.nan, "1 run left out: the end of the record is not known"),
+        ("peak_step", 0.0, "1 run left out: a time of 0 has no logarithm"),
+    ):
+        broken = table.copy()
+        broken.loc[3, name] = value
+        found, without = clock(broken), clock(table.drop(index=3))
+        assert found.by_chance == without.by_chance
+        assert found.by_chance["onset"]["steps"] > 0.025
+        assert (found.runs, found.follows) == (len(table) - 1, without.follows)
+        assert said in found.message
+        assert said in clock(broken.iloc[:5]).message
+
+
 def test_differences_between_sizes_alone_are_told_apart():
     rng = RNG(3)
     size = np.repeat(np.arange(8.0), 5)
@@ -623,6 +640,28 @@ def test_random_energies_against_the_ensemble_of_drawn_rows(n):
         assert expected == pytest.approx(float(drawn.mean()), abs=4 * error + 0.01 * expected)
     small = random_energy_heat_capacity(1e-4, n)
     assert small == pytest.approx(1e-4 * (1 - 1 / n), rel=0.01)
+
+
+@pytest.mark.parametrize("variance", [300.0, 1e4, 1e6])
+def test_frozen_rows_have_little_heat_capacity(variance):
+    """Far above the freezing C falls like 1 / s, in the table and beyond it."""
+    for n in (2, 8):
+        rows = np.sqrt(variance) * RNG(1).normal(size=(200_000, n))
+        drawn = canonical(xr.DataArray(rows, dims=("row", "key")))["heat_capacity"]
+        error = float(drawn.std() / np.sqrt(len(rows)))
+        mean = float(drawn.mean())
+        found = random_energy_heat_capacity(variance, n)
+        assert found == pytest.approx(mean, abs=3 * error + 0.04 * mean)
+    assert random_energy_heat_capacity([1e300, np.inf], 8).tolist() == pytest.approx([0, 0])
+
+
+def test_as_many_random_energies_as_can_be_held():
+    """In blocks of rows; more than there is time for are refused."""
+    many = random_energy_heat_capacity(0.25, 10_000)
+    assert many == pytest.approx(0.25, rel=0.01)
+    for keys in (1e9, np.inf):
+        with pytest.raises(ValueError, match="keys must be at most 131072, got"):
+            random_energy_heat_capacity(1.0, keys)
 
 
 def test_the_random_energy_null_can_fail():

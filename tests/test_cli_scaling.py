@@ -84,6 +84,9 @@ def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:
     assert status == 1
     assert "fixed must be among x_c" in said
     assert run("collapse", table, *OPTIONS, "--fix", "nu")[0] == 2
+    status, _, said = run("collapse", table, *OPTIONS, "--fix", "inverse_nu=nan")
+    assert status == 1
+    assert "fixed must be finite, got inverse_nu = nan" in said
     status, _, said = run("collapse", table, *OPTIONS, "--json", table)
     assert "is an input" in said
     one = tmp_path / "one.csv"

@@ -220,6 +220,27 @@ def test_decimal_commas_between_commas_are_guessed(tmp_path: Path) -> None:
     assert "row 1 of the data has 5 columns, expected 3: L, h, dh: decimal commas?" in said
 
 
+@pytest.mark.parametrize("command", ["verdict", "collapse"])
+def test_runs_are_one_number_or_one_column(command: str, tmp_path: Path) -> None:
+    """A superscript is a digit and no number: it was neither, and float failed on it."""
+    table = frame().assign(n=4, x=1.0)
+    path = written(tmp_path / "table.csv", table)
+    arguments = (command, path, *OPTIONS, "--control", "x")[: None if command == "collapse" else -2]
+    for text in ("\u00b2", "4.5", "m"):
+        status, _, said = run(*arguments, *ERROR, "--runs", text)
+        assert status == 1
+        assert f"no column {text!r}" in said
+    help_text = "".join(run(command, "--help")[1].split())
+    assert "COLUMN|N" in help_text
+
+
+def test_the_number_of_runs_is_a_column_or_a_number(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.csv", frame().assign(n=4))
+    said = [run("verdict", path, *OPTIONS, *ERROR, "--runs", each)[1] for each in ("n", "4")]
+    assert said[0] == said[1]
+    assert "fewer than 8 runs at some sizes" in said[0]
+
+
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     path = written(tmp_path / "table.csv", frame())
     for arguments, expected in [

@@ -573,6 +573,10 @@ def test_equal_seeds_give_equal_results():
         ({"errors": np.ones(20)}, r"expected errors of shape \(60,\), got \(20,\)"),
         ({"errors": None, "covariance": np.eye(5)}, r"covariance of shape \(60, 60\), got"),
         ({"logarithmic": True}, "logarithm needs a positive control, got -1"),
+        ({"values": np.ma.masked_equal(np.arange(60.0), 30)}, "values must be finite, got nan"),
+        ({"errors": np.ma.masked_equal(np.arange(1.0, 61), 9)}, "errors must be positive and fin"),
+        ({"control": np.ma.masked_array(X, X > 0.9)}, "control must be finite, got nan"),
+        ({"values": np.full(60, 1j)}, "values must be real numbers, got complex numbers"),
         ({"level": 0.2}, "level must be at least 0.5"),
         ({"draws": 10}, "needs at least"),
     ],
@@ -581,6 +585,30 @@ def test_what_cannot_be_used_is_refused(change, message):
     options = {"control": X, "values": 1 + X**2, "errors": np.full(60, 0.1)} | change
     with pytest.raises(ValueError, match=message):
         peak_test(**options)
+
+
+@pytest.mark.parametrize("values", [np.ones(60), 2 + X, 2 + X - X**2])
+def test_without_errors_values_need_scatter(values):
+    with pytest.raises(ValueError, match="the values have no scatter: give errors"):
+        peak_test(X, values)
+
+
+def test_margins_at_their_bounds_give_a_verdict():
+    y, error = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.02)
+    for margins in (PeakMargins(alpha_min=1e-3), PeakMargins(decade=1e6)):
+        found = peak_test(X, y, error, margins=margins, draws=100)
+        assert found.verdict == "bounded"
+        assert "margins: " in found.summary()
+
+
+@pytest.mark.parametrize("step", [2e-2, 2e-4, 1e-6])
+def test_a_control_that_hardly_changes_is_the_same_test(step):
+    """Over so narrow a window Schottky forms are straight lines: what was left was rounding."""
+    y, error = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.02)
+    found = peak_test(300 + step * X, y, error, draws=100)
+    assert found.verdict == "bounded"
+    assert found.x_c.value == pytest.approx(300, abs=0.1 * step)
+    assert min(row["chi2"] for row in found.models) > 20
 
 
 def test_what_lies_outside_the_window_need_not_be_good():
@@ -611,6 +639,8 @@ def test_what_lies_outside_the_window_need_not_be_good():
         ({"asymmetry": 0.5}, "asymmetry must be finite and at least 1"),
         ({"asymmetry": np.inf}, "asymmetry must be finite and at least 1"),
         ({"decade": np.nan}, "decade must be finite and above 1"),
+        ({"decade": 1e300}, r"decade must be at most 1e\+06, got 1e\+300"),
+        ({"alpha_min": 1e-9}, "alpha_min must be 0.001 or more, got 1e-09"),
     ],
 )
 def test_margins_out_of_range_are_refused(change, message):

@@ -286,7 +286,10 @@ def test_logarithms_that_theory_gives():
     assert within(right.parameters["exponent"], -0.25)
     assert wrong.parameters["exponent"].value > right.parameters["exponent"].value + 0.05
     tiny = points(data.size / 32, data.control, data.value, data.error)
-    with pytest.raises(ValueError, match=r"sizes above 1, got 0\.5"):
+    fitting = with_logarithms(second_order, amplitude=0.5, length=1 / 32)
+    same = collapse(tiny, ansatz=fitting, fixed={"omega": 1})
+    assert same.parameters["exponent"].value == pytest.approx(right.parameters["exponent"].value)
+    with pytest.raises(ValueError, match=r"sizes above L0, got 0\.5 L0"):
         collapse(tiny, ansatz=with_logarithms(second_order, amplitude=1.0))
 
 
@@ -370,3 +373,10 @@ def test_unknown_names_are_refused():
         collapse(planted(), fixed={"nu": 1})
     with pytest.raises(ValueError, match="ansatz must be one of second-order, first-order"):
         collapse(planted(), ansatz="third-order")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("what", ["fixed", "start"])
+def test_values_that_are_not_finite_are_refused(what, value):
+    with pytest.raises(ValueError, match=f"{what} must be finite, got x_c = {value}$"):
+        collapse(planted(), **{what: {"inverse_nu": 1.0, "x_c": value}})

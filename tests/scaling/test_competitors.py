@@ -111,6 +111,30 @@ def test_what_theory_excludes_is_not_asked_for():
     assert none.parameters["inverse_nu"].error <= told.parameters["inverse_nu"].error
     with pytest.raises(ValueError, match="excluded must be among crossover, logarithms, held, got"):
         collapse(data, excluded=["logs"])
+    one = collapse(data, excluded="logarithms")
+    assert [c.name for c in one.competitors] == [c.name for c in told.competitors]
+    with pytest.raises(ValueError, match=r"crossover, logarithms, held, got logs$"):
+        collapse(data, excluded="logs")
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.02])
+@pytest.mark.parametrize("unit", [100.0, 16.0])
+def test_the_unit_of_the_size_decides_nothing(noise, unit):
+    """In sizes below 2 no logarithm was tried, and "not excluded" became "ok"."""
+    data = scaled(lambda size: size**0.8, 0, noise)
+    found = collapse(data)
+    other = collapse(points(data.size / unit, data.control, data.value, data.error))
+    assert {c.kind for c in other.competitors} == {"crossover", "logarithms", "height"}
+    assert [c.delta for c in other.competitors] == pytest.approx(
+        [c.delta for c in found.competitors], abs=1e-4
+    )
+    assert other.status == found.status
+    for name, p in found.parameters.items():
+        assert other.parameters[name].error == pytest.approx(p.error, rel=1e-4)
+    limit = found.crossover_length_lower_limit95
+    assert other.crossover_length_lower_limit95 == pytest.approx(limit / unit, rel=1e-4)
+    assert {c.parameters.get("log_length") for c in other.competitors} == {None, 1 / unit}
+    assert any(f"(ln L/{1 / unit:g})^0.375" in c.name for c in other.competitors)
 
 
 def test_a_logarithm_in_the_height_is_said_to_be_part_of_the_exponent():

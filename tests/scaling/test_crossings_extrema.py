@@ -407,11 +407,25 @@ def test_a_size_without_a_peak_is_listed_and_left_out():
         (([8, 16], [1, 2], [1, 0]), "x and its errors must be finite, and errors positive"),
         (([8, 16],), "neither positions nor heights"),
         (([8, 16], [1, 2, 3], [1, 1, 1]), "x must have one value and one error for each of 2"),
+        (([8, 16], np.ma.masked_array([1, 2], [0, 1]), [1, 1]), "x and its errors must be finite"),
+        (([8, 16], [1, 2j], [1, 1]), "x must be real numbers, got complex"),
     ],
 )
 def test_peaks_that_make_no_sense_are_refused(arguments, said):
     with pytest.raises(ValueError, match=said):
         peaks_against_size(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"inverse_nu": np.inf}, "inverse_nu must be positive and finite, got inf"),
+        ({"exponent": np.nan}, "exponent must be finite, got nan"),
+    ],
+)
+def test_exponents_that_are_no_number_are_refused(known, said):
+    with pytest.raises(ValueError, match=said):
+        peaks_against_size([8, 16], height=[1, 2], height_error=[1, 1], **known)
 
 
 # ---- published data ------------------------------------------------------------------------

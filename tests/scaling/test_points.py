@@ -58,6 +58,19 @@ def test_missing_rows_are_left_out_and_said():
     assert found.message == "1 row without a number left out"
 
 
+def test_masked_rows_are_left_out_whatever_lies_behind_the_mask():
+    """The numbers behind it were taken for values."""
+    value = np.ma.masked_array([1.0, 999, 3], [False, True, False])
+    found = points([8, 8, 8], [1, 2, 3], value, [0.1] * 3, runs=[3, np.nan, 4])
+    assert found.value.tolist() == [1, 3]
+    assert found.message.startswith("1 row without a number left out")
+    error = np.ma.masked_array([0.1, 0.1, 0.1], [True, False, False])
+    assert len(points([8, 8, 8], [1, 2, 3], [1, 2, 3], error)) == 2
+    rng = np.random.default_rng(0)
+    replicates = np.ma.masked_array(rng.normal(size=(5, 3)), np.arange(15).reshape(5, 3) == 4)
+    assert len(points([8] * 3, range(3), [1, 2, 3], replicates=replicates)) == 2
+
+
 def test_errors_come_from_replicates_or_from_scatter_and_say_so():
     rng = np.random.default_rng(0)
     replicates = rng.normal(size=(400, 5))
@@ -104,6 +117,24 @@ def test_taking_some_takes_rows_and_columns_of_the_covariance():
 def test_refusals(arguments, said):
     with pytest.raises(ValueError, match=said):
         points(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"error": [0.1] * 3, "runs": [2, 3]}, "runs must be one number, or one for each of 3"),
+        ({"error": [0.1] * 3, "runs": [3, np.inf, 1]}, "known, got inf in row 2"),
+        ({"error": [0.1] * 3, "runs": np.nan}, "known, got nan$"),
+        ({"error": [0.1j] * 3}, "error must be real numbers, got complex"),
+        ({"value": [True, False, True]}, "value must be real numbers, got truth"),
+        ({"covariance": np.full((3, 3), 0.1)}, "covariance must be finite and positive definite"),
+        ({"covariance": np.diag([1, -1, 1])}, "diagonal of the covariance must be positive"),
+        ({"covariance": np.where(np.eye(3), 1, np.nan)}, "covariance must be finite and positive"),
+    ],
+)
+def test_errors_and_runs_that_cannot_be(options, said):
+    with pytest.raises(ValueError, match=said):
+        points(**{"size": [8, 8, 16], "control": [2, 1, 1], "value": [1, 2, 3]} | options)
 
 
 @pytest.mark.parametrize(

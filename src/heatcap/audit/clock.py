@@ -20,6 +20,7 @@ MIN_RUNS = 6
 FOLLOWS = 0.5  # a slope below it, with 95 % confidence, is not following
 LEVEL = 0.025  # of each time: one side of its 95 % interval
 DRAWS = 1999
+TIMES = ["peak_step", "onset_step", "memorisation_step", "last_step"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def clock(table: pd.DataFrame) -> Clock:
     drawn at random phases, evenly in steps from the second smallest phase seen, or evenly in ln
     step from the second earliest peak, up to the ends of the records as they are.  Where all
     records end at one multiple of a time, to follow that time and the end is one and the same.
-    Censored runs have no onset and are not in it.
+    Censored runs have no onset and are not in it; nor are runs with a time of 0 or without an end.
 
     Parameters
     ----------
@@ -105,12 +106,13 @@ def clock(table: pd.DataFrame) -> Clock:
     Clock
         "undetermined" where fewer than 6 runs have all three times, or neither slope is decided.
     """
-    times = table[["peak_step", "onset_step", "memorisation_step"]].to_numpy(dtype=np.float64)
-    known = np.isfinite(times).all(axis=1)
-    n = int(known.sum())
+    times = table[TIMES].to_numpy(dtype=np.float64)
+    known = (np.isfinite(times) & (times > 0)).all(axis=1)
+    n, left_out = int(known.sum()), _left_out(times)
     if n < MIN_RUNS:
-        return Clock("undetermined", n, message=f"{n} runs with all three times, {MIN_RUNS} needed")
-    y, *x = np.log(times[known]).T
+        short = f"{n} runs with all three times, {MIN_RUNS} needed"
+        return Clock("undetermined", n, message="; ".join(filter(None, [short, left_out])))
+    y, *x, last = np.log(times[known]).T
     groups = table["configuration"].to_numpy()[known]
     predictors = {
         name: column - column.mean()
@@ -126,7 +128,6 @@ def clock(table: pd.DataFrame) -> Clock:
         ).items()
     }
     several = np.unique(groups).size > 1
-    last = np.log(table["last_step"].to_numpy(dtype=np.float64)[known])
     free = _free(last, predictors, groups)
     chance = _by_chance(y, predictors, last, groups)
     far = {name for name, p in chance.items() if not max(p.values()) <= LEVEL}
@@ -135,10 +136,22 @@ def clock(table: pd.DataFrame) -> Clock:
         for name, found in _answers(slopes, free).items()
     }
     follows = _follows(answers, _answers(within if several else slopes, free))
-    said = _message(predictors, slopes, within, free)
+    said = [_message(predictors, slopes, within, free)]
     if answers != _answers(slopes, free):
-        said = "; ".join(filter(None, [said, _said_of_chance(chance, slopes, free)]))
-    return Clock(follows, n, slopes, within, partial, free, chance, method, said)
+        said.append(_said_of_chance(chance, slopes, free))
+    message = "; ".join(filter(None, [*said, left_out]))
+    return Clock(follows, n, slopes, within, partial, free, chance, method, message)
+
+
+def _left_out(times: Floats) -> str:
+    """Runs that have all three times, but one of 0 or no end of the record."""
+    peaks = np.isfinite(times[:, :3]).all(axis=1)
+    zero = int(np.sum(peaks & (times <= 0).any(axis=1)))
+    endless = int(np.sum(peaks & ~np.isfinite(times[:, 3])))
+    said = [(zero, "a time of 0 has no logarithm"), (endless, "the end of the record is not known")]
+    return "; ".join(
+        f"{count} run{'s' * (count > 1)} left out: {why}" for count, why in said if count
+    )
 
 
 def _by_chance(
@@ -160,11 +173,18 @@ def _by_chance(
     levels = groups if np.unique(groups).size < y.size else np.zeros(y.size)
     return {
         name: {
-            how: float(1 + np.sum(_spread(at - x, levels) <= _spread(y - x, levels))) / (1 + DRAWS)
+            # What cannot be compared is as close.
+            how: float(1 + np.sum(~(_spread(at - x, levels) > _spread(y - x, levels))))
+            / (1 + DRAWS)
             for how, at in drawn.items()
         }
         for name, x in predictors.items()
     }
+
+
+def _share_as_close(drawn: Floats, seen: Floats) -> float:
+    """What cannot be compared counts as close."""
+    return float(1 + np.sum(~(drawn > seen))) / (1 + len(drawn))
 
 
 def _spread(leads: Floats, groups: NDArray[Any]) -> Floats:
@@ -252,14 +272,14 @@ def _message(
 
 
 def _regression(
-    y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any], within: dict[str, Slope]
+    y: Floats, predictors: dict[str, Floats], groups: NDArray[Any], within: dict[str, Slope]
 ) -> tuple[dict[str, Slope], str]:
-    groups = np.unique(sizes).size
-    spare = y.size - groups - len(predictors)
-    if groups == 2 and len(within) == len(predictors):
+    count = np.unique(groups).size
+    spare = y.size - count - len(predictors)
+    if count == 2 and len(within) == len(predictors):
         return within, "least squares, a level for each of two configurations"
-    if groups >= 3 and spare >= 2:
-        fitted = _mixed(y, predictors, sizes)
+    if count >= 3 and spare >= 2:
+        fitted = _mixed(y, predictors, groups)
         if fitted is not None:
             return _slopes(
                 predictors, *fitted, spare
@@ -269,16 +289,16 @@ def _regression(
 
 
 def _mixed(
-    y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]
+    y: Floats, predictors: dict[str, Floats], groups: NDArray[Any]
 ) -> tuple[Floats, Floats] | None:
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     design = np.column_stack([np.ones(y.size), *predictors.values()])
-    # A variance of the sizes at 0 is an answer here; statsmodels warns past any filter.
+    # A variance of the configurations at 0 is an answer here; statsmodels warns past any filter.
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         try:
-            fit = MixedLM(y, design, groups=sizes).fit(reml=True)
+            fit = MixedLM(y, design, groups=groups).fit(reml=True)
             values = np.array(fit.fe_params, dtype=np.float64)[1:]
             errors = np.array(fit.bse_fe, dtype=np.float64)[1:]
         except (np.linalg.LinAlgError, ValueError):
@@ -299,14 +319,14 @@ def _least_squares(y: Floats, predictors: dict[str, Floats]) -> tuple[Floats, Fl
     return np.asarray(values[1:]), np.asarray(np.sqrt(np.diag(variance))[1:])
 
 
-def _within(y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]) -> dict[str, Slope]:
-    """Least squares with a free level for every size."""
-    moving = {k: _centred(v, sizes) for k, v in predictors.items()}
+def _within(y: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> dict[str, Slope]:
+    """Least squares with a free level for every configuration."""
+    moving = {k: _centred(v, groups) for k, v in predictors.items()}
     moving = {k: v for k, v in moving.items() if np.ptp(v) > 1e-9}
-    spare = y.size - np.unique(sizes).size - len(moving)
-    if not moving or spare < 1 or np.unique(sizes).size == 1:
+    spare = y.size - np.unique(groups).size - len(moving)
+    if not moving or spare < 1 or np.unique(groups).size == 1:
         return {}
-    values, errors = _least_squares(_centred(y, sizes), moving)
+    values, errors = _least_squares(_centred(y, groups), moving)
     errors = errors * np.sqrt(
         (y.size - len(moving) - 1) / spare
     )  # the levels cost degrees of freedom
@@ -316,8 +336,8 @@ def _within(y: Floats, predictors: dict[str, Floats], sizes: NDArray[Any]) -> di
 def _slopes(
     predictors: dict[str, Floats], values: Floats, errors: Floats, spare: int
 ) -> dict[str, Slope]:
-    # Student's t on what is left after a level for every size: the mixed model's own normal
-    # intervals are too short for few sizes.
+    # Student's t on what is left after a level for every configuration: the mixed model's own
+    # normal intervals are too short for few of them.
     t = float(stats.t.ppf(0.975, max(spare, 1)))
     return {
         name: Slope(float(b), float(e), (float(b - t * e), float(b + t * e)))
@@ -345,7 +365,7 @@ def _residual(y: Floats, others: list[Floats]) -> Floats:
     return np.asarray(y - design @ np.linalg.lstsq(design, y, rcond=None)[0])
 
 
-def _centred(x: Floats, sizes: NDArray[Any]) -> Floats:
-    _, group = np.unique(sizes, return_inverse=True)
+def _centred(x: Floats, groups: NDArray[Any]) -> Floats:
+    _, group = np.unique(groups, return_inverse=True)
     means = np.bincount(group, weights=x) / np.bincount(group)
     return np.asarray(x - means[group])

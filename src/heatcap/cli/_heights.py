@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heatcap.cli._table import number_or_name
 from heatcap.scaling.points import columns_of, load_table, read_columns
 
 __all__ = ["read_curve", "read_heights"]
@@ -37,7 +38,8 @@ def read_heights(
     """Arguments of the test by size: heights with errors, a covariance, replicates, or neither."""
     if runs is not None and error is None:
         raise ValueError("--runs needs --error: it says how many runs an error comes from")
-    counted = [] if runs is None or runs.isdigit() else [runs]
+    count = number_or_name(runs)
+    counted = [count] if isinstance(count, str) else []
     wanted = [size, value, *([error] if error else []), *counted]
     table, beside = load_table(path, names=names, value=value)
     columns = columns_of(table, wanted, f"{path}: ")
@@ -61,7 +63,7 @@ def read_heights(
         _each_once(path, size, sizes, there)
         given = heights_of(errors=errors[there])
         if runs is not None:
-            given["runs"] = columns[runs][there] if counted else float(runs)
+            given["runs"] = columns[count][there] if isinstance(count, str) else count
         return given
     if (covariance := _covariance(beside)) is not None:
         _each_once(path, size, sizes, there)

@@ -19,7 +19,7 @@ from heatcap.cli._shared import (
     say,
     words,
 )
-from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
+from heatcap.cli._table import Drawn, Error, Json, Names, Runs, Seed, Size, Table, answer
 from heatcap.core.text import legible
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def verdict(
     ] = None,
     size: Size = "size",
     error: Error = None,
-    runs: Annotated[
-        str | None,
-        typer.Option(help="Beside --error: how many runs it comes from, a column or a number."),
-    ] = None,
+    runs: Runs = None,
     names: Names = "",
     control: Annotated[
         str | None, typer.Option(help="Column of the control: test one curve along it.")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import digamma, ndtri, polygamma, stdtrit
 
-__all__ = ["MANY", "errors_of_means", "prior_degrees", "steadied_variances", "student_factor"]
+__all__ = [
+    "MANY",
+    "counts_of_runs",
+    "errors_of_means",
+    "prior_degrees",
+    "steadied_variances",
+    "student_factor",
+]
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +32,40 @@ def student_factor(runs: ArrayLike) -> Floats:
     free = np.asarray(runs, dtype=np.float64) - 1
     wide = stdtrit(np.maximum(free, 1e-300), 0.975) / ndtri(0.975)
     return np.where(free > 0, wide, np.inf)
+
+
+def counts_of_runs(
+    runs: Floats, count: int, called: Callable[[int], str], used: NDArray[np.intp] | None = None
+) -> Floats:
+    """How many runs each of some errors comes from; one number stands for all.
+
+    Parameters
+    ----------
+    runs : ndarray () or (count,)
+    count : int
+    called : callable
+        What an entry is called where it is wrong, such as "row 3".
+    used : ndarray of int, optional
+        Those that matter, all by default.
+
+    Raises
+    ------
+    ValueError
+        For another length, and for what is not finite or below 2.
+    """
+    if runs.shape not in ((), (count,)):
+        raise ValueError(f"runs must be one number, or one for each of {count}, got {runs.shape}")
+    each = np.broadcast_to(runs, count)
+    rows = np.arange(count) if used is None else np.sort(used)
+    wrong = rows[~(np.isfinite(each) & (each >= 2))[rows]]
+    if wrong.size:
+        first = int(wrong[0])
+        where = f" in {called(first)}" if runs.ndim else ""
+        raise ValueError(
+            "runs must be 2 or more and finite for their errors to be known, got "
+            f"{each[first]:g}{where}"
+        )
+    return each
 
 
 def errors_of_means(mean: Floats, variance: Floats, runs: Floats) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ the weight, W - W t t^T W / t^T W t, so that level, change and asymmetry are lef
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -164,10 +165,8 @@ def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
     tilt = weight @ t / (t @ weight @ t)
     known = _Weight.of(weight - np.outer(tilt, weight @ t))
     flat = stacked(curve.x, plain(curve.x, margins), margins.skew, sloped=False)
-    found = [
-        (family, *_searched(family, curve, known, margins.skew))
-        for family in families(curve.x, *_top(curve), margins, curve.at)
-    ]
+    forms = families(curve.x, *_top(curve), margins, curve.at)
+    found = _all_searched(forms, curve, known, margins.skew)
     height = float(curve.values.max())
     alone = every(flat, normal(flat, weight), curve.values, weight, height)[0]
     without = float(alone.min())
@@ -180,10 +179,8 @@ def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
         # Where there is no peak noise makes one, and in other sets of values it is elsewhere.
         keep = KEEP_ALL
         gap = float(np.median(np.diff(curve.x)))
-        found = [
-            (family, *_searched(family, curve, known, margins.skew, KEEP_ALL, MOST_OF_ALL))
-            for family in families(curve.x, (0.0, 1.0), gap, margins, curve.at, ALL)
-        ]
+        forms = families(curve.x, (0.0, 1.0), gap, margins, curve.at, ALL)
+        found = _all_searched(forms, curve, known, margins.skew, KEEP_ALL, MOST_OF_ALL)
     peaks = stacked(curve.x, _near(found, keep), margins.skew)
     return PeakProblem(
         curve=curve,
@@ -209,13 +206,26 @@ def _top(curve: Curve) -> tuple[tuple[float, float], float]:
     return (float(x[first]), float(x[last])), float(np.median(np.diff(x[first : last + 1])))
 
 
-def _searched(
-    family: Family,
+def _all_searched(
+    forms: Iterable[Family],
     curve: Curve,
     weight: _Weight,
     skew: float,
     keep: float = KEEP,
     most: int = MOST,
+) -> list[tuple[Family, Floats, Floats]]:
+    """Families that are more than a slope somewhere, with the best of their lattices."""
+    found = [(family, *_searched(family, curve, weight, skew, keep, most)) for family in forms]
+    return [each for each in found if len(each[1])]
+
+
+def _searched(
+    family: Family,
+    curve: Curve,
+    weight: _Weight,
+    skew: float,
+    keep: float,
+    most: int,
 ) -> tuple[Floats, Floats]:
     """Parameters (shape, parameter) of a lattice about the best of a family, with their chi^2."""
     axes, height = list(family.axes.values()), float(curve.values.max())
@@ -224,6 +234,10 @@ def _searched(
     index = np.array(list(product(*(range(n + 1) for n in last))))
     for halved in range(FINER + 1):
         shapes = stacked(curve.x, [(family, start + step * index)], skew)
+        if not shapes.seen.all():
+            index, shapes = index[shapes.seen], shapes.take(shapes.seen)
+        if not len(shapes):
+            return np.empty((0, len(axes))), np.empty(0)
         parts = normal(shapes, weight.sloped)
         chi2, a, _, b = every(shapes, parts, curve.values, weight.sloped, height)
         order = np.argsort(chi2, kind="stable")

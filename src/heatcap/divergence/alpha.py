@@ -1,9 +1,10 @@
 """Exponent of a peak along the control, if it is a power law that is cut off out of sight.
 
-    A = s + c x + a [(t^2 + delta^2)^(-alpha/2) - ...] / alpha,    delta <= reach / decade
+    A = s + c x + a [(|t|^m + delta^m)^(-alpha/m) - ...] / alpha,    delta <= reach / decade
 
 alpha > 0 is a power law, 0 a logarithm, alpha < 0 a cusp.  chi^2 is lowest over position, cut-off,
-asymmetry and background; its profile gives the interval (3.84) and the upper limit (2.71).
+its sharpness, asymmetry and background; its profile gives the interval (3.84) and the upper limit
+(2.71).
 """
 
 from __future__ import annotations

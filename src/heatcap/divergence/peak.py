@@ -1,8 +1,9 @@
 """Is a peak along the control, at one size, a power law, a logarithm, or rounded?
 
 The same question as that of heights against size, with the same answer: the classes that the data
-do not exclude, the true one among them 95 times in 100 (:mod:`heatcap.divergence.plausible`).  At
-one size every peak is finite.  So the question is how far from x_c a power law is seen: over a
+do not exclude, the true one among them 95 times in 100 (:mod:`heatcap.divergence.plausible`), for
+curves that its forms describe or nearly, on a straight background.  At one size every peak is
+finite.  So the question is how far from x_c a power law is seen: over a
 decade of |x - x_c| at least, or the rounding itself is seen (see `peak_shapes`).
 """
 
@@ -66,6 +67,7 @@ OUTER = 0.1  # of the window at each end, within which a curve that still rises 
 RISING = 0.05  # of its change
 CHANCE = 16.0  # in chi^2: a peak beside a drift that noise alone may make
 GROSS = 4.0  # times chi^2 of draws, with errors as given: no class has the form of the values
+EXACT = 1e-10  # of the largest value: scatter that is rounding
 EVENLY = np.linspace(0.0, 1.0, 201)
 
 
@@ -232,7 +234,7 @@ def peak_test(
 ) -> PeakVerdict:
     """Which forms of a peak along the control, at one size, the values do not exclude.
 
-        A(x) = s + c (x - x_bar) + a g(x - x_c),    g ~ (|x - x_c|^2 + delta^2)^(-alpha/2)
+        A(x) = s + c (x - x_bar) + a g(x - x_c),    g ~ (|x - x_c|^m + delta^m)^(-alpha/m)
 
     against rounded peaks and steps (:mod:`heatcap.divergence.peak_shapes`).
 
@@ -269,7 +271,8 @@ def peak_test(
     Raises
     ------
     ValueError
-        For points, values or errors that cannot be used, or options out of range.
+        For points, values or errors that cannot be used, options out of range, and for values
+        without errors that have no scatter, either.
 
     Notes
     -----
@@ -283,6 +286,7 @@ def peak_test(
     read = read_curve(
         control, values, errors, covariance=covariance, window=window, logarithmic=logarithmic
     )
+    _refuse_exact(read)
     data, setup, found, warnings = judged_peak(read, m, rescale, draws, streams.of("test"))
     fits = setup.fits(data.values)
     names = found.names(level)
@@ -315,6 +319,13 @@ def judged_peak(
         return peak_problem(given, m)
 
     return judged_by(prepared, data, data.values, rescale, draws, rng, "values")
+
+
+def _refuse_exact(data: Curve) -> None:
+    """Without errors their size is that of the scatter, and a smooth drift has none."""
+    drift = np.polynomial.Polynomial.fit(data.x, data.values, 2)(data.x)
+    if not data.known and np.ptp(data.values - drift) <= EXACT * np.abs(data.values).max():
+        raise ValueError("the values have no scatter: give errors")
 
 
 def _too_large(given: Curve, used: Curve, found: Plausible) -> float:

@@ -110,7 +110,7 @@ def _fitted(
         form = (g + b * e) / shapes.span[:, np.newaxis]
         return np.asarray(s + a * form + np.outer(c, x - own.curve.centre))
 
-    return np.asarray(chi2), curves
+    return np.where(shapes.seen, chi2, np.inf), curves
 
 
 def _largest(curves: Callable[[Floats], Floats], weight: Floats) -> Floats:

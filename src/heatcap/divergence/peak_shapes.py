@@ -52,13 +52,15 @@ CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
 FINEST = 1 / 8  # smallest cut-off in units of the distance of points
 WIDEST = 3.0  # largest rounding in units of the reach
 BLUNT = ("cut-off power", "cut-off logarithm", "rounded power")
-SHARPNESS = np.linspace(0.0, 3.0, 3)  # log2 m of a rounding: blunt, as of squares, a corner
+SHARPNESS = np.linspace(0.0, 3.0, 3)  # log2 m of a rounding: m = 1 is blunt, 2.8, 8 a corner
 POWERS = np.linspace(np.log(0.7), np.log(6.0), 4)  # ln p of exp(-|t|^p)
 LEAN = np.linspace(-0.5, 0.5, 3)
 STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
 SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones are a single point
 SLOPES = (-1.5, 0.0, 1.5)  # drift beside them, in units of their height
 MANY = 80  # their positions
+SEEN = 1e-6  # least change beside a straight line, in units of the form; below it is rounding
+LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms are the same to the last digits
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ class PeakMargins:
     Attributes
     ----------
     alpha_min : float
-        Smallest exponent of a power law; from -alpha_min to alpha_min it is a logarithm, below
-        that a cusp, which is bounded.
+        Smallest exponent of a power law, 0.001 or more; from -alpha_min to alpha_min it is a
+        logarithm, below that a cusp, which is bounded.
     decade : float
-        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade.
-        Above that the rounding itself is seen, and the peak is bounded.  A Lorentzian narrower
-        than this has alpha = 2, and belongs to the power laws.
+        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade
+        (1e6 at most).  Above that the rounding itself is seen, and the peak is bounded.  A
+        Lorentzian narrower than this has alpha = 2, and belongs to the power laws.
     smallest_effect : float
         Change over the window, in units of the largest value, below which the curve is flat.  A
         small peak or step that counts as flat may lie on a drift: together they may change by a
@@ -102,6 +104,12 @@ class PeakMargins:
         for name, most in (("smallest_effect", 0.5), ("alpha_min", 1.0)):
             if getattr(self, name) >= most:
                 raise ValueError(f"margin {name} must be below {most}, got {getattr(self, name)}")
+        if self.alpha_min < LEAST_ALPHA:
+            raise ValueError(
+                f"margin alpha_min must be {LEAST_ALPHA} or more, got {self.alpha_min}"
+            )
+        if self.decade > MOST_DECADE:
+            raise ValueError(f"margin decade must be at most {MOST_DECADE:g}, got {self.decade:g}")
 
     @property
     def penalty(self) -> float:
@@ -164,6 +172,8 @@ class PeakShapes:
         Zero.
     span : ndarray (shape,)
         What g and e were divided by.
+    seen : ndarray of bool (shape,)
+        Whether the change beside a slope is more than rounding.
     rows : list of (Family, ndarray)
         Family and parameters of every shape.
     """
@@ -174,6 +184,7 @@ class PeakShapes:
     box: Floats
     penalty: Floats
     span: Floats
+    seen: NDArray[np.bool_]
     rows: list[tuple[Family, Floats]]
 
     def __len__(self) -> int:
@@ -188,6 +199,7 @@ class PeakShapes:
             box=np.ascontiguousarray(self.box[:, kept]),
             penalty=self.penalty[kept],
             span=self.span[kept],
+            seen=self.seen[kept],
             rows=[row for row, each in zip(self.rows, kept.tolist(), strict=True) if each],
         )
 
@@ -206,6 +218,7 @@ def stacked(
     pairs = [family.form(x, theta) for family, theta in found]
     g, e = (np.concatenate(each) for each in zip(*pairs, strict=True))
     span = _span(x, g, e, skew) if sloped else np.ptp(g, axis=1)
+    seen = span > SEEN * np.abs(g).max(axis=1) if sloped else np.ones(len(g), dtype=np.bool_)
     span[span == 0] = 1.0  # so far outside that no point sees it
     count = [len(theta) for _, theta in found]
     growth = np.repeat([family.growth for family, _ in found], count, axis=0).T
@@ -218,6 +231,7 @@ def stacked(
         box=np.ascontiguousarray(np.vstack([growth, -free, free, -b, b])),
         penalty=np.zeros(len(g)),
         span=span,
+        seen=seen,
         rows=[(family, row) for family, theta in found for row in theta],
     )
 

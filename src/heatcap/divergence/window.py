@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap._vector import Floats
+from heatcap.core.arrays import numbers
 from heatcap.divergence.heights import covariance_of
 
 __all__ = ["LEAST_POINTS", "Curve", "read_curve"]
@@ -86,11 +87,10 @@ def read_curve(
     Raises
     ------
     ValueError
-        For what is of another length or given twice, for values in the window that are not finite
-        or errors there that are not positive, and for fewer than 12 points in it.
+        For what is no real number, of another length or given twice, for values in the window that
+        are not finite or errors there that are not positive, and for fewer than 12 points in it.
     """
-    x = np.asarray(control, dtype=np.float64)
-    y = np.asarray(values, dtype=np.float64)
+    x, y = numbers(control, "control"), numbers(values, "values")
     if x.ndim != 1 or y.shape != x.shape:
         raise ValueError(f"expected one value per point, got shapes {x.shape} and {y.shape}")
     if errors is not None and covariance is not None:
@@ -142,7 +142,7 @@ def _refuse_infinite(name: str, each: Floats) -> None:
 
 
 def _of_points(name: str, given: ArrayLike, axes: int, count: int) -> Floats:
-    each = np.asarray(given, dtype=np.float64)
+    each = numbers(given, name)
     if each.shape != (count,) * axes:
         raise ValueError(f"expected {name} of shape {(count,) * axes}, got {each.shape}")
     return each

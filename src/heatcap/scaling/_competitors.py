@@ -1,10 +1,13 @@
 """Other forms that may describe the same points: fitted before a collapse is called "ok".
 
     crossover     X = t l^(1/nu),  l = L (1 + (L/xi)^m)^(-1/m)        m = 1, 2
-    logarithms    X = t L^(1/nu) (ln L)^q                             |q| = 3/8 to 3/2
-    height        A = L^e (ln L)^p f(X)                               p = -1/2, 1/2
+    logarithms    X = t L^(1/nu) (ln L/L0)^q                          |q| = 3/8 to 3/2
+    height        A = L^e (ln L/L0)^p f(X)                            p = -1/2, 1/2
     held          what was held is free
     Kosterlitz-Thouless, where 1/nu is small
+
+L0 is a sixteenth of the smallest size, 1 on lattices from 16 on: the unit of the size must not
+decide what is excluded.
 
 Each is fitted to the points of the fit with the largest weight, with its knots and from where it
 ended.  No data exclude every length or every power: a crossover counts where its length is within
@@ -37,6 +40,7 @@ __all__ = [
     "competitors",
     "crossover_limit",
     "objection",
+    "power_of_log",
     "spanned",
 ]
 
@@ -52,6 +56,7 @@ FAR = 30.0  # `delta` from which on shorter lengths need not be tried
 POWERS = (0.375, 0.75, 1.125, 1.5)  # |q|
 LOGARITHM = 0.75  # |q| from which on it need not fit better to be an objection
 HEIGHT = 0.5  # |p|
+START = 1 / 16  # L0 over the smallest size
 SMALL = 0.7  # 1/nu below which Kosterlitz-Thouless data look like a power
 
 
@@ -68,7 +73,8 @@ class Competitor:
     chi2, delta : float
         `delta` is chi^2 + 2 k less that of the collapse: up to 6 it is not excluded.
     parameters : dict of float
-        Those of the ansatz, and what the form adds: `crossover_length`, `log_power`.
+        Those of the ansatz, and what the form adds: `crossover_length`, or `log_power` and L0,
+        `log_length`.
     """
 
     name: str
@@ -84,15 +90,14 @@ class Competitor:
         return {"name": self.name, "kind": self.kind, **numbers, "parameters": parameters}
 
 
-def competitors(fit: Fit, kinds: Collection[str]) -> list[Competitor]:
-    """All that were tried, of the `kinds` that count."""
-    field, form = _Field.of(fit), fit.problem.ansatz
+def competitors(fit: Fit, kinds: Collection[str], smallest: float) -> list[Competitor]:
+    """All that were tried, of the `kinds` that count; `smallest` is the size of all points."""
+    field, form = _Field.of(fit, smallest), fit.problem.ansatz
     power = form.parameter in ("inverse_nu", "dimension")
     found: list[Competitor] = []
     if "crossover" in kinds and power:
         found += field.crossovers()
-    smallest = min(float(part.size.min()) for part in fit.parts)
-    if "logarithms" in kinds and form.name in ("second-order", "first-order") and smallest >= 2:
+    if "logarithms" in kinds and form.name in ("second-order", "first-order"):
         found += [*field.logarithms(), *field.heights()]
     if "held" in kinds:
         found += field.freed()
@@ -102,7 +107,10 @@ def competitors(fit: Fit, kinds: Collection[str]) -> list[Competitor]:
 
 
 def crossover_limit(found: Sequence[Competitor]) -> float | None:
-    """The smallest length that is not excluded; 0 if none is, None if none was tried."""
+    """The smallest length that is not excluded.
+
+    0 if the shortest tried is not excluded, the longest tried if all are, None if none was tried.
+    """
     rows = [(c.parameters["sharpness"], c.parameters["crossover_length"], c.delta)
             for c in found if c.kind == "crossover"]  # fmt: skip
     limits = []
@@ -189,11 +197,12 @@ class _Field:
     base: Solution
     independent: float
     largest: float
+    start: float  # L0
 
     @classmethod
-    def of(cls, fit: Fit) -> _Field:
+    def of(cls, fit: Fit, smallest: float) -> _Field:
         largest = max(float(part.size.max()) for part in fit.parts)
-        return cls(fit.problem, fit.solution, fit.independent, largest)
+        return cls(fit.problem, fit.solution, fit.independent, largest, START * smallest)
 
     def crossovers(self) -> Iterator[Competitor]:
         """From far beyond the sizes down, each from the last, until one is excluded by far."""
@@ -216,26 +225,31 @@ class _Field:
             last, near = WITHIN, (self.problem, self.base.theta)
             for power in POWERS:
                 q = sign * power
-                near = self._stretched(with_logarithms(self.problem.ansatz, stretch=q), *near)
-                name = f"X = t L^(1/nu) (ln L)^{q:g}"
-                tried, near = self._fitted(name, "logarithms", near, log_power=q)
+                form = with_logarithms(self.problem.ansatz, stretch=q, length=self.start)
+                near = self._stretched(form, *near)
+                name = f"X = t L^(1/nu) {power_of_log(self.start, q)}"
+                tried, near = self._fitted(name, "logarithms", near, **self._logarithm(q))
                 yield tried
                 if tried.delta > last:
                     break
                 last = tried.delta
 
     def heights(self) -> Iterator[Competitor]:
-        """A power of ln L in every observable whose exponent is free."""
+        """A power of ln L/L0 in every observable whose exponent is free."""
         names = self.problem.names[SHARED::OWN]
         free = [b for b, name in enumerate(names) if name not in self.problem.fixed]
         for p in (-HEIGHT, HEIGHT) if free else ():
             blocks, theta = list(self.problem.blocks), self.base.theta.copy()
             for b in free:
-                log = blocks[b].log_size + blocks[b].log_ref
+                log = blocks[b].log_size + blocks[b].log_ref - np.log(self.start)
                 blocks[b] = _divided(blocks[b], log**p)
                 theta[SHARED + OWN * b] -= p * np.polyfit(log, np.log(log), 1)[0]
-            problem, name = replace(self.problem, blocks=blocks), f"A = L^e (ln L)^{p:g} f(X)"
-            yield self._fitted(name, "height", (problem, theta), log_power=p)[0]
+            problem = replace(self.problem, blocks=blocks)
+            name = f"A = L^e {power_of_log(self.start, p)} f(X)"
+            yield self._fitted(name, "height", (problem, theta), **self._logarithm(p))[0]
+
+    def _logarithm(self, power: float) -> dict[str, float]:
+        return {"log_power": power, "log_length": self.start}
 
     def freed(self) -> Iterator[Competitor]:
         """Each exponent that was held, and the shape."""
@@ -275,6 +289,11 @@ class _Field:
         delta = float((own.chi2 - self.base.chi2) * self.independent + 2)
         parameters = dict(zip(problem.names, map(float, own.theta), strict=True))
         return Competitor(name, kind, own.chi2, delta, parameters | extra), (problem, own.theta)
+
+
+def power_of_log(start: float, power: float) -> str:
+    """As a formula."""
+    return f"(ln L{'' if start == 1 else f'/{start:.3g}'})^{power:g}"
 
 
 def _logs(problem: Problem) -> Floats:

@@ -66,26 +66,31 @@ class Ansatz:
     held: float | None = None
 
 
-def with_logarithms(form: Ansatz, *, amplitude: float = 0.0, stretch: float = 0.0) -> Ansatz:
-    """The same ansatz with powers of ln L: A = L^e (ln L)^p f(t S(L) (ln L)^q).
+def with_logarithms(
+    form: Ansatz, *, amplitude: float = 0.0, stretch: float = 0.0, length: float = 1.0
+) -> Ansatz:
+    """The same ansatz with powers of l = ln(L / L0): A = L^e l^p f(t S(L) l^q).
 
     For marginal cases whose powers theory gives: at the upper critical dimension, or the four-state
     Potts model.  Neither p = `amplitude` nor q = `stretch` is fitted: over the sizes of any
-    experiment a power of a logarithm cannot be told from a small power.
+    experiment a power of a logarithm cannot be told from a small power.  L0 = `length`, in the unit
+    of the sizes, is 1 on a lattice.
 
     Raises
     ------
     ValueError
-        By the fit, if a size is 1 or less.
+        By the fit, if a size is L0 or less.
     """
+
+    start = float(np.log(length))
 
     def stretched(log_size: Floats, y: float) -> tuple[Floats, Floats]:
         log, slope = form.stretch(log_size, y)
-        return log + stretch * _log(log_size), slope
+        return log + stretch * _log(log_size - start), slope
 
     def factor(log_size: Floats) -> Floats:
         own = form.amplitude(log_size) if form.amplitude else np.zeros_like(log_size)
-        return np.asarray(own + amplitude * _log(log_size))
+        return np.asarray(own + amplitude * _log(log_size - start))
 
     name = f"{form.name} with logarithms"
     return Ansatz(name, form.parameter, form.bounds, stretched, factor, form.held)
@@ -109,7 +114,7 @@ def with_crossover(form: Ansatz, length: float, *, sharpness: float = 2.0) -> An
 def _log(log_size: Floats) -> Floats:
     if np.any(log_size <= 0):
         raise ValueError(
-            f"logarithmic corrections need sizes above 1, got {np.exp(log_size.min()):g}"
+            f"logarithmic corrections need sizes above L0, got {np.exp(log_size.min()):g} L0"
         )
     return np.log(log_size)
 

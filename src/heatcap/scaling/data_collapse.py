@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from heatcap.scaling._competitors import (
     competitors,
     crossover_limit,
     objection,
+    power_of_log,
     spanned,
 )
 from heatcap.scaling._correlation import Correlation
@@ -81,8 +83,10 @@ class Collapse:
     competitors : list of Competitor
         Other forms on the points of the same fit, as far as they were asked for.
     crossover_length_lower_limit95 : float or None
-        Below it a cut-off of the stretch is excluded, in units of the size; 0 where any length
-        fits, None where no crossover was fitted.
+        Below it a cut-off of the stretch is excluded, in units of the size: there chi^2 + 2 k is
+        larger by 6 than that of the collapse.  Only of cut-offs as sharp as m = 1 and m = 2, the
+        smaller limit.  0 where the shortest length tried fits, the longest one where none does,
+        None where no crossover was fitted.
     score : float
         chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
         data, times `independent`, is a log evidence.
@@ -140,9 +144,12 @@ class Collapse:
             )
         if self.ok and (rows := [c for c in self.competitors if c.kind == "height"]):
             for name in (n for n in self.parameters if n.startswith("exponent")):
-                values = sorted((c.parameters["log_power"], c.parameters[name]) for c in rows)
                 if name not in self.fixed:
-                    said = ", ".join(f"{v:.3g} with (ln L)^{p:g}" for p, v in values)
+                    said = ", ".join(
+                        f"{c.parameters[name]:.3g} with "
+                        + power_of_log(c.parameters["log_length"], c.parameters["log_power"])
+                        for c in sorted(rows, key=lambda c: c.parameters["log_power"])
+                    )
                     lines.append(f"{name} is that of a pure power: {said} in A")
         return lines
 
@@ -176,7 +183,7 @@ def collapse(
     ansatz: str | Ansatz = "second-order",
     fixed: Mapping[str, float] | None = None,
     start: Mapping[str, float] | None = None,
-    excluded: Collection[str] = (),
+    excluded: str | Collection[str] = (),
     bootstrap: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Collapse:
@@ -190,7 +197,7 @@ def collapse(
         Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
     start : mapping, optional
         One more start beside those of the search; it cannot replace it.
-    excluded : collection of str
+    excluded : str or collection of str
         Competitors that theory excludes, or that are not worth their time: "crossover",
         "logarithms", "held".
     bootstrap : int
@@ -207,10 +214,12 @@ def collapse(
     Raises
     ------
     ValueError
-        For an unknown ansatz, an unknown name in `fixed`, `start` or `excluded`, or no data.
+        For an unknown ansatz, an unknown name in `fixed`, `start` or `excluded`, a value there that
+        is not finite, or no data.
     """
     began = time.perf_counter()
-    if unknown := set(excluded) - set(KINDS):
+    excluded = {excluded} if isinstance(excluded, str) else set(excluded)
+    if unknown := excluded - set(KINDS):
         raise ValueError(f"excluded must be among {', '.join(KINDS)}, got {', '.join(unknown)}")
     parts = [data] if isinstance(data, Points) else list(data)
     form = _ansatz(ansatz)
@@ -278,7 +287,10 @@ def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dic
     if unknown := [name for name in given if name not in names]:
         hint = " (nu is given as inverse_nu = 1/nu)" if "nu" in unknown else ""
         raise ValueError(f"{what} must be among {', '.join(names)}, got {', '.join(unknown)}{hint}")
-    return {name: float(value) for name, value in given.items()}
+    values = {name: float(value) for name, value in given.items()}
+    if wrong := [f"{name} = {value}" for name, value in values.items() if not isfinite(value)]:
+        raise ValueError(f"{what} must be finite, got {', '.join(wrong)}")
+    return values
 
 
 def _too_little(
@@ -340,8 +352,9 @@ def _result(
         status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
     rivals: list[Competitor] = []
     if status == "ok" and kinds:
-        rivals = competitors(best, kinds)
-        largest = max(float(part.size.max()) for part in parts)
+        sizes = np.concatenate([part.size for part in parts])
+        smallest, largest = float(sizes.min()), float(sizes.max())
+        rivals = competitors(best, kinds, smallest)
         asked = {
             name: p
             for name, p in parameters.items()

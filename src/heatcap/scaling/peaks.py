@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap._json import plain
+from heatcap.core.arrays import numbers
 from heatcap.scaling._powers import (
     EXPONENT,
     Fit,
@@ -170,14 +171,16 @@ def peaks_against_size(
         If lengths differ, sizes repeat, an error is missing or not positive, a number is not
         finite, or there is neither a position nor a height.
     """
-    sizes = np.asarray(size, dtype=np.float64)
+    sizes = numbers(size, "size")
     order = _order(sizes)
     at = _checked("x", x, x_error, x_covariance, order)
     top = _checked("height", height, height_error, height_covariance, order)
     if at is None and top is None:
         raise ValueError("neither positions nor heights: expected x, height, or both")
-    if inverse_nu is not None and not inverse_nu > 0:
-        raise ValueError(f"inverse_nu must be positive, got {inverse_nu:g}")
+    if inverse_nu is not None and not 0 < inverse_nu < np.inf:
+        raise ValueError(f"inverse_nu must be positive and finite, got {inverse_nu:g}")
+    if exponent is not None and not np.isfinite(exponent):
+        raise ValueError(f"exponent must be finite, got {exponent:g}")
     sizes = sizes[order]
     given = {"inverse_nu": inverse_nu, "exponent": exponent}
     found: dict[str, Any] = {}
@@ -216,10 +219,13 @@ def _checked(
     """Values and their covariance, in order of size."""
     if value is None:
         return None
-    y = np.asarray(value, dtype=np.float64)
+    y = numbers(value, what)
     if error is None and covariance is None:
         raise ValueError(f"{what} has no errors: expected {what}_error or {what}_covariance")
-    cov = np.diag(np.asarray(error, float) ** 2) if covariance is None else np.asarray(covariance)
+    if error is not None:
+        cov = np.diag(numbers(error, f"{what}_error") ** 2)
+    if covariance is not None:
+        cov = numbers(covariance, f"{what}_covariance")
     if y.shape != order.shape or cov.shape != (order.size, order.size):
         raise ValueError(
             f"{what} must have one value and one error for each of {order.size} sizes,"
@@ -227,7 +233,7 @@ def _checked(
         )
     if not np.isfinite(y).all() or not np.isfinite(cov).all() or np.any(np.diag(cov) <= 0):
         raise ValueError(f"{what} and its errors must be finite, and errors positive")
-    return y[order], np.asarray(cov, dtype=np.float64)[np.ix_(order, order)]
+    return y[order], cov[np.ix_(order, order)]
 
 
 # ---- positions -----------------------------------------------------------------------------

@@ -18,8 +18,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.arrays import numbers
 from heatcap.core.parquet import flat_columns, open_parquet, read_flat
-from heatcap.core.student import student_factor
+from heatcap.core.student import counts_of_runs, student_factor
 from heatcap.scaling._few_runs import steadied
 
 __all__ = ["Points", "columns_of", "load_table", "points", "read_columns", "read_table"]
@@ -131,9 +132,9 @@ def points(
     Parameters
     ----------
     size, control, value, error : array_like (point)
-        Rows in which a size, control or value is NaN are left out.  Without errors, they come from
-        the replicates or the covariance, else from the scatter about the cubics through the
-        neighbours of one size, and `message` says so.
+        Rows in which a size, control or value is NaN or masked are left out.  Without errors, they
+        come from the replicates or the covariance, else from the scatter about the cubics through
+        the neighbours of one size, and `message` says so.
     covariance : array_like (point, point), optional
     replicates : array_like (replicate, point), optional
     runs : int or array_like (point), optional
@@ -148,12 +149,12 @@ def points(
     Raises
     ------
     ValueError
-        For lengths that differ, sizes or errors that are not positive, an infinite value, two
-        points at one size and control, fewer than two runs, runs without an error, or a covariance
-        that is not positive definite.
+        For lengths that differ, what is no real number, sizes or errors that are not positive, an
+        infinite value, two points at one size and control, runs that are not finite or fewer than
+        two, runs without an error, or a covariance that is not positive definite.
     """
     columns = {"size": size, "control": control, "value": value}
-    arrays = {k: np.asarray(v, dtype=np.float64) for k, v in columns.items()}
+    arrays = {k: numbers(v, k) for k, v in columns.items()}
     n = arrays["size"].size
     for k, v in arrays.items():
         if v.shape != (n,):
@@ -162,8 +163,8 @@ def points(
             raise ValueError(f"{k} must be finite, got {v[np.isinf(v)][0]} in row {_first(v)}")
     if np.any(arrays["size"] <= 0):
         raise ValueError(f"sizes must be positive, got {np.nanmin(arrays['size']):g}")
-    cov = None if covariance is None else np.asarray(covariance, dtype=np.float64)
-    rep = None if replicates is None else np.asarray(replicates, dtype=np.float64)
+    cov = None if covariance is None else numbers(covariance, "covariance")
+    rep = None if replicates is None else numbers(replicates, "replicates")
     if cov is not None and cov.shape != (n, n):
         raise ValueError(f"covariance must be {n} by {n}, got {cov.shape}")
     if rep is not None and (rep.ndim != 2 or rep.shape[1] != n or rep.shape[0] < 2):
@@ -176,27 +177,24 @@ def points(
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
     out = replace(out.take(order), message="; ".join(filter(None, [said, rows])))
+    if out.covariance is not None and not _definite(out.covariance):
+        raise ValueError("the covariance must be finite and positive definite")
     if runs is not None and error is None and cov is None and rep is None:
         raise ValueError("runs are those behind an error: give the errors, too")
     if runs is None and rep is not None and error is None and cov is None:
         runs = rep.shape[0]
-    return out if runs is None else _of_runs(out, np.broadcast_to(_counts(runs), n)[order])
+    if runs is None:
+        return out
+    counts = counts_of_runs(numbers(runs, "runs"), n, lambda k: f"row {k + 1}", used=order)
+    return _of_runs(out, counts[order])
 
 
-def _counts(runs: ArrayLike) -> Floats:
-    """Numbers of runs.
-
-    Raises
-    ------
-    ValueError
-        If one is below 2.
-    """
-    count = np.asarray(runs, dtype=np.float64)
-    if np.any(count < 2):
-        raise ValueError(
-            f"runs must be 2 or more for their errors to be known, got {count.min():g}"
-        )
-    return count
+def _definite(covariance: Floats) -> bool:
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.isfinite(covariance).all())
 
 
 def _of_runs(data: Points, runs: Floats) -> Points:
@@ -204,7 +202,6 @@ def _of_runs(data: Points, runs: Floats) -> Points:
     if data.covariance is not None or not len(data):
         wider = float(np.max(student_factor(runs))) if len(data) else 1.0
         return replace(data, wider=wider)
-    runs = np.where(np.isfinite(runs), runs, 2.0)
     error, wider = steadied(data.size, data.control, data.error, runs)
     if data.replicates_shared:  # neighbours whose runs are the same say nothing new
         wider = float(np.max(student_factor(runs)))
@@ -237,9 +234,11 @@ def _errors(
     arrays: dict[str, Floats], error: ArrayLike | None, cov: Floats | None, rep: Floats | None
 ) -> tuple[Floats, str]:
     if cov is not None:
+        if np.any(np.diag(cov) <= 0):
+            raise ValueError("the diagonal of the covariance must be positive")
         return np.sqrt(np.diag(cov)), ""
     if error is not None:
-        given = np.asarray(error, dtype=np.float64)
+        given = numbers(error, "error")
         if given.shape != arrays["size"].shape:
             raise ValueError(
                 f"error must have one entry for each of {arrays['size'].size} points,"

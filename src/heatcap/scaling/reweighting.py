@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.arrays import numbers
 from heatcap.resampling import integrated_time
 from heatcap.scaling._ensemble import OBSERVABLES, Ensemble, ensemble_of
 from heatcap.systems.table import Controls, make_table, points
@@ -66,11 +67,11 @@ def energy_series(
         For another shape or control, energies that are not finite, controls or sites that are not
         positive.
     """
-    values = np.asarray(energy, dtype=np.float64)
+    values = numbers(energy, "energy")
     if values.ndim != 3:
         raise ValueError(f"energy must be (point, replicate, sweep), got shape {values.shape}")
     names = {"size": size, "control": control, "sites": sites}
-    coords = {k: ("point", np.atleast_1d(np.asarray(v))) for k, v in names.items()}
+    coords = {k: ("point", np.atleast_1d(numbers(v, k))) for k, v in names.items()}
     series = xr.Dataset({"energy": (("point", "replicate", "sweep"), values)}, coords)
     return _checked(series.assign_attrs(control_name=control_name))
 
