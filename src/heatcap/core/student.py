@@ -45,7 +45,7 @@ def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
 
     d_0 is as large as the variances are alike: ln v_i scatters by trigamma(d_i / 2) where all are
     equal, and what it scatters beyond is trigamma(d_0 / 2) (G. K. Smyth, Stat. Appl. Genet. Mol.
-    Biol. 3 (2004) 3; unchecked).  v_0 is their median, so that one wild run changes no other size.
+    Biol. 3 (2004) 3).  v_0 is their median, so that one wild run changes no other size.
 
     Parameters
     ----------
