@@ -141,13 +141,14 @@ def cut_off(
         "" if kappa < 0 else "logarithmic" if kappa < 0.1 else "power-law",
         1 - share + share * (end - low) / span if saturates else np.inf,
         float(xi) if np.isfinite(xi) and kappa >= 0 else 0.0,
-        not (np.isfinite(xi) and b),  # the family corrects pure growths alone
+        not (np.isfinite(xi) and b),  # the family corrects cut-offs at omega 1 and 2 alone
         np.nan if np.isfinite(xi) else float(kappa),
         name,
     )
 
 
-# (a) Off the grid: members of the family, and cut-offs with corrections, which it does not have.
+# (a) Off the grid: members of the family, and cut-offs with corrections of an omega, or a length,
+# with which it has none.
 
 
 def drawn_family(kind: str, sizes: Floats, rng: np.random.Generator) -> Truth:

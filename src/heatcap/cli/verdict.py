@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate", "verdict"]
 
-Level = Annotated[float, typer.Option(help="The true class is not excluded at least this often.")]
+Level = Annotated[
+    float,
+    typer.Option(
+        help="How often, at least, the true class is not excluded, for data that the fitted forms "
+        "describe or nearly, at errors that are known."
+    ),
+]
 KappaMin = Annotated[float, typer.Option(help="Margin: smallest exponent of a power law.")]
 Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so many heights.")]
 Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]

@@ -26,8 +26,9 @@ MANY = 1e4  # degrees of freedom that are as good as infinite
 def student_factor(runs: ArrayLike) -> Floats:
     """Student's t over the Gaussian quantile, at 95 %, for the mean of so many runs.
 
-    An error s / sqrt(n) of n runs is itself uncertain: an interval made with it covers 95 in 100
-    only if it is wider by t_{n-1}(0.975) / 1.96.  Infinite for one run.
+    An error s / sqrt(n) of n runs is itself uncertain: an interval made with it covers the mean of
+    Gaussian runs 95 times in 100 only if it is wider by t_{n-1}(0.975) / 1.96.  Infinite for one
+    run.
     """
     free = np.asarray(runs, dtype=np.float64) - 1
     wide = stdtrit(np.maximum(free, 1e-300), 0.975) / ndtri(0.975)
@@ -87,7 +88,7 @@ def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
 
     d_0 is as large as the variances are alike: ln v_i scatters by trigamma(d_i / 2) where all are
     equal, and what it scatters beyond is trigamma(d_0 / 2) (G. K. Smyth, Stat. Appl. Genet. Mol.
-    Biol. 3 (2004) 3; unchecked).  v_0 is their median, so that one wild run changes no other size.
+    Biol. 3 (2004) 3).  v_0 is their median, so that one wild run changes no other size.
 
     Parameters
     ----------

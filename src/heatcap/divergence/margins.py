@@ -22,16 +22,19 @@ class Margins:
     kappa_min : float
         Smallest asymptotic exponent of a power law.
     saturation_ratio : float
-        R: what saturates beyond R times the largest observed height is not seen to saturate.
+        R: what saturates beyond R times the largest height of the best fit is not seen to saturate.
     smallest_effect : float
-        Change over the sizes, in units of the largest height, below which heights are flat.
+        Change over the sizes, in units of the largest height of the best fit, below which heights
+        are flat.
     correction : float
-        Largest correction to scaling |b| L_min^-omega, in units of the growth that is seen.
+        Largest |b|, the correction to scaling at the smallest size, in units of the growth that is
+        seen.
     corrected_growth : float
-        Least growth, in units of the largest height, that may have a correction.
+        Least growth, in units of the largest height of the best fit, that may have a correction.
     corrected_saturation : float
-        The same as R where a saturation has a correction: slow ones with corrections look like a
-        logarithm over any sizes, so their limit has to be nearly reached.
+        The same as R where a power that saturates by itself has a correction: slow ones with
+        corrections look like a logarithm over any sizes, so their limit has to be nearly reached.
+        A cut-off with a correction has R.
     penalty : float
         Cost of a correction in chi^2 (4: two standard deviations), so that corrections come in
         where the data ask for them.  At 0 they cost nothing and fewer data decide.
@@ -61,10 +64,10 @@ class Margins:
         """In a line."""
         return (
             f"margins: power law from kappa = {self.kappa_min:g}, bounded up to "
-            f"{self.saturation_ratio:g} times the heights seen, effects from "
-            f"{self.smallest_effect:.0%}, corrections up to {self.correction:g} of the growth at a "
-            f"cost of {self.penalty:g} in chi2, with a limit at most {self.corrected_saturation:g} "
-            "times the heights"
+            f"{self.saturation_ratio:g} times the height ({self.corrected_saturation:g} where a "
+            f"saturating power has a correction), effects from {self.smallest_effect:.0%}, "
+            f"corrections up to {self.correction:g} of the growth at a cost of {self.penalty:g} in "
+            "chi2"
         )
 
     def to_dict(self) -> dict[str, float]:

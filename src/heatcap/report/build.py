@@ -61,7 +61,8 @@ def build_report(
     smoothing : float
         Standard deviation of the smoothing kernel in ln step.
     level : float
-        The true class of growth is not excluded at least this often.
+        How often, at least, the true class is not excluded, for data that the fitted forms
+        describe or nearly, at errors that are known.
     margins : Margins, optional
         What separates the classes of growth.
     rng : int
