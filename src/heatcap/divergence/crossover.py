@@ -31,7 +31,7 @@ GENTLEST, STEP = -0.5, 0.1  # of the exponents that a search starts from
 LENGTHS = 24  # per profile, from a quarter of the smallest size on
 FURTHEST = 30.0  # of the largest size
 ROUNDS = 7  # in which exponent and sharpness are looked at more closely
-COLUMNS = 48  # exponents of the region
+COLUMNS, SHARPS = 48, 19  # exponents of the region, and sharpnesses of each
 SHOWN = 12.0  # in chi^2: twice what limits a region of two parameters
 
 
@@ -79,7 +79,8 @@ def _region(data: Heights, weight: Floats, lengths: Floats) -> tuple[Floats, Flo
     low, high = GENTLEST, STEEPEST
     while True:
         exponents = np.linspace(low, high, COLUMNS)
-        axes = np.meshgrid(exponents, lengths, SHARP, indexing="ij")
+        sharp = np.geomspace(SHARP[0], SHARP[-1], SHARPS)
+        axes = np.meshgrid(exponents, lengths, sharp, indexing="ij")
         chi2 = _cut_off(data, weight, *axes).min(axis=2)
         near = exponents[(chi2 <= chi2.min() + SHOWN).any(axis=1)]
         step = exponents[1] - exponents[0]

@@ -238,6 +238,8 @@ class Verdict(Answer):
     @property
     def crossover_said(self) -> str:
         """The lower limit of the crossover length in words."""
+        if self._course != GROWS:
+            return f"crossover length: none, {self.NO_POWER}"
         if (limit := self.crossover_length_lower_limit95) == 0:
             return "crossover length: a crossover at any length fits"
         least = f"{self.size_name} = {float(f'{limit:.3g}'):g}"
@@ -284,7 +286,7 @@ class Verdict(Answer):
     def brief(self, name: str) -> str:
         """The summary for one of several heights, without what they share: meaning and margins."""
         first = f"{name}: {self.verdict} ({self.tested}); {self.not_excluded}"
-        return "\n    ".join([first, *self._lines()])
+        return "\n    ".join([*first.split("\n"), *self._lines()])
 
     @property
     def tested(self) -> str:
