@@ -203,7 +203,7 @@ def test_answers_have_both_parts_and_put_what_falls_together(page, found):
     verdicts = {"a": found, "b": found | {"falls": True}, "c": found | {"falls": True}}
     told = page.answers(verdicts, names, dict(zip(names, "ABC", strict=True)))
     assert told == (
-        "A **undecided** (bounded or logarithmic; if no crossover begins inside the sizes "
+        "A **undecided** (bounded or logarithmic; if there is no crossover "
         "logarithmic); **no answer** from heights that fall (B, C)"
     )
     one = {"verdict": "bounded", "plausible": ["bounded"], "if_no_crossover": ["bounded"]}

@@ -176,7 +176,7 @@ def test_words_that_are_shown_are_not_read_off_prose(sweep_report, monkeypatch):
         monkeypatch.setattr(type(found), text, lambda *_: 1 / 0)
     (answer,) = answers_of({name: (name, 0)}, sweep_report.events, None, {name: found}, {})
     assert answer.tested == (
-        "4 sizes, p = 19 to 89; not excluded at 95%: flat; crossover length: a crossover at any "
-        "length fits; if no crossover begins inside the sizes: flat"
+        "4 sizes, p = 19 to 89; not excluded at 95%: flat; crossover length: none, the heights "
+        "do not grow; if there is no crossover: flat"
     )
     assert answer.exponent.startswith("exponent: none, the heights do not grow")

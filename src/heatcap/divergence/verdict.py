@@ -55,7 +55,7 @@ BOUNDED_MEANS = (
 MEANING = {
     "flat": "the heights do not change by more than the smallest effect over these sizes",
     "bounded": BOUNDED_MEANS,
-    "logarithmic": "the height grows, but neither like a power nor towards a limit in sight",
+    "logarithmic": "the height grows, slower than a power and towards no limit in sight",
     "power-law": "the height grows like a power of the size",
     "divergent": "the height grows without a limit in sight; logarithm or power law is open",
 }
