@@ -131,7 +131,7 @@ def answer(found: dict[str, Any]) -> str:
         return word
     if both[0] == both[1]:
         return f"{word} ({both[0]}, with and without a crossover inside the sizes)"
-    return f"{word} ({both[0]}; if there is no crossover {both[1] or "no class fits"})"
+    return f"{word} ({both[0]}; if there is no crossover {both[1] or 'no class fits'})"
 
 
 def claim(condition: Any, words: str) -> str:
