@@ -13,9 +13,10 @@ from study import SPOKEN, arguments, read_json, write_json
 
 from heatcap.core.text import csv, plain
 from heatcap.core.writing import write_text
+from heatcap.divergence.exponent import GROWTH
 from heatcap.resampling import readable
 
-STEEPEST = 2.99  # edge of the exponents that are tried
+STEEPEST = GROWTH[1] - 0.01  # edge of the exponents that are tried
 NO_VERDICT, NO_ANSWER = "not determined", "no answer: falls"
 SIZE_SETS = ("fraction_70", "fraction_60", "recall")
 
