@@ -255,8 +255,10 @@ def test_works_of_others_say_how_they_are_known(page):
 
 
 def test_an_exponent_at_the_edge_of_what_is_tried_is_a_limit():
-    exponent = script("11_results")._exponent
-    assert exponent(4.0, 2.83, None) == "above 2.83"
+    made = script("11_results")
+    exponent, edge = made._exponent, made.GROWTH[1]
+    assert exponent(edge, 2.83, None) == "above 2.83"
+    assert exponent(edge - 0.1, 2.83, None) == f"{edge - 0.1:.2f} (2.83 to no limit)"
     assert exponent(1.68, 0.93, 2.39) == "1.68 (0.93 to 2.39)"
 
 

@@ -19,6 +19,7 @@ from heatcap_trainer.cli import app as trainer
 
 of_each_page = pytest.mark.parametrize("page", PAGES, ids=named)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+RULE = re.compile(r"\|[\s:|-]+\|")  # below the header of a table
 MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
 
 
@@ -44,6 +45,18 @@ def test_links_and_images_lead_somewhere(page: Path) -> None:
 def test_links_are_seen() -> None:
     assert "docs/file-format.md" in links(ROOT / "README.md")
     assert "theory.md#the-bound" in links(ROOT / "docs" / "index.md")
+
+
+@of_each_page
+def test_rows_of_a_table_stand_below_a_header(page: Path) -> None:
+    """A blank line cuts what follows it out of its table."""
+    lines = ["", *page.read_text("utf-8").splitlines(), ""]
+    loose = [
+        line
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False)
+        if line.startswith("|") and not before.startswith("|") and not RULE.fullmatch(after)
+    ]
+    assert loose == []
 
 
 @of_each_page

@@ -137,6 +137,18 @@ def test_the_unit_of_the_size_decides_nothing(noise, unit):
     assert any(f"(ln L/{1 / unit:g})^0.375" in c.name for c in other.competitors)
 
 
+@pytest.mark.parametrize("unit", [1.0, 100.0, 0.01])
+def test_a_length_is_found_in_any_unit(unit):
+    """ln L0 = 0 was unidentified with an error of 0.02, and that of larger sizes beyond an edge."""
+    data = scaled(lambda size: np.log(size) ** 2)
+    data = points(data.size / unit, data.control, data.value, data.error)
+    found = collapse(data, ansatz="kosterlitz-thouless")
+    assert found.ok, found.message
+    log_l0 = found.parameters["log_l0"]
+    assert log_l0.error < 0.05
+    assert log_l0.value == pytest.approx(-np.log(unit), abs=3 * log_l0.error)
+
+
 def test_a_logarithm_in_the_height_is_said_to_be_part_of_the_exponent():
     """(ln L)^0.5 comes out as an exponent larger by 0.09, at any chi^2."""
     found = collapse(scaled(lambda size: size**0.8, 1, 0.003, height=0.5))

@@ -29,7 +29,14 @@ from numpy.typing import NDArray
 from heatcap.scaling._descent import Solution, solve
 from heatcap.scaling._problem import OWN, SHAPE, SHARED, Block, Problem
 from heatcap.scaling._scan import Fit
-from heatcap.scaling.ansatz import Ansatz, kosterlitz_thouless, with_crossover, with_logarithms
+from heatcap.scaling.ansatz import (
+    START,
+    Ansatz,
+    in_unit,
+    kosterlitz_thouless,
+    with_crossover,
+    with_logarithms,
+)
 from heatcap.scaling.parameter import Parameter, finite
 
 __all__ = [
@@ -56,7 +63,6 @@ FAR = 30.0  # `delta` from which on shorter lengths need not be tried
 POWERS = (0.375, 0.75, 1.125, 1.5)  # |q|
 LOGARITHM = 0.75  # |q| from which on it need not fit better to be an objection
 HEIGHT = 0.5  # |p|
-START = 1 / 16  # L0 over the smallest size
 SMALL = 0.7  # 1/nu below which Kosterlitz-Thouless data look like a power
 
 
@@ -261,7 +267,7 @@ class _Field:
 
     def kosterlitz_thouless(self) -> Competitor:
         """With as many parameters as the power."""
-        form = kosterlitz_thouless
+        form = in_unit(kosterlitz_thouless, self.start / START)
         names = [form.parameter if i == SHAPE else n for i, n in enumerate(self.problem.names)]
         problem, theta = replace(self.problem, ansatz=form, names=names), self.base.theta.copy()
         theta[SHAPE] = np.clip(float(np.mean(_logs(problem))) - 2 / theta[SHAPE], *form.bounds)

@@ -27,8 +27,11 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ANSATZE",
+    "LENGTH",
+    "START",
     "Ansatz",
     "first_order",
+    "in_unit",
     "kosterlitz_thouless",
     "second_order",
     "with_crossover",
@@ -36,6 +39,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+LENGTH = "log_l0"  # the parameter that is a length
+START = 1 / 16  # of the smallest size: about 1 on lattices
 Stretch = Callable[[Floats, float], tuple[Floats, Floats]]
 
 
@@ -49,7 +54,7 @@ class Ansatz:
     parameter : str
         What y is called.
     bounds : tuple of float
-        Where y is sought.
+        Where y is sought; of ln L0 on lattices of 16 and more (see :func:`in_unit`).
     stretch : callable (ln L, y) -> (ln S, d ln S / d y)
         Up to a constant: the fit takes it relative to the mean ln L.
     amplitude : callable ln L -> ln K, optional
@@ -111,6 +116,15 @@ def with_crossover(form: Ansatz, length: float, *, sharpness: float = 2.0) -> An
     return replace(form, name=f"{form.name} with a crossover", stretch=stretched)
 
 
+def in_unit(form: Ansatz, smallest: float) -> Ansatz:
+    """The same ansatz, a length sought relative to the smallest size, in whatever unit."""
+    if form.parameter != LENGTH:
+        return form
+    low, high = form.bounds
+    shift = float(np.log(START * smallest))
+    return replace(form, bounds=(low + shift, high + shift))
+
+
 def _log(log_size: Floats) -> Floats:
     if np.any(log_size <= 0):
         raise ValueError(
@@ -130,5 +144,5 @@ def _logarithm(log_size: Floats, y: float) -> tuple[Floats, Floats]:
 
 second_order = Ansatz("second-order", "inverse_nu", (0.1, 4.0), _power)
 first_order = Ansatz("first-order", "dimension", (1.0, 6.0), _power, held=2.0)
-kosterlitz_thouless = Ansatz("kosterlitz-thouless", "log_l0", (-6.0, 1.5), _logarithm)
+kosterlitz_thouless = Ansatz("kosterlitz-thouless", LENGTH, (-6.0, 1.5), _logarithm)
 ANSATZE = {a.name: a for a in (second_order, first_order, kosterlitz_thouless)}

@@ -35,7 +35,7 @@ from heatcap.scaling._remarks import lone_point, other_orders
 from heatcap.scaling._residuals import pattern, without_structure
 from heatcap.scaling._scan import Fit, average, correlation_of, resampled, scan, weights_of
 from heatcap.scaling._words import goodness_line, parameter_line, status_line
-from heatcap.scaling.ansatz import ANSATZE, Ansatz
+from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
 from heatcap.scaling.parameter import Parameter, finite
 from heatcap.scaling.points import Points
 
@@ -225,6 +225,7 @@ def collapse(
     form = _ansatz(ansatz)
     if not parts or not all(isinstance(part, Points) for part in parts):
         raise ValueError("expected Points, or a sequence of them: read_table and points make them")
+    form = in_unit(form, min((float(part.size.min()) for part in parts if len(part)), default=1.0))
     names = names_of(form, [part.name for part in parts])
     if len(set(names)) < len(names):
         raise ValueError("observables must have different names")
@@ -462,7 +463,10 @@ def _status(
             "another ansatz"
         )
     x_c, shape = parameters["x_c"], parameters[form.parameter]
-    limits = {"x_c": span / 4, form.parameter: 0.25 * abs(shape.value)}
+    # Of a length the slope of the stretch is asked for, which no unit changes: 2 / ln(L/L0).
+    middle = float(np.mean(np.log(np.concatenate([part.size for part in parts]))))
+    scale = abs(middle - shape.value) if form.parameter == LENGTH else abs(shape.value)
+    limits = {"x_c": span / 4, form.parameter: 0.25 * scale}
     for name, limit in limits.items():
         if name not in fixed and not parameters[name].error < limit:
             return "unidentified", (

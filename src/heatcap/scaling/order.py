@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from heatcap._json import plain
 from heatcap.resampling import readable
 from heatcap.scaling._competitors import KINDS
-from heatcap.scaling.ansatz import ANSATZE
+from heatcap.scaling.ansatz import ANSATZE, in_unit
 from heatcap.scaling.data_collapse import Collapse, collapse
 from heatcap.scaling.extrema import Extrema, extrema
 from heatcap.scaling.histogram import Barriers, barriers
@@ -255,7 +255,8 @@ def _like_kt(found: Mapping[str, Collapse]) -> bool:
     of the control reaches there, second order fits better, with such a 1/nu.
     """
     second, other = found["second-order"], found["kosterlitz-thouless"]
-    p, highest = second.parameters["inverse_nu"], ANSATZE["kosterlitz-thouless"].bounds[1]
+    p = second.parameters["inverse_nu"]
+    highest = in_unit(ANSATZE["kosterlitz-thouless"], min(second.sizes_used)).bounds[1]
     log_l0 = other.parameters.get("log_l0", Parameter(highest, 0.0, 0.0))
     start = min(highest, log_l0.value + FAR * log_l0.error)
     middle = float(np.mean(np.log(second.sizes_used)))
