@@ -234,7 +234,7 @@ def _verdict(found: dict[str, Any]) -> dict[str, str]:
         "verdict": found["verdict"] + ("†" if shaken else ""),
         "not excluded": ", ".join(found["plausible"]),
         "crossover": f"not below {length:.3g}" if length else "at any length",
-        "if none inside": ", ".join(found["if_no_crossover"]),
+        "if no crossover": ", ".join(found["if_no_crossover"]),
     }
     return (
         parts

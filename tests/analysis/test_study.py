@@ -193,7 +193,7 @@ def test_a_row_has_both_parts_of_the_answer(found):
     row = script("11_results")._verdict
     said = row(found)
     assert said["not excluded"] == "bounded, logarithmic"
-    assert said["if none inside"] == "logarithmic"
+    assert said["if no crossover"] == "logarithmic"
     assert said["crossover"] == "at any length"
     assert row(found | {"crossover_length_lower_limit95": 310.4})["crossover"] == "not below 310"
 

@@ -255,7 +255,8 @@ def peak_test(
     logarithmic : bool
         Forms are functions of ln control, as for training steps.
     level : float
-        The true class is plausible at least this often.
+        How often, at least, the true class is plausible, for curves that the forms describe or
+        nearly, at errors that are known.
     margins : PeakMargins, optional
     rescale : bool
         Multiply the errors so that chi^2 is what it should be, if it is not.  Values whose chi^2

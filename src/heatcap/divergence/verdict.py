@@ -1,11 +1,12 @@
 """Does a height diverge with the size?  The classes that the data do not exclude, and the verdict.
 
 The answer has two parts.  The first is a set of classes with a guarantee: the true one is in it 95
-times in 100, crossovers at any length inside the sizes among them, and beside it a lower limit of
-the crossover length.  The second, `if_no_crossover`, is the sharper set on the condition that no
-crossover begins inside the sizes (:mod:`heatcap.divergence.plausible`).  One class left is a
-verdict, logarithm and power law together are "divergent", anything else is "undecided".  All of it
-holds within the margins, which are part of the answer, and for the size that was named.
+times in 100, for heights that the laws of :mod:`heatcap.divergence.growth` describe or nearly, at
+errors that are known, crossovers at any length inside the sizes among them, and beside it a lower
+limit of the crossover length.  The second, `if_no_crossover`, is the sharper set on the condition
+that there is no crossover (:mod:`heatcap.divergence.plausible`).  One class left is a verdict,
+logarithm and power law together are "divergent", anything else is "undecided".  All of it holds
+within the margins, which are part of the answer, and for the size that was named.
 """
 
 from __future__ import annotations
@@ -356,7 +357,8 @@ def divergence_test(
     size_name : str
         What the size is; a verdict is about it.
     level : float
-        The true class is plausible at least this often.
+        How often, at least, the true class is plausible, for heights that the laws describe or
+        nearly, at errors that are known.
     margins : Margins, optional
     exponent : float, optional
         Of the power law where theory gives it (d at a first-order transition); no other power law

@@ -165,7 +165,8 @@ def _growth(report: Report) -> str:
         "interior peak are left out of the heights; censored runs are in them. "
         "Whether peak heights diverge with the size was tested by the likelihood ratios of four "
         f"classes of growth (flat, bounded, logarithmic, power law) at a level of {found.level:g}, "
-        "crossovers inside the sizes among the bounded ones, with a parametric bootstrap of "
+        "crossovers inside the sizes among the bounded ones (those of the functions that were "
+        "fitted), with a parametric bootstrap of "
         f"{found.draws} sets of data for each class (seed {report.settings['seed']}); "
         f"{margins.summary()}."
     )

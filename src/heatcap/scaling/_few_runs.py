@@ -4,7 +4,7 @@ With n runs a point, the variance s^2 of a mean is uncertain by sqrt(2 / (n - 1)
 weights 1 / s^2 hangs on the points whose runs agree by chance.  Variances of neighbours along the
 control are alike, so that each is drawn to the mean of its neighbours by as much as the scatter of
 all of them about such means says (an inverse-gamma prior with d_0 degrees of freedom: G. K. Smyth,
-Stat. Appl. Genet. Mol. Biol. 3 (2004) 3; unchecked).
+Stat. Appl. Genet. Mol. Biol. 3 (2004) 3).
 """
 
 from __future__ import annotations
