@@ -593,6 +593,12 @@ def test_without_errors_values_need_scatter(values):
         peak_test(X, values)
 
 
+@pytest.mark.parametrize("values", [np.ones(60), 2 + X])
+def test_a_straight_line_has_no_peak(values):
+    with pytest.raises(ValueError, match="on a straight line, up to rounding: there is no peak"):
+        peak_test(X, values, np.full(60, 0.01))
+
+
 def test_margins_at_their_bounds_give_a_verdict():
     y, error = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.02)
     for margins in (PeakMargins(alpha_min=1e-3), PeakMargins(decade=1e6)):

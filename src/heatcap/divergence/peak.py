@@ -273,7 +273,7 @@ def peak_test(
     ------
     ValueError
         For points, values or errors that cannot be used, options out of range, and for values
-        without errors that have no scatter, either.
+        on a straight line, or without errors and scatter.
 
     Notes
     -----
@@ -323,10 +323,15 @@ def judged_peak(
 
 
 def _refuse_exact(data: Curve) -> None:
-    """Without errors their size is that of the scatter, and a smooth drift has none."""
-    drift = np.polynomial.Polynomial.fit(data.x, data.values, 2)(data.x)
-    if not data.known and np.ptp(data.values - drift) <= EXACT * np.abs(data.values).max():
+    """A straight line has no peak; without errors their size is that of the scatter."""
+    line, drift = (
+        np.polynomial.Polynomial.fit(data.x, data.values, degree)(data.x) for degree in (1, 2)
+    )
+    least = EXACT * np.abs(data.values).max()
+    if not data.known and np.ptp(data.values - drift) <= least:
         raise ValueError("the values have no scatter: give errors")
+    if np.ptp(data.values - line) <= least:
+        raise ValueError("the values lie on a straight line, up to rounding: there is no peak")
 
 
 def _too_large(given: Curve, used: Curve, found: Plausible) -> float:
