@@ -603,3 +603,12 @@ def test_few_sizes_with_right_errors_are_no_misfit():
         data = noisy(sizes, lambda L: 2 + 1.5 * np.log(L), 0.01, seed)
         refused += divergence_test(sizes, *data, draws=100).status != "ok"
     assert refused <= 2
+
+
+@pytest.mark.parametrize("what", ["sizes", "heights", "errors"])
+def test_a_masked_number_is_none(what):
+    sizes = np.arange(4.0, 11.0)
+    given = {"sizes": sizes, "heights": 1 + np.log(sizes), "errors": np.full(7, 0.01)}
+    given[what] = np.ma.array(given[what], mask=np.arange(7) == 3)
+    with pytest.raises(ValueError, match="nan"):
+        divergence_test(**given)

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
 from heatcap._vector import Floats
-from heatcap.core.student import errors_of_means
+from heatcap.core.arrays import numbers
+from heatcap.core.student import counts_of_runs, errors_of_means
 
 __all__ = [
     "LEAST_SIZES",
@@ -79,7 +80,7 @@ def checked_sizes(sizes: ArrayLike) -> Floats:
         If there are fewer than four, one is not above 1 or not finite, or one occurs twice, or all
         are nearly the same.
     """
-    size = np.asarray(sizes, dtype=np.float64)
+    size = numbers(sizes, "sizes")
     if size.ndim != 1:
         raise ValueError(f"expected sizes along one dimension, got shape {size.shape}")
     if size.size < LEAST_SIZES:
@@ -127,11 +128,11 @@ def read_heights(
     notes: tuple[str, ...] = ()
     if replicates is not None:
         mean, cov, notes = _of_replicates(size, replicates, labels, size_name)
-        height = mean if heights is None else np.asarray(heights, dtype=np.float64)
+        height = mean if heights is None else numbers(heights, "heights")
     elif heights is None:
         raise ValueError("heights are needed, or replicates of each size")
     else:
-        height = np.asarray(heights, dtype=np.float64)
+        height = numbers(heights, "heights")
     if height.shape != size.shape:
         raise ValueError(f"expected one height per size ({size.size}), got shape {height.shape}")
     if not np.all(np.isfinite(height)):
@@ -146,7 +147,8 @@ def read_heights(
     if runs is not None:
         if errors is None:
             raise ValueError("runs are those behind the errors: give the errors, too")
-        count = _counts(runs, size)
+        called = lambda k: f"{size_name} = {size[k]:g}"  # noqa: E731
+        count = counts_of_runs(numbers(runs, "runs"), size.size, called)
         cov, notes = _of_few(height, np.diag(cov) * count, count)
     order = np.argsort(size)
     known = not (errors is None and covariance is None and replicates is None)
@@ -184,7 +186,7 @@ def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLik
         For another shape, errors that are not positive, a matrix that is no covariance.
     """
     if covariance is not None:
-        matrix = np.asarray(covariance, dtype=np.float64)
+        matrix = numbers(covariance, "covariance")
         if matrix.shape != (height.size, height.size):
             raise ValueError(
                 f"expected a covariance of shape {(height.size, height.size)}, got {matrix.shape}"
@@ -199,7 +201,7 @@ def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLik
         return (matrix + matrix.T) / 2
     if errors is None:
         return np.diag(np.full(height.size, (0.01 * height.max()) ** 2))
-    error = np.asarray(errors, dtype=np.float64)
+    error = numbers(errors, "errors")
     if error.shape != height.shape:
         raise ValueError(f"expected one error per height ({height.size}), got {error.shape}")
     if not np.all(np.isfinite(error) & (error > 0)):
@@ -215,7 +217,7 @@ def _of_replicates(
     size_name: str,
 ) -> tuple[Floats, Floats, tuple[str, ...]]:
     """Means with their errors."""
-    runs = [np.asarray(each, dtype=np.float64).ravel() for each in replicates]
+    runs = [numbers(each, "replicates").ravel() for each in replicates]
     if len(runs) != size.size:
         raise ValueError(f"expected replicates of each of {size.size} sizes, got {len(runs)}")
     if not all(np.all(np.isfinite(each)) for each in runs):
@@ -249,17 +251,6 @@ def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tupl
         f"are wider by up to {wider.max():.3g} (Student)"
     )
     return np.diag(errors**2), (said,)
-
-
-def _counts(runs: ArrayLike, size: Floats) -> Floats:
-    count = np.asarray(runs, dtype=np.float64)
-    if count.shape not in ((), size.shape):
-        raise ValueError(f"expected one number of runs per size ({size.size}), got {count.shape}")
-    count = np.broadcast_to(count, size.shape)
-    if not np.all(np.isfinite(count) & (count >= 2)):
-        wrong = count[~(np.isfinite(count) & (count >= 2))][0]
-        raise ValueError(f"an error needs two runs or more, got {wrong:g}")
-    return count
 
 
 def _stand_off(
