@@ -297,3 +297,11 @@ def test_every_class_has_a_curve_beyond_the_data():
         assert np.isfinite(curve["heights"]).all()
     power, bounded = (found.curves[name]["heights"] for name in ("power-law", "bounded"))
     assert power[-1] > bounded[-1]
+
+
+def test_a_saturation_over_sizes_in_millions_needs_no_crossover():
+    """Its form changes by 1e-7 beside its level."""
+    sizes = 1e6 * 2.0 ** np.arange(9)
+    heights = 1 - 0.6 * (sizes / 1e6) ** -1.14
+    found = divergence_test(sizes, *noisy(sizes, heights, 0.003, 1), draws=100)
+    assert found.plausible == found.if_no_crossover == ("bounded",)

@@ -71,7 +71,7 @@ PARAMETERS = 3
 DIFFERENCE = 3e-4  # of a parameter, for slopes
 EDGE = 1e-9  # of a parameter: nothing
 SAME = 0.01  # of an exponent
-FAINT = 1e-6  # change of a form beside its level: what is less is rounding
+FAINT = 1e-8  # change of a form beside its level: what is less is rounding
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
 
 
