@@ -182,11 +182,6 @@ def _by_chance(
     }
 
 
-def _share_as_close(drawn: Floats, seen: Floats) -> float:
-    """What cannot be compared counts as close."""
-    return float(1 + np.sum(~(drawn > seen))) / (1 + len(drawn))
-
-
 def _spread(leads: Floats, groups: NDArray[Any]) -> Floats:
     """Sum of squares within groups, along the last axis."""
     _, group = np.unique(groups, return_inverse=True)

@@ -91,7 +91,7 @@ def checked_sizes(sizes: ArrayLike) -> Floats:
     if size.max() < LEAST_RATIO * size.min():
         raise ValueError(
             f"sizes {size.min():g} to {size.max():g} are too close: over less than a factor of "
-            f"{LEAST_RATIO:g} no growth is told from another"
+            f"{LEAST_RATIO:g} growths look alike"
         )
     values, counts = np.unique(size, return_counts=True)
     if np.any(counts > 1):
@@ -147,8 +147,9 @@ def read_heights(
     if runs is not None:
         if errors is None:
             raise ValueError("runs are those behind the errors: give the errors, too")
-        called = lambda k: f"{size_name} = {size[k]:g}"  # noqa: E731
-        count = counts_of_runs(numbers(runs, "runs"), size.size, called)
+        count = counts_of_runs(
+            numbers(runs, "runs"), size.size, lambda k: f"{size_name} = {size[k]:g}"
+        )
         cov, notes = _of_few(height, np.diag(cov) * count, count)
     order = np.argsort(size)
     known = not (errors is None and covariance is None and replicates is None)

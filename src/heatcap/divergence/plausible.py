@@ -48,7 +48,7 @@ FELT = 0.1  # standard deviations by which the heights change with a parameter: 
 SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
 ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
 SEEDS = 3  # shapes of each law and class from which better ones are looked for
-CORRECTED = (0.0, *OMEGAS)
+CORRECTIONS = (0.0, *OMEGAS)
 WIDEST = 0.3  # of a parameter: beyond lies the lattice
 
 
@@ -300,7 +300,7 @@ def _seeds(fits: Fits, count: int) -> Ints:
     """The best shapes of every law and class: pure or not, with corrections or without."""
     shapes = fits.problem.shapes
     group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
-    group = len(CORRECTED) * group + np.searchsorted(CORRECTED, shapes.omega)
+    group = len(CORRECTIONS) * group + np.searchsorted(CORRECTIONS, shapes.omega)
     order = np.lexsort((np.round(fits.score, TIE), group))
     first = np.searchsorted(group[order], group[order])
     return order[np.arange(len(order)) - first < count]
