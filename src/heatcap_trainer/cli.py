@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from heatcap.core.text import plain
-
-from .config import ConfigError, RunConfig, load
+from heatcap_trainer.config import ConfigError, RunConfig, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.progress import Progress, TaskID
 
-    from .pool import Event
+    from heatcap_trainer.pool import Event
 
 __all__ = ["app"]
 
@@ -80,10 +79,9 @@ def run(
 def _train(configs: list[RunConfig], out: Path, device: str, jobs: int, resume: bool) -> None:
     """Train and show; exits with 1 if a run failed and with 130 on Ctrl-C."""
     from heatcap.runfile import RunFileError
-
-    from .cost import estimate
-    from .pool import work_through
-    from .train import batches
+    from heatcap_trainer.cost import estimate
+    from heatcap_trainer.pool import work_through
+    from heatcap_trainer.train import batches
 
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -112,8 +110,7 @@ def _train(configs: list[RunConfig], out: Path, device: str, jobs: int, resume: 
 def _waiting(configs: Sequence[RunConfig], out: Path, resume: bool) -> list[RunConfig]:
     """Runs still to be trained; what exists of the others was made with their configuration."""
     from heatcap.runfile import RunFileError
-
-    from .train import Paths, check_same_config
+    from heatcap_trainer.train import Paths, check_same_config
 
     there = [c for c in configs if Paths(out, c.name).run.exists()]
     if there and not resume:
@@ -151,7 +148,7 @@ def _list(configs: Sequence[RunConfig], jobs: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from .cost import estimate
+    from heatcap_trainer.cost import estimate
 
     table = Table("run", "steps", "checkpoints", "MiB", "minutes", title="at most", box=None)
     costs = [estimate(config) for config in configs]
@@ -170,7 +167,7 @@ class _Ledger:
     """How much of the work is done, in estimated seconds."""
 
     def __init__(self, work: Sequence[Sequence[RunConfig]]) -> None:
-        from .cost import estimate
+        from heatcap_trainer.cost import estimate
 
         self.work, self.started = work, time.monotonic()
         self.costs = [len(batch) * estimate(batch[0]).seconds for batch in work]

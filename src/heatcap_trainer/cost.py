@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import RunConfig
-from .schedule import steps
+from heatcap_trainer.config import RunConfig
+from heatcap_trainer.schedule import steps
 
 __all__ = ["Cost", "estimate"]
 

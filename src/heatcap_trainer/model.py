@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ModelConfig
+from heatcap_trainer.config import ModelConfig
 
 __all__ = ["Contexts", "Transformer"]
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from .config import RunConfig
+from heatcap_trainer.config import RunConfig
 
 __all__ = ["Event", "work_through"]
 
@@ -125,7 +125,7 @@ def _attempt(
     resume: bool,
     connection: Connection[Any, Any],
 ) -> Event:
-    from .train import train
+    from heatcap_trainer.train import train
 
     last = time.monotonic()
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .config import StopConfig
+from heatcap_trainer.config import StopConfig
 
 __all__ = ["onset", "should_stop", "steps"]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .config import ConfigError, TaskConfig
+from heatcap_trainer.config import ConfigError, TaskConfig
 
 __all__ = ["Data", "build", "probe"]
 

@@ -38,11 +38,10 @@ from torch.optim.adamw import adamw
 
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import STANDARD_METRICS, RunFileError, RunWriter, open_run, read_header
-
-from . import schedule, tasks
-from .config import OptimiserConfig, RunConfig
-from .model import Contexts, Transformer
-from .recorder import evaluating
+from heatcap_trainer import schedule, tasks
+from heatcap_trainer.config import OptimiserConfig, RunConfig
+from heatcap_trainer.model import Contexts, Transformer
+from heatcap_trainer.recorder import evaluating
 
 __all__ = ["Ensemble", "Paths", "batches", "check_same_config", "train"]
 

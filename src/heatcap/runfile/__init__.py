@@ -4,7 +4,7 @@
 is HDF5 and netCDF-4 at the same time; docs/file-format.md describes it for every language.
 """
 
-from .layout import (
+from heatcap.runfile.layout import (
     FORMAT,
     FORMAT_VERSION,
     LOGIT_DIMS,
@@ -12,9 +12,9 @@ from .layout import (
     RunFileError,
     RunHeader,
 )
-from .names import TAKEN, names_read, reading_notes, told
-from .netcdf import SEALED, read_netcdf, sealed
-from .reader import (
+from heatcap.runfile.names import TAKEN, names_read, reading_notes, told
+from heatcap.runfile.netcdf import SEALED, read_netcdf, sealed
+from heatcap.runfile.reader import (
     LogitReader,
     Runs,
     checkpoints_in,
@@ -28,9 +28,9 @@ from .reader import (
     read_header,
     text_or_numbers,
 )
-from .rules import MASK_DEPTH
-from .validate import validate_run
-from .writer import RunWriter, repair_run
+from heatcap.runfile.rules import MASK_DEPTH
+from heatcap.runfile.validate import validate_run
+from heatcap.runfile.writer import RunWriter, repair_run
 
 __all__ = [
     "FORMAT",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from .layout import LOGIT_DIMS, STANDARD_METRICS
+from heatcap.runfile.layout import LOGIT_DIMS, STANDARD_METRICS
 
 __all__ = ["TAKEN", "Kind", "name_problem", "names_read", "reading_notes", "told"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from .layout import RunFileError
-from .storage import check_all
+from heatcap.runfile.layout import RunFileError
+from heatcap.runfile.storage import check_all
 
 if TYPE_CHECKING:
     import xarray as xr

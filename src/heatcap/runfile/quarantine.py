@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from .layout import RunFileError
+from heatcap.runfile.layout import RunFileError
 
 __all__ = [
     "UNLIMITED",

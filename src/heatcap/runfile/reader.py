@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import h5py
 import numpy as np
 
-from . import layout
-from .integrity import header_checksum, table_checksum
-from .journal import ForeignJournal, Overlay, committed, journal_path, steady
-from .layout import RunFileError, RunHeader
-from .names import names_read, reading_notes, told
-from .quarantine import Limits, for_contents, for_header, in_worker, in_workers
-from .rules import header_problem, json_object, table_problems
-from .storage import (
+from heatcap.runfile import layout
+from heatcap.runfile.integrity import header_checksum, table_checksum
+from heatcap.runfile.journal import ForeignJournal, Overlay, committed, journal_path, steady
+from heatcap.runfile.layout import RunFileError, RunHeader
+from heatcap.runfile.names import names_read, reading_notes, told
+from heatcap.runfile.quarantine import Limits, for_contents, for_header, in_worker, in_workers
+from heatcap.runfile.rules import header_problem, json_object, table_problems
+from heatcap.runfile.storage import (
     MISSING,
     attribute,
     check_all,
@@ -271,7 +271,7 @@ def _first_whole(same: Sequence[RunHeader], untrusted: bool | Limits) -> RunHead
 
     One that is called like the run comes before others, which may bear its name without being it.
     """
-    from .validate import is_whole
+    from heatcap.runfile.validate import is_whole
 
     first, *others = sorted(same, key=lambda header: header.path.name != f"{header.run_id}.h5")
     for header in (first, *others) if others else ():

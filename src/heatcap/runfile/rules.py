@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import layout
-from .layout import RunHeader
+from heatcap.runfile import layout
+from heatcap.runfile.layout import RunHeader
 
 __all__ = [
     "LARGEST_STEP",

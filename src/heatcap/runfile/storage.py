@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5l, h5t, h5z
 
-from .layout import RunFileError
+from heatcap.runfile.layout import RunFileError
 
 __all__ = [
     "LARGEST_TEXT",

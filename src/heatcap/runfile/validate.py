@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .integrity import DAMAGED, LayerSums
-from .layout import RunFileError
-from .quarantine import Limits, for_contents, in_worker
-from .reader import LogitReader, journal_problem
-from .rules import logit_problem, mask_problem
+from heatcap.runfile.integrity import DAMAGED, LayerSums
+from heatcap.runfile.layout import RunFileError
+from heatcap.runfile.quarantine import Limits, for_contents, in_worker
+from heatcap.runfile.reader import LogitReader, journal_problem
+from heatcap.runfile.rules import logit_problem, mask_problem
 
 __all__ = ["is_whole", "validate_run"]
 

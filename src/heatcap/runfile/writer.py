@@ -29,13 +29,12 @@ import numpy as np
 
 from heatcap.core.version import VERSION
 from heatcap.core.writing import drafted
-
-from . import layout
-from .integrity import header_checksum, layer_checksums, table_checksum
-from .journal import ForeignJournal, JournaledFile, Locked, repair
-from .layout import RunFileError
-from .names import Kind, name_problem
-from .reader import (
+from heatcap.runfile import layout
+from heatcap.runfile.integrity import header_checksum, layer_checksums, table_checksum
+from heatcap.runfile.journal import ForeignJournal, JournaledFile, Locked, repair
+from heatcap.runfile.layout import RunFileError
+from heatcap.runfile.names import Kind, name_problem
+from heatcap.runfile.reader import (
     check_contents,
     header_attributes,
     header_of,
@@ -44,8 +43,14 @@ from .reader import (
     read_header,
     read_tables,
 )
-from .rules import LARGEST_STEP, accuracy_problem, is_plain, logit_problem, text_problem
-from .storage import LARGEST_TEXT
+from heatcap.runfile.rules import (
+    LARGEST_STEP,
+    accuracy_problem,
+    is_plain,
+    logit_problem,
+    text_problem,
+)
+from heatcap.runfile.storage import LARGEST_TEXT
 
 __all__ = ["RunWriter", "repair_run"]
 

@@ -23,8 +23,8 @@ W&B, download of a chart
 In the last three, a column of `Columns` is the name of a tag or metric.
 """
 
-from .columns import Columns, parse_columns
-from .read import read_scalars
-from .table import is_table
+from heatcap.scalars.columns import Columns, parse_columns
+from heatcap.scalars.read import read_scalars
+from heatcap.scalars.table import is_table
 
 __all__ = ["Columns", "is_table", "parse_columns", "read_scalars"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import TEXTS, Columns
-from .rows import any_value, in_order, shown
-from .table import Rows, Table, open_table
+from heatcap.scalars.columns import TEXTS, Columns
+from heatcap.scalars.rows import any_value, in_order, shown
+from heatcap.scalars.table import Rows, Table, open_table
 
 __all__ = ["Parameter", "Piece", "Place", "pieces"]
 

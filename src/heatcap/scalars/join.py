@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import Columns
-from .forms import Parameter, Piece
-from .rows import shown
-from .table import nearest
+from heatcap.scalars.columns import Columns
+from heatcap.scalars.forms import Parameter, Piece
+from heatcap.scalars.rows import shown
+from heatcap.scalars.table import nearest
 
 __all__ = ["Run", "accuracies_in_per_cent", "joined", "unique_ids"]
 

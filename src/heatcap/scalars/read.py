@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from heatcap.core.version import VERSION
 from heatcap.observables import SCHEMA_VERSION
 from heatcap.runfile import checksum, text_or_numbers, told
-
-from .columns import ACCURACIES, METRICS, Columns, parse_columns, variable_name
-from .forms import Piece, pieces
-from .join import Run, accuracies_in_per_cent, joined, unique_ids
+from heatcap.scalars.columns import ACCURACIES, METRICS, Columns, parse_columns, variable_name
+from heatcap.scalars.forms import Piece, pieces
+from heatcap.scalars.join import Run, accuracies_in_per_cent, joined, unique_ids
 
 __all__ = ["read_scalars"]
 
