@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
+from heatcap.attention.moments import Subsets, TableMoments, table_heat_capacities, table_moments
 
 from machine import cpu_name
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap.divergence import PeakMargins, peak_test
+from heatcap.divergence.curve import read_curve
 from heatcap.divergence.peak import GROSS, judged_peak
 from heatcap.divergence.peak_position import position
 from heatcap.divergence.power import verdict_of
-from heatcap.divergence.window import read_curve
 from heatcap.scaling import Parameter
 from heatcap.systems.ising2d_exact import Ising2DExact
 

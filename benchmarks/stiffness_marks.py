@@ -17,7 +17,7 @@ from scipy.integrate import solve_ivp
 
 from heatcap.resampling import readable
 from heatcap.scaling import Points, points
-from heatcap.scaling.stiffness import Stiffness, stiffness
+from heatcap.scaling.jump import Stiffness, stiffness
 
 from machine import cpu_name, print_tables, progress, said
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from heatcap.attention.ensemble import canonical
 from heatcap.audit import (
     audit_leads,
     bound,
@@ -30,9 +31,8 @@ from heatcap.audit import (
     records_of,
     spike_share,
 )
-from heatcap.audit.audit_leads import _pairing
+from heatcap.audit.every_test import _pairing
 from heatcap.divergence import verdict_of_runs
-from heatcap.ensemble import canonical
 from heatcap.events import find_events, onset_survival, peaks_by_size
 
 from false_alarms_and_power import (

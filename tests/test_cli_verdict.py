@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from heatcap._json import plain
 from heatcap.cli import app
 from heatcap.cli.verdict import _meanings
+from heatcap.core.result import plain
 from heatcap.divergence import Margins, PeakMargins, Verdict, divergence_test, peak_test
 from heatcap.observables import save
 

@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatcap.ensemble import (
+from heatcap.attention.ensemble import (
     UNITS,
     bound_asymptote,
     canonical,

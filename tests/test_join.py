@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 import heatcap as hc
-from heatcap import _join, join
-from heatcap._join import fitting, outgrown, problems_of
+from heatcap import join
+from heatcap.observables import dataset as _join
+from heatcap.observables.dataset import fitting, outgrown, problems_of
 
 from synthetic import Plan, observables, sweep
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from heatcap._kernels import FLUCTUATING, ROW_COLUMNS, fisher_distance, row_observables
-from heatcap._moments import Subsets, TableMoments, table_heat_capacities, table_moments
-from heatcap.ensemble import heat_capacity_bound
+from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention.kernels import FLUCTUATING, ROW_COLUMNS, fisher_distance, row_observables
+from heatcap.attention.moments import Subsets, TableMoments, table_heat_capacities, table_moments
 
 import oracles
 
@@ -651,7 +651,7 @@ def test_distance_needs_the_same_keys():
 
 
 def test_ensemble_loads_without_numba():
-    code = "import sys, heatcap.ensemble; sys.exit('numba' in sys.modules)"
+    code = "import sys, heatcap.attention; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -665,8 +665,8 @@ def test_read_only_rows_are_taken() -> None:
 USER_OF_KERNELS = """
 import sys
 import numpy as np
-from heatcap._kernels import fisher_distance, row_observables
-from heatcap._moments import Subsets, table_moments
+from heatcap.attention.kernels import fisher_distance, row_observables
+from heatcap.attention.moments import Subsets, table_moments
 
 def rows():
     return row_observables(logits).sum()
@@ -701,7 +701,7 @@ def test_processes_that_compile_at_once_leave_a_right_cache(tmp_path):
 
 def test_each_type_of_logits_is_compiled_once():
     """Every way to the kernels meets the signatures that were compiled under the lock."""
-    from heatcap import _kernels
+    from heatcap.attention import kernels as _kernels
 
     for dtype in (np.float32, np.float64):
         logits = np.random.default_rng(1).normal(size=(2, 6, 3, 4)).astype(dtype)

@@ -16,8 +16,10 @@ import pytest
 import xarray as xr
 
 import heatcap
-from heatcap import _join, _stream, observables
-from heatcap.ensemble import canonical, fisher_distance, heat_capacities
+from heatcap import observables
+from heatcap.attention.ensemble import canonical, fisher_distance, heat_capacities
+from heatcap.observables import dataset as _join
+from heatcap.observables import stream as _stream
 from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run
 
 from runs import as_version_1, create_run, logits_at, seal_a_commit, write_run

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from heatcap import load, save
 from heatcap.events import find_events
+from heatcap.observables.scalars import Columns, is_table, parse_columns, read_scalars, table
+from heatcap.observables.scalars.columns import METRICS
 from heatcap.runfile import STANDARD_METRICS, checksum
-from heatcap.scalars import Columns, is_table, parse_columns, read_scalars, table
-from heatcap.scalars.columns import METRICS
 
 COLUMNS = parse_columns(
     "step=epoch,train_loss=loss/train,train_accuracy=train_acc,test_accuracy=val_acc,"

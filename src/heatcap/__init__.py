@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from heatcap.core.version import VERSION
 
 if TYPE_CHECKING:
+    from heatcap.attention import canonical, heat_capacities, heat_capacity_bound
     from heatcap.audit import Audit, audit_leads
     from heatcap.divergence import (
         Calibration,
@@ -29,13 +30,11 @@ if TYPE_CHECKING:
         peak_test,
         verdict_of_runs,
     )
-    from heatcap.ensemble import canonical, heat_capacities, heat_capacity_bound
     from heatcap.events import Events, find_events, peaks_by_size
-    from heatcap.observables import join, load, observe, save
+    from heatcap.observables import join, load, observe, read_scalars, save
     from heatcap.report import Report, build_report
     from heatcap.resampling import Estimate, bootstrap, gamma_method, jackknife
     from heatcap.runfile import RunFileError, Runs, RunWriter, open_run, open_runs
-    from heatcap.scalars import read_scalars
     from heatcap.scaling import (
         Collapse,
         collapse,
@@ -67,15 +66,15 @@ _HOME = {
     "bootstrap": "resampling",
     "build_report": "report",
     "calibrate": "divergence",
-    "canonical": "ensemble",
+    "canonical": "attention",
     "collapse": "scaling",
     "crossings": "scaling",
     "divergence_test": "divergence",
     "extrema": "scaling",
     "find_events": "events",
     "gamma_method": "resampling",
-    "heat_capacities": "ensemble",
-    "heat_capacity_bound": "ensemble",
+    "heat_capacities": "attention",
+    "heat_capacity_bound": "attention",
     "jackknife": "resampling",
     "join": "observables",
     "load": "observables",
@@ -84,7 +83,7 @@ _HOME = {
     "open_runs": "runfile",
     "peak_test": "divergence",
     "peaks_by_size": "events",
-    "read_scalars": "scalars",
+    "read_scalars": "observables",
     "read_table": "scaling",
     "save": "observables",
     "stiffness": "scaling",

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heatcap._json import plain
+from heatcap.core.result import plain
 from heatcap.divergence import CLASSES, Margins, divergence_test
 from heatcap.divergence.crossover import crossover
 from heatcap.divergence.heights import read_heights
-from heatcap.divergence.plausible import problem
 from heatcap.divergence.power import right_verdicts
+from heatcap.divergence.testing import problem
 from heatcap.systems import CurieWeiss
 
 DOUBLING = 2.0 ** np.arange(3, 9)

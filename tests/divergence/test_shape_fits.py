@@ -21,7 +21,7 @@ from heatcap.divergence.growth import (
     slopes,
 )
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER
-from heatcap.divergence.plausible import problem
+from heatcap.divergence.testing import problem
 
 PRIMES = np.array([19, 23, 29, 37, 43, 59, 73, 83, 97, 113.0])
 DOUBLING = 2.0 ** np.arange(3, 9)

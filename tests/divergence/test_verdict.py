@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from scipy.special import ndtri, stdtrit
 from scipy.stats import chi2
 
+from heatcap.attention.ensemble import heat_capacity_bound
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
 from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import read_heights
 from heatcap.divergence.hump import CHANCE, hump_at
 from heatcap.divergence.peak import PeakVerdict
-from heatcap.divergence.plausible import NEAR, drawn_from, plausible, problem
+from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
 from heatcap.divergence.verdict import Verdict, judged
-from heatcap.ensemble import heat_capacity_bound
 from heatcap.systems import CurieWeiss, TwoLevel
 
 DOUBLING = 2.0 ** np.arange(3, 9)

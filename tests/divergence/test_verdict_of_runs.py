@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from heatcap.attention.ensemble import heat_capacity_bound
 from heatcap.divergence import divergence_test
 from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
-from heatcap.ensemble import heat_capacity_bound
 from heatcap.events import find_events
 
 from synthetic import Plan, observables

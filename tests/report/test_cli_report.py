@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import heatcap as hc
 from heatcap.cli import app
-from heatcap.cli._shared import command
+from heatcap.cli.application import command
 
 from synthetic import Plan, observables
 

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from heatcap.report.drawing import drawn
-from heatcap.report.figure_plans import plans_of
+from heatcap.report.plans import plans_of
 from heatcap.report.readout import MOST, Naming, readout
 from heatcap.report.svg import CARD, _contrast, _dark, _rgb, inline_svg
 
@@ -30,7 +30,7 @@ def test_every_figure_is_there(pictures):
 
 
 def test_what_is_too_much_to_draw_is_said(sweep_report, monkeypatch):
-    monkeypatch.setattr("heatcap.report.figure_plans.DRAWN", 2)
+    monkeypatch.setattr("heatcap.report.plans.DRAWN", 2)
     found = {plan.key: plan for plan in plans_of(sweep_report)}
     assert sum(key.startswith("verdict-") for key in found) == 2
     assert drawn(found["verdicts-left"]).missing == "1 more is in the tables alone"

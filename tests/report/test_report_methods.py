@@ -14,8 +14,8 @@ import heatcap as hc
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED
 from heatcap.figures.names import spoken
 from heatcap.report.definitions import definitions_of
-from heatcap.report.figure_plans import plans_of
 from heatcap.report.methods import bibtex, methods
+from heatcap.report.plans import plans_of
 
 from synthetic import observables
 

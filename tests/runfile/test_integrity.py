@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import heatcap
-from heatcap import _kernels
+from heatcap.attention import kernels as _kernels
 from heatcap.runfile import (
     LogitReader,
     RunFileError,

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import heatcap
 from heatcap.cli import app
-from heatcap.cli._shared import plain_errors
+from heatcap.cli.application import plain_errors
 from heatcap.runfile import RunFileError, open_runs, quarantine, reader, validate_run
 from heatcap.runfile.quarantine import (
     UNLIMITED,

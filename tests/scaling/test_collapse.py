@@ -19,7 +19,7 @@ from heatcap.scaling import (
     second_order,
     with_logarithms,
 )
-from heatcap.scaling._problem import Model, Problem, names_of
+from heatcap.scaling.collapse_problem import Model, Problem, names_of
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
 PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))

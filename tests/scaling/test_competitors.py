@@ -15,7 +15,7 @@ from heatcap.scaling import (
     with_crossover,
     with_logarithms,
 )
-from heatcap.scaling._competitors import WITHIN, Competitor, crossover_limit, spanned
+from heatcap.scaling.competitors import WITHIN, Competitor, crossover_limit, spanned
 
 SIZES = (16, 32, 64, 128)
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
 from heatcap.scaling import crossings, extrema, points, read_table
-from heatcap.scaling._curves import curves
-from heatcap.scaling._powers import Form, average, averaged_curve, fit_forms
+from heatcap.scaling.curves import curves
 from heatcap.scaling.peaks import peaks_against_size
+from heatcap.scaling.powers import Form, average, averaged_curve, fit_forms
 from heatcap.systems import CurieWeiss, Ising2DExact, Planted
 
 SIZES = (8, 16, 32, 64)

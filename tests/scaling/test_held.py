@@ -16,7 +16,7 @@ from heatcap.scaling import (
     peaks_against_size,
     points,
 )
-from heatcap.scaling._average import averaged, weights_of_scores
+from heatcap.scaling.fits import averaged, weights_of_scores
 
 NUMBERS = st.floats(-1e6, 1e6)
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from heatcap.scaling import points, read_table
-from heatcap.scaling.points import read_columns
+from heatcap.scaling.data import read_columns
 
 FRAME = pd.DataFrame(
     {"L": [8, 8, 16, 16.0], "K": [0.4, 0.5, 0.5, 0.3], "A": [1, 2, 3, 4.0], "dA": [0.1] * 4}

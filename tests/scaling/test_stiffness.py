@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from heatcap.cli import app
 from heatcap.figures import save
-from heatcap.figures.stiffness import stiffness as draw
+from heatcap.figures.jump import stiffness as draw
 from heatcap.scaling import points
-from heatcap.scaling._flow import NEXT, Form, Problem, critical_fugacity, flow
-from heatcap.scaling.stiffness import stiffness
+from heatcap.scaling.flow import NEXT, Form, Problem, critical_fugacity, flow
+from heatcap.scaling.jump import stiffness
 from heatcap.systems import weber_minnhagen
 
 from pictures import gids

@@ -13,12 +13,13 @@ somewhere; this package asks of each what a referee would ask:
 :func:`audit_leads` asks all of it; the parts are usable alone.
 """
 
-from heatcap.audit.audit_leads import audit_leads
-from heatcap.audit.clock import Clock, Slope, clock
-from heatcap.audit.controls import Control, controls
+from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.audit.artefacts import Bound, Share, bound, offset_share, random_energy_ratio
+from heatcap.audit.clocks import Clock, Slope, clock
+from heatcap.audit.control_runs import Control, controls
 from heatcap.audit.elsewhere import holm, max_statistic
-from heatcap.audit.heights import Bound, Share, bound, offset_share, random_energy_ratio
-from heatcap.audit.leads import (
+from heatcap.audit.every_test import audit_leads
+from heatcap.audit.lead_tests import (
     Leads,
     Precedes,
     leads,
@@ -27,7 +28,6 @@ from heatcap.audit.leads import (
     precedes,
     records_of,
 )
-from heatcap.audit.random_energy import random_energy_heat_capacity
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import SpikeShare, spike_share
 from heatcap.audit.table import lead_table

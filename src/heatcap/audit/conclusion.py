@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from heatcap.audit.leads import Precedes
+from heatcap.audit.lead_tests import Precedes
 from heatcap.audit.result import LeadAudit
 
 __all__ = ["against", "conclude", "order_of"]

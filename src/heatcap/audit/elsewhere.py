@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from heatcap.core.arrays import Floats
 
 __all__ = ["holm", "max_statistic"]
 
-Floats = NDArray[np.float64]
 
 ROUNDING = 1e-9  # of statistics and of standardised ones: differences that are none
 

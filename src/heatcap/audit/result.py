@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from heatcap._json import plain
-from heatcap.audit.clock import Clock
-from heatcap.audit.controls import Control
-from heatcap.audit.heights import Bound, Share
-from heatcap.audit.leads import Leads, Precedes
+from heatcap.audit.artefacts import Bound, Share
+from heatcap.audit.clocks import Clock
+from heatcap.audit.control_runs import Control
+from heatcap.audit.lead_tests import Leads, Precedes
 from heatcap.audit.spikes import SpikeShare
+from heatcap.core.result import plain
 from heatcap.events import OnsetSurvival, PeaksBySize
 
 __all__ = ["Audit", "LeadAudit", "LookElsewhere"]

@@ -6,7 +6,7 @@ imported where it is used, so that ``heatcap --help`` answers at once.
 
 # In the order in which --help lists them.
 from heatcap.cli import runs, training, scaling, crossings, stiffness, order, verdict, report  # noqa: F401, I001
-from heatcap.cli._app import app
+from heatcap.cli.application import app
 from heatcap.cli.runs import bound_notes
 
 __all__ = ["app", "bound_notes"]

@@ -7,9 +7,20 @@ from typing import Annotated
 
 import typer
 
-from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words
-from heatcap.cli._table import TABLE, Control, Json, Names, Seed, Size, answer
+from heatcap.cli.application import (
+    TABLE,
+    Control,
+    Json,
+    Names,
+    Seed,
+    Size,
+    answer,
+    app,
+    check_outputs,
+    plain_errors,
+    save_figure,
+    words,
+)
 
 OF_ERROR = "Column of its error; its name with _error unless said."
 

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, command, fail_if, plain_errors, progress, say
+from heatcap.cli.application import (
+    app,
+    check_outputs,
+    command,
+    fail_if,
+    plain_errors,
+    progress,
+    say,
+)
 from heatcap.cli.training import ColumnsOption, RecordPaths, Smoothing, observables_of
 from heatcap.cli.verdict import Effect, KappaMin, Level, Ratio
 from heatcap.core.text import legible
@@ -76,7 +83,7 @@ def report(
 def _observables(paths: list[Path], columns: str) -> xr.Dataset:
     """Files of observables side by side, or tables as `heatcap events` reads them."""
     from heatcap.observables import load
-    from heatcap.scalars import is_table
+    from heatcap.observables.scalars import is_table
 
     if not columns and not any(is_table(path) for path in paths):
         tables: dict[str, xr.Dataset] = {}
@@ -97,7 +104,7 @@ def _without(problems: list[str], tables: dict[str, xr.Dataset]) -> xr.Dataset:
     import json
     import warnings
 
-    from heatcap._join import fitting, problems_of
+    from heatcap.observables.dataset import fitting, problems_of
 
     found, problems = fitting(tables, problems)
     for problem in problems:

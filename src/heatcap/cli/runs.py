@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heatcap.cli._app import app
-from heatcap.cli._shared import (
+from heatcap.cli.application import (
+    app,
     check_outputs,
     command,
     fail_if,
@@ -141,7 +141,7 @@ def observe(
     untrusted: Untrusted = False,
 ) -> None:
     """Compute the observables of runs; runs that OUTPUT holds already are not computed again."""
-    from heatcap import observables
+    import heatcap.observables as observables
     from heatcap.runfile import open_runs
 
     with plain_errors():

@@ -7,18 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heatcap.cli._app import app
-from heatcap.cli._shared import (
-    assignments,
-    check_outputs,
-    for_each,
-    numbers,
-    plain_errors,
-    save_figure,
-    say,
-    words,
-)
-from heatcap.cli._table import (
+from heatcap.cli.application import (
     TABLE,
     Control,
     Drawn,
@@ -28,7 +17,15 @@ from heatcap.cli._table import (
     Seed,
     Size,
     answer,
-    number_or_name,
+    app,
+    assignments,
+    check_outputs,
+    for_each,
+    numbers,
+    plain_errors,
+    save_figure,
+    say,
+    words,
 )
 
 
@@ -64,6 +61,7 @@ def collapse(
     """
     from heatcap.scaling import collapse as fit
     from heatcap.scaling import read_table
+    from heatcap.scaling.data import number_or_name
 
     with plain_errors():
         check_outputs(tables, json, figure=figure)

@@ -6,9 +6,21 @@ from typing import Annotated
 
 import typer
 
-from heatcap.cli._app import app
-from heatcap.cli._shared import check_outputs, plain_errors, save_figure, words
-from heatcap.cli._table import Drawn, Error, Json, Names, Seed, Size, Table, answer
+from heatcap.cli.application import (
+    Drawn,
+    Error,
+    Json,
+    Names,
+    Seed,
+    Size,
+    Table,
+    answer,
+    app,
+    check_outputs,
+    plain_errors,
+    save_figure,
+    words,
+)
 
 
 @app.command()

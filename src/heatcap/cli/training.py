@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heatcap.cli._app import app, figure_app
-from heatcap.cli._shared import (
+from heatcap.cli.application import (
+    app,
     check_outputs,
     fail_if,
+    figure_app,
     numbers,
     plain_errors,
     plural,
@@ -141,7 +142,7 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
 def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
     """Observables, or tables of scalars brought into their form, and what was wrong with some."""
     from heatcap.observables import load
-    from heatcap.scalars import is_table, parse_columns, read_scalars
+    from heatcap.observables.scalars import is_table, parse_columns, read_scalars
 
     tables = [path for path in paths if is_table(path)]
     if not tables and len(paths) == 1:

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heatcap.cli._app import app
-from heatcap.cli._shared import (
+from heatcap.cli.application import (
+    Drawn,
+    Error,
+    Json,
+    Names,
+    Runs,
+    Seed,
+    Size,
+    Table,
+    answer,
+    app,
     check_outputs,
     fail_if,
     numbers,
@@ -19,7 +28,6 @@ from heatcap.cli._shared import (
     say,
     words,
 )
-from heatcap.cli._table import Drawn, Error, Json, Names, Runs, Seed, Size, Table, answer
 from heatcap.core.text import legible
 
 if TYPE_CHECKING:
@@ -95,8 +103,8 @@ def verdict(
     the control, at one size, is tested in the same way; of a table with several sizes, --size and
     --at pick one.
     """
-    from heatcap.cli._heights import read_curve, read_heights
     from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
+    from heatcap.divergence.tables import read_curve, read_heights
 
     with plain_errors():
         check_outputs([table], json, figure=figure)
@@ -226,7 +234,7 @@ def _answered(
         raise ValueError(f"{table}: {problem}") from None
     answer(found.summary(), found.to_dict(), [table], json)
     if figure is not None:
-        from heatcap import figures
+        import heatcap.figures as figures
 
         save_figure(getattr(figures, draw)(found, name=value), figure)
 

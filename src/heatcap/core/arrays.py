@@ -1,4 +1,4 @@
-"""Numbers as they are given, in arrays of any kind."""
+"""Arrays of numbers: their types, and numbers as they are given, in arrays of any kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["numbers"]
+__all__ = ["Bools", "Floats", "Ints", "Logits", "numbers"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Logits = NDArray[np.float32] | NDArray[np.float64]
 
 REFUSED = {"b": "truth values", "c": "complex numbers", "m": "times", "M": "times"}
 

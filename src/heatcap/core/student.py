@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import digamma, ndtri, polygamma, stdtrit
 
+from heatcap.core.arrays import Floats
+
 __all__ = [
     "MANY",
     "counts_of_runs",
@@ -18,7 +20,6 @@ __all__ = [
     "student_factor",
 ]
 
-Floats = NDArray[np.float64]
 
 MANY = 1e4  # degrees of freedom that are as good as infinite
 

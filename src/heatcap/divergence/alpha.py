@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from heatcap._vector import Floats
-from heatcap.divergence._kernel import every, normal
-from heatcap.divergence._peak_fit import PeakFits
+from heatcap.core.arrays import Floats
 from heatcap.divergence.exponent import Exponent, no_exponent, of_profile
+from heatcap.divergence.kernel import every, normal
 from heatcap.divergence.margins import FLAT, POWER
+from heatcap.divergence.peak_fit import PeakFits
 from heatcap.divergence.peak_position import about
 from heatcap.divergence.peak_shapes import CUSP, STEEPEST, Family, cut_off, stacked
-from heatcap.divergence.plausible import HOPELESS
+from heatcap.divergence.testing import HOPELESS
 
 __all__ = ["alpha"]
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from heatcap._json import plain
+from heatcap.core.result import plain
 from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.margins import Margins
 from heatcap.divergence.peak_shapes import PeakMargins

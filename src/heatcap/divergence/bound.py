@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
 from heatcap.divergence.heights import Heights
 from heatcap.divergence.margins import Margins
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap._json import plain
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
+from heatcap.core.result import plain
 from heatcap.divergence.heights import checked_sizes
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.plausible import plausible, problem
 from heatcap.divergence.power import kept_classes, right_verdicts, verdict_of
+from heatcap.divergence.testing import plausible, problem
 
 __all__ = ["Calibration", "Truth", "calibrate", "usual_truths"]
 

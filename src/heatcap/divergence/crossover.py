@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from heatcap._json import plain
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
+from heatcap.core.result import plain
 from heatcap.divergence.exponent import TWO_SIDED
 from heatcap.divergence.growth import SHARP, STEEPEST, STRETCHED, ln_l, power_of
 from heatcap.divergence.heights import Heights

@@ -9,8 +9,8 @@ import numpy as np
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import LEAST_SIZES, Heights
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.plausible import plausible, problem
 from heatcap.divergence.power import verdict_of
+from heatcap.divergence.testing import plausible, problem
 
 __all__ = ["local_exponents", "predictions", "stability"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
 from heatcap.divergence.growth import Shapes
 from heatcap.divergence.margins import CLASSES
-from heatcap.divergence.plausible import Fits
+from heatcap.divergence.testing import Fits
 
 __all__ = ["add_weights", "models_of"]
 

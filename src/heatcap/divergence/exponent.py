@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from heatcap._json import plain
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
+from heatcap.core.result import plain
 from heatcap.divergence.heights import Heights
-from heatcap.scaling._powers import EXPONENT, Form, average, fit_forms, heaviest
+from heatcap.scaling.powers import EXPONENT, Form, average, fit_forms, heaviest
 
 __all__ = ["TWO_SIDED", "Exponent", "growth_exponent", "no_exponent", "of_profile"]
 
@@ -68,7 +68,7 @@ def no_exponent(grid: Floats, chi2: Floats) -> Exponent:
 def growth_exponent(data: Heights) -> Exponent:
     """kappa of c + a [(L^kappa - 1) / kappa + b L^(kappa - omega)], a > 0, omega = 1 and 2.
 
-    Averaged over the corrections to scaling (:mod:`heatcap.scaling._powers`).  Given that heights
+    Averaged over the corrections to scaling (:mod:`heatcap.scaling.powers`).  Given that heights
     grow so: a crossover inside or beyond the sizes is not in it.
     """
     forms = [_growing(omega) for omega in OMEGAS]

@@ -23,12 +23,10 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
-from heatcap._vector import Floats
-from heatcap.divergence._kernel import Ints
+from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.core.arrays import Bools, Floats, Ints
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER, Margins
-from heatcap.ensemble import heat_capacity_bound
 
 __all__ = [
     "LAWS",
@@ -46,7 +44,6 @@ __all__ = [
     "slopes",
 ]
 
-Bools = NDArray[np.bool_]
 Range = tuple[float, float]
 
 SATURATING = (-3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.35, -0.2, -0.1, -0.05, -0.02)

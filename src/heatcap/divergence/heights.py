@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
-from heatcap._vector import Floats
-from heatcap.core.arrays import numbers
+from heatcap.core.arrays import Floats, numbers
 from heatcap.core.student import counts_of_runs, errors_of_means
 
 __all__ = [

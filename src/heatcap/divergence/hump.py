@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
 from heatcap.divergence.heights import Heights
 
 __all__ = ["CHANCE", "hump_at"]

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from heatcap._vector import Floats
-from heatcap.divergence.plausible import Fitted, Plausible, Setup, plausible
+from heatcap.core.arrays import Floats
+from heatcap.divergence.testing import Fitted, Plausible, Setup, plausible
 
 __all__ = [
     "POOR",

@@ -18,22 +18,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap._json import plain
-from heatcap._vector import Floats
-from heatcap.divergence._peak_fit import PeakFits, PeakProblem, peak_problem
+from heatcap.core.arrays import Floats
+from heatcap.core.result import Parameter, plain
 from heatcap.divergence.alpha import alpha
 from heatcap.divergence.answer import Answer, Streams
+from heatcap.divergence.curve import Curve, read_curve
 from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.judged import check_options, judged_by, realised
 from heatcap.divergence.margins import CLASSES, POWER
+from heatcap.divergence.peak_fit import PeakFits, PeakProblem, peak_problem
 from heatcap.divergence.peak_models import models_of_peaks
 from heatcap.divergence.peak_position import position
 from heatcap.divergence.peak_power import detectable_alpha, peak_advice
 from heatcap.divergence.peak_shapes import STEEPEST, PeakMargins, reach
-from heatcap.divergence.plausible import Plausible
 from heatcap.divergence.power import Advice, verdict_of
-from heatcap.divergence.window import Curve, read_curve
-from heatcap.scaling.parameter import Parameter
+from heatcap.divergence.testing import Plausible
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
 

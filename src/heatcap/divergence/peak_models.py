@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from heatcap.divergence._peak_fit import PeakFits
 from heatcap.divergence.evidence import add_weights
 from heatcap.divergence.margins import CLASSES
+from heatcap.divergence.peak_fit import PeakFits
 from heatcap.divergence.peak_shapes import reach
 
 __all__ = ["models_of_peaks"]

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from heatcap._vector import Floats
-from heatcap.divergence._kernel import Ints, every, normal
-from heatcap.divergence._peak_fit import PeakFits
+from heatcap.core.arrays import Floats, Ints
+from heatcap.core.result import Parameter
+from heatcap.divergence.kernel import every, normal
 from heatcap.divergence.margins import CLASSES, FLAT
+from heatcap.divergence.peak_fit import PeakFits
 from heatcap.divergence.peak_shapes import Family, stacked
-from heatcap.scaling.parameter import Parameter
 
 __all__ = ["about", "position"]
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from heatcap._vector import Floats
-from heatcap.divergence._peak_fit import PeakFits, peak_problem
+from heatcap.core.arrays import Floats
+from heatcap.divergence.curve import Curve
 from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
+from heatcap.divergence.peak_fit import PeakFits, peak_problem
 from heatcap.divergence.peak_shapes import STEEPEST, cut_off, reach
 from heatcap.divergence.power import (
     DECIDED,
@@ -21,7 +22,6 @@ from heatcap.divergence.power import (
     kept_classes,
     right_share,
 )
-from heatcap.divergence.window import Curve
 
 __all__ = ["detectable_alpha", "peak_advice"]
 

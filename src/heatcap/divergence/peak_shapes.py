@@ -27,8 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from heatcap._vector import Floats
-from heatcap.divergence._kernel import Ints
+from heatcap.core.arrays import Floats, Ints
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER
 
 __all__ = [

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
 from heatcap.divergence.heights import Heights
 from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
-from heatcap.divergence.plausible import HOPELESS, Fits, Setup, drawn_from, problem
+from heatcap.divergence.testing import HOPELESS, Fits, Setup, drawn_from, problem
 
 __all__ = [
     "EXPONENTS",

@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from heatcap.attention.ensemble import heat_capacity_bound
 from heatcap.divergence.bound import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
-from heatcap.ensemble import heat_capacity_bound
 from heatcap.events import Events, size_name_of, sizes_of
 
 __all__ = ["bound_by_keys", "verdict_of_runs"]

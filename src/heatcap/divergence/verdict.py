@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap._json import plain
-from heatcap._vector import Floats
+from heatcap.core.arrays import Floats
+from heatcap.core.result import plain
 from heatcap.divergence.answer import Answer, Streams
 from heatcap.divergence.bound import Bound, Ceiling, ceiling
 from heatcap.divergence.crossover import Crossover, crossover
@@ -42,8 +42,8 @@ from heatcap.divergence.judged import (
     unlikely,
 )
 from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
-from heatcap.divergence.plausible import NEAR, Fits, Plausible, Problem, plausible, problem
 from heatcap.divergence.power import EXPONENTS, Advice, advice, detectable, verdict_of
+from heatcap.divergence.testing import NEAR, Fits, Plausible, Problem, plausible, problem
 
 __all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
 

@@ -20,7 +20,6 @@ none is better known than the spacing of its neighbours, which every table gives
 Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of observables.
 """
 
-from heatcap.events._median import censored_median
 from heatcap.events.accuracy import (
     LEAST_FINAL,
     LEAST_RISE,
@@ -29,13 +28,14 @@ from heatcap.events.accuracy import (
     memorisation,
     onset,
 )
+from heatcap.events.by_size import PeaksBySize, peaks_by_size
 from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
-from heatcap.events.estimates import PeaksBySize, peaks_by_size
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import MirrorLeak, mirror_leak
 from heatcap.events.result import Events, order_of_events, size_name_of, sizes_of
 from heatcap.events.survival import OnsetSurvival, onset_survival
+from heatcap.resampling.censored import censored_median
 
 __all__ = [
     "DEFAULT_OBSERVABLES",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap.events._record import Floats, record, usable
+from heatcap.core.arrays import Floats
+from heatcap.events.record import record, usable
 
 __all__ = ["LEAST_FINAL", "LEAST_RISE", "MEMORISED", "Onset", "memorisation", "onset"]
 

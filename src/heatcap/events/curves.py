@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks, peak_prominences
 
-from heatcap.events._record import Bools, Floats, not_negative, positive, record, usable
-from heatcap.events._scatter import pseudo_residuals
-from heatcap.events._smoother import Smoother
+from heatcap.core.arrays import Bools, Floats
 from heatcap.events.loss import near_spikes
+from heatcap.events.record import not_negative, positive, record, usable
+from heatcap.events.scatter import pseudo_residuals
+from heatcap.events.smoother import Smoother
 
 __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "peaks", "smooth"]
 

@@ -10,11 +10,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.events._record import Floats, not_negative, positive, usable
+from heatcap.core.arrays import Floats
 from heatcap.events.accuracy import Onset, memorisation, onset
 from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import mirror_leak
+from heatcap.events.record import not_negative, positive, usable
 from heatcap.events.result import Events
 from heatcap.runfile import TAKEN
 

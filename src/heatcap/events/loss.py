@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap.events._record import Bools, Floats, positive, record, usable
+from heatcap.core.arrays import Bools, Floats
+from heatcap.events.record import positive, record, usable
 
 __all__ = ["near_spikes", "spikes"]
 

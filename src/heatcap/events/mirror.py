@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heatcap.events._record import record
+from heatcap.events.record import record
 
 __all__ = ["MirrorLeak", "mirror_leak"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from heatcap._json import plain
+from heatcap.core.result import plain
 from heatcap.core.text import csv
 from heatcap.core.writing import write_text
-from heatcap.events._median import censored_median
+from heatcap.resampling.censored import censored_median
 
 __all__ = ["Events", "order_of_events", "size_name_of", "sizes_of"]
 

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from heatcap._json import plain
-from heatcap.events._median import censored_median
+from heatcap.core.arrays import Floats
+from heatcap.core.result import plain
 from heatcap.events.result import Events, sizes_of
+from heatcap.resampling.censored import censored_median
 
 __all__ = ["OnsetSurvival", "onset_survival"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

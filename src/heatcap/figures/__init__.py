@@ -8,18 +8,18 @@ share a panel differ in style as well.  :func:`new_figure` within :func:`styled`
 is an empty one for pictures of one's own.
 """
 
-from heatcap.figures._style import new_figure, styled
-from heatcap.figures.collapse import collapse
-from heatcap.figures.crossings import crossings
-from heatcap.figures.evolution import evolution
-from heatcap.figures.extrema import extrema
-from heatcap.figures.leads import leads
+from heatcap.figures.along_training import evolution
+from heatcap.figures.collapsed import collapse
+from heatcap.figures.crossing import crossings
+from heatcap.figures.curve_verdict import peak_verdict
+from heatcap.figures.growth_verdict import verdict
+from heatcap.figures.jump import stiffness
+from heatcap.figures.lead_rows import leads
+from heatcap.figures.maxima import extrema
 from heatcap.figures.order import histograms
-from heatcap.figures.peak_verdict import peak_verdict
-from heatcap.figures.save import save
-from heatcap.figures.scan import scan
-from heatcap.figures.stiffness import stiffness
-from heatcap.figures.verdict import verdict
+from heatcap.figures.saving import save
+from heatcap.figures.style import new_figure, styled
+from heatcap.figures.temperature import scan
 
 __all__ = [
     "collapse",

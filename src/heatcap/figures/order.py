@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from heatcap.figures._style import BLUE, PAGE, VERMILION, new_figure, styled
-from heatcap.resampling import readable
+from heatcap.core.result import readable
+from heatcap.figures.style import BLUE, PAGE, VERMILION, new_figure, styled
 from heatcap.scaling.histogram import Barriers
 
 __all__ = ["histograms"]

@@ -9,8 +9,8 @@ from typing import Any
 from heatcap.audit import Audit
 from heatcap.divergence import Verdict
 from heatcap.events import Events, PeaksBySize
-from heatcap.report.cells import Cell, Column, Table, named, number, word
-from heatcap.report.run_settings import size_label
+from heatcap.report.tables import Cell, Column, Table, named, number, word
+from heatcap.report.texts import size_label
 
 __all__ = ["classes_of", "exponents_of", "heads_of", "sizes_table"]
 

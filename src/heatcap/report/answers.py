@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from heatcap._json import plain
 from heatcap.audit import Audit, LeadAudit
+from heatcap.core.result import plain
 from heatcap.divergence import Verdict
 from heatcap.events import Events
 

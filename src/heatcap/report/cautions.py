@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from heatcap._join import problems_of
 from heatcap.audit import Audit
 from heatcap.core.text import plain
 from heatcap.divergence import Verdict
 from heatcap.divergence.heights import FEW as ENOUGH
 from heatcap.events import MEMORISED, Events, size_name_of, sizes_of
 from heatcap.figures.names import spoken
-from heatcap.report.run_settings import differing, size_label
+from heatcap.observables.dataset import problems_of
+from heatcap.report.texts import differing, size_label
 
 __all__ = ["Caution", "cautions_of"]
 

@@ -18,7 +18,7 @@ from heatcap.events import Events
 from heatcap.figures.names import spoken
 from heatcap.figures.selection import by_size
 from heatcap.report.readout import Naming
-from heatcap.report.run_settings import size_label
+from heatcap.report.texts import size_label
 
 __all__ = ["of_evolution", "of_leads", "of_scan", "of_verdict"]
 

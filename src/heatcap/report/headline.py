@@ -10,7 +10,7 @@ from heatcap.divergence import Verdict
 from heatcap.events import Events, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import Answer, listed
-from heatcap.report.run_settings import differing, size_label
+from heatcap.report.texts import differing, size_label
 
 __all__ = ["Said", "headline"]
 

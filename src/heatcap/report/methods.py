@@ -11,7 +11,7 @@ from heatcap.divergence import Margins
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
-from heatcap.report.run_settings import size_label
+from heatcap.report.texts import size_label
 
 if TYPE_CHECKING:
     from heatcap.report.result import Report

@@ -11,8 +11,8 @@ from typing import Any
 
 import xarray as xr
 
-from heatcap._json import plain
 from heatcap.audit import Audit
+from heatcap.core.result import plain
 from heatcap.core.writing import write_text
 from heatcap.divergence import Verdict
 from heatcap.events import Events

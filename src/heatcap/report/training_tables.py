@@ -10,8 +10,8 @@ import pandas as pd
 
 from heatcap.events import MEMORISED, Events, sizes_of
 from heatcap.figures.names import spoken
-from heatcap.report.cells import Column, Table, either, named, number, word
-from heatcap.report.run_settings import size_label
+from heatcap.report.tables import Column, Table, either, named, number, word
+from heatcap.report.texts import size_label
 
 __all__ = ["peaks_of", "runs_of"]
 

@@ -12,10 +12,10 @@ where the error cannot be trusted.  An error that cannot be had is NaN.  "68 %" 
 standard deviation.  Times are in entries of the series; k_B and units are those of the data.
 """
 
-from heatcap.resampling._format import readable
-from heatcap.resampling.bootstrap import bootstrap
+from heatcap.core.result import readable
+from heatcap.resampling.bootstrapping import bootstrap
 from heatcap.resampling.estimate import Estimate
-from heatcap.resampling.jackknife import jackknife
+from heatcap.resampling.leave_out import jackknife
 from heatcap.resampling.series import gamma_method, integrated_time
 
 __all__ = [

@@ -10,12 +10,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap._json import plain
-from heatcap.resampling._format import compact, readable
+from heatcap.core.arrays import Floats
+from heatcap.core.result import compact, plain, readable
 
 __all__ = ["Estimate", "between", "deviations_of", "like"]
 
-Floats = NDArray[np.float64]
 
 _ARRAYS = ("value", "error", "ci68", "ci95", "n_eff", "bias", "tau")
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import t as student
 
+from heatcap.core.arrays import Floats
+
 __all__ = ["LEVELS", "bca_interval", "percentile_interval", "t_interval"]
 
-Floats = NDArray[np.float64]
 Interval = Callable[[float], tuple[Floats, Floats]]
 
 ROUNDING = 1e-12  # of the largest replicate: differences that are none

@@ -17,13 +17,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from heatcap.resampling._evaluate import Data, Statistic, evaluate
+from heatcap.core.arrays import Floats
 from heatcap.resampling.estimate import Estimate, between, like
+from heatcap.resampling.evaluation import Data, Statistic, evaluate
 from heatcap.resampling.intervals import LEVELS, t_interval
 
 __all__ = ["gamma_method", "integrated_time"]
 
-Floats = NDArray[np.float64]
 
 MIN_LENGTH = 8
 ENOUGH = 50  # n / tau; measured: SE / exact SE of AR(1) series is 0.97 there and 0.79 at 10

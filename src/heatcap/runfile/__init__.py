@@ -4,6 +4,7 @@
 is HDF5 and netCDF-4 at the same time; docs/file-format.md describes it for every language.
 """
 
+from heatcap.runfile.contents import LogitReader, checksum, checksums, commit_waits, read_header
 from heatcap.runfile.layout import (
     FORMAT,
     FORMAT_VERSION,
@@ -15,17 +16,12 @@ from heatcap.runfile.layout import (
 from heatcap.runfile.names import TAKEN, names_read, reading_notes, told
 from heatcap.runfile.netcdf import SEALED, read_netcdf, sealed
 from heatcap.runfile.reader import (
-    LogitReader,
     Runs,
     checkpoints_in,
-    checksum,
-    checksums,
-    commit_waits,
     find_runs,
     open_run,
     open_runs,
     parameter_names,
-    read_header,
     text_or_numbers,
 )
 from heatcap.runfile.rules import MASK_DEPTH

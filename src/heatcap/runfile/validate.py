@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from heatcap.runfile.contents import LogitReader, journal_problem
 from heatcap.runfile.integrity import DAMAGED, LayerSums
 from heatcap.runfile.layout import RunFileError
 from heatcap.runfile.quarantine import Limits, for_contents, in_worker
-from heatcap.runfile.reader import LogitReader, journal_problem
 from heatcap.runfile.rules import logit_problem, mask_problem
 
 __all__ = ["is_whole", "validate_run"]

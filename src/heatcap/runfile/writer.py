@@ -30,11 +30,7 @@ import numpy as np
 from heatcap.core.version import VERSION
 from heatcap.core.writing import drafted
 from heatcap.runfile import layout
-from heatcap.runfile.integrity import header_checksum, layer_checksums, table_checksum
-from heatcap.runfile.journal import ForeignJournal, JournaledFile, Locked, repair
-from heatcap.runfile.layout import RunFileError
-from heatcap.runfile.names import Kind, name_problem
-from heatcap.runfile.reader import (
+from heatcap.runfile.contents import (
     check_contents,
     header_attributes,
     header_of,
@@ -43,6 +39,10 @@ from heatcap.runfile.reader import (
     read_header,
     read_tables,
 )
+from heatcap.runfile.integrity import header_checksum, layer_checksums, table_checksum
+from heatcap.runfile.journal import ForeignJournal, JournaledFile, Locked, repair
+from heatcap.runfile.layout import RunFileError
+from heatcap.runfile.names import Kind, name_problem
 from heatcap.runfile.rules import (
     LARGEST_STEP,
     accuracy_problem,

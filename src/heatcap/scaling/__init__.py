@@ -1,5 +1,6 @@
 """Finite-size scaling: collapse of data from several sizes, with errors that mean something."""
 
+from heatcap.core.result import Parameter
 from heatcap.scaling.ansatz import (
     ANSATZE,
     Ansatz,
@@ -9,16 +10,15 @@ from heatcap.scaling.ansatz import (
     with_crossover,
     with_logarithms,
 )
-from heatcap.scaling.crossings import Crossings, crossings
-from heatcap.scaling.data_collapse import Collapse, collapse
-from heatcap.scaling.extrema import Extrema, extrema
+from heatcap.scaling.collapsing import Collapse, collapse
+from heatcap.scaling.crossing import Crossings, crossings
+from heatcap.scaling.data import Points, points, read_table
 from heatcap.scaling.histogram import Barriers, barriers
+from heatcap.scaling.jump import Stiffness, stiffness
+from heatcap.scaling.maxima import Extrema, extrema
 from heatcap.scaling.order import Evidence, Order, transition_order
-from heatcap.scaling.parameter import Parameter
 from heatcap.scaling.peaks import PeakScaling, peaks_against_size
-from heatcap.scaling.points import Points, points, read_table
 from heatcap.scaling.reweighting import energy_series, reweight
-from heatcap.scaling.stiffness import Stiffness, stiffness
 
 __all__ = [
     "ANSATZE",

@@ -23,7 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+
+from heatcap.core.arrays import Floats
 
 __all__ = [
     "ANSATZE",
@@ -38,7 +39,6 @@ __all__ = [
     "with_logarithms",
 ]
 
-Floats = NDArray[np.float64]
 LENGTH = "log_l0"  # the parameter that is a length
 START = 1 / 16  # of the smallest size: about 1 on lattices
 Stretch = Callable[[Floats, float], tuple[Floats, Floats]]

@@ -21,17 +21,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap._json import plain
-from heatcap.resampling import readable
-from heatcap.scaling._ensemble import Ensemble
-from heatcap.scaling._entropy import Entropy, entropy_of
-from heatcap.scaling._hull import Gap, widest_gap
-from heatcap.scaling.parameter import Parameter
+from heatcap.core.arrays import Floats
+from heatcap.core.result import Parameter, plain, readable
+from heatcap.scaling.entropy import Entropy, entropy_of
+from heatcap.scaling.hull import Gap, widest_gap
+from heatcap.scaling.multihistogram import Ensemble
 from heatcap.scaling.reweighting import ensembles, inverse
 
 __all__ = ["Barriers", "barriers"]
 
-Floats = NDArray[np.float64]
 
 DRAWS = 400
 CHANCE = 0.01  # of a gap as large with one peak; above, there is one

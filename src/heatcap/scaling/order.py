@@ -28,19 +28,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap._json import plain
-from heatcap.resampling import readable
-from heatcap.scaling._competitors import KINDS
+from heatcap.core.result import Parameter, plain, readable
 from heatcap.scaling.ansatz import ANSATZE, in_unit
-from heatcap.scaling.data_collapse import Collapse, collapse
-from heatcap.scaling.extrema import Extrema, extrema
+from heatcap.scaling.collapsing import Collapse, collapse
+from heatcap.scaling.competitors import KINDS
+from heatcap.scaling.data import Points, read_table
 from heatcap.scaling.histogram import Barriers, barriers
-from heatcap.scaling.parameter import Parameter
+from heatcap.scaling.jump import Stiffness
+from heatcap.scaling.jump import stiffness as fit_stiffness
+from heatcap.scaling.maxima import Extrema, extrema
 from heatcap.scaling.peaks import peaks_against_size
-from heatcap.scaling.points import Points, read_table
 from heatcap.scaling.reweighting import reweight
-from heatcap.scaling.stiffness import Stiffness
-from heatcap.scaling.stiffness import stiffness as fit_stiffness
 
 __all__ = ["ORDERS", "Evidence", "Order", "transition_order"]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from heatcap._json import plain
-from heatcap.core.arrays import numbers
-from heatcap.scaling._powers import (
+from heatcap.core.arrays import Floats, numbers
+from heatcap.core.result import Parameter, parameter_line, plain, status_line
+from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
     Form,
@@ -28,12 +28,9 @@ from heatcap.scaling._powers import (
     predicted,
     shares,
 )
-from heatcap.scaling._words import parameter_line, status_line
-from heatcap.scaling.parameter import Parameter
 
 __all__ = ["PeakScaling", "peaks_against_size"]
 
-Floats = NDArray[np.float64]
 
 SHIFT = (0.25, 4.0)  # bounds of 1/nu
 GROWTH = (-3.0, 5.0)  # bounds of kappa

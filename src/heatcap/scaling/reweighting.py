@@ -21,16 +21,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from heatcap.core.arrays import numbers
+from heatcap.core.arrays import Floats, numbers
 from heatcap.resampling import integrated_time
-from heatcap.scaling._ensemble import OBSERVABLES, Ensemble, ensemble_of
+from heatcap.scaling.multihistogram import OBSERVABLES, Ensemble, ensemble_of
 from heatcap.systems.table import Controls, make_table, points
 
 __all__ = ["OBSERVABLES", "energy_series", "ensembles", "inverse", "reweight"]
 
-Floats = NDArray[np.float64]
 
 REPLICATES = 8  # below which runs are cut into blocks
 BLOCKS = 16  # units wanted then

@@ -16,7 +16,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import gammaln
 
-from heatcap.systems.system import ExactSystem, Floats, at_least, positive
+from heatcap.core.arrays import Floats
+from heatcap.systems.system import ExactSystem, at_least, positive
 
 __all__ = ["CurieWeiss"]
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heatcap.core.arrays import Floats
 from heatcap.systems.ising2d_exact import CRITICAL_COUPLING
 from heatcap.systems.potts import make_series, moments, series
 from heatcap.systems.sampling import Seed, seed_attrs
-from heatcap.systems.system import Floats, SampledSystem, positive
+from heatcap.systems.system import SampledSystem, positive
 from heatcap.systems.table import Controls, from_runs, points
 
 __all__ = ["Ising2D"]

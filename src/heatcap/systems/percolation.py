@@ -19,10 +19,10 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.stats import binom
 
-from heatcap._vector import jit
+from heatcap.core.arrays import Floats, Ints
+from heatcap.core.jit import jit
 from heatcap.systems.sampling import (
     Seed,
     State,
@@ -32,12 +32,10 @@ from heatcap.systems.sampling import (
     states,
     uniform,
 )
-from heatcap.systems.system import Floats, SampledSystem, at_least
+from heatcap.systems.system import SampledSystem, at_least
 from heatcap.systems.table import Controls, from_runs, points
 
 __all__ = ["Percolation"]
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.arrays import Floats
 from heatcap.systems.sampling import Seed, generator, seed_attrs
-from heatcap.systems.system import ExactSystem, Floats
+from heatcap.systems.system import ExactSystem
 from heatcap.systems.table import Controls, make_table, points
 
 __all__ = ["FUNCTIONS", "Planted"]

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heatcap.core.arrays import Floats
 from heatcap.systems.sampling import Seed, generator, mean_and_spread, seed_attrs, states
 from heatcap.systems.swendsen_wang import runs
-from heatcap.systems.system import Floats, SampledSystem, at_least, positive
+from heatcap.systems.system import SampledSystem, at_least, positive
 from heatcap.systems.table import Controls, from_runs, points
 
 __all__ = ["MOMENTS", "Potts", "check_run", "make_series", "moments", "series"]

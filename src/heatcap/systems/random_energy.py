@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from heatcap.systems.system import ExactSystem, Floats, at_least
+from heatcap.core.arrays import Floats
+from heatcap.systems.system import ExactSystem, at_least
 
 __all__ = ["RandomEnergy"]
 
@@ -21,7 +22,7 @@ __all__ = ["RandomEnergy"]
 @dataclass(frozen=True)
 class RandomEnergy(ExactSystem):
     """Mean heat capacity of n independent Gaussian logits; see
-    :func:`heatcap.audit.random_energy.random_energy_heat_capacity` for how exact it is.
+    :func:`heatcap.attention.random_energy.random_energy_heat_capacity` for how exact it is.
     """
 
     name = "random_energy"
@@ -30,7 +31,9 @@ class RandomEnergy(ExactSystem):
 
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
         """C(s^2, n) = < Var_p(E) >."""
-        from heatcap.audit.random_energy import random_energy_heat_capacity  # a second to import
+        from heatcap.attention.random_energy import (
+            random_energy_heat_capacity,  # a second to import
+        )
 
         at_least(1, size)
         return {"heat_capacity": random_energy_heat_capacity(control**2, size)}

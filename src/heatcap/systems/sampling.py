@@ -4,8 +4,8 @@ Every run has a generator of its own, seeded from one NumPy generator: equal see
 tables, whatever is computed before.
 
 Kernels are compiled or loaded under one lock, with the only types they are ever called with, see
-:func:`heatcap._kernels.compile_once`; numba's cache does not notice a change in a function of
-another file: after one, remove src/heatcap/systems/__pycache__.
+:func:`heatcap.attention.kernels.compile_once`; numba's cache does not notice a change in a function
+of another file: after one, remove src/heatcap/systems/__pycache__.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # One lock for the caches of all kernels: what is compiled here calls what is compiled there.
-from heatcap._kernels import _cache_lock as compiling
-from heatcap._vector import jit
+from heatcap.core.jit import compiling, jit
 
 __all__ = [
     "Seed",

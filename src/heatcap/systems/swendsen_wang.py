@@ -16,17 +16,15 @@ import functools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from heatcap._vector import Floats, jit
+from heatcap.core.arrays import Floats, Ints
+from heatcap.core.jit import jit
 from heatcap.systems.sampling import State, compiling, uniform
 
 __all__ = ["COLUMNS", "compile_once", "flatten", "join", "runs"]
 
 COLUMNS = ("satisfied", "square", "fourth", "magnetisation")
 """Per sweep: satisfied bonds per site, <m^2> and <m^4> over the colours, |m| of the majority."""
-
-Ints = NDArray[np.int64]
 
 
 def runs(

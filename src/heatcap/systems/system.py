@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
+from heatcap.core.arrays import Floats
 from heatcap.systems.table import Controls, make_table, points
 
 __all__ = ["ANSWERS", "ExactSystem", "SampledSystem", "System"]
 
-Floats = NDArray[np.float64]
 
 ANSWERS = ("critical_point", "nu", "alpha_over_nu", "beta_over_nu", "gamma_over_nu")
 """Numbers that may be known: the control at the transition, and the exponents of the size."""

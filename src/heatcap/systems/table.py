@@ -17,13 +17,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.arrays import Floats
 from heatcap.core.text import csv
 from heatcap.core.writing import write_text
 from heatcap.resampling import jackknife
 
 __all__ = ["Controls", "from_runs", "make_table", "observables", "points", "to_csv", "to_frame"]
 
-Floats = NDArray[np.float64]
 Controls = ArrayLike | Mapping[int, ArrayLike] | Callable[[int], ArrayLike]
 
 SUFFIXES = ("_error", "_replicates", "_covariance")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from heatcap.systems.system import ExactSystem, Floats, at_least, positive
+from heatcap.core.arrays import Floats
+from heatcap.systems.system import ExactSystem, at_least, positive
 
 __all__ = ["TwoLevel"]
 

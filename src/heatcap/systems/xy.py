@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from heatcap._vector import jit
+from heatcap.core.arrays import Floats, Ints
+from heatcap.core.jit import jit
 from heatcap.systems.potts import check_run
 from heatcap.systems.sampling import (
     Seed,
@@ -34,7 +35,7 @@ from heatcap.systems.sampling import (
     uniform,
 )
 from heatcap.systems.swendsen_wang import flatten, join
-from heatcap.systems.system import Floats, SampledSystem, positive
+from heatcap.systems.system import SampledSystem, positive
 from heatcap.systems.table import Controls, from_runs, points
 
 __all__ = ["T_KT", "XY", "weber_minnhagen"]
@@ -43,8 +44,6 @@ T_KT = 0.8929
 """Kosterlitz-Thouless temperature of the square lattice, to four digits."""
 
 MOMENTS = ("energy", "energy_spread", "current", "square", "fourth", "magnetisation")
-
-Ints = NDArray[np.int64]
 
 
 def weber_minnhagen(size: ArrayLike, c: float, *, temperature: float = T_KT) -> Floats:

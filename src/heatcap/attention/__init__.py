@@ -1,0 +1,25 @@
+"""The canonical ensemble of attention: a query row is a system, its keys are the states.
+
+:func:`canonical` and :func:`heat_capacities` take logits in memory; what works through a run file
+in bounded memory stands on the same kernels.
+"""
+
+from heatcap.attention.ensemble import (
+    bound_asymptote,
+    canonical,
+    fisher_distance,
+    heat_capacities,
+    heat_capacity_bound,
+    path_geometry,
+)
+from heatcap.attention.random_energy import random_energy_heat_capacity
+
+__all__ = [
+    "bound_asymptote",
+    "canonical",
+    "fisher_distance",
+    "heat_capacities",
+    "heat_capacity_bound",
+    "path_geometry",
+    "random_energy_heat_capacity",
+]

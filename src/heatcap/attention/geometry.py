@@ -1,0 +1,196 @@
+"""Information geometry of paths: attention rows that move along training or along depth.
+
+With the Fisher metric two rows over the same keys are d = 2 arccos sum_j sqrt(p_j q_j) apart.  A
+path is summed up by averages over the probe: <d> and <d^2> from the point before, <d> from the
+first point.  Its length is never shorter than the geodesic between its ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from heatcap.attention.kernels import fisher_distance
+from heatcap.core.arrays import Floats
+from heatcap.runfile import LogitReader
+
+__all__ = [
+    "PATH_DIMS",
+    "Block",
+    "Fields",
+    "Time",
+    "TrainingPath",
+    "along_depth",
+    "clock",
+    "ranges",
+]
+
+Time = Literal["step", "log"]
+Fields = dict[str, tuple[tuple[str, ...], Floats]]
+"""Name -> (dimensions, values)."""
+
+PATH_DIMS = ("checkpoint", "layer", "head", "query")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is looked at together: a layer, and ranges of heads, probe inputs and queries."""
+
+    layer: int
+    heads: slice
+    probes: slice
+    queries: slice
+
+
+def ranges(extent: int, step: int) -> Iterator[slice]:
+    """Consecutive ranges of at most `step` that cover an extent."""
+    for start in range(0, extent, step):
+        yield slice(start, min(start + step, extent))
+
+
+class TrainingPath:
+    """Sums over the probe of the distances from point to point, and from the first point."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self._probes = shape[3]
+        self._step, self._square, self._chord = np.zeros(
+            (3, shape[0], shape[1], shape[2], shape[4])
+        )
+        self._first = self._before = np.empty(0, np.float32)
+
+    def add(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
+        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block."""
+        if checkpoints.start == 0:
+            self._first = self._before = logits[:1].copy()
+        before = np.concatenate([self._before, logits[:-1]])
+        first = np.repeat(self._first, len(logits), axis=0)
+        at = (checkpoints, block.layer, block.heads, block.queries)
+        distance = _distances(before, logits)
+        self._step[at] += distance.sum(axis=2)
+        self._square[at] += (distance**2).sum(axis=2)
+        self._chord[at] += _distances(first, logits).sum(axis=2)
+        self._before = logits[-1:].copy()
+
+    def fields(self, prefix: str, potential: Floats, clock: Floats) -> Fields:
+        step, square, chord = (
+            sums / self._probes for sums in (self._step, self._square, self._chord)
+        )
+        found = _geometry(step, square, chord, potential, clock)
+        return {f"{prefix}_{name}": (PATH_DIMS, value) for name, value in found.items()}
+
+
+def _geometry(
+    step: Floats, square: Floats, chord: Floats, potential: Floats, clock: Floats
+) -> dict[str, Floats]:
+    """Length, speed and action of a path whose time runs along the first axis.
+
+    `step` <d> and `square` <d^2> from the point before, `chord` <d> from the first point.  The
+    action adds (v^2/2 - F) dt with F as the mean of both ends of an interval.
+    """
+    lapse = np.diff(clock, prepend=np.nan).reshape(-1, *(1,) * (step.ndim - 1))
+    distance = step.copy()
+    distance[0] = np.nan
+    length = np.cumsum(step, axis=0)
+    kinetic = square / lapse**2 / 2
+    middle = (potential + np.roll(potential, 1, axis=0)) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "distance": distance,
+            "length": length,
+            "geodesic": chord,
+            "detour": np.where(chord > 0, length / chord, np.nan),
+            "speed": distance / lapse,
+            "kinetic": kinetic,
+            "potential": potential,
+            "action": np.nancumsum((kinetic - middle) * lapse, axis=0),
+        }
+
+
+def clock(steps: NDArray[np.int64], time: Time) -> Floats:
+    """The time that speeds refer to; step 0 has no logarithm, so its interval has no speed."""
+    if time == "step":
+        return steps.astype(np.float64)
+    return np.log(np.where(steps > 0, steps, np.nan))
+
+
+def _distances(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
+    """Fisher distances of the rows of two blocks (..., key)."""
+    keys = a.shape[-1]
+    return fisher_distance(a.reshape(-1, keys), b.reshape(-1, keys)).reshape(a.shape[:-1])
+
+
+class _DepthPath:
+    """The same along the layers, all checkpoints (checkpoint, head, query) at every layer."""
+
+    def __init__(self, layers: int, checkpoints: int, heads: int, queries: int) -> None:
+        self._sums = np.zeros((3, layers, checkpoints, heads, queries))
+        self._first: NDArray[np.floating]
+        self._before: NDArray[np.floating]
+
+    def add(self, layer: int, checkpoint: int, logits: NDArray[np.floating]) -> None:
+        """Go on from layer to layer with rows (head, probe, query, key) of one checkpoint."""
+        if layer == 0:
+            self._first = self._before = logits
+            return
+        distance = _distances(self._before, logits)
+        for sums, value in zip(
+            self._sums,
+            (distance, distance**2, _distances(self._first, logits)),
+            strict=True,
+        ):
+            sums[layer, checkpoint] += value.sum(axis=1)
+        self._before = logits
+
+    def geometry(self, probes: int, potential: Floats) -> dict[str, Floats]:
+        """By name, (checkpoint, layer, head, query); `potential` has these dimensions."""
+        step, square, chord = self._sums / probes
+        layers = np.arange(len(step), dtype=np.float64)
+        found = _geometry(step, square, chord, np.swapaxes(potential, 0, 1), layers)
+        return {name: np.swapaxes(value, 0, 1) for name, value in found.items()}
+
+
+def along_depth(reader: LogitReader, potential: Floats, block_bytes: int) -> Fields:
+    """Geometry along the layers: head by head, and of the distribution averaged over the heads.
+
+    `potential` (checkpoint, layer, head, query) is that of the single heads.  The average has the
+    energies E_j = -ln (mean over heads of p_j), hence F = 0 and the potential F - mean E is the
+    mean of ln p_j over the keys.
+    """
+    checkpoints, layers, heads, probes, queries, keys = reader.header.shape
+    by_head = _DepthPath(layers, checkpoints, heads, queries)
+    average = _DepthPath(layers, checkpoints, 1, queries)
+    average_potential = np.zeros((checkpoints, layers, 1, queries))
+    count = max(1, min(probes, block_bytes // (4 * heads * queries * keys)))
+    for part in ranges(probes, count):
+        for checkpoint in range(checkpoints):
+            for layer in range(layers):
+                block = (slice(checkpoint, checkpoint + 1), layer, slice(0, heads), part)
+                logits = reader.read(*block, slice(0, queries))[0].copy()
+                by_head.add(layer, checkpoint, logits)
+                log_p = _log_head_average(logits)
+                average.add(layer, checkpoint, log_p)
+                mean = np.mean(log_p, axis=-1, where=np.isfinite(log_p))
+                average_potential[checkpoint, layer] += mean.sum(axis=1) / probes
+    fields: Fields = {
+        f"depth_{name}": (PATH_DIMS, value)
+        for name, value in by_head.geometry(probes, potential).items()
+    }
+    for name, value in average.geometry(probes, average_potential).items():
+        fields[f"depth_{name}_head_average"] = (("checkpoint", "layer", "query"), value[:, :, 0])
+    return fields
+
+
+def _log_head_average(logits: NDArray[np.float32]) -> Floats:
+    """ln of the average over heads of p, (1, probe, query, key); -inf for absent keys alone.
+
+    In logarithms throughout: a key that all heads have frozen out is improbable, not absent.
+    """
+    values = logits.astype(np.float64)
+    log_p = values - logsumexp(values, axis=-1, keepdims=True)
+    log_mean: Floats = logsumexp(log_p, axis=0, keepdims=True) - np.log(len(log_p))
+    return log_mean

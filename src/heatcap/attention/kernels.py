@@ -1,0 +1,773 @@
+"""Fused kernels of the ensemble: blocks of attention rows in, float64 averages out.
+
+:func:`row_observables` gives the thermodynamics of single rows, :func:`fisher_distance` the
+geometry between two sets of rows; `table_kernel` is what the moments over a probe are made of.
+Energies E = -logit, k_B = 1; ``-inf`` is an absent key.
+
+How it is fast.  Rows sit in the lanes of the vector unit and keys follow one another, which suits 3
+keys as well as 300: a block of rows is transposed into the L1 cache first.  Exponentials are base
+2 and branch-free, so that LLVM vectorises them without a vector mathematics library.
+
+How it is accurate.  Power sums are taken about the row's largest logit, itself one of the states:
+its probability is at least 1/n, so Var E >= <E>^2 / n in that gauge, and <E^2> - <E>^2 loses no
+more than a factor n + 1.  No second pass is needed even for frozen rows and logits of 1e4.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic
+from numpy.typing import ArrayLike, NDArray
+
+from heatcap.attention.arithmetic import LN2, LOG2E, LOWEST, exp2, exp2m1, ln
+from heatcap.core.arrays import Floats, Logits
+from heatcap.core.jit import CONTRACT, REORDER, F, compiling, jit
+from heatcap.runfile.integrity import GOLDEN
+
+__all__ = [
+    "COLUMNS",
+    "FLUCTUATING",
+    "ROW_COLUMNS",
+    "absorb",
+    "as_logits",
+    "check_beta",
+    "check_rows",
+    "compile_once",
+    "fisher_distance",
+    "row_observables",
+    "scratch_for",
+    "table_kernel",
+    "weigh_words",
+]
+
+ROW_COLUMNS = (
+    "free_energy",
+    "energy",
+    "entropy",
+    "heat_capacity",
+    "third_cumulant",
+    "fourth_cumulant",
+    "participation_ratio",
+    "max_probability",
+    "visible_keys",
+    "mean_energy",
+    "energy_above_mean",
+)
+"""What :func:`row_observables` computes; the last is U - mean_energy, free of the row's gauge."""
+
+FLUCTUATING = ("heat_capacity", "energy", "energy_above_mean")
+"""Columns whose spread over the probe is kept, up to the fourth moment."""
+
+COLUMNS = len(ROW_COLUMNS)
+_F, _U, _S, _C, _K3, _K4, _PR, _PMAX, _N, MEAN, ABOVE = range(COLUMNS)
+_SPREAD = tuple(ROW_COLUMNS.index(name) for name in FLUCTUATING)
+
+_ROWS = 64  # rows of a block: eight 512-bit vectors of doubles
+_KEYS = 128  # keys of a block: the transposed block is 32 KiB of float32
+_SUMS = 9
+
+
+# Row r of sum k lies at k * _ROWS + r of one flat array: with a common base pointer LLVM sees
+# that the sums do not overlap.  Unsigned, for numba wraps signed indices.
+_Z, _S1, _S2, _S3, _S4, _Q, _D, _V = (np.uintp(k * _ROWS) for k in range(1, _SUMS))
+_DONE = _SUMS * _ROWS  # the columns of a finished block follow the sums
+_O0, _O1, _O2, _O3, _O4, _O5, _O6, _O7, _O8, _O9, _O10 = (
+    np.uintp(_DONE + k * _ROWS) for k in range(COLUMNS)
+)
+_WORK = _DONE + COLUMNS * _ROWS
+
+
+_intrinsic = cast(Callable[[F], Callable[..., Any]], intrinsic)
+
+
+# --- one block of rows ----------------------------------------------------------------------------
+
+
+@_intrinsic
+def _transpose(
+    _context: Any, tile: Any, at: Any, table: Any, key: Any, rows: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """tile[at + j * _ROWS + i] = table[rows[i], key + j] for i, j < 4, as vectors.
+
+    Written in LLVM's own language since its loop vectoriser makes scatters of the plain loop, which
+    cost more than the exponentials.
+    """
+    return types.void(tile, at, table, key, rows), partial(_emit_copy, square=True)
+
+
+@_intrinsic
+def _column(
+    _context: Any, tile: Any, at: Any, table: Any, key: Any, rows: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """tile[at + i] = table[rows[i], key] for i < 4: the same for rows of fewer than four keys."""
+    return types.void(tile, at, table, key, rows), partial(_emit_copy, square=False)
+
+
+def _emit_copy(context: Any, builder: Any, signature: Any, args: Any, *, square: bool) -> Any:
+    """Code of both: four loads, two rounds of shuffles, stores."""
+    tile_type, _, table_type, _, rows_type = signature.args
+    tile = context.make_array(tile_type)(context, builder, args[0])
+    table = context.make_array(table_type)(context, builder, args[2])
+    stride = builder.extract_value(table.shape, 1)
+    rows = [builder.extract_value(args[4], i) for i in range(rows_type.count)]
+    scalar = context.get_data_type(tile_type.dtype)
+    vector = ir.VectorType(scalar, 4).as_pointer()
+    size = tile_type.dtype.bitwidth // 8
+
+    def source(row: Any) -> Any:
+        offset = builder.add(builder.mul(row, stride), args[3])
+        return builder.gep(table.data, [offset])
+
+    def store(value: Any, j: int) -> None:
+        offset = builder.add(args[1], ir.Constant(args[1].type, j * _ROWS))
+        target = builder.bitcast(builder.gep(tile.data, [offset]), vector)
+        builder.store(value, target, align=size)
+
+    def shuffle(left: Any, right: Any, lanes: tuple[int, ...]) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(lanes))
+        return builder.shuffle_vector(left, right, mask)
+
+    if square:
+        a, b, c, d = (builder.load(builder.bitcast(source(r), vector), align=size) for r in rows)
+        low, high = (0, 4, 1, 5), (2, 6, 3, 7)
+        ab, cd = shuffle(a, b, low), shuffle(c, d, low)
+        store(shuffle(ab, cd, (0, 1, 4, 5)), 0)
+        store(shuffle(ab, cd, (2, 3, 6, 7)), 1)
+        ab, cd = shuffle(a, b, high), shuffle(c, d, high)
+        store(shuffle(ab, cd, (0, 1, 4, 5)), 2)
+        store(shuffle(ab, cd, (2, 3, 6, 7)), 3)
+    else:
+        column = ir.Constant(ir.VectorType(scalar, 4), ir.Undefined)
+        for i, row in enumerate(rows):
+            lane = ir.Constant(ir.IntType(32), i)
+            column = builder.insert_element(column, builder.load(source(row)), lane)
+        store(column, 0)
+    return context.get_dummy_value()
+
+
+# NUMBA_DISABLE_JIT, to look into the kernels with a debugger.  Names of `config` come at run time.
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def _transpose(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
+        for j in range(4):
+            _column(tile, at + j * _ROWS, table, key + j, rows)
+
+    def _column(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
+        tile[at : at + len(rows)] = table[np.array(rows), key]
+
+
+@jit()
+def _gather(
+    table: Logits,
+    order: NDArray[np.int64],
+    first: int,
+    count: int,
+    key: int,
+    keys: int,
+    tile: Logits,
+) -> None:
+    """Transpose rows order[first : first + count], keys key : key + keys, into tile[j * _ROWS + r].
+
+    Four by four; the last row and the last keys are copied again to fill the square.
+    """
+    last = first + count - 1
+    for r in range(0, count, 4):
+        i = first + r
+        rows = (order[i], order[min(i + 1, last)], order[min(i + 2, last)], order[min(i + 3, last)])
+        if keys < 4:
+            for j in range(keys):
+                _column(tile, j * _ROWS + r, table, key + j, rows)
+        else:
+            for j in range(0, keys, 4):
+                j = min(j, keys - 4)
+                _transpose(tile, j * _ROWS + r, table, key + j, rows)
+
+
+@jit()
+def _extremes(tile: Logits, keys: int, count: int, top: Logits, bottom: Logits) -> None:
+    """Largest and smallest logit of each row so far; a NaN is neither, the sums find it."""
+    for j in range(keys):
+        base = np.uintp(j * _ROWS)
+        for i in range(count):
+            s = tile[base + np.uintp(i)]
+            top[i] = s if s > top[i] else top[i]
+            bottom[i] = s if s < bottom[i] else bottom[i]
+
+
+@jit()
+def _is_tame(top: Logits, bottom: Logits, count: int, scale: float) -> bool:
+    """Whether no key of a block is absent or too improbable: most blocks, and quicker to sum."""
+    wild = 0
+    for i in range(count):
+        depth = (np.float64(bottom[i]) - np.float64(top[i])) * scale
+        wild += 0 if depth > LOWEST else 1
+    return wild == 0
+
+
+def _fold(width: int, tame: bool) -> Callable[..., None]:
+    """Kernel that adds `width` keys to the sums: each sum is then loaded once per `width` keys."""
+
+    @jit(CONTRACT)
+    def fold(tile: Logits, key: int, count: int, top: Logits, scale: float, sums: Floats) -> None:
+        base = np.uintp(key * _ROWS)
+        for i in range(count):
+            r = np.uintp(i)
+            peak = np.float64(top[i])
+            rest, z, q = sums[r], sums[r + _Z], sums[r + _Q]
+            s1, s2, s3, s4 = sums[r + _S1], sums[r + _S2], sums[r + _S3], sums[r + _S4]
+            depth, visible = sums[r + _D], sums[r + _V]
+            for k in range(width):
+                d = np.float64(tile[base + np.uintp(k * _ROWS) + r]) - peak
+                y: float = d * scale
+                if not tame:
+                    y = LOWEST if y < LOWEST else y
+                w = exp2(y)
+                if not tame:  # comparisons stand so that NaN goes through
+                    w = 0.0 if y <= LOWEST else w
+                    depth += d if d > -np.inf else 0.0
+                    visible += 1.0 if d > -np.inf else 0.0
+                else:
+                    depth += d
+                    visible += 1.0
+                y2 = y * y
+                wy2 = w * y2
+                rest += w if y < 0.0 else 0.0
+                z += w
+                q += w * w
+                s1 += w * y
+                s2 += wy2
+                s3 += wy2 * y
+                s4 += wy2 * y2
+            sums[r], sums[r + _Z], sums[r + _Q] = rest, z, q
+            sums[r + _S1], sums[r + _S2], sums[r + _S3], sums[r + _S4] = s1, s2, s3, s4
+            sums[r + _D], sums[r + _V] = depth, visible
+
+    return fold
+
+
+_tame_1, _tame_3, _tame_4 = (_fold(width, True) for width in (1, 3, 4))
+_wild_1, _wild_4 = (_fold(width, False) for width in (1, 4))
+
+
+@jit()
+def _fold_keys(
+    tile: Logits, keys: int, count: int, top: Logits, scale: float, tame: bool, sums: Floats
+) -> None:
+    whole = keys - keys % 4
+    for key in range(0, whole, 4):
+        if tame:
+            _tame_4(tile, key, count, top, scale, sums)
+        else:
+            _wild_4(tile, key, count, top, scale, sums)
+    if tame and keys - whole == 3:  # all of modular arithmetic
+        _tame_3(tile, whole, count, top, scale, sums)
+        whole += 3
+    for key in range(whole, keys):
+        if tame:
+            _tame_1(tile, key, count, top, scale, sums)
+        else:
+            _wild_1(tile, key, count, top, scale, sums)
+
+
+@jit(CONTRACT)
+def _log_z(rest: float, z: float, per_z: float) -> float:
+    """ln z, where z = 1 + rest (or ties + rest): to full precision when rest is tiny."""
+    return ln(z) + (rest - (z - float(np.floor(z - rest + 0.5)))) * per_z
+
+
+@jit(CONTRACT)
+def _finish(work: Floats, top: Logits, temperature: float, count: int) -> None:
+    """Columns of a block from the power sums of y = beta (s - top) log2 e <= 0."""
+    for i in range(count):
+        r = np.uintp(i)
+        z, per_z = work[r + _Z], 1.0 / work[r + _Z]
+        peak, y1 = np.float64(top[i]), work[r + _S1] * per_z
+        m2, m3, m4 = work[r + _S2] * per_z, work[r + _S3] * per_z, work[r + _S4] * per_z
+        log_z = _log_z(work[r], z, per_z)
+        depth = -y1 * LN2  # beta (U + top) >= 0
+        c2 = m2 - y1 * y1
+        c3 = m3 - y1 * (3.0 * m2 - 2.0 * y1 * y1)
+        c4 = m4 - y1 * (4.0 * m3 - y1 * (6.0 * m2 - 3.0 * y1 * y1))
+        mean_depth = work[r + _D] / work[r + _V]
+        work[r + _O0] = -peak - log_z * temperature
+        work[r + _O1] = depth * temperature - peak
+        work[r + _O2] = depth + log_z
+        work[r + _O3] = c2 * LN2**2
+        work[r + _O4] = -c3 * LN2**3  # E = -s turns the odd cumulants round
+        work[r + _O5] = (c4 - 3.0 * c2 * c2) * LN2**4
+        work[r + _O6] = z * z / work[r + _Q]
+        work[r + _O7] = per_z
+        work[r + _O8] = work[r + _V]
+        work[r + _O9] = -peak - mean_depth
+        work[r + _O10] = depth * temperature + mean_depth
+
+
+@jit()
+def _deliver(work: Floats, count: int, first: int, out: Floats) -> None:
+    """Finished columns to out[:, first : first + count]: all, or those that are `FLUCTUATING`."""
+    for k in range(len(out)):
+        c = k if len(out) == COLUMNS else _SPREAD[k]
+        source, target = np.uintp(_DONE + c * _ROWS), out[k, first : first + count]
+        for i in range(count):
+            target[i] = work[source + np.uintp(i)]
+
+
+@jit(REORDER)
+def _column_sum(work: Floats, base: int, count: int) -> float:
+    total = 0.0
+    for i in range(count):
+        total += work[np.uintp(base) + np.uintp(i)]
+    return total
+
+
+@jit()
+def _add_totals(work: Floats, count: int, totals: Floats) -> None:
+    """Sums of the finished columns over the rows, while they are at hand."""
+    for c in range(len(totals)):
+        totals[c] += _column_sum(work, _DONE + c * _ROWS, count)
+
+
+@jit()
+def _defects(sums: Floats, count: int) -> int:
+    """Rows with NaN, +inf or no visible key: their sums are NaN."""
+    bad = 0
+    for i in range(count):
+        r = np.uintp(i)
+        bad += 0 if sums[r + _Z] >= 1.0 and sums[r + _S1] <= 0.0 else 1
+    return bad
+
+
+# --- moments over the probe -----------------------------------------------------------------------
+
+
+@jit(REORDER)
+def _key_sums(tile: Logits, base: int, count: int, shift: float) -> tuple[float, float, float]:
+    """Count, sum and sum of squares of (s - shift) over the visible rows of one key."""
+    seen, total, square = 0.0, 0.0, 0.0
+    for i in range(count):
+        s = np.float64(tile[np.uintp(base) + np.uintp(i)])
+        here = s > -np.inf
+        d = s - shift if here else 0.0
+        seen += 1.0 if here else 0.0
+        total += d
+        square += d * d
+    return seen, total, square
+
+
+@jit()
+def _first_visible(tile: Logits, base: int, count: int) -> float:
+    """A logit of this key to shift by: a member of the sample, so Var >= (mean - shift)^2 / m."""
+    for i in range(count):
+        s = np.float64(tile[np.uintp(base + i)])
+        if s > -np.inf:
+            return s
+    return 0.0
+
+
+@jit()
+def _add_keys(tile: Logits, key: int, keys: int, count: int, moments: Floats) -> None:
+    """Add a block of rows to moments (key, 4): count, sum, sum of squares and the shift of both."""
+    for j in range(keys):
+        own = moments[key + j]
+        base = j * _ROWS
+        if own[0] == 0.0:
+            own[3] = _first_visible(tile, base, count)
+        seen, total, square = _key_sums(tile, base, count, own[3])
+        own[0] += seen
+        own[1] += total
+        own[2] += square
+
+
+@jit()
+def _centre_keys(moments: Floats, out: Floats) -> None:
+    """Shifted sums (key, 4) of logits to count, mean and sum of squares (key, 3) of energies."""
+    for j in range(len(out)):
+        count, total, square, shift = moments[j]
+        mean = total / count if count > 0.0 else 0.0
+        out[j, 0] = count
+        out[j, 1] = -(shift + mean) if count > 0.0 else 0.0
+        out[j, 2] = max(square - total * mean, 0.0)
+
+
+@jit(REORDER)
+def _central(values: Floats, mean: float) -> tuple[float, float, float]:
+    """Sums of the second, third and fourth powers of the deviations."""
+    s2, s3, s4 = 0.0, 0.0, 0.0
+    for i in range(len(values)):
+        d = values[i] - mean
+        d2 = d * d
+        s2 += d2
+        s3 += d2 * d
+        s4 += d2 * d2
+    return s2, s3, s4
+
+
+@jit()
+def _centre_rows(
+    totals: Floats, columns: Floats, first: int, stop: int, means: Floats, spread: Floats
+) -> None:
+    """Sums and fluctuating columns (:, first : stop) to means (column, 2) and spread (:, 5)."""
+    for c in range(COLUMNS):
+        means[c, 0] = stop - first
+        means[c, 1] = totals[c] / (stop - first)
+    for k in range(len(_SPREAD)):
+        mean = means[_SPREAD[k], 1]
+        spread[k, 0], spread[k, 1] = stop - first, mean
+        spread[k, 2], spread[k, 3], spread[k, 4] = _central(columns[k, first:stop], mean)
+
+
+@jit(CONTRACT)
+def absorb(own: Floats, more: Floats) -> None:
+    """Count, mean and central sums of the union of two samples, in place.
+
+    Pébay, SAND2008-6212, 2008; fourth moment as corrected in Pébay et al., Comput. Stat. 31 (2016)
+    1305.
+    """
+    for i in range(len(own)):
+        a, b = own[i], more[i]
+        if b[0] == 0.0:
+            continue
+        count = a[0] + b[0]
+        left, right, step = a[0] / count, b[0] / count, b[1] - a[1]
+        cross = step * step * a[0] * right
+        if len(a) == 5:
+            a[4] += b[4] + cross * step * step * (left * left - left * right + right * right)
+            a[4] += 6.0 * step * step * (left * left * b[2] + right * right * a[2])
+            a[4] += 4.0 * step * (left * b[3] - right * a[3])
+            a[3] += b[3] + cross * step * (left - right)
+            a[3] += 3.0 * step * (left * b[2] - right * a[2])
+        if len(a) > 2:
+            a[2] += b[2] + cross
+        a[1] += step * right
+        a[0] = count
+
+
+@jit()
+def _rows(
+    table: Logits,
+    order: NDArray[np.int64],
+    first: int,
+    stop: int,
+    beta: float,
+    out: Floats,
+    totals: Floats,
+    keys: Floats,
+    scratch: tuple[Logits, Logits, Logits, Floats],
+) -> int:
+    """Rows order[first:stop] into out[:, first:stop], added to `totals` and `keys` unless empty.
+
+    Returns the number of defects.
+    """
+    tile, top, bottom, work = scratch
+    n, bad, scale = table.shape[1], 0, beta * LOG2E
+    for start in range(first, stop, _ROWS):
+        count = min(_ROWS, stop - start)
+        top[:], bottom[:] = -np.inf, np.inf
+        work[:_DONE] = 0.0
+        for key in range(0, n, _KEYS):
+            width = min(_KEYS, n - key)
+            _gather(table, order, start, count, key, width, tile)
+            _extremes(tile, width, count, top, bottom)
+            if len(keys) > 0:
+                _add_keys(tile, key, width, count, keys)
+        tame = _is_tame(top, bottom, count, scale)
+        for key in range(0, n, _KEYS):
+            width = min(_KEYS, n - key)
+            if n > _KEYS:
+                _gather(table, order, start, count, key, width, tile)
+            _fold_keys(tile, width, count, top, scale, tame, work)
+        bad += _defects(work, count)
+        _finish(work, top, 1.0 / beta, count)
+        _deliver(work, count, start, out)
+        _add_totals(work, count, totals)
+    return bad
+
+
+@jit()
+def table_kernel(
+    tables: Logits,
+    order: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    membership: NDArray[np.bool_],
+    beta: float,
+    moments: tuple[Floats, Floats, Floats],
+    scratch: tuple[Logits, Logits, Logits, Floats],
+) -> int:
+    """Moments of each table (table, subset, query, ...), group by group; returns the defects."""
+    means, spread, keys = moments
+    n, queries, bad = tables.shape[2], means.shape[2], 0
+    columns, totals = np.empty((len(_SPREAD), len(order))), np.empty(COLUMNS)
+    sums = np.empty((n, 4))
+    own_means, own_spread = np.empty((COLUMNS, 2)), np.empty((len(_SPREAD), 5))
+    own_keys = np.empty((n, 3))
+    for t in range(len(tables)):
+        for i in range(len(starts) - 1):
+            group, query, a, b = i // queries, i % queries, starts[i], starts[i + 1]
+            sums[:], totals[:] = 0.0, 0.0
+            bad += _rows(tables[t], order, a, b, beta, columns, totals, sums, scratch)
+            _centre_keys(sums, own_keys)
+            _centre_rows(totals, columns, a, b, own_means, own_spread)
+            for s in range(len(membership)):
+                if membership[s, group]:
+                    absorb(means[t, s, query], own_means)
+                    absorb(spread[t, s, query], own_spread)
+                    absorb(keys[t, s, query], own_keys)
+    return bad
+
+
+# --- geometry -------------------------------------------------------------------------------------
+
+
+@jit(CONTRACT)
+def _add_weights(
+    tile: Logits, keys: int, count: int, top: Logits, scale: float, sums: Floats
+) -> None:
+    for j in range(keys):
+        base = np.uintp(j * _ROWS)
+        for i in range(count):
+            y: float = (np.float64(tile[base + np.uintp(i)]) - np.float64(top[i])) * scale
+            y = LOWEST if y < LOWEST else y
+            w = exp2(y)
+            sums[i] += 0.0 if y <= LOWEST else w
+
+
+@jit(CONTRACT)
+def _add_chords(
+    pair: tuple[Logits, Logits],
+    tops: tuple[Logits, Logits],
+    logs: tuple[Floats, Floats],
+    keys: int,
+    count: int,
+    scale: float,
+    chord: Floats,
+    unlike: Floats,
+) -> None:
+    """chord += (sqrt p - sqrt q)^2; unlike += keys that only one of the two rows sees."""
+    for j in range(keys):
+        base = np.uintp(j * _ROWS)
+        for i in range(count):
+            a = np.float64(pair[0][base + np.uintp(i)])
+            b = np.float64(pair[1][base + np.uintp(i)])
+            ta, tb = np.float64(tops[0][i]), np.float64(tops[1][i])
+            here, there = a > -np.inf, b > -np.inf
+            # ln p - ln q from the difference of the logits: keeps its digits when p is close to q.
+            change = ((a - b) - (ta - tb)) * scale - (logs[0][i] - logs[1][i])
+            la, lb = (a - ta) * scale - logs[0][i], (b - tb) * scale - logs[1][i]
+            high = la if la > lb else lb
+            low = -0.5 * abs(change)
+            low = LOWEST if low < LOWEST else low
+            high = LOWEST if high < LOWEST else high
+            ratio = exp2m1(low)
+            term = exp2(high if high < 0.0 else 0.0) * (ratio * ratio)
+            chord[i] += term if here and there else 0.0
+            unlike[i] += 1.0 if here != there else 0.0
+
+
+@jit()
+def _distance_kernel(
+    rows_a: Logits,
+    rows_b: Logits,
+    beta: float,
+    out: Floats,
+    pair: tuple[Logits, Logits],
+) -> tuple[int, int]:
+    n, scale, bad, unlike = rows_a.shape[1], beta * LOG2E, 0, 0
+    order = np.arange(len(rows_a))
+    tops = (np.empty(_ROWS, pair[0].dtype), np.empty(_ROWS, pair[0].dtype))
+    logs = (np.empty(_ROWS), np.empty(_ROWS))
+    chord, odd, bottom = np.empty(_ROWS), np.empty(_ROWS), np.empty(_ROWS, pair[0].dtype)
+    for start in range(0, len(rows_a), _ROWS):
+        count = min(_ROWS, len(rows_a) - start)
+        chord[:], odd[:] = 0.0, 0.0
+        for side in range(2):
+            rows, tile, top, log = (rows_a, rows_b)[side], pair[side], tops[side], logs[side]
+            top[:], log[:] = -np.inf, 0.0
+            for key in range(0, n, _KEYS):
+                width = min(_KEYS, n - key)
+                _gather(rows, order, start, count, key, width, tile)
+                _extremes(tile, width, count, top, bottom)
+            for key in range(0, n, _KEYS):
+                width = min(_KEYS, n - key)
+                if n > _KEYS:
+                    _gather(rows, order, start, count, key, width, tile)
+                _add_weights(tile, width, count, top, scale, log)
+        for i in range(count):
+            bad += 0 if logs[0][i] >= 1.0 else 1
+            bad += 0 if logs[1][i] >= 1.0 else 1
+            logs[0][i] = ln(logs[0][i]) * LOG2E
+            logs[1][i] = ln(logs[1][i]) * LOG2E
+        for key in range(0, n, _KEYS):
+            width = min(_KEYS, n - key)
+            if n > _KEYS:
+                _gather(rows_a, order, start, count, key, width, pair[0])
+                _gather(rows_b, order, start, count, key, width, pair[1])
+            _add_chords(pair, tops, logs, width, count, scale, chord, odd)
+        for i in range(count):
+            unlike += 1 if odd[i] > 0.0 else 0
+            out[start + i] = min(4.0 * math.asin(min(0.5 * math.sqrt(chord[i]), 1.0)), math.pi)
+    return bad, unlike
+
+
+# --- checksums of a run file ----------------------------------------------------------------------
+
+_GOLDEN, _HALF, _ODD = np.uint64(GOLDEN), np.uint64(32), np.uint64(1)
+_MAGNITUDE, _INFINITY, _ZERO = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000), np.uint32(0)
+
+
+@jit()
+def _word_sums(words: NDArray[np.uint32], starts: NDArray[np.uint64], out: Any) -> Any:
+    """`runfile.integrity.word_sum` of each row that begins at index `starts`.
+
+    Returns the bits of the largest finite magnitude among the words as float32.
+    """
+    largest = np.uint32(0)
+    for row in range(len(words)):
+        total = np.uint64(0)
+        multiple = starts[row] * _GOLDEN
+        for word in words[row]:
+            multiple += _GOLDEN
+            total += np.uint64(word) * ((multiple >> _HALF) | _ODD)
+            magnitude = word & _MAGNITUDE
+            largest = max(largest, magnitude if magnitude < _INFINITY else _ZERO)
+        out[row] = total
+    return largest
+
+
+# --- NumPy layer ----------------------------------------------------------------------------------
+
+
+def row_observables(logits: Logits, beta: float = 1.0, out: Floats | None = None) -> Floats:
+    """Thermodynamics of each row of `logits` (row, key): array (column, row), see `ROW_COLUMNS`.
+
+    Float32 and float64 are taken as they are, anything else is converted; sums are float64.
+
+    Raises
+    ------
+    ValueError
+        If `beta` is not positive, or a row holds NaN, +inf or no visible key.
+    """
+    rows = as_logits(logits, 2)
+    check_beta(beta)
+    if out is None:
+        out = np.empty((COLUMNS, len(rows)))
+    compile_once(rows.dtype)
+    order = np.arange(len(rows))
+    none, scratch = np.empty(0), scratch_for(rows)
+    bad = _rows(rows, order, 0, len(rows), float(beta), out, none, none.reshape(0, 4), scratch)
+    check_rows(bad, len(rows))
+    return out
+
+
+def fisher_distance(
+    logits_a: Logits, logits_b: Logits, beta: float = 1.0, out: Floats | None = None
+) -> Floats:
+    """Geodesic distance between rows (row, key) of two sets: 2 arccos sum_j sqrt(p_j q_j) <= pi.
+
+    Computed as 4 arcsin(|sqrt p - sqrt q| / 2), the chord from differences of the logits, so that
+    small distances keep their digits.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a row holds NaN, +inf or no visible key, or two rows do not see the
+        same keys.
+    """
+    a, b = as_logits(logits_a, 2), as_logits(logits_b, 2)
+    if a.shape != b.shape:
+        raise ValueError(f"both sets of rows must have the same shape, got {a.shape} and {b.shape}")
+    check_beta(beta)
+    if a.dtype != b.dtype:
+        a, b = a.astype(np.float64), b.astype(np.float64)
+    if out is None:
+        out = np.empty(len(a))
+    compile_once(a.dtype)
+    bad, unlike = _distance_kernel(a, b, float(beta), out, (_tile(a), _tile(a)))
+    check_rows(bad, 2 * len(a))
+    if unlike:
+        raise ValueError(
+            f"{unlike} of {len(a)} pairs of rows do not see the same keys: "
+            "they have no distance on a common simplex"
+        )
+    return out
+
+
+def weigh_words(
+    words: NDArray[np.uint32], starts: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], float]:
+    """Weighted sums of rows (row, word) of float32 bits, and their largest finite magnitude.
+
+    The sums, mod 2^64, are those of `runfile.integrity`.
+    """
+    compile_once(np.dtype(np.float32))
+    sums = np.empty(len(words), np.uint64)
+    with np.errstate(over="ignore"):  # they wrap on purpose, and say so without the compiler
+        largest = np.uint32(_word_sums(words, starts, sums))
+    return sums, float(largest.view(np.float32))
+
+
+@functools.cache
+def compile_once(dtype: np.dtype[Any]) -> None:
+    """Compile the kernels for logits of a type, or load them from numba's cache, once a process.
+
+    One process at a time: numba numbers the files of its cache function by function, so that two
+    processes that compile at once can give one number to two kernels, and a third process then
+    loads the wrong one.  (Seen: rows with absent keys came out as NaN.)
+    """
+    with compiling():
+        rows = np.zeros((1, 1), dtype)
+        order, none, out = np.zeros(1, np.int64), np.empty(0), np.empty((COLUMNS, 1))
+        _rows(rows, order, 0, 1, 1.0, out, none, none.reshape(0, 4), scratch_for(rows))
+        moments = (
+            np.zeros((1, 1, 1, COLUMNS, 2)),
+            np.zeros((1, 1, 1, len(FLUCTUATING), 5)),
+            np.zeros((1, 1, 1, 1, 3)),
+        )
+        starts, every = np.array([0, 1]), np.ones((1, 1), bool)
+        table_kernel(rows[np.newaxis], order, starts, every, 1.0, moments, scratch_for(rows))
+        absorb(np.ones((1, 5)), np.ones((1, 5)))
+        with np.errstate(over="ignore"):
+            _word_sums(np.ones((1, 1), np.uint32), np.ones(1, np.uint64), np.ones(1, np.uint64))
+        _distance_kernel(rows, rows, 1.0, np.empty(1), (_tile(rows), _tile(rows)))
+
+
+def check_beta(beta: ArrayLike) -> None:
+    """Raise unless every `beta` is positive and finite."""
+    values = np.asarray(beta, dtype=np.float64)
+    if not np.all((values > 0) & np.isfinite(values)):
+        raise ValueError(f"beta must be positive and finite, got a minimum of {np.min(values)}")
+
+
+def check_rows(bad: int, total: int) -> None:
+    if bad:
+        raise ValueError(
+            f"{bad} of {total} rows are NaN, +inf or fully masked: ln Z is not finite; "
+            "an absent key is -inf and every row needs a visible one"
+        )
+
+
+def as_logits(logits: ArrayLike, ndim: int) -> Logits:
+    """C-contiguous, writeable float32 or float64 (what is narrower becomes float32)."""
+    values = np.asarray(logits)
+    if values.ndim != ndim or values.shape[-1] == 0:
+        raise ValueError(f"logits must have {ndim} dimensions, the last not empty: {values.shape}")
+    dtype = np.float32 if values.dtype in (np.float16, np.float32) else np.float64
+    # Read-only arrays are another type to numba: it would compile all kernels once more.
+    return cast(Logits, np.require(values, dtype, ("C_CONTIGUOUS", "WRITEABLE")))
+
+
+def scratch_for(logits: Logits) -> tuple[Logits, Logits, Logits, Floats]:
+    """A block of rows: logits (key, row), their extremes, and the sums with the results."""
+    rows = np.empty(_ROWS, logits.dtype)
+    return _tile(logits), rows, rows.copy(), np.empty(_WORK)
+
+
+def _tile(logits: Logits) -> Logits:
+    return np.empty(_KEYS * _ROWS, logits.dtype)

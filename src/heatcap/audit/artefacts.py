@@ -1,0 +1,150 @@
+"""What a height is made of: the bound, a constant offset of keys, random energies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.core.arrays import Floats
+
+__all__ = ["Bound", "Share", "bound", "offset_share", "random_energy_ratio"]
+
+
+NEAR = 0.5  # of the bound: within reach
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The largest peak as a share of the bound that the number of visible keys sets.
+
+    `same_for_all_sizes`: the bound does not grow with the size, so that a height that saturates is
+    no finding, and one that diverges is impossible.
+    """
+
+    tested: bool
+    bound: float = float("nan")
+    reached: float = float("nan")
+    within_reach: bool | None = None
+    same_for_all_sizes: bool | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Median, smallest and largest value over the peaks of the runs; or why there is none."""
+
+    tested: bool
+    median: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    message: str = ""
+
+    @classmethod
+    def of(cls, values: Floats) -> Share:
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return cls(False, message="no run has a peak")
+        return cls(True, float(np.median(values)), float(values.min()), float(values.max()))
+
+
+def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) -> Bound:
+    """How near the peaks of the canonical heat capacity come to their bound.
+
+    Parameters
+    ----------
+    obs : Dataset
+        With `heat_capacity_bound` (run, query).
+    table : DataFrame
+        From :func:`lead_table`.
+    observable : str
+        Only `heat_capacity` is bounded by the number of keys.
+    query : int
+        That of the events.
+    """
+    if observable != "heat_capacity":
+        return Bound(False, message="the number of keys sets no bound on this observable")
+    if "heat_capacity_bound" not in obs:
+        return Bound(False, message="the number of visible keys is not in the record")
+    limit = obs["heat_capacity_bound"]
+    limit = limit.isel(query=query) if "query" in limit.dims else limit
+    of_run = dict(zip(obs["run"].to_numpy(), limit.to_numpy(), strict=True))
+    limits = table["run"].map(of_run).to_numpy(dtype=np.float64)
+    reached = table["height"].to_numpy() / limits
+    if not np.isfinite(reached).any():
+        return Bound(False, message="no run has a peak")
+    highest = int(np.nanargmax(reached))
+    return Bound(
+        tested=True,
+        bound=float(limits[highest]),
+        reached=float(reached[highest]),
+        within_reach=bool(reached[highest] >= NEAR),
+        same_for_all_sizes=bool(np.nanmax(limits) - np.nanmin(limits) < 1e-9),
+    )
+
+
+def offset_share(
+    obs: xr.Dataset, table: pd.DataFrame, observable: str, layer: Any, *, query: int, inputs: str
+) -> Share:
+    """Which share of the height at the peak is a constant offset of keys.
+
+    `offset_heat_capacity` over `unweighted_heat_capacity` at the checkpoint of the peak; other
+    observables have no such part that could be told from averages over the probe.
+    """
+    if observable == "offset_heat_capacity":
+        return Share(True, 1.0, 1.0, 1.0, "the offset itself")
+    if observable != "unweighted_heat_capacity":
+        return Share(False, message="not separable in this observable")
+    if "offset_heat_capacity" not in obs:
+        return Share(False, message="the offset is not in the record")
+    names = ("offset_heat_capacity", "unweighted_heat_capacity")
+    part, whole = (_at_peaks(obs, table, name, layer, query=query, inputs=inputs) for name in names)
+    return Share.of(part / whole)
+
+
+def random_energy_ratio(
+    obs: xr.Dataset, table: pd.DataFrame, observable: str, layer: Any, *, query: int, inputs: str
+) -> Share:
+    """Heat capacity at the peak over that of independent Gaussian logits.
+
+    These have the variance of all logits of the row over the probe (`unweighted_heat_capacity` at
+    the same checkpoint) and the same number of keys.  A ratio near 1: the height says no more than
+    that variance.
+    """
+    if observable != "heat_capacity":
+        return Share(False, message="defined for the canonical heat capacity only")
+    missing = [n for n in ("unweighted_heat_capacity", "mean_visible_keys") if n not in obs]
+    if missing:
+        return Share(False, message=f"{' and '.join(missing)} not in the record")
+    variance = _at_peaks(obs, table, "unweighted_heat_capacity", layer, query=query, inputs=inputs)
+    keys = obs["mean_visible_keys"]
+    keys = keys.isel(query=query) if "query" in keys.dims else keys
+    of_run = dict(zip(obs["run"].to_numpy(), keys.to_numpy(), strict=True))
+    n = table["run"].map(of_run).to_numpy(dtype=np.float64)
+    return Share.of(table["height"].to_numpy() / random_energy_heat_capacity(variance, n))
+
+
+def _at_peaks(
+    obs: xr.Dataset, table: pd.DataFrame, name: str, layer: Any, *, query: int, inputs: str
+) -> Floats:
+    """Head average of an observable at the checkpoint nearest to the peak of every run."""
+    values = obs[name]
+    values = values.sel(inputs=inputs) if "inputs" in values.dims else values
+    values = values.isel(query=query) if "query" in values.dims else values
+    if "layer" in values.dims:
+        labels = obs["layer"].to_numpy().tolist() if "layer" in obs.coords else None
+        values = values.isel(layer=labels.index(layer) if labels else layer)
+    values = values.mean("head") if "head" in values.dims else values
+    curves = values.transpose("run", "checkpoint").to_numpy()
+    steps = obs["step"].transpose("run", "checkpoint").to_numpy()
+    row_of = {run: r for r, run in enumerate(obs["run"].to_numpy())}
+    out = np.full(len(table), np.nan)
+    for k, (run, at) in enumerate(zip(table["run"], table["peak_step"], strict=True)):
+        if np.isfinite(at):
+            r = row_of[run]
+            out[k] = curves[r, np.nanargmin(np.abs(np.log(steps[r].clip(0.5)) - np.log(at)))]
+    return out

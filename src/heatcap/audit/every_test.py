@@ -1,0 +1,207 @@
+"""The audit of leads: every test of one observable, put together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from heatcap.audit.artefacts import bound, offset_share, random_energy_ratio
+from heatcap.audit.clocks import clock
+from heatcap.audit.conclusion import against, conclude, order_of
+from heatcap.audit.control_runs import controls
+from heatcap.audit.elsewhere import holm, max_statistic
+from heatcap.audit.lead_tests import leads, precedes, records_of, sign_test
+from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
+from heatcap.audit.spikes import spike_share
+from heatcap.audit.table import lead_table
+from heatcap.events import Events, find_events, onset_survival, peaks_by_size
+
+__all__ = ["audit_leads"]
+
+Place = tuple[str, Any]
+
+METRICS_OF = {
+    "train_loss": "spikes",
+    "train_accuracy": "memorisation and onset",
+    "test_accuracy": "onset",
+}
+
+
+def audit_leads(
+    obs: xr.Dataset,
+    events: Events | None = None,
+    *,
+    rng: int | np.random.Generator = 0,
+) -> Audit:
+    """Hold the leads of all peaks against the nulls and controls that a referee would ask for.
+
+    Parameters
+    ----------
+    obs : Dataset
+        Observables of all runs.
+    events : Events, optional
+        Made by :func:`heatcap.find_events` from `obs`; found here with default options if left
+        out.  Every observable, layer and head in it is part of the look-elsewhere correction.
+    rng : int or Generator
+        For permutations; equal seeds give equal results.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    ValueError
+        If `obs` lack what :func:`heatcap.find_events` needs, or a run of `events`.
+    """
+    if not isinstance(obs, xr.Dataset):
+        raise ValueError(
+            f"expected the observables first, then the events; got {type(obs).__name__}"
+        )
+    events = find_events(obs) if events is None else events
+    if not (events.runs["group"] == "none").any():
+        groups = ", ".join(sorted(set(events.runs["group"])))
+        raise ValueError(f"all runs are controls ({groups}); an audit of leads needs other runs")
+    missing = set(events.runs["run"]) - set(obs["run"].to_numpy().tolist())
+    if missing:
+        named = ", ".join(sorted(map(str, missing)))
+        raise ValueError(f"observables lack runs that the events have: {named}")
+    seed = int(np.random.default_rng(rng).integers(2**63)) if not isinstance(rng, int) else rng
+    every = _tables(events)
+    elsewhere = _look_elsewhere(every, np.random.default_rng(seed))
+    records = records_of(obs, smoothing=events.settings["smoothing"])
+    names, out = events.names(), {}
+    for (name, layer), looked in elsewhere.items():
+        audit = _audit_one(
+            obs, events, every[name, layer, "mean"], name, layer, records, looked, seed
+        )
+        key = names[name, layer]
+        out[key] = replace(audit, conclusion=conclude(key, audit))
+    settings = events.settings | {"seed": seed}
+    return Audit(out, events.runs, onset_survival(events), _not_tested(obs, events), settings)
+
+
+def _audit_one(
+    obs: xr.Dataset,
+    events: Events,
+    table: pd.DataFrame,
+    name: str,
+    layer: Any,
+    records: dict[Any, tuple[float, float]],
+    looked: LookElsewhere,
+    seed: int,
+) -> LeadAudit:
+    # A stream of its own: what is found in one observable does not depend on the others.
+    rng = np.random.default_rng([seed, *f"{name}, layer {layer}".encode()])
+    proper = table[table["group"] == "none"]
+    where = {"query": events.settings["query"], "inputs": events.settings["inputs"]}
+    sizes = np.unique(proper["size"].dropna())
+    audit = LeadAudit(
+        observable=name,
+        layer=layer,
+        pooled=leads(proper),
+        by_size=[leads(proper, float(size)) for size in sizes],
+        precedes=precedes(proper, records, rng=rng),
+        clock=clock(proper),
+        spikes=spike_share(events, name, layer),
+        controls=controls(table, rng=rng),
+        bound=bound(obs, proper, name, query=where["query"]),
+        offset=offset_share(obs, proper, name, layer, **where),
+        random_energy=random_energy_ratio(obs, proper, name, layer, **where),
+        look_elsewhere=looked,
+        peaks=peaks_by_size(events, name, layer=layer, rng=rng),
+        other_maxima=_other_maxima(events, name, layer, set(proper["run"])),
+    )
+    audit = replace(audit, order=order_of(audit.precedes, looked.holm_p))
+    return replace(audit, against=against(audit))
+
+
+def _other_maxima(events: Events, name: str, layer: Any, runs: set[Any]) -> dict[str, int]:
+    t = events.maxima(name, layer=layer)
+    t = t[t["run"].isin(runs) & (t["rank"] > 1).fillna(False) & ~t["at_spike"].fillna(True)]
+    return {str(place): int(n) for place, n in t.groupby("place")["run"].nunique().items()}
+
+
+def _tables(events: Events) -> dict[tuple[str, Any, str], pd.DataFrame]:
+    """Lead tables of every curve, in the order of the events."""
+    curves = events.table[["observable", "layer", "head"]].drop_duplicates()
+    return {
+        (str(name), layer, str(head)): lead_table(events, name, layer, head)
+        for name, layer, head in curves.itertuples(index=False)
+    }
+
+
+def _look_elsewhere(
+    every: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
+) -> dict[Place, LookElsewhere]:
+    counted = {key: leads(table[table["group"] == "none"]) for key, table in every.items()}
+    sign = {key: sign_test(c.first, c.later) for key, c in counted.items()}
+    pairing = _pairing(every, rng)
+    means = [key for key in every if key[2] == "mean"]
+    heads = [key for key in every if key[2] != "mean"]
+    adjusted = _holm({key: sign[key] for key in means}) | _holm({key: sign[key] for key in heads})
+    out = {}
+    for name, layer, _ in means:
+        own = [key for key in heads if key[:2] == (name, layer)]
+        rows = [
+            {
+                "head": key[2],
+                "compared": counted[key].compared,
+                "first": counted[key].first,
+                "unresolved": counted[key].unresolved,
+                "later": counted[key].later,
+                "median_lead": counted[key].median,
+                "sign_p": sign[key],
+                "holm_p": adjusted[key],
+                "max_statistic_p": pairing[key],
+            }
+            for key in own
+        ]
+        mean = (name, layer, "mean")
+        out[name, layer] = LookElsewhere(
+            len(means), len(every), adjusted[mean], pairing[mean], rows
+        )
+    return out
+
+
+def _holm(p_values: dict[tuple[str, Any, str], float]) -> dict[tuple[str, Any, str], float]:
+    return dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
+
+
+def _pairing(
+    every: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
+) -> dict[tuple[str, Any, str], float]:
+    """Max-statistic p of every curve, over the runs proper that have an onset."""
+    one = next(iter(every.values()))
+    kept = ((one["group"] == "none") & one["onset_step"].notna()).to_numpy()
+    if kept.sum() < 3:
+        return dict.fromkeys(every, float("nan"))
+    peaks = np.log(
+        np.array([t["peak_step"].to_numpy(dtype=np.float64)[kept] for t in every.values()])
+    )
+    onsets = np.log(one["onset_step"].to_numpy(dtype=np.float64)[kept])
+    found = max_statistic(peaks, onsets, one["configuration"].to_numpy()[kept], rng=rng)
+    return dict(zip(every, found.tolist(), strict=True))
+
+
+def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
+    """What the record lacks for a test, in words."""
+    lacks = []
+    if (events.runs["group"] == "none").all():
+        lacks.append("controls (no runs with random labels or weight decay 0)")
+    if "heat_capacity_bound" not in obs:
+        lacks.append("bound, offset and random-energy null (no keys in the record)")
+    if "probe_size" not in obs:
+        lacks.append("errors of the probe (no probe in the record)")
+    for metric, test in METRICS_OF.items():
+        if metric not in obs or not np.isfinite(obs[metric].to_numpy()).any():
+            lacks.append(f"{test} (no {metric.replace('_', ' ')})")
+    if events.runs["mirror_leak"].isna().all():
+        known = "mirror_free_accuracy" in obs or "fraction" in events.runs
+        why = "no plateau behind memorisation" if known else "no mirror-free accuracy, no fraction"
+        lacks.append(f"mirror leak ({why})")
+    return lacks

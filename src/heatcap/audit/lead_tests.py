@@ -1,0 +1,317 @@
+"""The distribution of leads, and how often a peak comes first for free.
+
+The tests stand on the runs in which the order is decided: a peak and an onset, further apart than
+the checkpoints beside the peak.  Leads of runs that have not generalised are right-censored: the
+peak came at least that much earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from heatcap.core.arrays import Floats
+from heatcap.events import SMOOTHING, censored_median
+
+__all__ = [
+    "Leads",
+    "Precedes",
+    "leads",
+    "median_with_interval",
+    "phase_null",
+    "precedes",
+    "records_of",
+    "sign_test",
+]
+
+
+FEWEST = 6  # signs that a sign test needs to reach 5 %
+
+
+@dataclass(frozen=True)
+class Leads:
+    """Leads in steps, onset - peak, of the runs of one size (or of all: `size` None).
+
+    Attributes
+    ----------
+    runs, with_peak, censored, with_onset, compared : int
+        Runs; those with a peak; not generalised by their last step; with an onset; with both
+        events.
+    first, unresolved, later : int
+        Of the compared runs.
+    median : float
+        With the censored leads in it (Kaplan-Meier); NaN where more than half are censored.
+    ci95 : tuple of float
+        NaN where the runs are too few for an interval (6 at the least).
+    median_log, log_ci95 : float, tuple of float
+        The same for ln(onset / peak).
+    """
+
+    size: float | None
+    runs: int
+    with_peak: int
+    highest_at_end: int
+    censored: int
+    with_onset: int
+    compared: int
+    first: int
+    unresolved: int
+    later: int
+    median: float
+    ci95: tuple[float, float]
+    median_log: float
+    log_ci95: tuple[float, float]
+
+
+def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
+    """Counts and median lead of one size, or of all runs of a table of :func:`lead_table`."""
+    part = table if size is None else table[table["size"] == size]
+    order = part["order"].value_counts()
+    compared = part[part["order"] != ""]
+    waiting = part[part["censored"] & part["peak_step"].notna()]
+    observed = compared["lead"].to_numpy()
+    at_least = (waiting["last_step"] - waiting["peak_step"]).to_numpy()
+    median, ci95 = median_with_interval(observed, at_least)
+    median_log, log_ci95 = median_with_interval(
+        compared["log_lead"].to_numpy(), np.log(waiting["last_step"] / waiting["peak_step"])
+    )
+    return Leads(
+        size=size,
+        runs=len(part),
+        with_peak=int(part["peak_step"].notna().sum()),
+        highest_at_end=int(part["highest_at_end"].sum()),
+        censored=int(part["censored"].sum()),
+        with_onset=int(part["onset_step"].notna().sum()),
+        compared=len(compared),
+        **{name: int(order.get(name, 0)) for name in ("first", "unresolved", "later")},
+        median=median,
+        ci95=ci95,
+        median_log=median_log,
+        log_ci95=log_ci95,
+    )
+
+
+def median_with_interval(
+    values: Floats, at_least: Floats | Sequence[float] = ()
+) -> tuple[float, tuple[float, float]]:
+    """Median and its 95 % interval, free of assumptions on the distribution.
+
+    Without censoring: the order statistics that the binomial distribution of the signs allows
+    (coverage 95 % or more; 6 values are the fewest).  With values known only to exceed `at_least`:
+    Kaplan and Meier's estimate, with the interval of its log-log transform.
+    """
+    nothing = (float("nan"), float("nan"))
+    if len(at_least):
+        return censored_median(np.asarray(values), np.asarray(at_least, dtype=np.float64))
+    if not values.size:
+        return float("nan"), nothing
+    ordered, n = np.sort(values), values.size
+    k = int(stats.binom.ppf(0.025, n, 0.5))  # P(fewer than k of n below the median) <= 2.5 %
+    interval = (float(ordered[k - 1]), float(ordered[n - k])) if k >= 1 else nothing
+    return float(np.median(values)), interval
+
+
+@dataclass(frozen=True)
+class Precedes:
+    """How often the peak comes first, and how often it would without any relation.
+
+    `share` is of the runs in which the order is decided.  `sign_p` and `wilcoxon_p` are two-sided:
+    is the lead different from zero; the latter on ln(onset / peak).  `strict_sign_p` is the sign
+    test with what the record leaves open counted against the majority: censored runs with a peak
+    came first, runs whose curve still rises at the end of the record come later.  `phase_null_p` is
+    the larger of the two chances in `phase_null`, of which see :func:`phase_null` (for a minority
+    of peaks first: the chance at a random step of as few).
+
+    Runs of one configuration (size, fraction, weight decay) have more in common than chance:
+    `configurations_p` is the sign test of their median leads (6 at the least), `each_p` the largest
+    sign test of any one of them (2 to 5; NaN otherwise).  `between_sizes_p`: could the sizes share
+    one probability of coming first (permutation)?
+    """
+
+    runs: int
+    share: float
+    sign_p: float
+    wilcoxon_p: float
+    phase_null_p: float
+    phase_null: dict[str, dict[str, float]]
+    strict_sign_p: float
+    configurations: int
+    configurations_p: float
+    each_p: float
+    between_sizes_p: float
+
+
+def records_of(obs: xr.Dataset, *, smoothing: float = SMOOTHING) -> dict[Any, tuple[float, float]]:
+    """First and last step of every run at which a peak could be found.
+
+    After step 0, and 2 widths of the smoothing before the end of the record: a maximum later than
+    that is one at the end.
+    """
+    out = {}
+    steps = obs["step"].transpose("run", "checkpoint").to_numpy()
+    for run, row in zip(obs["run"].to_numpy(), steps, strict=True):
+        used = row[np.isfinite(row) & (row > 0)]
+        known = used.size > 0
+        last = used[-1] * np.exp(-2 * smoothing) if known else np.nan
+        out[run] = (float(used[0]), float(last)) if known else (np.nan, np.nan)
+    return out
+
+
+def precedes(
+    table: pd.DataFrame, records: dict[Any, tuple[float, float]], *, rng: np.random.Generator
+) -> Precedes:
+    """Sign test, Wilcoxon's test and the phase null of the leads of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`lead_table`.
+    records : dict
+        From :func:`records_of`.
+    rng : Generator
+        For the permutation between sizes.
+
+    Returns
+    -------
+    Precedes
+        p-values are NaN where no run is decided.
+    """
+    decided = table[table["order"].isin(["first", "later"])]
+    first = int((decided["order"] == "first").sum())
+    n = len(decided)
+    compared = table[table["order"] != ""]
+    null = phase_null(
+        decided["onset_step"].to_numpy(),
+        decided["peak_step"].to_numpy(),
+        np.array([records[run] for run in decided["run"]]),
+    )
+    mostly_first = 2 * first > n
+    chances = [null["steps"]["p"], null["log_steps"]["p"]]
+    return Precedes(
+        runs=n,
+        share=first / n if n else float("nan"),
+        sign_p=sign_test(first, n - first),
+        wilcoxon_p=_wilcoxon(compared["log_lead"].to_numpy()),
+        phase_null_p=max(chances) if mostly_first else null["steps"]["p_as_few"],
+        phase_null=null,
+        strict_sign_p=_strict(table, first, n - first),
+        configurations=decided["configuration"].nunique(),
+        configurations_p=_by_configuration(compared),
+        each_p=_each(decided),
+        between_sizes_p=_between_sizes(decided, rng),
+    )
+
+
+def _strict(table: pd.DataFrame, first: int, later: int) -> float:
+    """Sign test with the open runs in the minority."""
+    if 2 * first > first + later:
+        return sign_test(first, later + int((table["rising"] & ~table["censored"]).sum()))
+    waiting = table["censored"] & table["peak_step"].notna()
+    return sign_test(first + int(waiting.sum()), later)
+
+
+def _each(decided: pd.DataFrame) -> float:
+    """Largest sign-test p of any configuration, where there are too few of them to be pooled."""
+    count = decided["configuration"].nunique()
+    if not 2 <= count < FEWEST:
+        return float("nan")
+    overall = (decided["order"] == "first").mean() > 0.5
+    p_values = []
+    for _, part in decided.groupby("configuration"):
+        first = int((part["order"] == "first").sum())
+        same = (2 * first > len(part)) == overall
+        p_values.append(sign_test(first, len(part) - first) if same else 1.0)
+    return max(p_values)
+
+
+def _by_configuration(compared: pd.DataFrame) -> float:
+    """Sign test on the median lead of every configuration; NaN below 6 of them."""
+    medians = compared.groupby("configuration")["log_lead"].median()
+    medians = medians[medians != 0]
+    if len(medians) < FEWEST:
+        return float("nan")
+    return sign_test(int((medians > 0).sum()), int((medians < 0).sum()))
+
+
+def sign_test(first: int, later: int) -> float:
+    """Two-sided p of the sign test; NaN without any run."""
+    n = first + later
+    return float(stats.binomtest(first, n).pvalue) if n else float("nan")
+
+
+def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict[str, float]]:
+    """Chance that a peak at a random phase of each record does as well as the peaks that are there.
+
+    A record that is turned round by a random phase, spikes and all, has its highest maximum
+    anywhere with equal chance.  It then precedes the onset with probability
+    q = (onset - start) / (end - start), and the chance of as many runs with the peak first as were
+    seen follows from Poisson's binomial distribution, exactly.  In ln steps likewise; there the
+    phase starts at the second earliest peak of all runs, because the first steps, in which nothing
+    happens yet, are most of a record in ln steps (the second, so that no single run decides).
+
+    Parameters
+    ----------
+    onsets, peaks : ndarray (run)
+        Steps.
+    records : ndarray (run, 2)
+        First and last step at which a peak could be found.
+
+    Returns
+    -------
+    dict
+        "steps" and "log_steps", each with `expected_share`, the share of runs in which a peak at a
+        random phase comes first for free, `p` for as many runs with the peak first, and
+        `p_as_few` for as few.
+    """
+    if not len(onsets):
+        nothing = dict.fromkeys(("expected_share", "p", "p_as_few"), float("nan"))
+        return {"steps": nothing, "log_steps": nothing}
+    (start, end), first = np.asarray(records, dtype=np.float64).T, int(np.sum(peaks < onsets))
+    free = (onsets - start) / np.maximum(end - start, 1e-9)
+    earliest = np.sort(peaks)[min(1, peaks.size - 1)]
+    length = np.log(np.maximum(end, onsets) / earliest)  # 0 where nothing is later than a peak
+    free_log = np.log(onsets / earliest) / np.maximum(length, 1e-9)
+    return {
+        name: {
+            "expected_share": float(q.mean()),
+            "p": _at_least(first, q),
+            "p_as_few": _at_least(len(q) - first, 1 - q),
+        }
+        for name, q in (("steps", free.clip(0, 1)), ("log_steps", free_log.clip(0, 1)))
+    }
+
+
+def _at_least(k: int, q: Floats) -> float:
+    """P(K >= k) for a sum K of independent Bernoulli(q)."""
+    chances = np.ones(1)
+    for each in q:
+        chances = np.convolve(chances, [1 - each, each])
+    return float(min(1.0, chances[k:].sum()))
+
+
+def _wilcoxon(log_leads: Floats) -> float:
+    moved = log_leads[log_leads != 0]
+    return float(stats.wilcoxon(moved).pvalue) if moved.size else float("nan")
+
+
+def _between_sizes(
+    decided: pd.DataFrame, rng: np.random.Generator, permutations: int = 1999
+) -> float:
+    sizes, group = np.unique(decided["size"].to_numpy(), return_inverse=True)
+    first = np.asarray(decided["order"] == "first", dtype=np.float64)
+    if sizes.size < 2 or first.size == sizes.size:
+        return float("nan")
+    count = np.bincount(group)
+
+    def spread(values: Floats) -> float:
+        return float(np.sum(np.bincount(group, weights=values) ** 2 / count))
+
+    seen = spread(first)
+    chance = [spread(rng.permutation(first)) >= seen - 1e-9 for _ in range(permutations)]
+    return float((1 + sum(chance)) / (1 + permutations))

@@ -1,0 +1,291 @@
+"""The command itself, and what its parts have in common: options, answers, errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from heatcap.core.text import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "TABLE",
+    "Control",
+    "Drawn",
+    "Error",
+    "Json",
+    "Names",
+    "Runs",
+    "Seed",
+    "Size",
+    "Table",
+    "answer",
+    "app",
+    "assignments",
+    "check_outputs",
+    "command",
+    "fail_if",
+    "figure_app",
+    "for_each",
+    "numbers",
+    "plain_errors",
+    "plural",
+    "print_table",
+    "progress",
+    "save_figure",
+    "say",
+    "stop",
+    "words",
+    "write_json",
+]
+
+app = typer.Typer(
+    help="Is that peak a phase transition, or a crossover?  Analysis of saved attention runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich costs 0.1 s at every --help
+    pretty_exceptions_enable=False,
+)
+figure_app = typer.Typer(help="Draw a figure from observables (PDF and PNG).", no_args_is_help=True)
+app.add_typer(figure_app, name="figure")
+
+
+TABLE = "Table of points (CSV, whitespace, Parquet, NetCDF)."
+
+Table = Annotated[Path, typer.Argument(help=TABLE)]
+Size = Annotated[str, typer.Option(help="Column of the size L.")]
+Control = Annotated[str, typer.Option(help="Column of the control x.")]
+Error = Annotated[str | None, typer.Option(help="Column of the error of the value.")]
+Names = Annotated[str, typer.Option(help="Columns of a table without a header: L,K,A,dA.")]
+Runs = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN|N", help="Runs behind each error: a column, or how many."),
+]
+Seed = Annotated[int, typer.Option(help="Of searches, draws and resamples.")]
+Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
+Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from heatcap.core.version import VERSION
+
+        typer.echo(f"heatcap {VERSION}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(2)
+
+
+def say(text: str, *, lines: bool = False, err: bool = False) -> None:
+    """Print one line, or several, in which nothing that comes from a file steers the terminal."""
+    _print(plain(text, lines=lines), err)
+
+
+def _print(text: str, err: bool = False) -> None:
+    stream = sys.stderr if err else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    try:
+        typer.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    except OSError as error:
+        # Python tries once more at exit, and would end with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if error.errno != errno.EPIPE and not err:
+            say(f"heatcap: standard output: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+
+
+def answer(summary: str, content: dict[str, Any], inputs: list[Path], json: Path | None) -> None:
+    """The summary on the screen, and the JSON where it is asked for."""
+    say(summary, lines=True)
+    if json is not None:
+        write_json(json, content, inputs)
+        say(str(json))
+
+
+def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None = None) -> None:
+    """Before any work: outputs have a folder, and overwrite neither an input nor one another."""
+    taken = {os.path.realpath(path): "an input" for path in inputs}
+    drawn = () if figure is None else [figure.with_suffix(ending) for ending in (".pdf", ".png")]
+    for path in filter(None, [*outputs, *drawn]):
+        place = os.path.realpath(path)
+        if not os.path.isdir(os.path.dirname(place)):
+            raise ValueError(f"{path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder, expected the name of a file")
+        if place in taken:
+            raise ValueError(f"{path}: is {taken[place]}, expected another output")
+        taken[place] = "another output"
+
+
+def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
+    """JSON with the command, the versions and the checksums of what was read; whole or not."""
+    import json
+    import platform
+    from importlib.metadata import version
+
+    from heatcap.core.version import VERSION
+    from heatcap.core.writing import write_text
+    from heatcap.runfile import checksums
+
+    names = ("numpy", "scipy", "pandas", "xarray", "statsmodels")
+    content = content | {
+        "command": command(),
+        "versions": {"heatcap": VERSION, "python": platform.python_version()}
+        | {name: version(name) for name in names},
+        "inputs": checksums(inputs),
+    }
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]:
+    """One of each for every value, or one for all, or none."""
+    given = list(given or [None])
+    if len(given) == 1 and (what == "tables" or len(values) == 1 or given[0] is None):
+        return given * len(values)
+    if len(given) != len(values):
+        raise typer.BadParameter(
+            f"expected one for each of {len(values)} values, got {len(given)}", param_hint=what
+        )
+    return given
+
+
+def words(text: str) -> list[str] | None:
+    return [word.strip() for word in text.split(",")] if text else None
+
+
+def assignments(pairs: list[str] | None) -> dict[str, float]:
+    out = {}
+    for pair in pairs or []:
+        name, equals, number = pair.partition("=")
+        try:
+            out[name.strip()] = float(number)
+        except ValueError:
+            raise typer.BadParameter(f"expected NAME=VALUE with a number, got {pair!r}") from None
+        if not equals:
+            raise typer.BadParameter(f"expected NAME=VALUE, got {pair!r}")
+    return out
+
+
+def save_figure(figure: Figure, output: Path) -> None:
+    from heatcap.figures import save
+
+    for path in save(figure, output):
+        say(str(path))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Bad input ends in one line and exit status 1, warnings in one line each."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        say(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        try:
+            yield
+        except OSError as error:
+            stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except ValueError as error:
+            stop(str(error))
+        except MemoryError as error:
+            stop(f"not enough memory: {error}".removesuffix(": "))
+
+
+def stop(message: str) -> NoReturn:
+    """One line of error, exit status 1."""
+    say(f"heatcap: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def fail_if(bad: bool) -> None:
+    if bad:
+        raise typer.Exit(1)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected numbers separated by commas, got {text!r}", param_hint=option
+        ) from None
+
+
+@contextlib.contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int]
+) -> None:
+    """Rows under columns; words stand at the left."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for k, name in enumerate(columns):
+        table.add_column(Text(plain(name)), justify="left" if k in left else "right")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    shown, terminal = io.StringIO(), sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 200
+    console = Console(file=shown, force_terminal=terminal, width=width, highlight=False)
+    console.print(table)
+    _print(shown.getvalue().rstrip("\n"))
+
+
+def plural(word: str, count: int) -> str:
+    return word if count == 1 else "queries" if word == "query" else f"{word}s"
+
+
+def command(*, without: Collection[str] = ()) -> str:
+    """What was typed, fit for a shell; options of one value that are named are left out."""
+    typed = shlex.join(["heatcap", *_without(sys.argv[1:], without)])
+    return os.fsencode(typed).decode(errors="backslashreplace")  # whatever bytes names have
+
+
+def _without(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+    """Options may be written -o FILE, -oFILE, --output FILE and --output=FILE."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            return [*kept, argument, *rest]
+        if argument in options:
+            next(rest, None)
+        elif not any(_holds(argument, option) for option in options):
+            kept.append(argument)
+    return kept
+
+
+def _holds(argument: str, option: str) -> bool:
+    return argument.startswith(f"{option}=" if option.startswith("--") else option)

@@ -1,0 +1,245 @@
+"""What every verb returns: a status and its meaning, numbers with errors, words, plain JSON.
+
+All results derive from :class:`Result`.  A number counts only where `ok` is true; what to know
+before it is used is said by `cautions`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+__all__ = [
+    "Parameter",
+    "Result",
+    "Status",
+    "compact",
+    "goodness_line",
+    "parameter_line",
+    "plain",
+    "readable",
+    "status_line",
+]
+
+DIGITS = 2  # of the error
+LONGEST = 8  # decimals, beyond which powers of ten are split off
+
+
+class Status(StrEnum):
+    """Whether the numbers of a result may be used, or why not; `meaning` says it in a sentence."""
+
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str) -> Status:
+        status = str.__new__(cls, word)
+        status._value_ = word
+        status.meaning = meaning
+        return status
+
+    OK = "ok", "the numbers may be used, with their errors"
+    NOT_GIVEN = "not given", "this part of the data was not given"
+    TOO_FEW_SIZES = "too few sizes", "there are fewer sizes than the question needs"
+    TOO_FEW_POINTS = "too few points", "there are fewer points than the fit has parameters"
+    TOO_FEW_PAIRS = "too few pairs", "fewer than three pairs of sizes cross"
+    NO_ERRORS = "no errors", "errors are neither given nor to be had from the scatter"
+    UNDERSAMPLED = "undersampled", "curves are not resolved near their maximum"
+    POOR_FIT = "poor fit", "no form describes the data within their errors"
+    MISFIT = "misfit", "no form describes the data, by far"
+    UNDETERMINED = "undetermined", "the data do not determine the parameter"
+    UNIDENTIFIED = "unidentified", "the data do not single out a critical point"
+    AT_AN_EDGE = "at an edge", "the best value lies at an edge of the range of the data"
+    EDGE = "edge", "the maximum is at the edge of the window"
+    NO_CROSSING = "no crossing", "no pair of sizes crosses within its data"
+    MULTIPLE_CROSSINGS = "multiple crossings", "a pair of sizes crosses more than once"
+    NO_PEAK = "no peak", "no size has a maximum inside its data"
+    PEAK_AT_AN_END = "peak at an end", "sizes are highest at an end of their data"
+    NO_JUMP = "no jump", "the stiffness shows no jump within the data"
+    ANOTHER_JUMP = "another jump", "the jump is not the universal one"
+    CROSSOVER_NOT_EXCLUDED = "crossover not excluded", "a crossover fits as well and moves a number"
+    LOGARITHMS_NOT_EXCLUDED = "logarithms not excluded", "logarithms fit as well and move a number"
+    AGAINST_THE_BOUND = "against the bound", "a theorem excludes all that the data leave"
+    UNDECIDED = "undecided", "the data leave more than one answer"
+    TESTS_DISAGREE = "tests disagree", "one test excludes what another one favours"
+    NO_EVIDENCE = "no evidence", "no test could be made"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result(ABC):
+    """The base of all results.
+
+    Attributes
+    ----------
+    status : Status
+        "ok", or why the numbers do not count.
+    message : str
+        What the status means here, and what to do.
+    """
+
+    status: Status = Status.OK
+    message: str = ""
+
+    #: Names of what goes to JSON, in this order.
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the numbers may be used."""
+        return self.status is Status.OK
+
+    def cautions(self) -> list[str]:
+        """What to know before the numbers are used; empty where there is nothing."""
+        return [] if self.ok else [self.message or self.status.meaning]
+
+    def summary(self, verbose: bool = False) -> str:
+        """The answer and its numbers, in lines; with `verbose` what stands behind them."""
+        return "\n".join([*self._lines(), *(self._reasons() if verbose else ())])
+
+    @abstractmethod
+    def _lines(self) -> Sequence[str]:
+        """The answer first, then the numbers."""
+
+    def _reasons(self) -> Sequence[str]:
+        """What stands behind the answer."""
+        return () if self.ok else (f"{self.status}: {self.status.meaning}",)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: None for what is infinite, not determined or does not exist."""
+        return {"schema_version": 1} | {name: plain(getattr(self, name)) for name in self.FIELDS}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A fitted parameter: error^2 = statistical^2 + systematic^2, the latter between models."""
+
+    value: float
+    statistical: float
+    systematic: float
+
+    @classmethod
+    def held(cls, value: float) -> Parameter:
+        """One that is not fitted: the value as given, without an error."""
+        return cls(value, 0.0, 0.0)
+
+    @property
+    def error(self) -> float:
+        return float(np.hypot(self.statistical, self.systematic))
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        half = 1.959964 * self.error
+        return self.value - half, self.value + half
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        names = ("value", "statistical", "systematic", "error", "ci95")
+        return {name: plain(getattr(self, name)) for name in names}
+
+
+def status_line(status: str, message: str) -> str:
+    """The status, and what it means."""
+    return f"status: {status}" + (f" ({message})" if message else "")
+
+
+def parameter_line(
+    name: str,
+    p: Parameter | None,
+    *,
+    fixed: float | None = None,
+    between: str = "between models",
+    note: str = "",
+) -> str:
+    """A parameter with its two errors, the systematic one `between` what; or that it is fixed."""
+    if fixed is not None:
+        return f"{name} = {fixed:g} (fixed)"
+    if p is None or not np.isfinite(p.value):
+        return f"{name}: not determined"
+    if not np.isfinite(p.systematic):
+        return f"{name} = {readable(p.value, p.statistical)}   statistical only{note}"
+    errors = f"statistical {p.statistical:.2g}, {between} {p.systematic:.2g}"
+    return f"{name} = {readable(p.value, p.error)}   {errors}{note}"
+
+
+def goodness_line(chi2: float, dof: int, p_value: float) -> str:
+    """chi^2 by the degrees of freedom; where none are left it says nothing."""
+    if dof == 0:
+        return f"chi2 = {chi2:.1f}, no degrees of freedom left: the fit is not tested"
+    return f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.2g})"
+
+
+def readable(value: float, error: float) -> str:
+    """``0.4406(12)``; ``3.5(1.2)`` where the error reaches into the integers."""
+    return _word(value, error, point=True)
+
+
+def compact(value: float, error: float) -> str:
+    """As siunitx reads it: the digits in the bracket count in the last places, ``3.5(12)``."""
+    return _word(value, error, point=False)
+
+
+def _word(value: float, error: float, *, point: bool) -> str:
+    if not math.isfinite(value) or not math.isfinite(error):
+        return f"{value:.6g}"
+    if error == 0:
+        return f"{_signed(f'{value:.6g}')}(0)"
+    # The exponent after rounding: 9.96 becomes 10 and so reaches one place further.
+    last = _exponent(f"{error:.{DIGITS - 1}e}") - (DIGITS - 1)
+    top = max(last + DIGITS - 1, _exponent(f"{value:e}") if value else last)
+    if -last > LONGEST or last > LONGEST:
+        mantissa = _fixed(_scaled(value, top), _scaled(error, top), last - top, point)
+        return f"{mantissa}e{top}"
+    return _fixed(value, error, last, point)
+
+
+def _fixed(value: float, error: float, last: int, point: bool) -> str:
+    """Both to the place 10^last."""
+    if last >= 0:
+        return f"{round(value, -last):.0f}({round(error, -last):.0f})".replace("-0(", "0(")
+    shown = _signed(f"{value:.{-last}f}")
+    inside = f"{error:.{-last}f}"
+    if point and not inside.startswith("0"):
+        return f"{shown}({inside})"
+    return f"{shown}({inside.replace('.', '').lstrip('0')})"
+
+
+def _scaled(x: float, power: int) -> float:
+    """x / 10^power, correctly rounded."""
+    return float(f"{x:.17e}".split("e")[0] + f"e{_exponent(f'{x:.17e}') - power}")
+
+
+def _exponent(text: str) -> int:
+    return int(text.split("e")[1])
+
+
+def _signed(text: str) -> str:
+    """No minus before a zero."""
+    return text[1:] if text.startswith("-") and not text.strip("-0.") else text
+
+
+def plain(value: Any) -> Any:
+    """Numbers, text, lists and dicts; dataclasses by their ``to_dict``, or field by field."""
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    try:
+        return None if value != value else str(value)  # missing values of pandas, dates
+    except (TypeError, ValueError):  # pandas' NA has no truth value
+        return None

@@ -1,0 +1,322 @@
+"""The best form of every class for a curve along the control: a search, then linear fits.
+
+Position, width and exponent are on a lattice that is made finer where a class fits best, until
+neighbours are told apart by less than an error.  The slope of the background is projected out of
+the weight, W - W t t^T W / t^T W t, so that level, change and asymmetry are left to the kernel of
+:mod:`heatcap.divergence.kernel`.  What is flat has no background beside its change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap.core.arrays import Floats, Ints
+from heatcap.divergence.curve import Curve
+from heatcap.divergence.kernel import Normal, best, every, normal
+from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT
+from heatcap.divergence.peak_shapes import (
+    ALL,
+    Family,
+    PeakMargins,
+    PeakShapes,
+    families,
+    plain,
+    stacked,
+)
+from heatcap.divergence.testing import HOPELESS
+
+__all__ = ["PeakFits", "PeakProblem", "peak_problem"]
+
+KEEP = 20.0  # in chi^2 above the best of a class: no draw about a fit leaves it
+BEST = 60  # kept of a family while the lattice is coarse, whatever their chi^2
+MOST = 200  # of a family in the end
+KEEP_ALL, MOST_OF_ALL = 40.0, 800  # the same where there may be no peak at all
+FINE = 0.8  # errors between neighbours of the lattice
+THIN = 0.7  # errors between shapes that are both kept
+FAINT = 2.0  # errors of the change, for shapes whose own is smaller
+MOVED = 2  # parameters in which a finer point of the lattice differs from its parent, at most
+FINER = 5  # times that steps are halved, at most
+NEAR = 3.0  # errors below the largest value, for the points where the maximum may be
+
+
+@dataclass(frozen=True, eq=False)
+class PeakProblem:
+    """Shapes on the points of a curve, and the covariance of its values.
+
+    `flat` has what has no slope beside its change, drift among it.  Rows are those of `flat`, then
+    those of `peaks`.
+    """
+
+    curve: Curve
+    margins: PeakMargins
+    flat: PeakShapes
+    peaks: PeakShapes
+    weight: Floats
+    sloped: Floats
+    tilt: Floats
+    root: Floats
+    error: Floats
+    parts: tuple[Normal, Normal]
+
+    @cached_property
+    def kind(self) -> Ints:
+        return np.concatenate([self.flat.kind, self.peaks.kind])
+
+    @cached_property
+    def rows(self) -> list[tuple[Family, Floats]]:
+        return self.flat.rows + self.peaks.rows
+
+    def scores(self, y: Floats) -> Floats:
+        """Lowest chi^2 (set, class) for sets of values (set, point)."""
+        height = y.max(axis=1)
+        flat = best(self.flat, self.parts[0], y, self.weight, height)
+        peaks = best(self.peaks, self.parts[1], y, self.sloped, height)
+        return np.minimum(flat, peaks)
+
+    def fits(self, y: Floats) -> PeakFits:
+        """All shapes fitted to one set of values."""
+        height = float(y.max())
+        flat = every(self.flat, self.parts[0], y, self.weight, height)
+        peaks = every(self.peaks, self.parts[1], y, self.sloped, height)
+        chi2, a, s, b = np.hstack([flat, peaks])
+        rest = y - s[:, np.newaxis] - a[:, np.newaxis] * self._forms(b)
+        c = rest @ self.tilt
+        c[: len(self.flat)] = 0.0
+        return PeakFits(self, chi2, a, s, b, c)
+
+    def _forms(self, b: Floats) -> Floats:
+        g = np.vstack([self.flat.g, self.peaks.g])
+        e = np.vstack([self.flat.e, self.peaks.e])
+        return np.asarray(g + b[:, np.newaxis] * e)
+
+    def noise(self, draws: int, rng: np.random.Generator) -> Floats:
+        return np.asarray(rng.normal(size=(draws, len(self.error))) @ self.root.T)
+
+
+@dataclass(frozen=True, eq=False)
+class PeakFits:
+    """chi^2, change a, level s, asymmetry b and slope c of every shape."""
+
+    problem: PeakProblem
+    chi2: Floats
+    a: Floats
+    s: Floats
+    b: Floats
+    c: Floats
+
+    @property
+    def score(self) -> Floats:
+        return self.chi2
+
+    def of(self, kind: int) -> Ints:
+        """Shapes of a class, the best first."""
+        rows = np.flatnonzero(self.problem.kind == kind)
+        return rows[np.argsort(self.chi2[rows], kind="stable")]
+
+    def best_of_classes(self) -> Floats:
+        return np.array([self.chi2[self.of(kind)[0]] for kind in range(len(CLASSES))])
+
+    def curves(self, rows: Ints) -> Floats:
+        """Values (shape, point) of some fits."""
+        return self.curves_at(rows, self.problem.curve.x)
+
+    def curves_at(self, rows: Ints, x: Floats) -> Floats:
+        """The same at other points."""
+        own = self.problem
+        count = len(own.flat)
+        out = np.empty((len(rows), len(x)))
+        for shapes, here in ((own.flat, rows < count), (own.peaks, rows >= count)):
+            if not here.any():
+                continue
+            i = rows[here]
+            g, e = shapes.at(x, i if shapes is own.flat else i - count)
+            out[here] = self.s[i, np.newaxis] + self.a[i, np.newaxis] * (
+                g + self.b[i, np.newaxis] * e
+            )
+            out[here] += self.c[i, np.newaxis] * (x - own.curve.centre)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Weight:
+    """W without a slope; and its root without level either, W_1 = R R^T."""
+
+    sloped: Floats
+    root: Floats
+
+    @classmethod
+    def of(cls, sloped: Floats) -> _Weight:
+        w1 = sloped.sum(axis=1)
+        value, vector = np.linalg.eigh(sloped - np.outer(w1, w1) / w1.sum())
+        return cls(sloped, np.asarray(vector * np.sqrt(np.maximum(value, 0.0))))
+
+
+def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
+    """Search the shapes that describe a curve, and prepare them for its covariance."""
+    inverse = np.linalg.inv(curve.covariance)
+    weight = np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
+    t = curve.x - curve.centre
+    tilt = weight @ t / (t @ weight @ t)
+    known = _Weight.of(weight - np.outer(tilt, weight @ t))
+    flat = stacked(curve.x, plain(curve.x, margins), margins.skew, sloped=False)
+    forms = families(curve.x, *_top(curve), margins, curve.at)
+    found = _all_searched(forms, curve, known, margins.skew)
+    height = float(curve.values.max())
+    alone = every(flat, normal(flat, weight), curve.values, weight, height)[0]
+    without = float(alone.min())
+    near_flat = alone <= without + KEEP_ALL
+    near_flat[[int(np.flatnonzero(flat.kind == kind)[0]) for kind in (FLAT, BOUNDED)]] = True
+    flat = flat.take(near_flat)
+    parts = normal(flat, weight)
+    keep = KEEP
+    if without < min(float(chi2.min()) for *_, chi2 in found) + HOPELESS:
+        # Where there is no peak noise makes one, and in other sets of values it is elsewhere.
+        keep = KEEP_ALL
+        gap = float(np.median(np.diff(curve.x)))
+        forms = families(curve.x, (0.0, 1.0), gap, margins, curve.at, ALL)
+        found = _all_searched(forms, curve, known, margins.skew, KEEP_ALL, MOST_OF_ALL)
+    peaks = stacked(curve.x, _near(found, keep), margins.skew)
+    return PeakProblem(
+        curve=curve,
+        margins=margins,
+        flat=flat,
+        peaks=peaks,
+        weight=weight,
+        sloped=known.sloped,
+        tilt=tilt,
+        root=np.asarray(np.linalg.cholesky(curve.covariance), dtype=np.float64),
+        error=np.sqrt(np.diag(curve.covariance)),
+        parts=(parts, normal(peaks, known.sloped)),
+    )
+
+
+def _top(curve: Curve) -> tuple[tuple[float, float], float]:
+    """Where the maximum may be, and the distance of points there."""
+    y, x = curve.values, curve.x
+    peak = int(np.argmax(y))
+    error = np.hypot(curve.errors, curve.errors[peak])
+    near = np.flatnonzero(y >= y[peak] - NEAR * error)
+    first, last = max(near[0] - 1, 0), min(near[-1] + 1, len(x) - 1)
+    return (float(x[first]), float(x[last])), float(np.median(np.diff(x[first : last + 1])))
+
+
+def _all_searched(
+    forms: Iterable[Family],
+    curve: Curve,
+    weight: _Weight,
+    skew: float,
+    keep: float = KEEP,
+    most: int = MOST,
+) -> list[tuple[Family, Floats, Floats]]:
+    """Families that are more than a slope somewhere, with the best of their lattices."""
+    found = [(family, *_searched(family, curve, weight, skew, keep, most)) for family in forms]
+    return [each for each in found if len(each[1])]
+
+
+def _searched(
+    family: Family,
+    curve: Curve,
+    weight: _Weight,
+    skew: float,
+    keep: float,
+    most: int,
+) -> tuple[Floats, Floats]:
+    """Parameters (shape, parameter) of a lattice about the best of a family, with their chi^2."""
+    axes, height = list(family.axes.values()), float(curve.values.max())
+    start, step = (np.array([axis[i] for axis in axes]) for i in (0, 1))
+    step, last = step - start, np.array([len(axis) - 1 for axis in axes])
+    index = np.array(list(product(*(range(n + 1) for n in last))))
+    for halved in range(FINER + 1):
+        shapes = stacked(curve.x, [(family, start + step * index)], skew)
+        if not shapes.seen.all():
+            index, shapes = index[shapes.seen], shapes.take(shapes.seen)
+        if not len(shapes):
+            return np.empty((0, len(axes))), np.empty(0)
+        parts = normal(shapes, weight.sloped)
+        chi2, a, _, b = every(shapes, parts, curve.values, weight.sloped, height)
+        order = np.argsort(chi2, kind="stable")
+        close = int(np.count_nonzero(chi2 <= chi2[order[0]] + keep))
+        order = order[: min(max(close, BEST), most)]
+        index, chi2 = index[order], chi2[order]
+        curves = _in_errors(shapes, a, b, order, weight.root)
+        coarse = _coarse(index, curves, min(close, most))
+        if halved == FINER or not coarse.any():
+            break
+        step, last = np.where(coarse, step / 2, step), np.where(coarse, 2 * last, last)
+        index = _children(index, coarse, last)
+    near = int(np.count_nonzero(chi2 <= chi2[0] + keep))
+    kept = _thinned(curves[:near])
+    return start + step * index[kept], chi2[kept]
+
+
+def _in_errors(shapes: PeakShapes, a: Floats, b: Floats, kept: Ints, root: Floats) -> Floats:
+    """Best fits of some shapes in units of the errors, less level and slope."""
+    forms = (shapes.g[kept] + b[kept, np.newaxis] * shapes.e[kept]) @ root
+    # Another set of values would have another change: forms differ by as much as noise lets it.
+    least = FAINT / np.maximum(np.linalg.norm(forms, axis=1), 1e-300)
+    return np.asarray(np.maximum(np.abs(a[kept]), least)[:, np.newaxis] * forms)
+
+
+def _thinned(curves: Floats) -> Ints:
+    """Curves apart from one another by more than THIN, the first ones first."""
+    norm = np.einsum("ij,ij->i", curves, curves)
+    apart = norm[:, np.newaxis] + norm - 2 * curves @ curves.T > THIN**2
+    kept: list[int] = []
+    free = np.ones(len(curves), dtype=np.bool_)
+    while free.any():
+        kept.append(int(np.argmax(free)))
+        free &= apart[kept[-1]]
+        free[kept[-1]] = False
+    return np.array(kept)
+
+
+def _coarse(index: Ints, curves: Floats, near: int) -> NDArray[np.bool_]:
+    """Whether neighbours along each axis are told apart, by more than FINE in the median.
+
+    The best `near` decide, or all where they are no neighbours.
+    """
+    stride = np.concatenate([[1], np.cumprod(index.max(axis=0) + 2)[:-1]])
+    key = index @ stride
+    order = np.argsort(key)
+    coarse = np.ones(index.shape[1], dtype=np.bool_)
+    for axis, one in enumerate(stride):
+        place = np.minimum(np.searchsorted(key, key + one, sorter=order), len(key) - 1)
+        other = order[place]
+        pairs = np.flatnonzero(key[other] == key + one)
+        inner = pairs[(pairs < near) & (other[pairs] < near)]
+        pairs = inner if len(inner) else pairs
+        if len(pairs):
+            apart = np.linalg.norm(curves[pairs] - curves[other[pairs]], axis=1)
+            coarse[axis] = np.median(apart) > FINE
+    return coarse
+
+
+def _children(index: Ints, coarse: NDArray[np.bool_], last: Ints) -> Ints:
+    """Points of the lattice at half the distance, about those that were kept."""
+    steps = [(-1, 0, 1) if each else (0,) for each in coarse]
+    around = np.array(list(product(*steps)))
+    around = around[np.count_nonzero(around, axis=1) <= MOVED]
+    children = np.where(coarse, 2 * index, index)[:, np.newaxis] + around
+    children = children.reshape(-1, index.shape[1])
+    children = children[np.all((children >= 0) & (children <= last), axis=1)]
+    stride = np.concatenate([[1], np.cumprod(last + 1)[:-1]])
+    return np.asarray(children[np.unique(children @ stride, return_index=True)[1]])
+
+
+def _near(found: list[tuple[Family, Floats, Floats]], keep: float) -> list[tuple[Family, Floats]]:
+    """Shapes close to the best of their class; of every class at least one."""
+    lowest: dict[int, float] = {}
+    for family, _, chi2 in found:
+        lowest[family.kind] = min(lowest.get(family.kind, np.inf), float(chi2.min()))
+    kept = []
+    for family, theta, chi2 in found:
+        # The best of each family stays: the table of models names it.
+        near = chi2 <= max(lowest[family.kind] + keep, chi2.min())
+        kept.append((family, theta[near]))
+    return kept

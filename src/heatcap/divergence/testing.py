@@ -1,0 +1,341 @@
+"""Which classes the data do not exclude: likelihood ratios with a parametric bootstrap.
+
+Statistic of class c:  Delta_c = min over the shapes of c of (chi^2 + penalty) - the same over all.
+Its distribution is not that of chi^2: classes touch each other, their shapes are many, and the
+null is a fit.  So data are drawn from fits of class c at the sizes and errors at hand, and p_c is
+the share of draws with a larger Delta_c.  Each draw is about a shape of c of its own, taken with
+probability exp(-(chi^2 + penalty) / 2) among those that the data do not tell from the best: a mean
+of p over what the truth may be, which is what a posterior predictive p-value does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Protocol
+
+import numpy as np
+
+from heatcap.core.arrays import Floats, Ints
+from heatcap.divergence.growth import OMEGAS, PARAMETERS, Shapes, finer, shapes_of, slopes
+from heatcap.divergence.kernel import Normal, best, every, normal
+from heatcap.divergence.margins import CLASSES, Margins
+
+__all__ = [
+    "HOPELESS",
+    "NEAR",
+    "Fits",
+    "Fitted",
+    "Plausible",
+    "Problem",
+    "Setup",
+    "drawn_from",
+    "plausible",
+    "problem",
+]
+
+NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
+HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
+APART = 0.5  # standard deviations: fits that are closer are the same
+DIGITS = 2  # of a parameter beyond those of the heights
+TIE = 6  # digits of chi^2 that are more than rounding
+KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
+ROUNDS = 16  # of a finer lattice, at most
+GAIN = 0.02  # in chi^2, and as a share of what a class is worse by: no larger one ends them
+DAMPED = (1e-6, 1e-3)  # of the diagonal of the normal equations
+FAR = 1e-4  # the same, where a standard deviation is asked for
+FELT = 0.1  # standard deviations by which the heights change with a parameter: no less is a step
+SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
+ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
+SEEDS = 3  # shapes of each law and class from which better ones are looked for
+CORRECTIONS = (0.0, *OMEGAS)
+WIDEST = 0.3  # of a parameter: beyond lies the lattice
+
+
+class Costly(Protocol):
+    """Margins with the cost of a correction in chi^2."""
+
+    @property
+    def penalty(self) -> float: ...
+
+
+class Setup(Protocol):
+    """What the test needs of shapes with a covariance: heights by size, or a peak by control."""
+
+    @property
+    def margins(self) -> Costly: ...
+    @property
+    def error(self) -> Floats: ...
+    @property
+    def kind(self) -> Ints: ...
+    def scores(self, y: Floats) -> Floats: ...
+    def fits(self, y: Floats) -> Fitted: ...
+    def noise(self, draws: int, rng: np.random.Generator) -> Floats: ...
+
+
+class Fitted(Protocol):
+    """What it needs of all shapes fitted to one set."""
+
+    @property
+    def problem(self) -> Setup: ...
+    @property
+    def score(self) -> Floats: ...
+    def of(self, kind: int) -> Ints: ...
+    def curves(self, rows: Ints) -> Floats: ...
+    def best_of_classes(self) -> Floats: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Shapes on the sizes, and the covariance of the heights.
+
+    `root` (size, size) turns unit normal numbers into noise; `unit` is that of the margins.
+    """
+
+    shapes: Shapes
+    margins: Margins
+    exponent: float | None
+    weight: Floats
+    root: Floats
+    error: Floats
+    parts: Normal
+    unit: float
+
+    @property
+    def kind(self) -> Ints:
+        """Class of every shape."""
+        return self.shapes.kind
+
+    @property
+    def pure(self) -> Problem:
+        """The same without crossovers inside the sizes."""
+        return self.having(self.shapes.take(self.shapes.pure))
+
+    def having(self, shapes: Shapes) -> Problem:
+        """The same with other shapes."""
+        return replace(self, shapes=shapes, parts=normal(shapes, self.weight))
+
+    def scores(self, y: Floats) -> Floats:
+        """Lowest chi^2 + penalty (set, class) for sets of heights (set, size)."""
+        return best(self.shapes, self.parts, y, self.weight, np.full(len(y), self.unit))
+
+    def fits(self, y: Floats) -> Fits:
+        """All shapes fitted to one set of heights."""
+        chi2, a, s, b = every(self.shapes, self.parts, y, self.weight, self.unit)
+        return Fits(self, chi2, chi2 + self.shapes.penalty, a, s, b)
+
+    def noise(self, draws: int, rng: np.random.Generator) -> Floats:
+        return np.asarray(rng.normal(size=(draws, len(self.error))) @ self.root.T)
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """chi^2, score = chi^2 + penalty, growth a, level s and correction b of every shape."""
+
+    problem: Problem
+    chi2: Floats
+    score: Floats
+    a: Floats
+    s: Floats
+    b: Floats
+
+    def of(self, kind: int) -> Ints:
+        """Shapes of a class, the best first."""
+        rows = np.flatnonzero(self.problem.shapes.kind == kind)
+        return rows[np.argsort(np.round(self.score[rows], TIE), kind="stable")]
+
+    def curves(self, rows: Ints) -> Floats:
+        """Heights (shape, size) of some fits."""
+        shapes = self.problem.shapes
+        forms = shapes.g[rows] + self.b[rows, np.newaxis] * shapes.e[rows]
+        return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
+
+    def curves_at(self, rows: Ints, sizes: Floats) -> Floats:
+        """The same at other sizes, which need not hold those of the fit."""
+        chosen = self.problem.shapes.take(rows).at(sizes)
+        forms = chosen.g + self.b[rows, np.newaxis] * chosen.e
+        return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
+
+    def best_of_classes(self) -> Floats:
+        found = np.full(len(CLASSES), np.inf)
+        np.minimum.at(found, self.problem.shapes.kind, self.score)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Plausible:
+    """p-value and Delta of each class; the lowest chi^2 + penalty, and draws of it from its fit."""
+
+    p_values: Floats
+    delta: Floats
+    best_chi2: float
+    drawn_chi2: Floats
+
+    def kinds(self, level: float) -> tuple[int, ...]:
+        """Classes that are not excluded."""
+        return tuple(np.flatnonzero(self.p_values > 1 - level).tolist())
+
+    def names(self, level: float) -> tuple[str, ...]:
+        """The same by name."""
+        return tuple(CLASSES[kind] for kind in self.kinds(level))
+
+
+def problem(
+    sizes: Floats,
+    covariance: Floats,
+    margins: Margins,
+    exponent: float | None = None,
+    *,
+    heights: Floats,
+) -> Problem:
+    """Prepare the shapes that come near some heights, for a covariance of them.
+
+    The lattice of parameters is made finer where a class fits best, until no class gains.
+    """
+    inverse = np.linalg.inv(covariance)
+    weight = np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
+    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+    error = np.sqrt(np.diag(covariance))
+    shapes = shapes_of(sizes, margins, exponent)
+    parts = normal(shapes, weight)
+    unit = _unit(shapes, parts, heights)
+    setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
+    fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
+    # Rounded, and in their order: what is drawn must not hang on the last bit of a processor.
+    digits = int(np.clip(DIGITS - np.round(np.log10(error.min() / unit)), DIGITS + 2, 9))
+    for left in reversed(range(ROUNDS)):
+        lowest, before = fits.best_of_classes(), lowest
+        last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
+        seeds = _seeds(fits, 1 if last else SEEDS)
+        tried = np.round(_tried(fits, heights, seeds, last), digits)
+        new = finer(setup.shapes, seeds, tried, margins, exponent)
+        if new is not None:
+            fits = setup.having(setup.shapes.joined(new)).fits(heights)
+        setup = setup.having(_near(fits, 0 if last else SEEDS))
+        fits = setup.fits(heights)
+        if last:
+            break
+    return setup.having(_apart(fits))
+
+
+def _near(fits: Fits, seeds: int) -> Shapes:
+    """Shapes that a draw about a near fit may come to, the pure ones of a class by themselves.
+
+    With them some `seeds` of every law, whose lattice may be too wide to tell.
+    """
+    shapes, pure = fits.problem.shapes, fits.problem.shapes.pure
+    near = fits.score <= fits.best_of_classes()[shapes.kind] + KEEP
+    for kind in range(len(CLASSES)):
+        own = np.flatnonzero((shapes.kind == kind) & pure)
+        if len(own):
+            near[own] |= fits.score[own] <= fits.score[own].min() + KEEP
+    if seeds:
+        near[_seeds(fits, seeds)] = True
+    return shapes.take(near)
+
+
+def _apart(fits: Fits) -> Shapes:
+    """The best of all shapes of a law and class whose fits are the same within the errors.
+
+    Compared along their principal axes, so that there are few directions to differ in.
+    """
+    shapes = fits.problem.shapes
+    curves = fits.curves(np.arange(len(shapes))) @ np.linalg.cholesky(fits.problem.weight)
+    score = np.round(fits.score, TIE)
+    curves -= curves[np.argmin(score)]
+    axes = np.linalg.eigh(curves.T @ curves)[1]
+    places = np.round(curves @ axes / APART)
+    group = np.column_stack([shapes.kind, shapes.law, shapes.pure, shapes.omega, places])
+    order = np.argsort(score, kind="stable")
+    first = np.unique(group[order], axis=0, return_index=True)[1]
+    return shapes.take(np.sort(order[first]))
+
+
+def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
+    """Parameters (row, other, 3) near those of some shapes, where fits may be better.
+
+    Steps of Gauss and Newton, more and less damped; with all parameters, and with each of them
+    held, as at the end of its range.  At last those about a standard deviation away: the best fits
+    of what is drawn lie there.
+    """
+    own, weight = fits.problem.shapes, fits.problem.weight
+    linear = np.stack([np.ones_like(own.g[rows]), own.g[rows], own.e[rows]], axis=1)
+    moved = fits.a[rows, np.newaxis, np.newaxis] * slopes(own, rows)
+    rest = (heights - fits.curves(rows))[..., np.newaxis]
+    tried = []
+    for held in (np.zeros(PARAMETERS),) if last else (np.zeros(PARAMETERS), *np.eye(PARAMETERS)):
+        design = np.concatenate([linear, moved * (1 - held)[:, np.newaxis]], axis=1)
+        square, towards = design @ weight @ design.transpose(0, 2, 1), design @ weight @ rest
+        size = np.sqrt(np.einsum("ikk->ik", square))[..., np.newaxis]
+        size[:, 3:] = np.maximum(size[:, 3:], FELT)
+        size[size == 0] = 1.0
+        value, axes = np.linalg.eigh(square / (size * size.transpose(0, 2, 1)))
+        if last:
+            inverse = (axes / (value[:, np.newaxis] + FAR)) @ axes.transpose(0, 2, 1)
+            inverse = inverse[:, 3:, 3:] / size[:, 3:] / size[:, 3:, 0][:, np.newaxis]
+            width, axes = np.linalg.eigh(inverse)
+            width = np.minimum(np.sqrt(np.maximum(width, 0.0)), WIDEST)
+            tried += [(axes * width[:, np.newaxis]) @ move for move in ABOUT]
+        else:  # damped so that nothing happens along what changes nothing, up to the last bit
+            along = (axes.transpose(0, 2, 1) @ (towards / size))[..., 0]
+            kept = [along * value / (value**2 + damp**2) for damp in DAMPED]
+            steps = [((axes @ one[..., np.newaxis]) / size)[:, 3:, 0] for one in kept]
+            tried += [share * step for step in steps for share in SHARES]
+    change = np.stack(tried, axis=1) * own.free[rows][:, np.newaxis]
+    change /= np.maximum(np.abs(change).max(axis=2, keepdims=True), 1.0)
+    return np.asarray(own.theta[rows][:, np.newaxis] + change)
+
+
+def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
+    """The height that margins are shares of: the largest of the best fit, not of the measured."""
+    mean = float(heights @ parts.w1 / parts.w1.sum())
+    yg = parts.wg @ (heights - mean)
+    a = yg / parts.products[:, 2]
+    i = int(np.argmax(a * yg - shapes.penalty))
+    largest = float((mean + a[i] * (shapes.g[i] - parts.products[i, 1])).max())
+    return largest if largest > 0 else float(heights.max())
+
+
+def _seeds(fits: Fits, count: int) -> Ints:
+    """The best shapes of every law and class: pure or not, with corrections or without."""
+    shapes = fits.problem.shapes
+    group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
+    group = len(CORRECTIONS) * group + np.searchsorted(CORRECTIONS, shapes.omega)
+    order = np.lexsort((np.round(fits.score, TIE), group))
+    first = np.searchsorted(group[order], group[order])
+    return order[np.arange(len(order)) - first < count]
+
+
+def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) -> Plausible:
+    """p-value of every class for heights `y` (size,)."""
+    fits = setup.fits(y)
+    lowest = fits.best_of_classes()
+    delta = lowest - lowest.min()
+    p, chi2 = np.ones(len(CLASSES)), np.empty(0)
+    for kind in range(len(CLASSES)):
+        if delta[kind] > HOPELESS + setup.margins.penalty:
+            p[kind] = 0.0
+        elif delta[kind] > 0.0:
+            scores = setup.scores(drawn_from(fits, kind, draws, rng))
+            larger = np.sum(scores[:, kind] - scores.min(axis=1) >= delta[kind] - 10.0**-TIE)
+            p[kind] = float(1 + larger) / (1 + draws)
+        else:
+            best_fit = fits.curves(fits.of(kind)[:1])
+            chi2 = setup.scores(best_fit + setup.noise(draws, rng)).min(axis=1)
+    # chi^2 of exact data is zero up to rounding, and may come out below it.
+    return Plausible(p, delta, max(float(lowest.min()), 0.0), chi2)
+
+
+def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) -> Floats:
+    """Sets of data (draw, size) about fits of a class, each as often as it is likely."""
+    rows = fits.of(kind)
+    best_one, rows = rows[:1], np.sort(rows)
+    above = np.round(fits.score[rows] - fits.score[best_one], TIE)
+    rows, above = rows[above <= NEAR], above[above <= NEAR]
+    likely = np.exp(-above / 2)
+    chosen, index = np.unique(
+        rng.choice(rows, size=draws, p=likely / likely.sum()), return_inverse=True
+    )
+    curves = fits.curves(chosen)
+    curves[~np.isfinite(curves).all(axis=1)] = fits.curves(best_one)[0]
+    return np.asarray(curves[index] + fits.problem.noise(draws, rng))

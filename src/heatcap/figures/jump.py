@@ -1,0 +1,207 @@
+"""The jump of the stiffness: all sizes against the temperature, and the logarithm at T_KT."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from heatcap.core.arrays import Floats
+from heatcap.core.result import readable
+from heatcap.core.text import plain
+from heatcap.figures import panels as parts
+from heatcap.figures.panels import SMALL, Look, goodness, look_of_sizes, symbol
+from heatcap.figures.style import BLUE, PAGE, VERMILION, new_figure, styled
+from heatcap.scaling import Points
+from heatcap.scaling.jump import Stiffness
+
+__all__ = ["stiffness"]
+
+
+POINT: dict[str, Any] = parts.POINT | {"ms": 3.0, "zorder": 3}
+LINE: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
+CENTRE: dict[str, Any] = {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1}
+SPREAD: dict[str, Any] = {"color": BLUE, "alpha": 0.25, "lw": 0, "zorder": 0}
+OTHER: dict[str, Any] = {"color": "#8C8C8C", "lw": 0.8, "ls": (0, (3, 2)), "zorder": 1}
+ROW, TEXT, LETTERS, SIZES, ACROSS = 2.35, 0.135, 122, 24, 10
+
+
+def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("size", "T")) -> Figure:
+    """Stiffness against temperature with the line 2 T / pi, and its fall with ln L at T_KT.
+
+    On the right, points are those of the two temperatures nearest to T_KT, moved there along the
+    fit; the other models, which carry at least 1 % of the weight, are drawn each at its own T_KT.
+    A status other than "ok" stands across the head.
+
+    Parameters
+    ----------
+    result : Stiffness
+        Made by :func:`heatcap.scaling.stiffness`.
+    data : Points
+        Those that were fitted.
+    names : tuple of str, optional
+        What the size and the temperature are called.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.
+
+    Raises
+    ------
+    ValueError
+        If there are no data.
+    """
+    if not len(data):
+        raise ValueError("no data: expected Points")
+    sizes = np.unique(data.size)
+    look = look_of_sizes(sizes.tolist())
+    with styled():
+        lines = _head_lines(result)
+        shown = sizes[:: math.ceil(sizes.size / SIZES)]
+        deep = math.ceil((shown.size + 1) / ACROSS) + 1
+        head = TEXT * len(lines) + 0.17 * deep + 0.12
+        figure = new_figure(PAGE, head + ROW)
+        top, below = figure.subfigures(2, 1, height_ratios=[head, ROW], squeeze=False)[:, 0]
+        grid = below.add_gridspec(1, 2, width_ratios=[1.15, 1.0], wspace=0.05)
+        left, right = (below.add_subplot(grid[0, k]) for k in (0, 1))
+        _against_temperature(left, result, data, look)
+        left.set_xlabel(symbol(names[1]))
+        left.set_ylabel(symbol(data.name))
+        if result.curves:
+            _at_the_transition(right, result, look)
+        else:
+            right.set_axis_off()
+            right.text(0.5, 0.5, f"no fit: {result.status}", ha="center", color=VERMILION)
+        for k, (kind, line) in enumerate(lines):
+            colour = VERMILION if kind == "status" and not result.ok else "black"
+            y = 1 - (0.05 + TEXT * k) / head
+            top.text(0.012, y, line, va="top", fontsize=SMALL, color=colour, gid=kind)
+        _legends(top, result, len(data), shown, look, names[0], head)
+    return figure
+
+
+def _against_temperature(ax: Axes, result: Stiffness, data: Points, look: Look) -> None:
+    low, high = float(data.control.min()), float(data.control.max())
+    kept = result.curves.get("used", set())
+    pairs = zip(data.size.tolist(), data.control.tolist(), strict=True)
+    used = np.array([pair in kept for pair in pairs]) | (not kept)
+    for size, style in look.items():
+        for gid, chosen, face in (("point", used, {}), ("left out", ~used, {"mfc": "white"})):
+            own = (data.size == size) & chosen
+            columns = data.control[own], data.value[own], data.error[own]
+            ax.errorbar(*columns, **POINT | style | face)[0].set_gid(gid)
+    if curves := result.curves:
+        for size, curve in zip(curves["size"], curves["stiffness"], strict=True):
+            ax.plot(
+                curves["temperature"], curve, color=look[float(size)]["color"], lw=0.7, gid="fit"
+            )
+    t = result.t_kt
+    if low <= t.value <= high:
+        ax.axvline(t.value, **CENTRE, gid="t_kt")
+        ax.axvspan(t.value - t.error, t.value + t.error, **SPREAD, gid="t_kt error")
+    room = 0.04 * (high - low)
+    span = np.array([low - room, high + room])
+    ax.plot(span, 2 * span / np.pi, **LINE, gid="universal")
+    ax.set_xlim(*span)
+    top, bottom = (data.value + data.error).max(), (data.value - data.error).min()
+    line = 2 * span / np.pi
+    reach = max(top, line.max()) - min(bottom, line.min())
+    ax.set_ylim(min(bottom, line.min()) - 0.05 * reach, max(top, line.max()) + 0.05 * reach)
+
+
+def _at_the_transition(ax: Axes, result: Stiffness, look: Look) -> None:
+    curves = result.curves
+    x = 1 / curves["log_size"]
+    for k, curve in enumerate(curves["at_t_kt"]):
+        ax.plot(x, curve, **(LINE if k == 0 else OTHER), gid="model")
+    logs = 1 / np.log(curves["size"])
+    rows = zip(curves["size"], logs, curves["measured"], curves["measured_error"], strict=True)
+    for size, at, value, error in rows:
+        drawn = ax.errorbar(at, value, error, **POINT | look[float(size)])
+        drawn[0].set_gid("measured")
+    jump = result.jump
+    ax.axhline(1.0, color="black", lw=0.6, ls=":", gid="limit")
+    ax.errorbar(
+        0.0, jump.value, jump.error, ls="", marker="*", ms=7, mew=0, color=VERMILION,
+        elinewidth=0.9, clip_on=False, zorder=4,
+    )[0].set_gid("jump")  # fmt: skip
+    ax.set_xlim(0.0, 1.06 * logs.max())
+    ticks = [s for s in (4, 8, 16, 64, 1024, 10**6) if 1 / math.log(s) < 1.06 * logs.max()]
+    ax.xaxis.set_major_locator(FixedLocator([0.0, *(1 / math.log(s) for s in ticks)]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(_size_of))
+    values = np.concatenate([curves["measured"], [1.0, jump.value + jump.error]])
+    low = min(values.min(), max(jump.value - jump.error, 0.0))
+    room = 0.07 * (values.max() - low) or 0.1
+    ax.set_ylim(low - room, values.max() + room)
+    ax.set_xlabel("size, at $1/\\ln L$")
+    ax.set_ylabel(r"$\pi\Upsilon/(2T)$ at $T_\mathrm{KT}$")
+
+
+def _size_of(x: float, _: int) -> str:
+    if x <= 0:
+        return r"$\infty$"
+    size = math.exp(1 / x)
+    return f"{size:.0f}" if size < 5000 else f"$10^{{{math.log10(size):.0f}}}$"
+
+
+def _head_lines(result: Stiffness) -> list[tuple[str, str]]:
+    said = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
+    lines = [("status", line) for line in textwrap.wrap(plain(said), LETTERS)]
+    if not np.isfinite(result.t_kt.value):
+        return lines
+    t, j, c = result.t_kt, result.jump, result.c
+    items = (
+        rf"$T_\mathrm{{KT}}$ = {readable(t.value, t.error)}"
+        + (" (jump free)" if result.free_jump else " (jump universal)"),
+        f"jump $J$ = {readable(j.value, j.error)} of $2T/\\pi$",
+        f"$c$ = {readable(c.value, c.error)}",
+        *goodness(result.chi2, result.dof, result.p_value),
+    )
+    return [("parameters", "     ".join(items).replace("= -", "= \u2212")), *lines]
+
+
+def _legends(
+    part: SubFigure,
+    result: Stiffness,
+    points: int,
+    sizes: Floats,
+    look: Look,
+    name: str,
+    height: float,
+) -> None:
+    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(name))]
+    keys += [
+        Line2D([], [], ls="", ms=3.6, mew=0.8, **look[float(s)], label=f"{s:g}") for s in sizes
+    ]
+    fitted = ", and the best fit" * bool(result.curves)
+    others: list[Artist] = [Line2D([], [], **LINE, label=rf"$2T/\pi${fitted}")]
+    if result.curves:
+        if len(result.curves["at_t_kt"]) > 1:
+            others.append(Line2D([], [], **OTHER, label="other models"))
+        others.append(Line2D([], [], **CENTRE, label=r"$T_\mathrm{KT}$"))
+        others.append(Patch(**SPREAD, label="its error"))
+        if len(result.curves["used"]) < points:
+            grey: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.6, "mew": 0.8}
+            label = "left out of the fit"
+            others.append(Line2D([], [], **grey, color=parts.GREY, mfc="white", label=label))
+        star: dict[str, Any] = {"marker": "*", "ms": 7, "mew": 0, "color": VERMILION, "ls": ""}
+        others.append(Line2D([], [], **star, label="free jump"))
+    low = part.legend(handles=others, loc="lower center", ncols=len(others))
+    above = (0.5, 0.19 / height)
+    columns = min(len(keys), ACROSS)
+    rows = math.ceil(len(keys) / columns)
+    places = [i * columns + j for j in range(columns) for i in range(rows)]
+    keys = [keys[place] for place in places if place < len(keys)]  # legends fill column by column
+    high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
+    for legend in (low, high):
+        legend.set_in_layout(False)

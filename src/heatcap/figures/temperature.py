@@ -1,0 +1,178 @@
+"""Heat capacity against temperature: the quenched scan C(T) at selected checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from heatcap.events import Events, find_events
+from heatcap.figures.names import label
+from heatcap.figures.selection import by_size, curve, titled, usable
+from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
+
+__all__ = ["scan"]
+
+# The palest tenth of viridis is left out: thin yellow lines vanish on white.
+MODEL: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (3, 2))}
+BOUND: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
+COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
+
+
+def scan(
+    obs: xr.Dataset,
+    events: Events | None = None,
+    *,
+    observable: str = "heat_capacity",
+    sizes: Sequence[float] | None = None,
+    group: str = "none",
+    seed: int | None = None,
+    checkpoints: int = 8,
+    columns: int = 5,
+    query: int = -1,
+    head: int | str = "mean",
+    layer: int = 0,
+    first_step: float = 5.0,
+) -> Figure:
+    """C(T) with everything upstream held fixed, one panel for every size, one line a checkpoint.
+
+    The model itself runs at T = 1 (marked).  One run is shown for every size, because a mean over
+    runs at equal steps would mix stages of training.
+
+    Parameters
+    ----------
+    obs : Dataset (run, checkpoint, temperature, ...)
+        With `scan_` + `observable`, as `heatcap observe --temperature` makes it.
+    events : Events, optional
+        Used for the grouping of runs alone; found here if left out.
+    observable : str
+        Name without its prefix.
+    sizes : sequence, optional
+        Which sizes; all by default.
+    group : str
+        "none" for the runs of the study, or the name of a control.
+    seed : int, optional
+        Which run of a size; the lowest seed by default.
+    checkpoints : int
+        How many, evenly spaced in log step from `first_step` to the end of the run.
+    columns : int
+        Panels side by side.
+    query, layer : int
+        Indices; the last query and the first layer by default.
+    head : int or "mean"
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If the scan, a size, a seed or a group is not there.
+    """
+    name = f"scan_{observable}"
+    if name not in obs:
+        raise ValueError(
+            f"observables lack {name!r}: make them with `heatcap observe --temperature`"
+        )
+    events = find_events(obs) if events is None else events
+    groups = by_size(obs, events, sizes, group)
+    shown = {size: _one_run(obs, runs, seed) for size, runs in groups.items()}
+    norm = LogNorm(first_step, float(np.nanmax(obs["step"].isel(run=list(shown.values())))))
+    with styled():
+        n_columns = min(columns, len(shown))
+        n_rows = -(-len(shown) // n_columns)
+        figure = new_figure(PAGE if n_columns > 1 else COLUMN, 0.55 + 1.25 * n_rows)
+        axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+        for ax, (size, run) in zip(axes.flat, shown.items(), strict=False):
+            values = curve(obs, name, run, query=query, head=head, layer=layer, inputs="all")
+            _panel(ax, obs, values.transpose("checkpoint", "temperature"), run, norm, checkpoints)
+            if observable == "heat_capacity" and "heat_capacity_bound" in obs:
+                ax.axhline(_bound(obs, run, query), **BOUND, zorder=1, gid="bound")
+            ax.set_title(titled(obs, size))
+        _dress(axes, len(shown), label(observable))
+        _legend(figure, axes[0, 0])
+        bar = figure.colorbar(
+            ScalarMappable(norm, COLOURS), ax=axes, label="training step", pad=0.01
+        )
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _one_run(obs: xr.Dataset, runs: list[int], seed: int | None) -> int:
+    if "seed" not in obs.coords:
+        return runs[0]
+    seeds = obs["seed"].to_numpy()[runs].tolist()
+    wanted = min(seeds) if seed is None else seed
+    if wanted not in seeds:
+        raise ValueError(f"seed must be one of {sorted(seeds)} at every size shown, got {seed}")
+    return runs[list(seeds).index(wanted)]
+
+
+def _panel(
+    ax: Axes, obs: xr.Dataset, values: xr.DataArray, run: int, norm: LogNorm, checkpoints: int
+) -> None:
+    temperature = obs["temperature"].to_numpy()
+    order = np.argsort(temperature)
+    step = obs["step"].isel(run=run).to_numpy()
+    ok = np.isfinite(values.to_numpy()).any(axis=1)
+    steps, rows = usable(np.where(ok, step, np.nan), np.arange(step.size, dtype=float))
+    for k in _spread(steps, norm.vmin or 1.0, checkpoints):
+        c = values.to_numpy()[int(rows[k])]
+        ax.plot(
+            temperature[order], c[order], color=COLOURS(norm(steps[k])), lw=1.0, gid="checkpoint"
+        )
+    ax.axvline(1.0, **MODEL, zorder=1, gid="model")
+
+
+def _spread(steps: NDArray[np.float64], first: float, n: int) -> list[int]:
+    """Rows nearest to n points evenly spaced in log step."""
+    if not steps.size:
+        return []
+    aims = np.linspace(np.log(min(max(first, steps[0]), steps[-1])), np.log(steps[-1]), n)
+    nearest = np.abs(np.log(steps)[None, :] - aims[:, None]).argmin(axis=1)
+    return [int(k) for k in np.unique(nearest)]
+
+
+def _dress(axes: NDArray[Any], used: int, label: str) -> None:
+    for ax in axes.flat[used:]:
+        ax.set_axis_off()
+    for k, ax in enumerate(axes.flat[:used]):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(numticks=4))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5), numticks=12))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.set_ylim(bottom=0)
+        if k + axes.shape[1] >= used:  # nothing below
+            ax.set_xlabel("temperature $T$")
+            ax.tick_params(labelbottom=True)
+        if k % axes.shape[1] == 0:
+            ax.set_ylabel(label)
+
+
+def _bound(obs: xr.Dataset, run: int, query: int) -> float:
+    bound = obs["heat_capacity_bound"].isel(run=run)
+    return float(bound.isel(query=query) if "query" in bound.dims else bound)
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    handles = [Line2D([], [], **MODEL, label="the model's temperature, $T=1$")]
+    if any(line.get_gid() == "bound" for line in ax.lines):
+        handles.append(Line2D([], [], **BOUND, label="bound by the number of visible keys"))
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=2 if figure.get_figwidth() > COLUMN else 1,
+    )

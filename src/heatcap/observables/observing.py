@@ -1,0 +1,497 @@
+"""Run files -> observables: one labelled Dataset for all runs of a sweep.
+
+Every run is one task, streamed in bounded memory (`_stream`); runs may differ in their
+checkpoints, so ``checkpoint`` and ``metric`` count them and ``step(run, checkpoint)`` and
+``metric_step(run, metric)`` say when.  What a run does not have is NaN.  Results carry the
+checksum of the file they come from, so that a known run is not computed again.
+
+``heat_capacity`` is the canonical one, dU/dT; the other heat capacities are fluctuations of the
+table of logits that go by that name (:func:`heatcap.attention.heat_capacities` has the equations).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from heatcap.core.version import VERSION
+from heatcap.core.writing import write_bytes
+from heatcap.observables.dataset import (
+    IN_FILE,
+    OUTGROWN,
+    apart,
+    join,
+    outgrown,
+    problems_of,
+    renamed,
+)
+from heatcap.runfile import (
+    SEALED,
+    STANDARD_METRICS,
+    TAKEN,
+    LogitReader,
+    RunFileError,
+    RunHeader,
+    Runs,
+    checksum,
+    names_read,
+    open_runs,
+    read_netcdf,
+    sealed,
+    text_or_numbers,
+)
+from heatcap.runfile.quarantine import UNLIMITED, Limits, for_contents, in_workers, stored_bytes
+from heatcap.runfile.storage import INFLATION
+
+if TYPE_CHECKING:
+    from heatcap.attention.geometry import Fields, Time
+
+__all__ = ["SCHEMA_VERSION", "join", "load", "observe", "save"]
+
+SCHEMA_VERSION = 1
+
+_UNITS = {
+    "free_energy": "logit",
+    "energy": "logit",
+    "entropy": "nat",
+    "participation_ratio": "key",
+    "visible_keys": "key",
+    "mean_visible_keys": "key",
+    "fisher_information": "logit^2",
+    "third_cumulant": "1",
+    "fourth_cumulant": "1",
+    "max_probability": "1",
+}
+
+#: Bytes of the observables of a checkpoint, layer, head and query, and at each temperature.
+_ROW, _SCANNED = 2000, 300
+#: Bytes that observables of a run may take in any case.
+_ROOM = 1 << 30
+
+#: Attribute of a single run: where its logits look like a mask.
+_DOUBT = "doubt"
+
+Paths = Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def observe(
+    runs: Paths,
+    *,
+    temperatures: Sequence[float] = (),
+    time: Time = "step",
+    per: Literal["head", "layer"] = "head",
+    jobs: int = 1,
+    known: xr.Dataset | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    untrusted: bool | Limits = False,
+) -> xr.Dataset:
+    """Observables of saved runs.
+
+    Parameters
+    ----------
+    runs
+        What `open_runs` returns or takes.
+    temperatures
+        Relative to the model's own (T = 1): a quenched scan, variables ``scan_*``.
+    time
+        What ``fisher_speed`` and ``fisher_action`` are measured in: "step" or "log" (ln step).
+    per
+        "layer" averages over the heads, "head" keeps them.
+    jobs
+        Processes; one run each.
+    known
+        Observables of an earlier call; runs with the same checksum are taken from there if the
+        options are the same.
+    progress
+        Called with (runs done, runs in all).
+    untrusted
+        Read files in processes with limits of time and, on Linux, of memory, since HDF5 itself can
+        hang or crash on hostile bytes.
+
+    Returns
+    -------
+    Dataset (run, checkpoint, inputs, layer, head, query, metric, temperature)
+        ``inputs`` are all, trained and untrained inputs of the probe.  Energies in logits,
+        entropies and heat capacities in nats (k_B = 1).  ``pooled_logit_variance``
+        (run, checkpoint, inputs) is the variance over all layers, heads, queries and keys at once.
+        ``heat_capacity_bound`` (run, query) is what the number of visible keys allows at most;
+        queries that see one key have C = S = 0 exactly, are flagged by ``single_key`` and enter no
+        average.  A file that turns out to be bad is left out with a warning; ``attrs["problems"]``
+        names it.  So it names a metric or a parameter of an older file that is called like an
+        observable or a coordinate: it is read under a prefix (``metric_entropy``), and has its own
+        name in ``.attrs["name_in_file"]``.  And a run whose logits look like a mask in places,
+        which is observed as it stands.
+
+    Raises
+    ------
+    RunFileError
+        If there is no run that can be observed.
+    ValueError
+        If an option is not one of the above, or a temperature is not positive.
+    """
+    options = _Options(tuple(float(t) for t in temperatures), time, per)
+    collection = runs if isinstance(runs, Runs) else open_runs(runs, untrusted=untrusted)
+    untrusted = untrusted or collection.untrusted
+    reusable = _reusable(known, options)
+    found: dict[int, xr.Dataset] = {}
+    left_out: list[str] = []
+    tasks = [(header.path, options, reusable) for header in collection.headers]
+    for done, (number, outcome) in enumerate(_outcomes(tasks, jobs, untrusted), start=1):
+        if isinstance(outcome, RunFileError):
+            left_out.append(str(outcome))
+        elif isinstance(outcome, str):
+            assert known is not None
+            found[number] = _of_header(_unpadded(known, outcome), collection.headers[number])
+        else:
+            found[number] = outcome
+        if progress:
+            progress(done, len(tasks))
+    if not found:
+        raise RunFileError("no run could be observed: " + "; ".join(left_out))
+    order = sorted(found)
+    for large in outgrown([found[number] for number in order]):
+        left_out.append(f"{collection.headers[order[large]].path}: {OUTGROWN}")
+        del found[order[large]]
+    for problem in left_out:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    tables = [found[number] for number in sorted(found)]
+    table = _stack(apart(tables))
+    cautions = collection.cautions
+    doubts = [run.attrs[_DOUBT] for run in tables if _DOUBT in run.attrs]
+    for line in (unseen := [*renamed(table, cautions), *doubts]):
+        warnings.warn(line, stacklevel=2)
+    problems = [*map(str, collection.problems), *left_out, *cautions, *unseen]
+    table.attrs = _stamp(options, problems)
+    return table
+
+
+def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write observables as compressed NetCDF; the file appears when it is complete."""
+    # Encodings of the files that it came from would cut text to their length.
+    stamps = {"schema_version": SCHEMA_VERSION, SEALED: 1}
+    observables = observables.drop_encoding().assign_attrs(stamps)
+    packed = {"zlib": True, "complevel": 4, "shuffle": True}
+    encoding = {
+        name: packed
+        for name, variable in observables.variables.items()
+        if variable.dtype.kind in "fi" and variable.ndim
+    }
+    # In memory first: HDF5 ends the process when it cannot flush a file to a full disk.
+    write_bytes(path, sealed(observables.to_netcdf(engine="h5netcdf", encoding=encoding)))
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Observables from a file that `save` wrote, in memory.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged, not NetCDF, or holds something else.
+    """
+    table = read_netcdf(path, "observables (OBS.nc)")
+    version = table.attrs.get("schema_version")
+    if table.attrs.get("format") == "heatcap-run" or version is None:
+        raise ValueError(
+            f"{path}: holds no observables; expected what `heatcap observe` writes"
+            + (", got a run file" if "format" in table.attrs else "")
+        )
+    if not isinstance(version, int | np.integer) or version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: has schema_version {version!r}, this heatcap reads versions up to "
+            f"{SCHEMA_VERSION}; install a newer heatcap"
+        )
+    if problem := _structure_problem(table):
+        raise ValueError(f"{path}: {problem}, expected what `heatcap observe` writes")
+    return table
+
+
+def _structure_problem(table: xr.Dataset) -> str:
+    """Why observables cannot be what `observe` made, or parts of it; empty when they can."""
+    for dim in ("layer", "head", "inputs", "temperature"):
+        if dim in table.dims and not table.sizes[dim]:
+            return f"has no {dim}"
+        if dim in table.indexes and not table.indexes[dim].is_unique:
+            return f"has one {dim} twice"
+    for name in TAKEN["an observable"]:
+        if name in table.variables and table.variables[name].dtype.kind not in "biuf":
+            return f"{name} must be numbers, got {table.variables[name].dtype}"
+    for name in (*TAKEN["an observable"], "size", "size_name", "seed"):
+        if "run" in table.dims and name in table.variables and "run" not in table[name].dims:
+            return f"{name} lacks the dimension 'run'"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Options:
+    temperatures: tuple[float, ...]
+    time: Time
+    per: Literal["head", "layer"]
+
+    def __post_init__(self) -> None:
+        if bad := [t for t in self.temperatures if not (t > 0 and np.isfinite(t))]:
+            raise ValueError(f"temperatures must be positive, got {bad[0]}")
+        if self.time not in ("step", "log"):
+            raise ValueError(f"time must be 'step' or 'log', got {self.time!r}")
+        if self.per not in ("head", "layer"):
+            raise ValueError(f"per must be 'head' or 'layer', got {self.per!r}")
+
+    def text(self) -> str:
+        return json.dumps([self.temperatures, self.time, self.per])
+
+
+_Outcome = xr.Dataset | str | RunFileError
+_Task = tuple[Path, _Options, frozenset[str]]
+
+
+def _outcomes(
+    tasks: Sequence[_Task], jobs: int, untrusted: bool | Limits
+) -> Iterable[tuple[int, _Outcome]]:
+    """The observables of each run with its number, as they come."""
+    if not untrusted and (jobs <= 1 or len(tasks) <= 1):
+        return ((number, _observe_one(*task)) for number, task in enumerate(tasks))
+    limits = [
+        for_contents(untrusted, path, 1 + len(options.temperatures)) if untrusted else UNLIMITED
+        for path, options, _ in tasks
+    ]
+    return in_workers(_observe_one, tasks, limits, max(1, jobs))
+
+
+def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outcome:
+    """The observables of a run, or the checksum by which they are known already."""
+    try:
+        digest = checksum(path)
+        if digest in known:
+            return digest
+        return _observe_run(path, options).assign(checksum=digest)
+    except RunFileError as error:
+        return error
+    except Exception as error:  # a file can bring about any, h5py's own among them
+        return RunFileError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+def _observe_run(path: Path, options: _Options) -> xr.Dataset:
+    from heatcap.observables.stream import INPUTS, observe_logits
+
+    with LogitReader(path) as reader:
+        if reader.header.checkpoints == 0:
+            raise RunFileError(f"{path}: holds no checkpoint yet")
+        _check_room(reader.header, len(options.temperatures))
+        fields, doubt = observe_logits(
+            reader,
+            reader.steps,
+            reader.tables["probe_trained"],
+            temperatures=options.temperatures,
+            time=options.time,
+        )
+        table = _label(fields, reader.header, reader.tables)
+    table = table.assign_coords(inputs=list(INPUTS), temperature=list(options.temperatures))
+    if not options.temperatures:
+        table = table.drop_dims("temperature")
+    table = _head_average(table) if options.per == "layer" else table
+    return table.assign_attrs({_DOUBT: f"{table['path'].item()}: {doubt}"}) if doubt else table
+
+
+def _check_room(header: RunHeader, temperatures: int) -> None:
+    """Raise where observables take far more memory than the file does place, or than others have.
+
+    Few inputs and keys, deflated, are next to nothing on the disk.
+    """
+    checkpoints, layers, heads, _, queries, _ = header.shape
+    size = checkpoints * layers * heads * queries * (_ROW + _SCANNED * temperatures)
+    stored = stored_bytes(header.path)
+    if size > max(_ROOM, INFLATION * stored):
+        raise RunFileError(
+            f"{header.path}: its observables would take {size} bytes, the file has {stored}"
+        )
+
+
+def _head_average(table: xr.Dataset) -> xr.Dataset:
+    """Averages over heads; errors of heads that share a probe do not average, so they go."""
+    by_head = [str(name) for name in table.data_vars if "head" in table[name].dims]
+    errors = [name for name in by_head if name.endswith("_error")]
+    kept = [name for name in by_head if name not in errors]
+    table = table.assign({name: table[name].mean("head", skipna=False) for name in kept})
+    for path in ("fisher", "depth"):
+        if f"{path}_detour" in table:
+            ratio = table[f"{path}_length"] / table[f"{path}_geodesic"]
+            table[f"{path}_detour"] = ratio.where(table[f"{path}_geodesic"] > 0)
+    return table.drop_vars([*errors, "head"])
+
+
+def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Arrays with their names and units, the metrics and the parameters of the run."""
+    table = xr.Dataset(
+        {name: (dims, values, {"units": _units(name)}) for name, (dims, values) in fields.items()}
+    )
+    table["single_key"] = (table["mean_visible_keys"] == 1).astype(np.int8)
+    for name, called in names_read("metric", header.metrics, header.parameters).items():
+        attrs = {} if called == name else {IN_FILE: name}
+        table[called] = ("metric", tables[name].astype(np.float64), attrs)
+    for name in STANDARD_METRICS:
+        if name not in table:
+            table[name] = ("metric", np.full(header.metric_rows, np.nan))
+    table = table.assign_coords(
+        step=("checkpoint", tables["step"].astype(np.float64)),
+        metric_step=("metric", tables["metric_step"].astype(np.float64)),
+        layer=np.arange(header.shape[1]),
+        head=np.arange(header.shape[2]),
+        query_position=("query", tables["query"].astype(np.float64)),
+    )
+    return _of_header(table, header)
+
+
+def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
+    """With what the header says: beside other runs a parameter may have become text."""
+    # A mapping, not keywords: a parameter may be called `coords`.
+    table = table.assign_coords(
+        {
+            "run": header.run_id,
+            "size_name": header.size_name,
+            "size": header.size,
+            "seed": header.seed,
+            **header.parameters,
+        }
+    )
+    return table.assign(
+        stop_reason=header.stop_reason,
+        complete=np.int8(header.complete),
+        # A name of other bytes than UTF-8 cannot be stored as text.
+        path=os.fsencode(header.path).decode(errors="backslashreplace"),
+        probe_size=header.shape[3],
+        probe_population=header.probe_population,
+    )
+
+
+def _units(name: str) -> str:
+    plain = name.removeprefix("scan_")
+    if plain.startswith(("fisher_", "depth_")) and plain not in _UNITS:
+        return "logit" if "potential" in plain else "1"
+    return _UNITS.get(plain, "nat")
+
+
+def _stack(tables: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Runs side by side, the shorter ones padded with NaN (queries in front, to end together)."""
+    extents: dict[str, int] = {}
+    for table in tables:
+        for dim, extent in table.sizes.items():
+            extents[str(dim)] = max(extent, extents.get(str(dim), 0))
+    names = dict.fromkeys(str(name) for table in tables for name in table.variables)
+    indexes = {"layer", "head", "inputs", "temperature"}
+    coords: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
+    for name in names:
+        owners = [table for table in tables if name in table.variables]
+        if name in indexes:
+            coords[name] = max((t[name].values for t in owners), key=len)
+            continue
+        dims, attrs = owners[0].variables[name].dims, owners[0].variables[name].attrs
+        values = [_padded(t, name, dims, extents) for t in tables]
+        stacked = (("run", *dims), _join(values, dims), attrs)
+        (coords if name in owners[0].coords else variables)[name] = stacked
+    return xr.Dataset(variables, coords)
+
+
+def _padded(
+    table: xr.Dataset, name: str, dims: Sequence[Any], extents: dict[str, int]
+) -> np.ndarray | Any:
+    if not dims:
+        return table.variables[name].values.item() if name in table.variables else None
+    shape = tuple(extents[dim] for dim in dims)
+    out = np.full(shape, np.nan)
+    if name in table.variables:
+        own = table.variables[name].transpose(*dims).values
+        out[
+            tuple(
+                slice(full - n, full) if dim == "query" else slice(0, n)
+                for dim, full, n in zip(dims, shape, own.shape, strict=True)
+            )
+        ] = own
+    return out
+
+
+def _join(values: list[Any], dims: Sequence[Any]) -> np.ndarray:
+    return np.stack(values) if dims else text_or_numbers(values)
+
+
+def _unpadded(known: xr.Dataset, digest: str) -> xr.Dataset:
+    """One run of earlier observables, without what other runs made longer or wider."""
+    table = known.isel(run=list(known["checksum"].values).index(digest))
+    own = table["visible_keys"].isel(inputs=0)
+    parts = {
+        "checkpoint": np.isfinite(table["step"].values),
+        "metric": np.isfinite(table["metric_step"].values),
+        "query": np.isfinite(table["query_position"].values),
+    }
+    for dim in ("layer", "head"):
+        if dim in own.dims:
+            parts[dim] = own.notnull().any([d for d in own.dims if d != dim]).values
+    table = table.isel({dim: np.flatnonzero(kept) for dim, kept in parts.items()})
+    foreign = [str(name) for name in table.coords if _is_missing(table[name])]
+    if table.sizes["layer"] == 1:
+        foreign += [str(name) for name in table.data_vars if str(name).startswith("depth_")]
+    return table.drop_vars(foreign)
+
+
+def _is_missing(value: xr.DataArray) -> bool:
+    """Whether a scalar is what `_stack` puts where a run lacks a parameter."""
+    return value.ndim == 0 and (value.item() == "" or value.item() != value.item())
+
+
+def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
+    wanted = _stamp(options, ())
+    stamps = ("options", "schema_version", "heatcap_version")
+    if known is None or any(known.attrs.get(name) != wanted[name] for name in stamps):
+        return frozenset()
+    # An older heatcap put metrics and parameters in the place of observables of their name.
+    held = [known[name] for name in TAKEN["an observable"] if name in known.variables]
+    if not all({"checkpoint", "query"} & {*values.dims} for values in held):
+        return frozenset()
+    if not all(_is_labelled(known, name, *dims) for name, dims in _LABELS.items()):
+        return frozenset()
+    try:
+        said = problems_of(known)
+    except ValueError:
+        return frozenset()
+    # What is in doubt is looked at again, so that the doubt is told again.
+    doubtful = [
+        any(line.startswith(f"{path}: step ") for line in said) for path in known["path"].values
+    ]
+    return frozenset(map(str, known["checksum"].values[~np.array(doubtful, bool)]))
+
+
+#: Without these a run cannot be taken out of earlier observables as it was.
+_LABELS = {
+    "checksum": ("run",),
+    "path": ("run",),
+    "step": ("run", "checkpoint"),
+    "metric_step": ("run", "metric"),
+    "query_position": ("run", "query"),
+    "visible_keys": ("run", "inputs", "layer", "query"),
+    "pooled_logit_variance": ("run", "checkpoint", "inputs"),
+}
+
+
+def _is_labelled(known: xr.Dataset, name: str, *dims: str) -> bool:
+    if name not in known.variables:
+        return False
+    variable = known.variables[name]
+    if name in ("checksum", "path"):
+        return variable.dims == dims
+    return {*dims} <= {*variable.dims} and variable.dtype.kind in "iuf"
+
+
+def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "heatcap_version": VERSION,
+        "options": options.text(),
+        "problems": json.dumps(list(problems)),
+    }

@@ -1,0 +1,264 @@
+"""Who is drawn among whom: units in strata, and rows of a finite population."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from heatcap.resampling.draws import Draw
+
+__all__ = ["Plan", "Rows", "Units", "dim_of"]
+
+Positions = NDArray[np.intp]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Positions of every unit along `dim`, and the groups within which units replace each other.
+
+    A group holds the units that occur equally often in the same strata, so that every replicate has
+    all strata in the same numbers; a unit with no peer joins the group it shares most strata with.
+    """
+
+    dim: str
+    members: tuple[Positions, ...]
+    groups: tuple[Positions, ...]
+    lone: tuple[str, ...]  # groups of one unit, in words
+
+    @classmethod
+    def of(cls, data: xr.DataArray | xr.Dataset, unit: str, strata: str | None) -> Units:
+        dim = dim_of(data, unit, "unit")
+        if not data.sizes[dim]:
+            raise ValueError(f"data must have at least one {unit}, got none")
+        labels = _codes(data[unit]) if unit not in data.dims else np.arange(data.sizes[dim])
+        stratum = _strata_of(data, strata, dim)
+        members = tuple(
+            at[np.argsort(stratum[at], kind="stable")]
+            for at in (np.flatnonzero(labels == u) for u in range(labels.max() + 1))
+        )
+        counts = np.array([np.bincount(stratum[at], minlength=stratum.max() + 1) for at in members])
+        groups = _groups(counts)
+        lone = tuple(_words(data, strata, members[g[0]], unit) for g in groups if g.size == 1)
+        return cls(dim, members, groups, lone)
+
+    @property
+    def count(self) -> int:
+        return len(self.members)
+
+    def draw(self, rng: np.random.Generator) -> Positions:
+        """n - 1 of the n units of every group, with replacement; a lone unit stays.
+
+        The variance of a mean over n - 1 draws is exactly s^2 / n.  The alternative, n draws and
+        deviations stretched by sqrt(n / (n - 1)), has one factor for all strata and turns
+        replicates into numbers that no sample has (Rao & Wu, J. Am. Stat. Assoc. 83 (1988) 231;
+        what was checked: docs/references.md).
+        """
+        drawn = [g[rng.integers(g.size, size=max(g.size - 1, 1))] for g in self.groups]
+        return self._positions(np.concatenate(drawn))
+
+    def without(self, unit: int) -> Positions:
+        """All positions but a unit's, group by group: the strata then stand in one order."""
+        every = np.concatenate(self.groups)
+        return self._positions(every[every != unit])
+
+    def swapped(self, unit: int, other: int) -> Positions:
+        """All positions, a unit's taken by those of another, repeated as often as needed."""
+        every = np.arange(sum(at.size for at in self.members))
+        every[self.members[unit]] = np.resize(self.members[other], self.members[unit].size)
+        return every
+
+    def _positions(self, units: Positions) -> Positions:
+        return np.concatenate([self.members[u] for u in units])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are drawn from finite populations, one set of rows for each stratum of units."""
+
+    dim: str
+    count: int
+    populations: tuple[int, ...]  # 0: infinite
+    set_of: Labels | None  # of every position along the units; None if all share one set
+
+    @classmethod
+    def of(
+        cls,
+        data: xr.DataArray | xr.Dataset,
+        within: str,
+        population: int | xr.DataArray | None,
+        strata: str | None,
+        dim: str,
+    ) -> Rows:
+        if within not in data.dims or within == dim:
+            raise ValueError(
+                f"within must be a dimension of the data other than {dim!r}, "
+                f"got {within!r} of {tuple(data.dims)}"
+            )
+        set_of = _strata_of(data, strata, dim) if strata else None
+        count = data.sizes[within]
+        if count < 2:
+            raise ValueError(f"rows along {within!r} must be at least 2, got {count}")
+        return cls(within, count, _populations(data, population, set_of, dim, count), set_of)
+
+    @property
+    def drawn(self) -> int:
+        """Number of rows of a replicate: m - 1, like units, but all m of a full population."""
+        return self.count if self.count in self.populations else self.count - 1
+
+    def draw(self, rng: np.random.Generator) -> Positions:
+        """Rows (set, row) of pseudo-populations without replacement."""
+        return np.stack([self._one(rng, n) for n in self.populations])
+
+    def _one(self, rng: np.random.Generator, population: int) -> Positions:
+        copies, share = _copies(self.count, self.drawn, population)
+        if not copies:
+            return rng.integers(self.count, size=self.drawn)
+        copies += int(rng.random() < share)
+        place = rng.choice(copies * self.count, self.drawn, replace=False)
+        rows: Positions = np.sort(place % self.count)
+        return rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is drawn for a replicate."""
+
+    units: Units | None
+    rows: Rows | None
+    dim: str
+
+    def draws(self, rng: np.random.Generator, replicates: int) -> Iterator[Draw]:
+        for _ in range(replicates):
+            at = self.units.draw(rng) if self.units else None
+            if self.rows is None:
+                yield Draw(self.dim, at)
+            else:
+                yield Draw(self.dim, at, self.rows.dim, self._rows(self.rows, rng, at))
+
+    @staticmethod
+    def _rows(rows: Rows, rng: np.random.Generator, at: Positions | None) -> Positions:
+        drawn = rows.draw(rng)
+        if rows.set_of is None:
+            one: Positions = drawn[0]
+            return one
+        each: Positions = drawn[rows.set_of if at is None else rows.set_of[at]]
+        return each
+
+
+def dim_of(data: xr.DataArray | xr.Dataset, name: str, role: str) -> str:
+    """Dimension that a dimension or a 1-D coordinate enumerates."""
+    if name in data.dims:
+        return name
+    if name not in data.coords:
+        known = [*map(str, data.dims), *(str(c) for c in data.coords if c not in data.dims)]
+        raise ValueError(
+            f"{role} must be a dimension or a coordinate of the data, one of {known}, got {name!r}"
+        )
+    if data[name].ndim != 1:
+        raise ValueError(f"{role} {name!r} must be 1-D, got dimensions {data[name].dims}")
+    return str(data[name].dims[0])
+
+
+def _strata_of(data: xr.DataArray | xr.Dataset, strata: str | None, dim: str) -> Labels:
+    """Number of the stratum of every position along `dim`."""
+    if strata is None:
+        return np.zeros(data.sizes[dim], dtype=np.int64)
+    if dim_of(data, strata, "strata") != dim:
+        raise ValueError(f"strata {strata!r} must lie along {dim!r}, got {data[strata].dims}")
+    return np.arange(data.sizes[dim]) if strata not in data.coords else _codes(data[strata])
+
+
+def _codes(labels: xr.DataArray) -> Labels:
+    return np.unique(labels.to_numpy(), return_inverse=True)[1].astype(np.int64)
+
+
+def _groups(counts: NDArray[np.int64]) -> tuple[Positions, ...]:
+    """Units of equal counts (unit, stratum); the only one of its kind joins its nearest kin."""
+    kinds: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for u, row in enumerate(counts):
+        kinds[tuple(row.tolist())].append(u)
+    for kind in [k for k, units in kinds.items() if len(units) == 1]:
+        kin = max((k for k in kinds if k != kind), key=_kinship(kind, kinds), default=None)
+        if kin is not None and _overlap(kin, kind):
+            kinds[kin] += kinds.pop(kind)
+    return tuple(np.array(sorted(units), dtype=np.intp) for units in kinds.values())
+
+
+def _kinship(
+    kind: tuple[int, ...], kinds: dict[tuple[int, ...], list[int]]
+) -> Callable[[tuple[int, ...]], tuple[int, int]]:
+    return lambda other: (_overlap(other, kind), len(kinds[other]))
+
+
+def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    return sum(map(min, a, b))
+
+
+def _words(data: xr.DataArray | xr.Dataset, strata: str | None, at: Positions, unit: str) -> str:
+    if strata is None:
+        return f"a single {unit}"
+    label = data[strata].to_numpy()[at[0]] if strata in data.coords else at[0]
+    return f"a single {unit} at {strata} = {label}"
+
+
+def _populations(
+    data: xr.DataArray | xr.Dataset,
+    population: int | xr.DataArray | None,
+    set_of: Labels | None,
+    dim: str,
+    count: int,
+) -> tuple[int, ...]:
+    """Population of every set of rows, 0 if infinite."""
+    sets = 1 if set_of is None else int(set_of.max()) + 1
+    if population is None:
+        return (0,) * sets
+    if not isinstance(population, xr.DataArray) or not population.ndim:
+        sizes = [int(population)] * sets
+    else:
+        if population.dims != (dim,) or population.sizes[dim] != data.sizes[dim]:
+            raise ValueError(
+                f"population must be a number or have one entry for each {dim!r}, "
+                f"got {dict(population.sizes)}"
+            )
+        values = population.to_numpy()
+        where = np.zeros(values.size, dtype=np.int64) if set_of is None else set_of
+        each = [np.unique(values[where == s]) for s in range(sets)]
+        if mixed := [e.tolist() for e in each if e.size > 1]:
+            raise ValueError(
+                f"population must be one number where rows are shared, got {mixed[0]}; "
+                "name the strata that share them"
+            )
+        sizes = [int(e[0]) for e in each]
+    if min(sizes) < count:
+        raise ValueError(f"a population of {min(sizes)} is smaller than its {count} rows")
+    return tuple(sizes)
+
+
+def _copies(m: int, drawn: int, population: int) -> tuple[int, float]:
+    """Copies k of each of m rows, and the share of replicates that take k + 1; k = 0: infinite.
+
+    `drawn` = d rows out of k m have a mean of variance v(k) = (k m - d) (m - 1) / (d m (k m - 1))
+    s^2.  The share is such that the average is (1/m - 1/N) s^2, for any N.  Filling up to N with
+    rows at random, as Booth, Butler & Hall (J. Am. Stat. Assoc. 89 (1994) 1282; what was checked:
+    docs/references.md) do, would move the mean of the pseudo-population from replicate to
+    replicate, which is spread that the sample does not have.
+    """
+    if population == m:
+        return 1, 0.0
+    wanted = (1 / m - 1 / population) if population else 1 / m
+    rest = (m - 1) - wanted * drawn * m
+    if not population or rest <= 0:
+        return 0, 0.0
+
+    def variance(k: int) -> float:
+        return (k * m - drawn) * (m - 1) / (drawn * m * (k * m - 1))
+
+    k = max(1, math.floor(drawn * (m - 1 - wanted * m) / (m * rest)))
+    return k, max(0.0, (wanted - variance(k)) / (variance(k + 1) - variance(k)))

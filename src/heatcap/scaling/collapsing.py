@@ -1,0 +1,489 @@
+"""Data collapse: a global search, a scan of models, and an average with an honest error.
+
+The user gives no starting point.  A first fit is sought over the whole range of x_c and of the
+shape parameter (:mod:`heatcap.scaling.descent`); then windows around X = 0, smallest sizes and
+numbers of knots are scanned and averaged (:mod:`heatcap.scaling.collapse_fits`), so that the spread
+between models is part of the error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from heatcap.core.arrays import Floats
+from heatcap.core.result import Parameter, goodness_line, parameter_line, plain, status_line
+from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
+from heatcap.scaling.collapse_fits import Fit, average, correlation_of, resampled, scan, weights_of
+from heatcap.scaling.collapse_problem import Problem, names_of
+from heatcap.scaling.competitors import (
+    KINDS,
+    NOT_EXCLUDED,
+    Competitor,
+    competitors,
+    crossover_limit,
+    objection,
+    power_of_log,
+    spanned,
+)
+from heatcap.scaling.correlation import Correlation
+from heatcap.scaling.data import Points
+from heatcap.scaling.descent import search
+from heatcap.scaling.remarks import lone_point, other_orders
+from heatcap.scaling.residuals import pattern, without_structure
+
+__all__ = ["Collapse", "collapse"]
+
+
+CORRECTIONS = ("a", "b", "c", "s", "omega")  # parameters that no one asks for
+SEARCHED = 240  # points of an observable that a search looks at
+SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
+KEPT = 0.5  # share of the points: an ansatz that needs to leave out more does not hold
+STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
+POOR = 1e-3  # p-value of chi^2 below which a fit is poor
+
+
+@dataclass(frozen=True, eq=False)
+class Collapse:
+    """The outcome of a collapse; a number counts only where `status` is "ok".
+
+    Attributes
+    ----------
+    parameters : dict of Parameter
+        `x_c`, `inverse_nu` (or `log_l0`), `exponent` (`exponent_A` for several observables), and
+        `omega` where there are corrections to scaling, with three sizes or more.
+    chi2, dof, p_value : of the fit with the largest weight
+    window : tuple of float
+        Smallest and largest control in that fit.
+    sizes_used : list of float
+    models : list of dict
+        Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
+    status : str
+        "ok", or the reason why not: "too few sizes", "too few points", "poor fit", "unidentified",
+        "at an edge"; "crossover not excluded" or "logarithms not excluded" where such a form fits
+        as well and moves a parameter by more than its error, which then is that of a pure power.
+    message : str
+        What it means, and what to do.
+    seconds : float
+    curves : list of dict
+        By observable, of the fit with the largest weight: `name`, `size` and `control` of its
+        points, the collapsed points `x`, `y`, `error`, the `residual` in units of the error, and
+        the scaling function `f` on a `grid` with its `band` (one standard deviation).
+    residuals : list of dict
+        By observable, of the same fit: whether residuals of neighbours agree, their mean square by
+        size, the point that is furthest off.
+    competitors : list of Competitor
+        Other forms on the points of the same fit, as far as they were asked for.
+    crossover_length_lower_limit95 : float or None
+        Below it a cut-off of the stretch is excluded, in units of the size: there chi^2 + 2 k is
+        larger by 6 than that of the collapse.  Only of cut-offs as sharp as m = 1 and m = 2, the
+        smaller limit.  0 where the shortest length tried fits, the longest one where none does,
+        None where no crossover was fitted.
+    score : float
+        chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
+        data, times `independent`, is a log evidence.
+    independent : float
+        Independent points over points.
+    """
+
+    parameters: Mapping[str, Parameter]
+    chi2: float
+    dof: int
+    p_value: float
+    window: tuple[float, float]
+    sizes_used: list[float]
+    models: list[dict[str, Any]] = field(default_factory=list)
+    ansatz: str = "second-order"
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    status: str = "ok"
+    message: str = ""
+    seconds: float = 0.0
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    residuals: list[dict[str, Any]] = field(default_factory=list)
+    score: float = float("inf")
+    independent: float = 1.0
+    competitors: list[Competitor] = field(default_factory=list)
+    crossover_length_lower_limit95: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Collapse {self.ansatz}, {self.summary()}>"
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def summary(self) -> str:
+        """Parameters with their errors, goodness of fit and status, in lines."""
+        lines = [status_line(self.status, self.message)]
+        lines += [
+            parameter_line(name, p, fixed=self.fixed.get(name))
+            for name, p in self.parameters.items()
+        ]
+        if self.parameters:
+            sizes = ", ".join(f"{s:g}" for s in self.sizes_used)
+            lines.append(
+                f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
+                f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
+            )
+        return "\n".join([*lines, *self._conditions()])
+
+    def _conditions(self) -> list[str]:
+        """What an "ok" excludes, and what no data of this kind exclude."""
+        lines = []
+        if self.ok and self.crossover_length_lower_limit95:
+            lines.append(
+                f"a cut-off of X = t L^(1/nu) lies beyond {self.crossover_length_lower_limit95:.3g}"
+            )
+        if self.ok and (rows := [c for c in self.competitors if c.kind == "height"]):
+            for name in (n for n in self.parameters if n.startswith("exponent")):
+                if name not in self.fixed:
+                    said = ", ".join(
+                        f"{c.parameters[name]:.3g} with "
+                        + power_of_log(c.parameters["log_length"], c.parameters["log_power"])
+                        for c in sorted(rows, key=lambda c: c.parameters["log_power"])
+                    )
+                    lines.append(f"{name} is that of a pure power: {said} in A")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "schema_version": 1,
+            "ansatz": self.ansatz,
+            "fixed": dict(self.fixed),
+            "parameters": {name: p.to_dict() for name, p in self.parameters.items()},
+            "goodness_of_fit": {
+                "chi2": plain(self.chi2),
+                "dof": self.dof,
+                "p_value": plain(self.p_value),
+            },
+            "window": [plain(x) for x in self.window],
+            "sizes_used": self.sizes_used,
+            "status": self.status,
+            "message": self.message,
+            "seconds": self.seconds,
+            "residuals": self.residuals,
+            "models": self.models,
+            "competitors": [each.to_dict() for each in self.competitors],
+            "crossover_length_lower_limit95": self.crossover_length_lower_limit95,
+        }
+
+
+def collapse(
+    data: Points | Sequence[Points],
+    *,
+    ansatz: str | Ansatz = "second-order",
+    fixed: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
+    excluded: str | Collection[str] = (),
+    bootstrap: int = 100,
+    rng: int | np.random.Generator = 0,
+) -> Collapse:
+    """Fit a scaling ansatz to one observable, or to several that share x_c and the shape.
+
+    Parameters
+    ----------
+    data : Points or sequence of Points
+    ansatz : {"second-order", "first-order", "kosterlitz-thouless"} or Ansatz
+    fixed : mapping, optional
+        Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
+    start : mapping, optional
+        One more start beside those of the search; it cannot replace it.
+    excluded : str or collection of str
+        Competitors that theory excludes, or that are not worth their time: "crossover",
+        "logarithms", "held".
+    bootstrap : int
+        Resamples of the replicates, if there are any, on which the whole average is fitted again:
+        the statistical errors are then those of the resamples.
+    rng : int or Generator
+        For the points of the search and for the resamples.
+
+    Returns
+    -------
+    Collapse
+        Never a bare number: a poor fit, an unidentified parameter or an edge is a `status`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown ansatz, an unknown name in `fixed`, `start` or `excluded`, a value there that
+        is not finite, or no data.
+    """
+    began = time.perf_counter()
+    excluded = {excluded} if isinstance(excluded, str) else set(excluded)
+    if unknown := excluded - set(KINDS):
+        raise ValueError(f"excluded must be among {', '.join(KINDS)}, got {', '.join(unknown)}")
+    parts = [data] if isinstance(data, Points) else list(data)
+    form = _ansatz(ansatz)
+    if not parts or not all(isinstance(part, Points) for part in parts):
+        raise ValueError("expected Points, or a sequence of them: read_table and points make them")
+    form = in_unit(form, min((float(part.size.min()) for part in parts if len(part)), default=1.0))
+    names = names_of(form, [part.name for part in parts])
+    if len(set(names)) < len(names):
+        raise ValueError("observables must have different names")
+    given = _checked(fixed or {}, names, "fixed")
+    if form.held is not None:
+        given = {form.parameter: form.held} | given
+    _checked(start or {}, names, "start")
+    options: dict[str, Any] = {"ansatz": form.name, "fixed": given}
+    if refusal := _too_little(parts, names, given):
+        return _refused(*refusal, parts, options, began)
+    rng = np.random.default_rng(rng)
+    problem = Problem.of(parts, form, names, given)
+    sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
+    found = search(sparse, start or {}, rng)
+    correlation = correlation_of(parts, problem, found)
+    fits = scan(parts, problem, found, correlation)
+    if not fits:
+        return _refused(
+            "too few points", "no fit has degrees of freedom left", parts, options, began
+        )
+    parameters = _parameters(fits, names)
+    if bootstrap and any(part.replicates is not None for part in parts):
+        drawn = resampled(fits, parts, bootstrap, rng)
+        spread = dict(zip(names, drawn.std(axis=0, ddof=1), strict=True))
+        parameters = {
+            name: Parameter(p.value, float(spread[name]), p.systematic)
+            for name, p in parameters.items()
+        }
+    wider = max(part.wider for part in parts)
+    parameters = {
+        name: replace(p, statistical=wider * p.statistical) for name, p in parameters.items()
+    }
+    parameters |= {k: Parameter.held(v) for k, v in given.items() if k in parameters}
+    kinds = [kind for kind in KINDS if kind not in excluded]
+    return _result(
+        fits, parameters, parts, names, form, options, began, correlation, kinds, problem
+    )
+
+
+def _thinned(part: Points) -> Points:
+    """Enough points for a search, evenly along the control of every size."""
+    sizes = np.unique(part.size)
+    most = max(12, SEARCHED // sizes.size)
+    rows = []
+    for size in sizes:
+        own = np.flatnonzero(part.size == size)
+        rows.append(own[np.linspace(0, own.size - 1, min(own.size, most)).round().astype(int)])
+    return part.take(np.concatenate(rows))
+
+
+def _ansatz(ansatz: str | Ansatz) -> Ansatz:
+    if isinstance(ansatz, Ansatz):
+        return ansatz
+    if ansatz not in ANSATZE:
+        raise ValueError(f"ansatz must be one of {', '.join(ANSATZE)}, got {ansatz!r}")
+    return ANSATZE[ansatz]
+
+
+def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dict[str, float]:
+    if unknown := [name for name in given if name not in names]:
+        hint = " (nu is given as inverse_nu = 1/nu)" if "nu" in unknown else ""
+        raise ValueError(f"{what} must be among {', '.join(names)}, got {', '.join(unknown)}{hint}")
+    values = {name: float(value) for name, value in given.items()}
+    if wrong := [f"{name} = {value}" for name, value in values.items() if not isfinite(value)]:
+        raise ValueError(f"{what} must be finite, got {', '.join(wrong)}")
+    return values
+
+
+def _too_little(
+    parts: Sequence[Points], names: Sequence[str], fixed: Mapping[str, float]
+) -> tuple[str, str] | None:
+    free = sum(name.split("_")[0] not in CORRECTIONS and name not in fixed for name in names)
+    for part in parts:
+        sizes, counts = np.unique(part.size, return_counts=True)
+        if sizes.size < 2:
+            return "too few sizes", f"{part.name}: {sizes.size} size; a collapse compares sizes"
+        if len(part) < 4 + 3 + free or counts.max() < 4:
+            return (
+                "too few points",
+                f"{part.name}: {len(part)} points, at least {7 + free} are needed",
+            )
+    return None
+
+
+def _refused(
+    status: str, message: str, parts: Sequence[Points], options: dict[str, Any], began: float
+) -> Collapse:
+    nan = float("nan")
+    sizes = sorted({float(s) for part in parts for s in part.size})
+    return Collapse(
+        {}, nan, 0, nan, (nan, nan), sizes, [], status=status, message=message,
+        seconds=time.perf_counter() - began, **options,
+    )  # fmt: skip
+
+
+def _parameters(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Parameter]:
+    """Those that are asked for: corrections are there to be got rid of, omega is of interest."""
+    corrected = fits[0].solution.model.corrected
+    return {
+        name: average(fits, i)
+        for i, name in enumerate(names)
+        if name.split("_")[0] not in CORRECTIONS or (name == "omega" and corrected)
+    }
+
+
+def _result(
+    fits: Sequence[Fit],
+    parameters: Mapping[str, Parameter],
+    parts: Sequence[Points],
+    names: Sequence[str],
+    form: Ansatz,
+    options: dict[str, Any],
+    began: float,
+    correlation: Correlation | None,
+    kinds: Collection[str],
+    whole: Problem,
+) -> Collapse:
+    weights = weights_of(fits)
+    best = fits[int(np.argmax(weights))]
+    solution, share = best.solution, best.independent
+    chi2, dof = solution.chi2, solution.dof
+    p_value = float(stats.chi2.sf(chi2 * share, dof * share))
+    status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
+    if status == "ok":
+        status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
+    rivals: list[Competitor] = []
+    if status == "ok" and kinds:
+        sizes = np.concatenate([part.size for part in parts])
+        smallest, largest = float(sizes.min()), float(sizes.max())
+        rivals = competitors(best, kinds, smallest)
+        asked = {
+            name: p
+            for name, p in parameters.items()
+            if name not in options["fixed"] and name != "omega"
+        }
+        status, message = objection(rivals, asked, largest) or (status, message)
+        if status == "ok":
+            parameters = {**parameters, **spanned(rivals, asked)}
+    notes = [message]
+    if best.cut or status == "poor fit":
+        notes.append(lone_point(parts, whole, fits))
+    if status in ("ok", *NOT_EXCLUDED, "at an edge"):
+        notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
+    notes += [*sorted({part.message for part in parts})]
+    if correlation is not None:
+        notes.append(_CORRELATED.format(1 / share))
+    elif p_value > 1 - POOR:
+        notes.append(_TOO_GOOD.format(chi2, dof))
+    message = "; ".join(filter(None, notes))
+    return Collapse(
+        parameters=parameters,
+        chi2=chi2,
+        dof=dof,
+        p_value=p_value,
+        window=best.window,
+        sizes_used=sorted({float(s) for part in best.parts for s in part.size}),
+        models=[fit.row(w, names) for fit, w in zip(fits, weights, strict=True)],
+        status=status,
+        message=message,
+        seconds=time.perf_counter() - began,
+        residuals=pattern(solution.residuals, best.parts),
+        score=chi2 - 2 * dof + 2 * sum(map(len, parts)),
+        independent=share,
+        competitors=rivals,
+        crossover_length_lower_limit95=crossover_limit(rivals),
+        curves=[
+            {"name": part.name, "size": part.size, "control": part.control}
+            | best.problem.curve(b, solution.theta, solution.model)
+            for b, part in enumerate(best.parts)
+        ],
+        **options,
+    )
+
+
+_TOO_GOOD = (
+    "chi2 = {:.1f} for {} degrees of freedom: errors are too large, or points share their runs and "
+    "a common error cannot be seen (then give a covariance or the replicates)"
+)
+_CORRELATED = (
+    "residuals of neighbouring points of one size agree, as if they shared their runs: {:.0f} "
+    "points count as one, errors are widened accordingly (a covariance would do better)"
+)
+
+
+def _two_sizes(parts: Sequence[Points]) -> tuple[str, str] | None:
+    """Two sizes always meet somewhere, and leave no room for a correction to scaling."""
+    if min(np.unique(part.size).size for part in parts) > 2:
+        return None
+    return "too few sizes", (
+        "two sizes leave no room for a correction to scaling, which the errors do not hold: add a "
+        "third"
+    )
+
+
+def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[str, str] | None:
+    """A good chi^2 that says nothing: of few of the points, or of points without structure."""
+    best = fits[int(np.argmax(weights))]
+    total = best.problem.n + best.cut
+    kept = float(weights @ [fit.problem.n for fit in fits]) / total
+    if kept < KEPT:
+        return "poor fit", (
+            f"only {kept:.0%} of the {total} points, those nearest to x_c or of the largest sizes, "
+            "follow the ansatz: try another one, or give it only the range where it should hold"
+        )
+    if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
+        return "poor fit", (
+            f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
+            "size, which is no correction: check what is fixed, or leave out the smallest sizes"
+        )
+    chi2, parameters = without_structure(best.problem)
+    gain = (chi2 - best.solution.chi2) * best.independent
+    if gain - 2 * (best.solution.parameters - parameters) < STRUCTURE:
+        return "unidentified", (
+            "values that do not depend on the control describe the data as well: there is nothing "
+            "to collapse"
+        )
+    return None
+
+
+def _status(
+    parameters: Mapping[str, Parameter],
+    fixed: Mapping[str, float],
+    p_value: float,
+    chi2: float,
+    dof: int,
+    form: Ansatz,
+    parts: Sequence[Points],
+) -> tuple[str, str]:
+    controls = np.concatenate([part.control for part in parts])
+    span = float(np.ptp(controls))
+    if p_value < POOR:
+        return "poor fit", (
+            f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
+            "data within their errors; check the errors, narrow the range of the control, or try "
+            "another ansatz"
+        )
+    x_c, shape = parameters["x_c"], parameters[form.parameter]
+    # Of a length the slope of the stretch is asked for, which no unit changes: 2 / ln(L/L0).
+    middle = float(np.mean(np.log(np.concatenate([part.size for part in parts]))))
+    scale = abs(middle - shape.value) if form.parameter == LENGTH else abs(shape.value)
+    limits = {"x_c": span / 4, form.parameter: 0.25 * scale}
+    for name, limit in limits.items():
+        if name not in fixed and not parameters[name].error < limit:
+            return "unidentified", (
+                f"{name} = {parameters[name].value:.4g} with an error of "
+                f"{parameters[name].error:.2g}: the data do not determine it"
+            )
+    for name, p in parameters.items():
+        if name.startswith("exponent") and name not in fixed and not p.error < 0.5:
+            return "unidentified", f"{name} has an error of {p.error:.2g}"
+    low, high = controls.min(), controls.max()
+    margin = max(0.02 * span, x_c.error)
+    if "x_c" not in fixed and not low + margin < x_c.value < high - margin:
+        return "at an edge", (
+            f"x_c = {x_c.value:.6g} lies at the edge of the control, {low:g} to {high:g}: "
+            "measure on both sides of it"
+        )
+    near = 0.05 * (form.bounds[1] - form.bounds[0])
+    if form.parameter not in fixed and not (
+        form.bounds[0] + near / 2 < shape.value < form.bounds[1] - near
+    ):
+        return "at an edge", f"{form.parameter} = {shape.value:.3g} lies at the edge of its range"
+    return "ok", ""

@@ -1,0 +1,310 @@
+"""Other forms that may describe the same points: fitted before a collapse is called "ok".
+
+    crossover     X = t l^(1/nu),  l = L (1 + (L/xi)^m)^(-1/m)        m = 1, 2
+    logarithms    X = t L^(1/nu) (ln L/L0)^q                          |q| = 3/8 to 3/2
+    height        A = L^e (ln L/L0)^p f(X)                            p = -1/2, 1/2
+    held          what was held is free
+    Kosterlitz-Thouless, where 1/nu is small
+
+L0 is a sixteenth of the smallest size, 1 on lattices from 16 on: the unit of the size must not
+decide what is excluded.
+
+Each is fitted to the points of the fit with the largest weight, with its knots and from where it
+ended.  No data exclude every length or every power: a crossover counts where its length is within
+the sizes (a growth that is cut off beyond them is that growth, by convention), a logarithm from 3/4
+on, the power of the four-state Potts model; others only where they fit better by far.  A logarithm
+in the height is a small power, within a correction to scaling, for any data: it is said how much of
+the exponent it would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from heatcap.core.arrays import Floats
+from heatcap.core.result import Parameter, plain
+from heatcap.scaling.ansatz import (
+    START,
+    Ansatz,
+    in_unit,
+    kosterlitz_thouless,
+    with_crossover,
+    with_logarithms,
+)
+from heatcap.scaling.collapse_fits import Fit
+from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, Block, Problem
+from heatcap.scaling.descent import Solution, solve
+
+__all__ = [
+    "KINDS",
+    "NOT_EXCLUDED",
+    "WITHIN",
+    "Competitor",
+    "competitors",
+    "crossover_limit",
+    "objection",
+    "power_of_log",
+    "spanned",
+]
+
+Start = tuple[Problem, Floats]
+
+KINDS = ("crossover", "logarithms", "held")
+NOT_EXCLUDED = ("crossover not excluded", "logarithms not excluded")
+WITHIN = 6.0  # in chi^2 + 2 k of the fit: not excluded
+SHARPNESS = (2.0, 1.0)  # m
+LENGTHS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125)  # xi over the largest size
+FAR = 30.0  # `delta` from which on shorter lengths need not be tried
+POWERS = (0.375, 0.75, 1.125, 1.5)  # |q|
+LOGARITHM = 0.75  # |q| from which on it need not fit better to be an objection
+HEIGHT = 0.5  # |p|
+SMALL = 0.7  # 1/nu below which Kosterlitz-Thouless data look like a power
+
+
+@dataclass(frozen=True, eq=False)
+class Competitor:
+    """A form, how well it describes the points, and its parameters.
+
+    Attributes
+    ----------
+    name : str
+        The form as a formula.
+    kind : str
+        "crossover", "logarithms", "height", "held" or "kosterlitz-thouless".
+    chi2, delta : float
+        `delta` is chi^2 + 2 k less that of the collapse: up to 6 it is not excluded.
+    parameters : dict of float
+        Those of the ansatz, and what the form adds: `crossover_length`, or `log_power` and L0,
+        `log_length`.
+    """
+
+    name: str
+    kind: str
+    chi2: float
+    delta: float
+    parameters: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        parameters = {name: plain(v) for name, v in self.parameters.items()}
+        numbers = {"chi2": plain(self.chi2), "delta": plain(self.delta)}
+        return {"name": self.name, "kind": self.kind, **numbers, "parameters": parameters}
+
+
+def competitors(fit: Fit, kinds: Collection[str], smallest: float) -> list[Competitor]:
+    """All that were tried, of the `kinds` that count; `smallest` is the size of all points."""
+    field, form = _Field.of(fit, smallest), fit.problem.ansatz
+    power = form.parameter in ("inverse_nu", "dimension")
+    found: list[Competitor] = []
+    if "crossover" in kinds and power:
+        found += field.crossovers()
+    if "logarithms" in kinds and form.name in ("second-order", "first-order"):
+        found += [*field.logarithms(), *field.heights()]
+    if "held" in kinds:
+        found += field.freed()
+    if power and fit.solution.theta[SHAPE] < SMALL and form.parameter not in fit.problem.fixed:
+        found.append(field.kosterlitz_thouless())
+    return found
+
+
+def crossover_limit(found: Sequence[Competitor]) -> float | None:
+    """The smallest length that is not excluded.
+
+    0 if the shortest tried is not excluded, the longest tried if all are, None if none was tried.
+    """
+    rows = [(c.parameters["sharpness"], c.parameters["crossover_length"], c.delta)
+            for c in found if c.kind == "crossover"]  # fmt: skip
+    limits = []
+    for m in {sharpness for sharpness, _, _ in rows}:
+        length, delta = np.array(sorted((xi, d) for own, xi, d in rows if own == m)).T
+        within = np.flatnonzero(delta <= WITHIN)
+        if not within.size:
+            limits.append(length[-1])
+        elif (first := within[0]) == 0:
+            limits.append(0.0)
+        else:
+            share = (delta[first - 1] - WITHIN) / (delta[first - 1] - delta[first])
+            limits.append(length[first - 1] * (length[first] / length[first - 1]) ** share)
+    return float(min(limits)) if limits else None
+
+
+_SAID = {
+    "crossover": "crossover not excluded",
+    "logarithms": "logarithms not excluded",
+    "height": "logarithms not excluded",
+    "held": "poor fit",
+}
+_ONLY = "the errors hold only without it; if theory excludes it, say so (--excluded {0})"
+_WORSE = "a pure power is behind by that much"
+
+
+def objection(
+    found: Sequence[Competitor], asked: Mapping[str, Parameter], largest: float
+) -> tuple[str, str] | None:
+    """Status and message where a form that counts is not excluded and moves what is asked for."""
+    serious = [c for c in found if c.delta <= _limit(c, largest) and _moved(c, asked)]
+    if not serious:
+        return None
+    best = {kind: min((c for c in serious if c.kind == kind), key=lambda c: c.delta)
+            for kind in {c.kind for c in serious}}  # fmt: skip
+    ranked = sorted(best.values(), key=lambda c: c.delta)
+    return _SAID[ranked[0].kind], "; ".join(_words(c, asked) for c in ranked)
+
+
+def spanned(found: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Parameters whose systematic error reaches to what is not excluded.
+
+    By the root of its weight beside the fit, which is 1 where it fits as well.  What was held is
+    known, and small powers of a logarithm are never excluded: they count where they fit better.
+    """
+    reach = dict.fromkeys(asked, 0.0)
+    for c in found:
+        if c.kind in KINDS and c.delta <= (WITHIN if c.kind == "crossover" else 0.0):
+            weight = float(np.exp(-max(c.delta, 0.0) / 4))
+            for name, p in asked.items():
+                reach[name] = max(reach[name], weight * abs(c.parameters[name] - p.value))
+    return {
+        name: replace(p, systematic=float(np.hypot(p.systematic, reach[name])))
+        for name, p in asked.items()
+    }
+
+
+def _limit(c: Competitor, largest: float) -> float:
+    """The `delta` up to which a form is an objection, not a matter of the error alone."""
+    within = c.parameters.get("crossover_length", 0.0) <= largest * (1 + 1e-9)
+    large = abs(c.parameters.get("log_power", 0.0)) >= LOGARITHM
+    if (c.kind == "logarithms" and large) or (c.kind == "crossover" and within):
+        return WITHIN
+    return -np.inf if c.kind == "kosterlitz-thouless" else -WITHIN
+
+
+def _moved(c: Competitor, asked: Mapping[str, Parameter]) -> bool:
+    return any(abs(c.parameters[name] - p.value) > p.error for name, p in asked.items())
+
+
+def _words(c: Competitor, asked: Mapping[str, Parameter]) -> str:
+    values = ", ".join(f"{name} = {c.parameters[name]:.4g}" for name in asked)
+    better = c.delta < -WITHIN
+    rated = f"fits {'better' if better else 'as well'} (chi2 + 2 k {c.delta:+.1f})"
+    hint = "check what is fixed" if c.kind == "held" else _WORSE if better else _ONLY.format(c.kind)
+    return f"{c.name} {rated}, with {values}: {hint}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Field:
+    """What all competitors share: the fit with its knots, and what was added to its sizes."""
+
+    problem: Problem
+    base: Solution
+    independent: float
+    largest: float
+    start: float  # L0
+
+    @classmethod
+    def of(cls, fit: Fit, smallest: float) -> _Field:
+        largest = max(float(part.size.max()) for part in fit.parts)
+        return cls(fit.problem, fit.solution, fit.independent, largest, START * smallest)
+
+    def crossovers(self) -> Iterator[Competitor]:
+        """From far beyond the sizes down, each from the last, until one is excluded by far."""
+        for m in SHARPNESS:
+            near = self.problem, self.base.theta
+            for factor in LENGTHS:
+                length = factor * self.largest
+                form = with_crossover(self.problem.ansatz, length, sharpness=m)
+                name = f"X = t l^(1/nu), l = L (1 + (L/{length:.4g})^{m:g})^(-1/{m:g})"
+                near = self._stretched(form, *near)
+                extra = {"crossover_length": length, "sharpness": m}
+                tried, near = self._fitted(name, "crossover", near, **extra)
+                yield tried
+                if tried.delta > FAR:
+                    break
+
+    def logarithms(self) -> Iterator[Competitor]:
+        """From the smallest power on, to either side, while not excluded and better."""
+        for sign in (-1, 1):
+            last, near = WITHIN, (self.problem, self.base.theta)
+            for power in POWERS:
+                q = sign * power
+                form = with_logarithms(self.problem.ansatz, stretch=q, length=self.start)
+                near = self._stretched(form, *near)
+                name = f"X = t L^(1/nu) {power_of_log(self.start, q)}"
+                tried, near = self._fitted(name, "logarithms", near, **self._logarithm(q))
+                yield tried
+                if tried.delta > last:
+                    break
+                last = tried.delta
+
+    def heights(self) -> Iterator[Competitor]:
+        """A power of ln L/L0 in every observable whose exponent is free."""
+        names = self.problem.names[SHARED::OWN]
+        free = [b for b, name in enumerate(names) if name not in self.problem.fixed]
+        for p in (-HEIGHT, HEIGHT) if free else ():
+            blocks, theta = list(self.problem.blocks), self.base.theta.copy()
+            for b in free:
+                log = blocks[b].log_size + blocks[b].log_ref - np.log(self.start)
+                blocks[b] = _divided(blocks[b], log**p)
+                theta[SHARED + OWN * b] -= p * np.polyfit(log, np.log(log), 1)[0]
+            problem = replace(self.problem, blocks=blocks)
+            name = f"A = L^e {power_of_log(self.start, p)} f(X)"
+            yield self._fitted(name, "height", (problem, theta), **self._logarithm(p))[0]
+
+    def _logarithm(self, power: float) -> dict[str, float]:
+        return {"log_power": power, "log_length": self.start}
+
+    def freed(self) -> Iterator[Competitor]:
+        """Each exponent that was held, and the shape."""
+        for name, value in self.problem.fixed.items():
+            if name.startswith("exponent") or name == self.problem.names[SHAPE]:
+                fixed = {k: v for k, v in self.problem.fixed.items() if k != name}
+                problem, said = replace(self.problem, fixed=fixed), f"{name} free, not {value:g}"
+                yield self._fitted(said, "held", (problem, self.base.theta), freed=value)[0]
+
+    def kosterlitz_thouless(self) -> Competitor:
+        """With as many parameters as the power."""
+        form = in_unit(kosterlitz_thouless, self.start / START)
+        names = [form.parameter if i == SHAPE else n for i, n in enumerate(self.problem.names)]
+        problem, theta = replace(self.problem, ansatz=form, names=names), self.base.theta.copy()
+        theta[SHAPE] = np.clip(float(np.mean(_logs(problem))) - 2 / theta[SHAPE], *form.bounds)
+        found, _ = self._fitted("X = t (ln L/L0)^2", form.name, (problem, theta))
+        return replace(found, delta=found.delta - 2)
+
+    def _stretched(self, form: Ansatz, problem: Problem, theta: Floats) -> Start:
+        """Another stretch than that of a problem, with the shape that gives it the same slope."""
+        theta, log = theta.copy(), _logs(problem)
+        if problem.names[SHAPE] not in problem.fixed:
+            there, slope = form.stretch(log, theta[SHAPE])
+            off = problem.ansatz.stretch(log, theta[SHAPE])[0] - there
+            slope = slope - slope.mean()
+            theta[SHAPE] += off @ slope / max(float(slope @ slope), 1e-300)
+            theta[SHAPE] = theta[SHAPE].clip(*form.bounds)
+        return replace(problem, ansatz=form), theta
+
+    def _fitted(
+        self, name: str, kind: str, start: Start, **extra: float
+    ) -> tuple[Competitor, Start]:
+        """The competitor, and from where the next one may start."""
+        problem, theta = start
+        # With few knots chi^2 hangs on where they are: they stay.
+        own = solve(problem, theta, self.base.model, passes=1, knots=self.base.knots)
+        delta = float((own.chi2 - self.base.chi2) * self.independent + 2)
+        parameters = dict(zip(problem.names, map(float, own.theta), strict=True))
+        return Competitor(name, kind, own.chi2, delta, parameters | extra), (problem, own.theta)
+
+
+def power_of_log(start: float, power: float) -> str:
+    """As a formula."""
+    return f"(ln L{'' if start == 1 else f'/{start:.3g}'})^{power:g}"
+
+
+def _logs(problem: Problem) -> Floats:
+    return np.concatenate([block.log_size + block.log_ref for block in problem.blocks])
+
+
+def _divided(block: Block, factor: Floats) -> Block:
+    """The block of A over a factor: whitened values stay as they are."""
+    return replace(block, raw=block.raw / factor, whiten=block.whiten * factor)

@@ -1,0 +1,309 @@
+"""Crossings of a dimensionless quantity: where curves of different sizes meet.
+
+    x*(L) = x_c + a L^(-w),   w = 1/nu + omega
+
+K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
+Science 352 (2016) 213 (what was checked: docs/references.md).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from heatcap.core.arrays import Floats
+from heatcap.core.result import (
+    Parameter,
+    goodness_line,
+    parameter_line,
+    plain,
+    readable,
+    status_line,
+)
+from heatcap.scaling.curves import Curve, curves, drawing, missed
+from heatcap.scaling.data import Points
+from heatcap.scaling.meetings import common, covariance_of, cross, meet, usual_place
+from heatcap.scaling.powers import (
+    EXPONENT,
+    Fit,
+    Form,
+    average,
+    averaged_curve,
+    fit_forms,
+    heaviest,
+)
+
+__all__ = ["Crossings", "crossings"]
+
+
+DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
+APPROACH = (0.25, 4.0)  # of the exponent with which the heights approach theirs, omega
+POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
+SHOWN = 200  # sizes of the extrapolation that is drawn
+FARTHEST = 1e4  # of them, in units of the largest pair; infinity comes after it
+
+
+@dataclass(frozen=True, eq=False)
+class Crossings:
+    """Where the curves of pairs of sizes cross, and where the crossings go.
+
+    Attributes
+    ----------
+    small, large : ndarray (pair)
+        Sizes of each pair.
+    x, error, height, height_error : ndarray (pair)
+        Position and value of the crossing; NaN for a pair that does not cross.
+    covariance, height_covariance : ndarray (pair, pair)
+        Pairs that share a size are correlated.
+    x_c : Parameter
+        Extrapolated, `statistical` with the freedom of w in it, `systematic` between smallest
+        sizes.  With fewer than 3 pairs it is the crossing of the largest pair, and `systematic` the
+        distance to the other one.
+    drift_exponent : Parameter or None
+        w; None where the crossings do not determine it.
+    height_infinity : Parameter or None
+        The value at the crossing, extrapolated alike; None with fewer than 3 pairs.
+    chi2, dof, p_value : of the extrapolation with the largest weight
+    status : str
+        "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit".
+    message : str
+        What it means, and what to do.
+    models : list of dict
+        Every extrapolation of x.
+    curves : list of dict
+        By size: grid `x`, `y`, and `band`, its standard deviation.
+    extrapolation : dict
+        `size` (the middle of a pair, the last one infinite), `x` and its error `band` of the
+        averaged extrapolation, which ends at x_c and its error; empty without one.
+    draws : ndarray (pair, draw)
+        Crossings of the draws, NaN where a draw has none.
+    """
+
+    small: Floats
+    large: Floats
+    x: Floats
+    error: Floats
+    height: Floats
+    height_error: Floats
+    covariance: Floats
+    height_covariance: Floats
+    x_c: Parameter
+    drift_exponent: Parameter | None = None
+    height_infinity: Parameter | None = None
+    chi2: float = float("nan")
+    dof: int = 0
+    p_value: float = float("nan")
+    drift: float | None = None
+    status: str = "ok"
+    message: str = ""
+    name: str = "A"
+    models: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    extrapolation: dict[str, Any] = field(default_factory=dict, repr=False)
+    draws: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def middle(self) -> Floats:
+        """Geometric mean of the two sizes: the L of the extrapolation."""
+        return np.asarray(np.sqrt(self.small * self.large))
+
+    def summary(self) -> str:
+        """Pairs, extrapolated values with their errors, goodness of fit and status, in lines."""
+        lines = [status_line(self.status, self.message)]
+        for k in range(self.x.size):
+            pair = f"sizes {self.small[k]:g}, {self.large[k]:g}: "
+            if np.isfinite(self.x[k]):
+                at = readable(float(self.x[k]), float(self.error[k]))
+                height = readable(float(self.height[k]), float(self.height_error[k]))
+                lines.append(f"{pair}x* = {at}, {self.name} = {height}")
+            else:
+                lines.append(f"{pair}no crossing")
+        between = "between models" if self.models else "to the other pair"
+        lines += [
+            parameter_line("x_c", self.x_c, between=between),
+            parameter_line("drift_exponent", self.drift_exponent, fixed=self.drift),
+            parameter_line("height_infinity", self.height_infinity),
+        ]
+        if self.models:
+            lines.append(goodness_line(self.chi2, self.dof, self.p_value))
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        pairs = ("small", "large", "x", "error", "height", "height_error")
+        names = (
+            "name", *pairs, "covariance", "height_covariance", "x_c", "drift_exponent",
+            "height_infinity", "drift", "status", "message", "models",
+        )  # fmt: skip
+        fit = {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
+        values = {name: getattr(self, name) for name in names} | {"goodness_of_fit": fit}
+        return {"schema_version": 1} | dict(plain(values))
+
+
+def crossings(
+    points: Points,
+    *,
+    ratio: float | None = None,
+    drift: float | None = None,
+    draws: int = 500,
+    rng: int | np.random.Generator = 0,
+) -> Crossings:
+    """Crossings of all pairs of successive sizes, or of sizes at a fixed ratio.
+
+    Every size is fitted by a smooth curve; positions of all pairs come from common draws of them,
+    so that pairs which share a size carry their covariance.  Where two curves meet more than once
+    and differ for certain in between, the crossing nearest to those of the other pairs is taken.
+
+    Parameters
+    ----------
+    points : Points
+    ratio : float, optional
+        large / small of the pairs, such as 2; successive sizes by default.
+    drift : float, optional
+        w = 1/nu + omega where it is known; fitted by default, between 0.5 and 6.
+    draws : int
+    rng : int or Generator
+
+    Returns
+    -------
+    Crossings
+
+    Raises
+    ------
+    ValueError
+        If a size has fewer than 5 points, or `ratio`, `drift` or `draws` is out of range.
+    """
+    _check(ratio, drift, draws)
+    lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
+    pairs = _pairs(lines, ratio)
+    met = [meet(a, b) for a, b in pairs]
+    place = usual_place(met)
+    found = [cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
+    small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
+    x, height = (np.array([f[k] for f in found]) for k in (0, 1))
+    drawn, drawn_height = (
+        np.array([f[k] for f in found]).reshape(len(pairs), draws) for k in (2, 3)
+    )
+    covariance = covariance_of(drawn, x, [common(a, b) for a, b in pairs])
+    heights = covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
+    fits = _fits(small, large, x, covariance, DRIFT if drift is None else (drift, drift))
+    of_height = _fits(small, large, height, heights, APPROACH)
+    names = [f"{a.size:g}, {b.size:g}" for a, b in pairs]
+    many = [name for name, m in zip(names, met, strict=True) if len(m.brackets) > 1]
+    x_c, status, message = _verdict(x, covariance, fits, names, many, ratio)
+    best = heaviest(fits) if fits else None
+    w = average(fits, EXPONENT) if best and best.determined and best.form.free else None
+    return Crossings(
+        small, large, x, _errors(covariance), height, _errors(heights), covariance, heights, x_c,
+        w, average(of_height, 0) if of_height else None,
+        best.chi2 if best else float("nan"), best.dof if best else 0,
+        best.p_value if best and best.dof else float("nan"), drift, status,
+        "; ".join(filter(None, [message, points.message, missed(lines)])), points.name,
+        [fit.to_dict() for fit in fits], [drawing(line) for line in lines],
+        _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn,
+    )  # fmt: skip
+
+
+def _check(ratio: float | None, drift: float | None, draws: int) -> None:
+    if ratio is not None and not ratio > 1:
+        raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
+    if drift is not None and not drift > 0:
+        raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
+    if draws < 50:
+        raise ValueError(f"draws must be at least 50 for an error, got {draws}")
+
+
+def _pairs(lines: list[Curve], ratio: float | None) -> list[tuple[Curve, Curve]]:
+    if ratio is None:
+        return list(itertools.pairwise(lines))
+    return [(a, b) for a in lines for b in lines if abs(b.size / a.size / ratio - 1) < 0.02]
+
+
+def _errors(covariance: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.diag(covariance)))
+
+
+# ---- to infinite size ----------------------------------------------------------------------
+
+
+def _drifting(u: Floats, w: float) -> Floats:
+    """1 and u^-w: the constant, what is left of it at the largest pair, and a faster power."""
+    return np.column_stack([np.ones_like(u), u**-w, u ** -(w + 1)])
+
+
+def _fits(
+    small: Floats, large: Floats, y: Floats, covariance: Floats, bounds: tuple[float, float]
+) -> list[Fit]:
+    known = np.flatnonzero(np.isfinite(y))
+    order = known[np.argsort(np.sqrt(small * large)[known], kind="stable")]
+    if known.size < 3:
+        return []
+    form = Form("power", _drifting, bounds, slow=True, correction=(1, 2))
+    middle = np.sqrt(small * large)[order]
+    return fit_forms(middle, y[order], covariance[np.ix_(order, order)], [form])
+
+
+def _verdict(
+    x: Floats,
+    covariance: Floats,
+    fits: Sequence[Fit],
+    names: Sequence[str],
+    many: Sequence[str],
+    ratio: float | None,
+) -> tuple[Parameter, str, str]:
+    """x_c, the status, and what to do about it."""
+    nan = float("nan")
+    known = np.flatnonzero(np.isfinite(x))
+    without = [name for name, at in zip(names, x, strict=True) if not np.isfinite(at)]
+    lost = f"sizes {' and '.join(without)} do not cross within their data" if without else ""
+    if not names:
+        what = "one size" if ratio is None else f"no two sizes at a ratio of {ratio:g}"
+        return Parameter(nan, nan, nan), "no crossing", f"there is {what}: add sizes"
+    if not known.size:
+        said = "no pair of sizes crosses within its data: widen the range of the control, or the"
+        said += " quantity is not dimensionless, or there is no transition in the range"
+        return Parameter(nan, nan, nan), "no crossing", said
+    if not fits:
+        last = known[-1]
+        spread = float(np.ptp(x[known])) if known.size > 1 else nan
+        value = Parameter(float(x[last]), float(np.sqrt(covariance[last, last])), spread)
+        crossing = (
+            "1 pair of sizes crosses" if known.size == 1 else f"{known.size} pairs of sizes cross"
+        )
+        said = f"{crossing}, 3 are needed to"
+        said += " extrapolate: add sizes; x_c is the crossing of the largest pair"
+        return value, "too few pairs", "; ".join(filter(None, [said, lost]))
+    x_c, best = average(fits, 0), heaviest(fits)
+    if many:
+        said = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
+        said += " others is taken; narrow the range of the control to the one that is meant"
+        return x_c, "multiple crossings", "; ".join(filter(None, [said, lost]))
+    if best.p_value < POOR:
+        said = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
+        said += " smallest sizes, or errors are too small"
+        return x_c, "poor fit", "; ".join(filter(None, [said, lost]))
+    if best.dof:
+        return x_c, "ok", lost
+    # A drift that nothing tests may still bend: by as much as from the last pair but one.
+    step = float(np.abs(np.diff(x[known])[-1]))
+    x_c = Parameter(x_c.value, x_c.statistical, float(np.hypot(x_c.systematic, step)))
+    untested = "no more pairs than parameters: the drift is not tested, add sizes"
+    return x_c, "ok", "; ".join(filter(None, [untested, lost]))
+
+
+def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
+    """The averaged extrapolation from the smallest pair of the heaviest fit to infinite size."""
+    if not fits:
+        return {}
+    largest = float(middle.max())
+    size = np.append(np.geomspace(heaviest(fits).smallest, FARTHEST * largest, SHOWN), np.inf)
+    x, band = averaged_curve(fits, size, largest)
+    return {"size": size, "x": x, "band": band}

@@ -1,0 +1,202 @@
+"""A smooth curve through the points of each size, and draws of it from its errors.
+
+Curves of finite systems are analytic, so that a Gaussian process with the kernel
+
+    k(t, t') = A / (1 + (t - t')^2 / l^2) + B (1 + t t')
+
+is at home (its poles lie off the real axis, as those of the curves do): its error has in it what
+the points leave open between them, where a spline with few knots is off by more than its error
+(measured at peaks: by 1 to 11 errors).  C. E. Rasmussen and C. K. I. Williams, Gaussian Processes
+for Machine Learning (2006), chapters 2 and 5 (what was checked: docs/references.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.interpolate import CubicSpline
+
+from heatcap.core.arrays import Floats
+from heatcap.scaling.data import Points
+
+__all__ = ["Curve", "curves", "drawing", "missed"]
+
+
+FEWEST = 5  # points of a size
+LENGTHS, LONGEST = 12, 4.0  # values of l, from the spacing of the points to twice their range
+AMPLITUDES = np.geomspace(0.1, 1e4, 8)  # values of A, in squares of the spread of the points
+SHARPER = 0.7  # of the most likely l: see below
+TREND = 100.0  # B, likewise
+LEAST = 1e-5  # error, in units of the spread, below which matrices lose their inverse
+NEGLIGIBLE = 0.03  # weight of a kernel
+WAVES = 48  # a prior curve is a sum of so many
+GRID = 201
+POOR = 1e-4  # p-value of chi^2 from which on a curve misses its points
+SHOWN = 301  # points of a curve that is drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The curve of one size, on a `grid`: its mean and draws (draw, grid)."""
+
+    size: float
+    grid: Floats
+    mean: Floats
+    draws: Floats
+    chi2: float
+    dof: float
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Where there are data."""
+        return float(self.grid[0]), float(self.grid[-1])
+
+    def __call__(self, x: Floats) -> Floats:
+        """The curve at x."""
+        return np.asarray(CubicSpline(self.grid, self.mean)(x))
+
+    def drawn(self, x: Floats) -> Floats:
+        """All draws at x: (draw, x)."""
+        return np.asarray(CubicSpline(self.grid, self.draws, axis=1)(x))
+
+
+def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curve]:
+    """The curve of every size, averaged over A and l by their marginal likelihood.
+
+    A draw is a curve of the posterior: a prior curve f, corrected by what y + noise - f says at the
+    points (Matheron's rule).  The noise is that of the errors or of the covariance; replicates are
+    bootstrapped instead, jointly for all sizes, so that what sizes share stays shared.
+
+    Raises
+    ------
+    ValueError
+        If a size has fewer than 5 points.
+    """
+    picked = None
+    if points.replicates is not None:
+        n = points.replicates.shape[0]
+        picked = rng.integers(n, size=(draws, n - 1))
+    return [_curve(points, float(s), draws, picked, rng) for s in np.unique(points.size)]
+
+
+def missed(lines: Sequence[Curve]) -> str:
+    """In words, the sizes whose curve misses its points."""
+    bad = [
+        f"{line.size:g} (chi2/dof = {line.chi2:.3g}/{line.dof:.2g})"
+        for line in lines
+        if line.dof > 1 and stats.chi2.sf(line.chi2, line.dof) < POOR
+    ]
+    return f"curves miss their points, errors are too small: sizes {', '.join(bad)}" if bad else ""
+
+
+def drawing(line: Curve) -> dict[str, Any]:
+    """`size`, a grid `x`, the curve `y` there and its standard deviation `band`."""
+    x = np.linspace(*line.range, SHOWN)
+    return {"size": line.size, "x": x, "y": line(x), "band": line.drawn(x).std(axis=0)}
+
+
+def _curve(
+    points: Points,
+    size: float,
+    draws: int,
+    picked: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+) -> Curve:
+    part = points.take(np.flatnonzero(points.size == size))
+    n = len(part)
+    if n < FEWEST:
+        raise ValueError(f"size {size:g} has {n} points, at least {FEWEST} are needed")
+    low, high = part.control[0], part.control[-1]
+    t = 2 * (part.control - low) / (high - low) - 1
+    middle = float(np.mean(part.value))
+    spread = float(np.std(part.value)) or float(part.error.max())
+    y = (part.value - middle) / spread
+    noise = _noise(part) / spread**2
+    lengths, amplitudes, weight = _kernels(t, y, noise)
+    drawn_y = (_values(part, draws, picked, rng) - middle) / spread
+    choice = rng.choice(weight.size, size=draws, p=weight)
+    grid = np.linspace(-1, 1, max(GRID, 8 * n))
+    mean, at_points, free = np.zeros(grid.size), np.zeros(n), 0.0
+    drawn = np.empty((draws, grid.size))
+    for k, (length, a, w) in enumerate(zip(lengths, amplitudes, weight, strict=True)):
+        inverse = np.linalg.inv(_kernel(t, t, length, a) + noise)
+        to_grid = _kernel(grid, t, length, a) @ inverse
+        mean += w * (to_grid @ y)
+        at_points += w * (y - noise @ (inverse @ y))
+        free += w * float(np.trace(noise @ inverse))
+        own = np.flatnonzero(choice == k)
+        prior, prior_points = _prior(grid, t, length, a, own.size, rng)
+        drawn[own] = prior + (drawn_y[own] - prior_points) @ to_grid.T
+    off = y - at_points
+    chi2 = float(off @ np.linalg.solve(noise, off))
+    x = low + (grid + 1) / 2 * (high - low)
+    return Curve(size, x, middle + spread * mean, middle + spread * drawn, chi2, free)
+
+
+def _noise(part: Points) -> Floats:
+    """Covariance of the points; replicates are too few for more than its diagonal."""
+    least = (LEAST * float(np.std(part.value))) ** 2
+    if part.covariance is not None:
+        return np.asarray(part.covariance + least * np.eye(len(part)))
+    return np.diag(part.error**2 + least)
+
+
+def _values(
+    part: Points, draws: int, picked: NDArray[np.int64] | None, rng: np.random.Generator
+) -> Floats:
+    """Values with fresh noise: (draw, point)."""
+    if picked is not None and part.replicates is not None:
+        return np.asarray(part.replicates[picked].mean(axis=1))
+    if part.covariance is not None:
+        return rng.multivariate_normal(part.value, part.covariance, size=draws)
+    return np.asarray(part.value + part.error * rng.standard_normal((draws, len(part))))
+
+
+def _kernel(s: Floats, t: Floats, length: float, amplitude: float) -> Floats:
+    apart = s[:, None] - t
+    smooth = amplitude / (1 + (apart / length) ** 2)
+    return np.asarray(smooth + TREND * (1 + np.outer(s, t)))
+
+
+def _kernels(t: Floats, y: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
+    """l, A and weight of the kernels that matter."""
+    every = np.geomspace(float(np.median(np.diff(t))), LONGEST, LENGTHS)
+    length, amplitude = (each.ravel() for each in np.meshgrid(every, AMPLITUDES, indexing="ij"))
+    likelihood = np.array(
+        [
+            _likelihood(_kernel(t, t, own, a) + noise, y)
+            for own, a in zip(length, amplitude, strict=True)
+        ]
+    )
+    weight = np.exp(likelihood - likelihood.max())
+    kept = weight > NEGLIGIBLE * weight.max()
+    # The most likely l is that of the whole curve, and flattens a peak by one standard deviation at
+    # any noise; with 0.7 l this is a tenth, for errors that are a sixth larger.
+    return SHARPER * length[kept], amplitude[kept], weight[kept] / weight[kept].sum()
+
+
+def _likelihood(covariance: Floats, y: Floats) -> float:
+    """Logarithm of the density of y, without its constant."""
+    root = np.linalg.cholesky(covariance)
+    whitened = np.linalg.solve(root, y)
+    return float(-0.5 * whitened @ whitened - np.log(np.diag(root)).sum())
+
+
+def _prior(
+    grid: Floats, t: Floats, length: float, amplitude: float, count: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Curves of the kernel on the grid and at the points: waves with its spectrum, and a trend."""
+    frequency = stats.laplace.ppf((np.arange(WAVES) + 0.5) / WAVES) / length
+    weight = rng.standard_normal((count, 2 * WAVES)) * np.sqrt(amplitude / WAVES)
+    trend = rng.standard_normal((count, 2)) * np.sqrt(TREND)
+    out = []
+    for x in (grid, t):
+        phase = np.outer(frequency, x)
+        waves = np.concatenate([np.cos(phase), np.sin(phase)])
+        out.append(weight @ waves + trend @ np.stack([np.ones_like(x), x]))
+    return out[0], out[1]

@@ -1,0 +1,527 @@
+"""The points of a collapse: size, control, value and error, from tables of many kinds."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from heatcap.core.arrays import Floats, numbers
+from heatcap.core.parquet import flat_columns, open_parquet, read_flat
+from heatcap.core.student import counts_of_runs, student_factor
+from heatcap.scaling.few_runs import steadied
+
+__all__ = [
+    "Points",
+    "columns_of",
+    "load_table",
+    "number_or_name",
+    "points",
+    "read_columns",
+    "read_table",
+]
+
+Table = pd.DataFrame | xr.Dataset | str | Path
+
+ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said for no value
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+SEPARATORS = (",", ";", "\t", None)  # None is white space
+FIRST = 5  # rows that show what separates
+LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, that are read
+SAID = 1.05  # Student's factor from which on it is said
+WIDEST = 10_000  # columns of one; each cell costs a hundred times its bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Values A(L, x) with their errors, in any order, each size on a grid of its own.
+
+    Attributes
+    ----------
+    size, control, value, error : ndarray (point)
+        L, x, A and the standard deviation of A.
+    covariance : ndarray (point, point) or None
+        Where points are correlated; its diagonal is error**2.
+    replicates : ndarray (replicate, point) or None
+        Independent repetitions whose mean is `value`.
+    name : str
+    message : str
+        What was left out or made up, in words.
+    wider : float
+        Student's factor of errors that come from few runs; parameters of a fit are wider by it.
+    """
+
+    size: Floats
+    control: Floats
+    value: Floats
+    error: Floats
+    covariance: Floats | None = None
+    replicates: Floats | None = None
+    name: str = "A"
+    message: str = ""
+    wider: float = 1.0
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{size:g}" for size in np.unique(self.size))
+        note = f" ({self.message})" if self.message else ""
+        return f"<Points {self.name}: {len(self)} points, sizes {sizes}{note}>"
+
+    def __len__(self) -> int:
+        return int(self.size.size)
+
+    def take(self, chosen: NDArray[Any]) -> Points:
+        """Some of the points."""
+        rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return replace(
+            self,
+            size=self.size[rows],
+            control=self.control[rows],
+            value=self.value[rows],
+            error=self.error[rows],
+            covariance=None if self.covariance is None else self.covariance[np.ix_(rows, rows)],
+            replicates=None if self.replicates is None else self.replicates[:, rows],
+        )
+
+    def resample(self, rng: np.random.Generator) -> Floats:
+        """Values of a new experiment: a bootstrap of the replicates, else drawn from the errors.
+
+        Where replicates of different points have nothing to do with each other, every point is
+        resampled by itself: chance correlations of a few replicates would make errors uncertain.
+        R - 1 of R replicates are drawn, which gives the variance of the mean without bias.
+        """
+        if self.replicates is None:
+            if self.covariance is not None:
+                return rng.multivariate_normal(self.value, self.covariance, method="cholesky")
+            return self.value + self.error * rng.standard_normal(len(self))
+        count = self.replicates.shape[0]
+        shape = (count - 1, 1 if self.replicates_shared else len(self))
+        picked = np.broadcast_to(rng.integers(count, size=shape), (count - 1, len(self)))
+        return np.asarray(np.take_along_axis(self.replicates, picked, axis=0).mean(axis=0))
+
+    @cached_property
+    def replicates_shared(self) -> bool:
+        """Whether replicates of neighbouring points of a size are correlated (4 sigma)."""
+        if self.replicates is None:
+            return False
+        off = self.replicates - self.replicates[0]
+        off -= off.mean(axis=0)
+        off = off / np.maximum(off.std(axis=0), 1e-300)
+        neighbours = self.size[1:] == self.size[:-1]
+        r = np.mean(off[:, 1:] * off[:, :-1], axis=0)[neighbours]
+        return bool(abs(r.sum()) > 4 * np.sqrt(max(r.size, 1) / (off.shape[0] - 1)))
+
+
+def points(
+    size: ArrayLike,
+    control: ArrayLike,
+    value: ArrayLike,
+    error: ArrayLike | None = None,
+    *,
+    covariance: ArrayLike | None = None,
+    replicates: ArrayLike | None = None,
+    runs: ArrayLike | None = None,
+    name: str = "A",
+) -> Points:
+    """Check and sort the points of a collapse.
+
+    Parameters
+    ----------
+    size, control, value, error : array_like (point)
+        Rows in which a size, control or value is NaN or masked are left out.  Without errors, they
+        come from the replicates or the covariance, else from the scatter about the cubics through
+        the neighbours of one size, and `message` says so.
+    covariance : array_like (point, point), optional
+    replicates : array_like (replicate, point), optional
+    runs : int or array_like (point), optional
+        How many runs the errors come from (2 or more), that of the replicates if left out.  Errors
+        of few runs are steadied by those of their neighbours, and `wider` is Student's factor.
+    name : str
+
+    Returns
+    -------
+    Points
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, what is no real number, sizes or errors that are not positive, an
+        infinite value, two points at one size and control, runs that are not finite or fewer than
+        two, runs without an error, or a covariance that is not positive definite.
+    """
+    columns = {"size": size, "control": control, "value": value}
+    arrays = {k: numbers(v, k) for k, v in columns.items()}
+    n = arrays["size"].size
+    for k, v in arrays.items():
+        if v.shape != (n,):
+            raise ValueError(f"{k} must have one entry for each of {n} points, got {v.shape}")
+        if np.isinf(v).any():
+            raise ValueError(f"{k} must be finite, got {v[np.isinf(v)][0]} in row {_first(v)}")
+    if np.any(arrays["size"] <= 0):
+        raise ValueError(f"sizes must be positive, got {np.nanmin(arrays['size']):g}")
+    cov = None if covariance is None else numbers(covariance, "covariance")
+    rep = None if replicates is None else numbers(replicates, "replicates")
+    if cov is not None and cov.shape != (n, n):
+        raise ValueError(f"covariance must be {n} by {n}, got {cov.shape}")
+    if rep is not None and (rep.ndim != 2 or rep.shape[1] != n or rep.shape[0] < 2):
+        raise ValueError(f"replicates must be (2 or more, {n}), got {rep.shape}")
+    errors, said = _errors(arrays, error, cov, rep)
+    known = np.isfinite(np.stack([*arrays.values(), errors])).all(axis=0)
+    order = np.flatnonzero(known)[np.lexsort((arrays["control"][known], arrays["size"][known]))]
+    _check(arrays, errors, order)
+    left_out = n - order.size
+    rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
+    out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
+    out = replace(out.take(order), message="; ".join(filter(None, [said, rows])))
+    if out.covariance is not None and not _definite(out.covariance):
+        raise ValueError("the covariance must be finite and positive definite")
+    if runs is not None and error is None and cov is None and rep is None:
+        raise ValueError("runs are those behind an error: give the errors, too")
+    if runs is None and rep is not None and error is None and cov is None:
+        runs = rep.shape[0]
+    if runs is None:
+        return out
+    counts = counts_of_runs(numbers(runs, "runs"), n, lambda k: f"row {k + 1}", used=order)
+    return _of_runs(out, counts[order])
+
+
+def _definite(covariance: Floats) -> bool:
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.isfinite(covariance).all())
+
+
+def _of_runs(data: Points, runs: Floats) -> Points:
+    """The points with errors steadied by their neighbours, and Student's factor."""
+    if data.covariance is not None or not len(data):
+        wider = float(np.max(student_factor(runs))) if len(data) else 1.0
+        return replace(data, wider=wider)
+    error, wider = steadied(data.size, data.control, data.error, runs)
+    if data.replicates_shared:  # neighbours whose runs are the same say nothing new
+        wider = float(np.max(student_factor(runs)))
+    said = f"errors of {runs.min():.0f} runs: parameters wider by {wider:.3g} (Student)"
+    notes = [data.message, said if wider >= SAID else ""]
+    return replace(data, error=error, wider=wider, message="; ".join(filter(None, notes)))
+
+
+def _first(values: Floats) -> int:
+    return int(np.flatnonzero(np.isinf(values))[0]) + 1
+
+
+def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -> None:
+    if np.any(errors[order] <= 0):
+        bad = order[errors[order] <= 0].min()
+        raise ValueError(
+            f"errors must be positive, got {errors[bad]:g} in row {bad + 1} of the data"
+        )
+    pair = np.column_stack([arrays["size"][order], arrays["control"][order]])
+    same = np.flatnonzero((np.diff(pair, axis=0) == 0).all(axis=1))
+    if same.size:
+        size, control = pair[same[0]]
+        raise ValueError(
+            f"two points at size {size:g} and control {control:g}, expected one: average them, or "
+            "give them as replicates"
+        )
+
+
+def _errors(
+    arrays: dict[str, Floats], error: ArrayLike | None, cov: Floats | None, rep: Floats | None
+) -> tuple[Floats, str]:
+    if cov is not None:
+        if np.any(np.diag(cov) <= 0):
+            raise ValueError("the diagonal of the covariance must be positive")
+        return np.sqrt(np.diag(cov)), ""
+    if error is not None:
+        given = numbers(error, "error")
+        if given.shape != arrays["size"].shape:
+            raise ValueError(
+                f"error must have one entry for each of {arrays['size'].size} points,"
+                f" got {given.shape}"
+            )
+        return given, ""
+    if rep is not None:
+        # From the first of them: equal replicates have no spread, not one of rounding.
+        spread = (rep - rep[0]).std(axis=0, ddof=1)
+        return spread / np.sqrt(rep.shape[0]), "errors from the replicates"
+    return _scatter(
+        arrays
+    ), "no errors given: estimated from the scatter between neighbours, so that chi^2 tests nothing"
+
+
+def _scatter(arrays: dict[str, Floats]) -> Floats:
+    """One error per size: the median distance from the cubic through the neighbours."""
+    out = np.full(arrays["size"].size, np.nan)
+    for size in np.unique(arrays["size"][np.isfinite(arrays["size"])]):
+        rows = np.flatnonzero((arrays["size"] == size) & np.isfinite(arrays["value"]))
+        rows = rows[np.argsort(arrays["control"][rows])]
+        if rows.size < 7:
+            raise ValueError(
+                f"no errors given, and size {size:g} has {rows.size} points: 7 are needed to"
+                " estimate them from their scatter"
+            )
+        off = _off_neighbours(arrays["control"][rows], arrays["value"][rows])
+        out[rows] = max(1.4826 * float(np.median(np.abs(off))), 1e-300)
+    return out
+
+
+def _off_neighbours(x: Floats, y: Floats) -> Floats:
+    """Distance of each value from the cubic through its four neighbours, in units of its error."""
+    out = []
+    for i in range(2, x.size - 2):
+        near = np.array([i - 2, i - 1, i + 1, i + 2])
+        weights = np.array(
+            [np.prod((x[i] - x[near[near != j]]) / (x[j] - x[near[near != j]])) for j in near]
+        )
+        out.append((y[i] - weights @ y[near]) / np.sqrt(1 + weights @ weights))
+    return np.array(out)
+
+
+def read_table(
+    table: Table,
+    *,
+    size: str,
+    control: str,
+    value: str,
+    error: str | None = None,
+    runs: str | int | None = None,
+    names: Sequence[str] | None = None,
+) -> Points:
+    """Points from a file (CSV, whitespace, Parquet, NetCDF), a DataFrame or a Dataset.
+
+    Parameters
+    ----------
+    table
+        A Dataset may hold replicates of the value as ``VALUE_replicates`` with a dimension
+        ``replicate``, and their covariance as ``VALUE_covariance`` (point, point_2).
+    size, control, value, error : str
+        Columns.
+    runs : str or int, optional
+        How many runs an error comes from: a column, or the number.
+    names : sequence of str, optional
+        Names of the columns of a text table without a header.
+
+    Returns
+    -------
+    Points
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read, a column that is not there, a cell that is no number.
+    """
+    wanted = [size, control, value, *([error] if error else [])]
+    beneath = [runs] if isinstance(runs, str) else []
+    columns, beside = read_columns(table, wanted + beneath, names=names, value=value)
+    count = columns[runs] if isinstance(runs, str) else runs
+    try:
+        return points(*(columns[name] for name in wanted), name=value, runs=count, **beside)
+    except ValueError as problem:
+        raise ValueError(f"{_called(table)}{problem}") from None
+
+
+def read_columns(
+    table: Table, wanted: Sequence[str], *, names: Sequence[str] | None, value: str
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Columns of a table by name; and of a Dataset the covariance or replicates of `value`.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read, a column that is not there, a cell that is no number.
+    """
+    data, beside = load_table(table, names=names, value=value)
+    return columns_of(data, wanted, _called(table)), beside
+
+
+def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
+    """Columns as numbers, empty cells as NaN; `called` begins what is said of the table.
+
+    Raises
+    ------
+    ValueError
+        For a column that is not there, or a cell that is no number.
+    """
+    if missing := [name for name in wanted if name not in data.columns]:
+        raise ValueError(
+            f"{called}no column {', '.join(map(repr, missing))}; there is "
+            + ", ".join(map(repr, data.columns))
+            + (": no header? Then name the columns, " if _all_numbers(data.columns) else "")
+            + ("--names L,C,dC (in Python names=)" if _all_numbers(data.columns) else "")
+        )
+    return {name: _numbers(data[name], name, called) for name in wanted}
+
+
+def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
+    if column.dtype.kind in "mM":  # which pandas counts in units of its own, and NaT as one, too
+        raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    text = np.isnan(numbers) & column.notna().to_numpy()
+    words = column.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
+    if (bad := text & ~words).any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"{called}row {row + 1} of the data, column {name!r}: expected a number, got"
+            f" {column.iloc[row]!r}{_hint(str(column.iloc[row]))}"
+        )
+    return numbers
+
+
+def _hint(cell: str) -> str:
+    """What a cell that is no number may have meant."""
+    if DECIMAL_COMMA.fullmatch(cell):
+        return f": a decimal comma? Write {cell.replace(',', '.')}"
+    if cell.lower() in ABSENT:
+        return ": leave the cell empty where there is no value, such as a run without a peak"
+    return ""
+
+
+def _all_numbers(names: Iterable[str]) -> bool:
+    return bool(pd.to_numeric(pd.Series(list(names)), errors="coerce").notna().all())
+
+
+def _called(table: Table) -> str:
+    return f"{table}: " if isinstance(table, str | Path) else ""
+
+
+def load_table(
+    table: Table, *, names: Sequence[str] | None, value: str
+) -> tuple[pd.DataFrame, dict[str, Floats]]:
+    """All columns of a table as they are; of a Dataset the covariance or replicates of `value`.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read.
+    """
+    data, beside = _load(table, names, value)
+    return data, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
+
+
+def _load(
+    table: Table, names: Sequence[str] | None, value: str
+) -> tuple[pd.DataFrame, dict[str, Floats]]:
+    if isinstance(table, pd.DataFrame):
+        return table.reset_index(drop=table.index.names == [None]), {}
+    if isinstance(table, xr.Dataset):
+        return _of_dataset(table, value)
+    path = Path(table)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if path.suffix in (".parquet", ".pq"):
+        return _parquet(path), {}
+    if path.suffix in (".nc", ".h5", ".nc4"):
+        from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
+
+        return _of_dataset(read_netcdf(path, "a table"), value, str(path))
+    return _text(path, names), {}
+
+
+def _of_dataset(
+    data: xr.Dataset, value: str, where: str = "the table"
+) -> tuple[pd.DataFrame, dict[str, Floats]]:
+    beside: dict[str, Floats] = {}
+    if (name := f"{value}_replicates") in data and "replicate" in data[name].dims:
+        values = data[name].transpose("replicate", ...)
+        beside["replicates"] = values.to_numpy().reshape(values.sizes["replicate"], -1)
+    if (name := f"{value}_covariance") in data and data[name].ndim == 2:
+        beside["covariance"] = data[name].to_numpy()
+    others = [
+        str(v) for v in data.data_vars if {"replicate", "point_2"} & set(map(str, data[v].dims))
+    ]
+    data = data.drop_vars(others)
+    # A row for each combination of the dimensions, which may be many more than are stored.
+    size = math.prod(data.sizes.values()) * sum(v.dtype.itemsize for v in data.variables.values())
+    if (cells := size // 8) > LARGEST:
+        raise ValueError(f"{where}: has {cells} cells, more than {LARGEST} are not read")
+    return data.to_dataframe().reset_index(), beside
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    file = open_parquet(path)
+    about = file.metadata
+    if (cells := about.num_rows * about.num_columns) > LARGEST:
+        raise ValueError(f"{path}: has {cells} cells, more than {LARGEST} are not read")
+    return read_flat(file, path, flat_columns(file))
+
+
+def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: larger than {LARGEST // 2**20} MiB, expected a table of points")
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = [line for line in file if line.strip() and not line.startswith("#")]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
+    if not lines:
+        raise ValueError(f"{path}: holds no data")
+    if (width := _width(lines[0])) > WIDEST:
+        raise ValueError(f"{path}: has {width} columns or more, expected at most {WIDEST}")
+    separator = _separator(lines, names)
+    rows = [_cells(line, separator) for line in lines]
+    header = rows.pop(0) if names is None else list(names)
+    width = len(header)
+    for number, row in enumerate(rows, 1):
+        if len(row) != width:
+            raise ValueError(
+                f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
+                f" {', '.join(header)}"
+                + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
+            )
+    return pd.DataFrame(rows, columns=header)
+
+
+def _width(line: str) -> int:
+    """Columns of a row, by the separator that gives most of them."""
+    return 1 + max(line.count(separator) for separator in (*SEPARATORS[:-1], " "))
+
+
+def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
+    """What gives the first rows the width of the header, and more cells that are numbers."""
+    data = lines[names is None :][:FIRST]
+
+    def fits(separator: str | None) -> tuple[bool, int, bool, int]:
+        rows = [_cells(line, separator) for line in data]
+        first = len(_cells(lines[0], separator))
+        width = first if names is None else len(names)
+        alike = first > 1 and all(len(row) == width for row in rows)
+        # Between semicolons 3,14 is a number with a decimal comma, which is said by cell.
+        numbers = sum(map(_like_number, itertools.chain(*rows))) if alike else 0
+        return alike, numbers, separator is not None, first
+
+    return max((each for each in SEPARATORS if each is None or each in lines[0]), key=fits)
+
+
+def _cells(line: str, separator: str | None) -> list[str]:
+    """Cells of a row; a separator within quotes separates nothing."""
+    line = line.strip()
+    if separator is not None and '"' in line:
+        with suppress(csv.Error):
+            found = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+            return [cell.strip() for cell in found]
+    return [cell.strip() for cell in line.split(separator)]
+
+
+def _like_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return DECIMAL_COMMA.fullmatch(cell) is not None
+    return True
+
+
+def number_or_name(text: str | None) -> int | str | None:
+    """How many runs, or the column that says it."""
+    return int(text) if text is not None and text.isdecimal() else text

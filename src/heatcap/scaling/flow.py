@@ -1,0 +1,229 @@
+"""Renormalisation flow of Kosterlitz, from a smallest size upwards, and its fit to a stiffness.
+
+With l = ln L, v -> 0 the distance of the stiffness from its universal value and u the fugacity of
+the vortices,
+
+    dv/dl = -u^2 (1 + B v)        du/dl = -u v
+
+B = 0 is the leading order (Kosterlitz, J. Phys. C 7 (1974) 1046) and B = 3/2 the next one, whose
+coefficient is universal (Pelissetto and Vicari, Phys. Rev. E 87 (2013) 032105, eqs. 17-20, at
+second hand).  Conserved: u^2 - 2 [v / B - ln(1 + B v) / B^2], at B = 0 u^2 - v^2; it is zero on the
+critical line, where 1/v = l + const at leading and l + ln(l) / 2 + ... at next order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatcap.core.arrays import Floats
+from heatcap.scaling.data import Points
+
+__all__ = ["Fit", "Form", "Problem", "critical_fugacity", "flow"]
+
+
+STEP = 0.18  # of ln L, at most: smaller ones move v by less than 3e-5
+MAX_ITERATIONS = 30
+LOWEST, HIGHEST = -0.6, 3.0  # of v: beyond them the flow is held, fits stay away from there
+NEXT = 1.5
+NAMES = ("t_kt", "v", "v_1", "g_1", "v_2", "g_2", "correction", "jump")
+
+
+def critical_fugacity(v: Floats, b: float) -> Floats:
+    """u on the critical line."""
+    if b == 0:
+        return np.asarray(v, dtype=np.float64)
+    return np.asarray(np.sqrt(2 * (v / b - np.log1p(b * v) / b**2)))
+
+
+def flow(v: Floats, log_u: Floats, log_sizes: Floats, b: float) -> Floats:
+    """v at every size, from v and ln u at the first of them; Runge and Kutta's fourth order.
+
+    Parameters
+    ----------
+    v, log_u : ndarray (...)
+    log_sizes : ndarray (size)
+        Rising.
+    b : float
+        0 or 3/2.
+
+    Returns
+    -------
+    ndarray (size, ...)
+    """
+
+    def slope(state: Floats) -> Floats:
+        v = state[0].clip(LOWEST, HIGHEST)
+        fugacity = np.exp(np.minimum(2 * state[1], 4.0))
+        return np.stack([-fugacity * (1 + b * v), -v])
+
+    state = np.stack([v, log_u])
+    out = [state[0]]
+    for width in np.diff(log_sizes):
+        count = max(int(np.ceil(width / STEP)), 1)
+        h = width / count
+        for _ in range(count):
+            one = slope(state)
+            two = slope(state + h / 2 * one)
+            three = slope(state + h / 2 * two)
+            state = state + h / 6 * (one + 2 * two + 2 * three + slope(state + h * three))
+            state[0] = state[0].clip(LOWEST, HIGHEST)
+        out.append(state[0])
+    return np.stack(out)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is varied between fits: order of the flow, curvature in T, a term L^-2."""
+
+    b: float = NEXT
+    quadratic: bool = False
+    correction: bool = False
+
+    def names(self, jump: bool) -> tuple[str, ...]:
+        """Free parameters; the first is T_KT."""
+        out: tuple[str, ...] = NAMES[:4]
+        out += NAMES[4:6] if self.quadratic else ()
+        out += NAMES[6:7] if self.correction else ()
+        return out + (NAMES[7:] if jump else ())
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Where a fit ended; parameters in the order of ``form.names(jump)``."""
+
+    form: Form
+    free_jump: bool
+    theta: Floats
+    covariance: Floats
+    chi2: float
+    n: int
+    problem: Problem
+
+    @property
+    def dof(self) -> int:
+        return self.n - self.theta.size
+
+    def of(self, name: str) -> tuple[float, float]:
+        """Value and variance; a jump that is not fitted is 1."""
+        names = self.form.names(self.free_jump)
+        if name not in names:
+            return 1.0, 0.0
+        i = names.index(name)
+        return float(self.theta[i]), float(self.covariance[i, i])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """y = pi Upsilon / (2 T) of all points, ready to be fitted.
+
+    At the smallest size, with t = (T - T_KT) / half,
+
+        v(T) = v + v_1 t + v_2 t^2        ln u(T) = ln u_c(v) + g_1 t + g_2 t^2
+
+    and y = J (1 + v(L) / 2 + correction (L_min / L)^2).
+    """
+
+    log_sizes: Floats  # of the different sizes
+    temperatures: Floats  # the different ones
+    size: NDArray[np.intp]  # place of every point among the sizes
+    temperature: NDArray[np.intp]
+    y: Floats
+    whiten: Floats  # (point, point), of y
+    half: float
+
+    @classmethod
+    def of(cls, points: Points, half: float, floor: float = 0.0) -> Problem:
+        """From Upsilon; `floor` is added in quadrature to the errors of y."""
+        sizes, size = np.unique(points.size, return_inverse=True)
+        temperatures, temperature = np.unique(points.control, return_inverse=True)
+        factor = np.pi / (2 * points.control)
+        covariance = np.diag(points.error**2) if points.covariance is None else points.covariance
+        covariance = covariance * np.outer(factor, factor) + floor**2 * np.eye(len(points))
+        whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+        return cls(
+            np.log(sizes), temperatures, size, temperature, points.value * factor, whiten, half
+        )
+
+    def expected(self, thetas: Floats, form: Form, jump: bool) -> Floats:
+        """y of all points, for one set of parameters in every row."""
+        v, place = self.running(thetas, form, jump), form.names(jump).index
+        values = 1 + v[self.size, :, self.temperature].T / 2
+        if form.correction:
+            decline = np.exp(-2 * (self.log_sizes - self.log_sizes[0]))[self.size]
+            values = values + thetas[:, place("correction"), None] * decline
+        return values * thetas[:, place("jump"), None] if jump else values
+
+    def running(
+        self, thetas: Floats, form: Form, jump: bool, temperatures: Floats | None = None
+    ) -> Floats:
+        """v (size, row, temperature)."""
+        at = self.temperatures if temperatures is None else temperatures
+        columns = dict(zip(form.names(jump), thetas.T[:, :, None], strict=True))
+        t = (at - columns["t_kt"]) / self.half
+        v = columns["v"] + columns["v_1"] * t
+        log_u = np.log(critical_fugacity(np.maximum(columns["v"], 1e-3), form.b))
+        log_u = log_u + columns["g_1"] * t
+        if form.quadratic:
+            v, log_u = v + columns["v_2"] * t**2, log_u + columns["g_2"] * t**2
+        return flow(v.clip(LOWEST, HIGHEST), log_u.clip(-12, 1), self.log_sizes, form.b)
+
+    def residuals(self, thetas: Floats, form: Form, jump: bool) -> Floats:
+        """Whitened, one row for every set of parameters."""
+        return np.asarray((self.expected(thetas, form, jump) - self.y) @ self.whiten.T)
+
+    def solve(self, start: Floats, form: Form, jump: bool) -> Fit:
+        """Levenberg and Marquardt within the limits of the parameters."""
+        low, high = limits(form.names(jump), self)
+        theta = start.clip(low, high)
+        residual, jacobian = self._linear(theta, form, jump)
+        cost, damping = residual @ residual, 1e-3
+        for _ in range(MAX_ITERATIONS):
+            normal = jacobian.T @ jacobian
+            normal[np.diag_indices_from(normal)] *= 1 + damping
+            step = np.linalg.lstsq(normal, jacobian.T @ residual, rcond=1e-14)[0]
+            trial = (theta - step).clip(low, high)
+            new, new_jacobian = self._linear(trial, form, jump)
+            gain, better = cost - new @ new, new @ new < cost
+            if better:
+                theta, residual, jacobian, cost = trial, new, new_jacobian, new @ new
+                damping = max(damping / 10, 1e-9)
+            else:
+                damping *= 10
+            if (better and gain < 1e-4 + 1e-5 * cost) or damping > 1e6:
+                break
+        covariance = _inverse(jacobian)
+        return Fit(form, jump, theta, covariance, float(cost), self.y.size, self)
+
+    def _linear(self, theta: Floats, form: Form, jump: bool) -> tuple[Floats, Floats]:
+        """Residuals and their derivatives, by central differences in one pass of the flow."""
+        steps = np.full(theta.size, 1e-5)
+        steps[0] *= self.half
+        trial = np.vstack([theta, theta + np.diag(steps), theta - np.diag(steps)])
+        residuals = self.residuals(trial, form, jump)
+        up, down = np.split(residuals[1:], 2)
+        return residuals[0], np.asarray(((up - down) / (2 * steps[:, None])).T)
+
+
+def limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
+    """Where parameters may go: T_KT a little beyond the data."""
+    low = {"v": 0.02, "v_1": -6.0, "g_1": -3.0, "jump": 0.05}
+    high = {"v": 2.5, "v_1": 3.0, "g_1": 6.0, "jump": 5.0}
+    first, last = problem.temperatures[[0, -1]]
+    low["t_kt"], high["t_kt"] = first - 0.25 * problem.half, last + 0.25 * problem.half
+    return (
+        np.array([low.get(name, -6.0) for name in names]),
+        np.array([high.get(name, 6.0) for name in names]),
+    )
+
+
+def _inverse(jacobian: Floats) -> Floats:
+    """Covariance; very large where nothing determines a parameter."""
+    normal = jacobian.T @ jacobian
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
+    inverse = (vectors / np.maximum(values, 1e-13)) @ vectors.T
+    return np.asarray(inverse / np.outer(scale, scale))

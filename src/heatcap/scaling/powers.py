@@ -1,0 +1,247 @@
+"""A handful of numbers against the size: fits of powers of L, averaged over their forms.
+
+    y(L) = sum_k c_k g_k(L; w)
+
+The coefficients c_k enter linearly and are solved for; the one exponent w is scanned, finer where
+chi^2 is small, and its profile exp(-chi^2 / 2) taken as its distribution.  Forms and smallest sizes
+are averaged with weights exp(-(chi^2 + 2 k + 2 n_cut) / 2) as in :mod:`heatcap.scaling.collapse`.
+As there, a correction is always in a form and has a prior, which counts as one more point: its
+share of the leading term at the smallest size is 0 +- 0.3.
+Errors of y are taken as known, which is why k is not charged more where sizes are few (as it would
+be in Akaike's criterion for an unknown variance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from heatcap.core.arrays import Floats
+from heatcap.core.result import Parameter
+from heatcap.scaling.fits import averaged, moments, weights_of_scores
+
+__all__ = [
+    "EXPONENT", "Fit", "Form", "average", "averaged_curve", "fit_forms", "heaviest", "predicted",
+    "shares",
+]  # fmt: skip
+
+Columns = Callable[[Floats, float], Floats]
+
+EXPONENT = -1  # in the place of a coefficient: the exponent itself
+STEPS = 61
+ZOOMS = 12
+NEAR = 20.0  # of chi^2 above the least: what is looked at more closely
+LARGEST = 0.3  # correction over the leading term at the smallest size: its standard deviation
+DETERMINED = 4.0  # of chi^2 at the bounds above the least: two standard deviations
+
+
+@dataclass(frozen=True)
+class Form:
+    """Columns g_k(u; w), u = L / L_max, and the bounds of w; equal bounds fix it.
+
+    Exponents within the bounds are alike beforehand; if `slow`, their logarithms are: a constant
+    that is approached slowly is the danger of an extrapolation, and deserves its share.
+    """
+
+    name: str
+    columns: Columns
+    bounds: tuple[float, float]
+    slow: bool = False
+    correction: tuple[int, int] | None = None  # columns of the leading term and of its correction
+    leading: Columns | None = None  # what a correction is measured by, if not by its column
+
+    @property
+    def free(self) -> bool:
+        """Whether there is an exponent to be fitted."""
+        return self.bounds[0] < self.bounds[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One form from one smallest size on; `mean`, `variance` of the coefficients and of w.
+
+    `scan`: the exponents that were tried, their shares, and the coefficients of each with their
+    covariance (exponent, coefficient, coefficient).
+    """
+
+    form: Form
+    smallest: float
+    chi2: float
+    dof: int
+    score: float
+    mean: Floats
+    variance: Floats
+    determined: bool
+    best: Floats
+    scan: tuple[Floats, Floats, Floats, Floats]
+
+    @property
+    def p_value(self) -> float:
+        """Of chi^2; 1 where nothing is left over to be judged."""
+        return float(stats.chi2.sf(self.chi2, self.dof)) if self.dof > 0 else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "form": self.form.name,
+            "smallest_size": self.smallest,
+            "chi2": self.chi2,
+            "p_value": self.p_value,
+            "dof": self.dof,
+            "coefficients": self.best[:-1].tolist(),
+            "exponent": float(self.best[-1]),
+        }
+
+
+def fit_forms(
+    size: Floats,
+    y: Floats,
+    covariance: Floats,
+    forms: Sequence[Form],
+    *,
+    spare: int = 0,
+    whole: bool = False,
+) -> list[Fit]:
+    """Every form from every smallest size on that leaves `spare` degrees of freedom.
+
+    If `whole`, all sizes are fitted and none left out.
+
+    Parameters
+    ----------
+    size, y : ndarray (size), sizes ascending
+    covariance : ndarray (size, size)
+    forms : sequence of Form
+    spare : int
+
+    Returns
+    -------
+    list of Fit
+        Empty if there are too few sizes for any form.
+    """
+    fits = []
+    for form in forms:
+        middle = sum(form.bounds) / 2
+        terms = _terms(form, form.columns(np.array([0.5, 1.0]), middle).shape[1])
+        for first in range(max(size.size - terms - spare + 1, 0)):
+            fits.append(_fit(form, size[first:], y[first:], covariance[first:, first:], first))
+            if whole or size.size - first <= terms + 1:
+                break  # a fit without anything left over is there only where there is no other
+    return fits
+
+
+def _terms(form: Form, columns: int) -> int:
+    """Parameters that points have to determine: not a correction, which has its prior."""
+    return columns - (form.correction is not None) + form.free
+
+
+def _with_prior(
+    form: Form, u: Floats, w: Floats, designs: Floats, whitened: Floats, target: Floats
+) -> tuple[Floats, Floats]:
+    """A row more for the correction, in units of the leading term of a fit without it."""
+    if form.correction is None:
+        return whitened @ designs, target
+    lead, other = form.correction
+    without = np.delete(designs, other, axis=2)
+    amplitude = (np.linalg.pinv(whitened @ without, rcond=1e-12) @ target)[:, lead]
+    unit = designs[:, 0, lead]
+    if form.leading is not None:
+        unit = np.array([form.leading(u[:1], each)[0] for each in w])
+    leading, own = amplitude * unit, designs[:, 0, other]
+    error = 1 / whitened[0, 0]  # a term that is lost in it has no size of its own
+    row = np.zeros((designs.shape[0], 1, designs.shape[2]))
+    row[:, 0, other] = np.abs(own) / (LARGEST * np.maximum(np.abs(leading), error))
+    return np.concatenate([whitened @ designs, row], axis=1), np.append(target, 0.0)
+
+
+def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> Fit:
+    whitened = np.linalg.inv(np.linalg.cholesky(covariance))
+    u, data = size / size[-1], whitened @ y
+    low, high = form.bounds
+    ends = np.inf
+    for zoom in range(ZOOMS if form.free else 1):
+        w = np.linspace(low, high, STEPS if form.free else 1)
+        columns = np.array([form.columns(u, each) for each in w])
+        designs, target = _with_prior(form, u, w, columns, whitened, data)
+        inverse = np.linalg.pinv(designs, rcond=1e-12)
+        coefficients = inverse @ target
+        chi2 = np.sum((np.einsum("gst,gt->gs", designs, coefficients) - target) ** 2, axis=1)
+        if zoom == 0:
+            ends = min(chi2[0], chi2[-1])
+        near = np.flatnonzero(chi2 <= chi2.min() + NEAR)
+        start, stop = max(near[0] - 1, 0), min(near[-1] + 1, w.size - 1)
+        if stop - start > 0.6 * STEPS:
+            break
+        low, high = w[start], w[stop]
+    share = np.exp(-0.5 * (chi2 - chi2.min())) * (1 / w if form.slow else 1.0)
+    share /= share.sum()
+    every = np.column_stack([coefficients, w])
+    within = np.column_stack([np.sum(inverse**2, axis=2), np.zeros(w.size)])
+    # Not the median and quantiles: slow powers make a tail, and without its weight the constant of
+    # a sequence that drifts slowly is covered 0.4 of the time where 0.68 is said.
+    mean = share @ every
+    variance = share @ (within + (every - mean) ** 2)
+    k = _terms(form, coefficients.shape[1])
+    least = float(chi2.min())
+    score = least + 2 * k + 2 * cut
+    known = not form.free or bool(ends - least > DETERMINED)
+    best = every[chi2.argmin()]
+    scan = w, share, coefficients, inverse @ inverse.transpose(0, 2, 1)
+    return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best, scan)
+
+
+def shares(fits: Sequence[Fit]) -> Floats:
+    """Weights of the fits, which add up to 1."""
+    return weights_of_scores([fit.score for fit in fits])
+
+
+def average(fits: Sequence[Fit], place: int) -> Parameter:
+    """A coefficient, or the exponent, averaged: the spread between fits is `systematic`.
+
+    Where the fit of the largest weight determines its exponent, only such fits count: one of few
+    sizes that says nothing about it would add the width of the bounds to the error.
+    """
+    fits = _counted(fits)
+    variances = [fit.variance[place] for fit in fits]
+    return averaged(shares(fits), [fit.mean[place] for fit in fits], variances)
+
+
+def averaged_curve(fits: Sequence[Fit], size: Floats, largest: float) -> tuple[Floats, Floats]:
+    """y(L) and its error, averaged as :func:`average` does; at L = inf its constant.
+
+    `largest` is the L_max of the fits.
+    """
+    fits = _counted(fits)
+    curves = [_curve(fit, size / largest) for fit in fits]
+    values, variances = (np.array(each) for each in zip(*curves, strict=True))
+    mean, statistical, spread = moments(shares(fits), values, variances)
+    return mean, np.hypot(statistical, spread)
+
+
+def _counted(fits: Sequence[Fit]) -> Sequence[Fit]:
+    if not heaviest(fits).determined:
+        return fits
+    return [fit for fit in fits if fit.determined]
+
+
+def _curve(fit: Fit, u: Floats) -> tuple[Floats, Floats]:
+    """y and its variance at every u, over the distribution of the exponent."""
+    exponents, share, coefficients, covariance = fit.scan
+    columns = np.array([fit.form.columns(u, w) for w in exponents])
+    y = np.einsum("guk,gk->gu", columns, coefficients)
+    within = np.einsum("guk,gkl,gul->gu", columns, covariance, columns)
+    mean = share @ y
+    return mean, share @ (within + (y - mean) ** 2)
+
+
+def heaviest(fits: Sequence[Fit]) -> Fit:
+    """The fit of the largest weight."""
+    return min(fits, key=lambda fit: fit.score)
+
+
+def predicted(fit: Fit, size: Floats, largest: float) -> Floats:
+    """y(L) of the best exponent; `largest` is the L_max of the fit."""
+    return np.asarray(fit.form.columns(size / largest, float(fit.best[-1])) @ fit.best[:-1])
