@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.core.version import VERSION
-from heatcap.observables import SCHEMA_VERSION
+from heatcap.observables.observing import SCHEMA_VERSION
 from heatcap.observables.scalars.columns import (
     ACCURACIES,
     METRICS,
