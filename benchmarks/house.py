@@ -12,9 +12,12 @@ A leading underscore, of a file or a function, makes no difference but to the ro
 * Arrows go from module to module, each pair once; what the type checker alone sees, and what a
   function imports when it is called, is counted apart.  The arrows to the faces above a module,
   which Python runs first, are not counted.
+* A private name crosses wings where a module imports it, or a private file, of another folder; the
+  folder above is another one.
 * A module is hidden if its package's face has another thing of that name.
-* What a verb enters is measured by house_verbs.py, in a process for each verb: functions that numba
-  compiles are not seen, lambdas and comprehensions belong to the function around them.
+* What a verb enters is measured by house_verbs.py, in a process for each verb, after all modules
+  are imported: functions that numba compiles are not seen, nor other processes; lambdas and
+  comprehensions belong to the function around them.
 * A bare string is a constant, but no entry of ``__all__`` and no part of an f-string.  Words with
   other senses elsewhere (run, step, head, status, group, ...) are not looked for; some that are
   (energy, heat_capacity) name columns of systems' tables as well.
@@ -35,7 +38,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import house_verbs
-from house_modules import Function, House, Target, imports, uses
+from house_modules import Function, House, Target, assignments, imports, uses
 
 _ROWS = (
     *("free_energy", "energy", "entropy", "third_cumulant", "fourth_cumulant"),
@@ -84,7 +87,7 @@ def _texts(nodes: Iterable[ast.AST]) -> dict[int, str]:
 
 def _lists(tree: ast.Module) -> list[ast.AST]:
     """Statements that make ``__all__``."""
-    return [node for node in tree.body if ast.unparse(node).startswith("__all__")]
+    return [n for n in assignments(tree.body) if ast.unparse(n).startswith("__all__")]
 
 
 def exported(house: House) -> set[Target | None]:
@@ -243,8 +246,7 @@ def words(house: House) -> Measured:
         isinstance(node, Function) and node.name == "to_dict" for node in nodes
     )
     numbers["aliases of NDArray[np.float64]"] = sum(
-        isinstance(node, ast.stmt) and floats.fullmatch(ast.unparse(node)) is not None
-        for node in nodes
+        floats.fullmatch(ast.unparse(node)) is not None for node in assignments(nodes)
     )
     return numbers, {}
 
@@ -256,6 +258,8 @@ def verbs(src: Path) -> Measured:
     _run(src)
     for verb in house_verbs.VERBS:
         found = json.loads(_run(src, verb).splitlines()[-1])
+        if Path(found["package"]).parent != src:
+            raise SystemExit(f"expected heatcap in {src}, got {found['package']}")
         numbers |= {f"{verb}: {what}": n for what, n in found["numbers"].items()}
         names += [f"{verb}: {name}" for name in found["files"]]
     return numbers, {"files that verbs enter": names}

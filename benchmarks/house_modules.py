@@ -15,6 +15,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+ASSIGNMENTS = ("Assign", "AnnAssign", "AugAssign", "TypeAlias")  # the last from Python 3.12 on
 INNER_SCOPES = (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)
 
 
@@ -75,6 +76,10 @@ def imports(node: ast.AST, package: str, when: str = "run time") -> Iterator[tup
     for child in ast.iter_child_nodes(node):
         apart = typing and child not in getattr(node, "orelse", [])
         yield from imports(child, package, "type checker" if apart else when)
+
+
+def assignments(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    return (node for node in nodes if type(node).__name__ in ASSIGNMENTS)
 
 
 def _targets(node: ast.AST, package: str) -> Iterator[tuple[str, Target]]:

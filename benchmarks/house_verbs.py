@@ -158,7 +158,8 @@ def main(verb: str = "") -> None:
     call = VERBS[verb](hc)
     folder = Path(str(hc.__file__)).parent
     wing = Path(str(sys.modules[getattr(hc, verb).__module__].__file__)).parent
-    print(json.dumps(counted(entered(call, folder), folder, wing)))
+    found = counted(entered(call, folder), folder, wing)
+    print(json.dumps(found | {"package": str(folder)}))
 
 
 if __name__ == "__main__":
