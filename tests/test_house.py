@@ -156,6 +156,17 @@ def test_a_leading_underscore_makes_no_difference(tmp_path) -> None:
     assert numbers == EXPECTED | private
 
 
+def test_owners_may_write_their_names_out(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(house.OWNERS, "event columns", ("tiny.far.result",))
+    monkeypatch.setitem(house.OWNERS, "observables", ("tiny.far.res", "tiny.near"))
+    numbers, _ = house.measured(build(tmp_path, SOURCES), with_verbs=False)
+    assert numbers["event columns as bare strings"] == 0
+    assert numbers["observables as bare strings"] == 1
+    hidden = {name.replace("far/result", "far/_result"): SOURCES[name] for name in SOURCES}
+    numbers, _ = house.measured(build(tmp_path / "hidden", hidden), with_verbs=False)
+    assert numbers["event columns as bare strings"] == 0
+
+
 def test_what_a_call_enters(tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(build(tmp_path, SOURCES))
     folder = tmp_path / "tiny"
