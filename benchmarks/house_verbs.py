@@ -71,12 +71,27 @@ def extrema(hc: Any) -> Call:
     return partial(hc.extrema, points)
 
 
+def written(verb: Callable[[Any], Call]) -> Callable[[Any], Call]:
+    """The same with all that its result computes when it is asked."""
+
+    def prepare(hc: Any) -> Call:
+        call: Callable[[], Any] = verb(hc)
+        return lambda: call().to_dict()
+
+    return prepare
+
+
 VERBS: dict[str, Callable[[Any], Call]] = {
-    verb.__name__: verb
-    for verb in (
-        *(divergence_test, verdict_of_runs, observe, collapse),
-        *(audit_leads, find_events, crossings, extrema),
-    )
+    "divergence_test": divergence_test,
+    "divergence_test.to_dict": written(divergence_test),
+    "verdict_of_runs": verdict_of_runs,
+    "verdict_of_runs.to_dict": written(verdict_of_runs),
+    "observe": observe,
+    "collapse": collapse,
+    "audit_leads": audit_leads,
+    "find_events": find_events,
+    "crossings": crossings,
+    "extrema": extrema,
 }
 
 
@@ -157,7 +172,8 @@ def main(verb: str = "") -> None:
         return
     call = VERBS[verb](hc)
     folder = Path(str(hc.__file__)).parent
-    wing = Path(str(sys.modules[getattr(hc, verb).__module__].__file__)).parent
+    home = sys.modules[getattr(hc, verb.partition(".")[0]).__module__]
+    wing = Path(str(home.__file__)).parent
     found = counted(entered(call, folder), folder, wing)
     print(json.dumps(found | {"package": str(folder)}))
 
