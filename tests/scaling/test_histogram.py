@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatcap.scaling import barriers
-from heatcap.scaling.hull import hull_corners, widest_gap
+from heatcap.scaling.histogram import hull_corners, widest_gap
 from heatcap.scaling.reweighting import energy_series
 from heatcap.systems import Ising2D, Potts
 

@@ -1,9 +1,9 @@
 """Data collapse: a global search, a scan of models, and an average with an honest error.
 
 The user gives no starting point.  A first fit is sought over the whole range of x_c and of the
-shape parameter (:mod:`heatcap.scaling.descent`); then windows around X = 0, smallest sizes and
-numbers of knots are scanned and averaged (:mod:`heatcap.scaling.collapse_fits`), so that the spread
-between models is part of the error.
+shape parameter; then windows around X = 0, smallest sizes and numbers of knots are scanned and
+averaged (all in :mod:`heatcap.scaling.collapse_fits`), so that the spread between models is part of
+the error.
 """
 
 from __future__ import annotations
@@ -20,23 +20,30 @@ from scipy import stats
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, goodness_line, parameter_line, plain, status_line
 from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
-from heatcap.scaling.collapse_fits import Fit, average, correlation_of, resampled, scan, weights_of
-from heatcap.scaling.collapse_problem import Problem, names_of
+from heatcap.scaling.collapse_fits import (
+    Correlation,
+    Fit,
+    average,
+    correlation_of,
+    resampled,
+    scan,
+    search,
+    weights_of,
+)
+from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
 from heatcap.scaling.competitors import (
     KINDS,
     NOT_EXCLUDED,
     Competitor,
     competitors,
     crossover_limit,
+    lone_point,
     objection,
+    other_orders,
     power_of_log,
     spanned,
 )
-from heatcap.scaling.correlation import Correlation
 from heatcap.scaling.data import Points
-from heatcap.scaling.descent import search
-from heatcap.scaling.remarks import lone_point, other_orders
-from heatcap.scaling.residuals import pattern, without_structure
 
 __all__ = ["Collapse", "collapse"]
 
@@ -384,7 +391,7 @@ def _result(
         status=status,
         message=message,
         seconds=time.perf_counter() - began,
-        residuals=pattern(solution.residuals, best.parts),
+        residuals=_pattern(solution.residuals, best.parts),
         score=chi2 - 2 * dof + 2 * sum(map(len, parts)),
         independent=share,
         competitors=rivals,
@@ -487,3 +494,37 @@ def _status(
     ):
         return "at an edge", f"{form.parameter} = {shape.value:.3g} lies at the edge of its range"
     return "ok", ""
+
+
+def _pattern(residuals: Floats, parts: Sequence[Points]) -> list[dict[str, Any]]:
+    """By observable: do residuals of neighbours agree, which size stands out, which point.
+
+    `neighbours` is the autocorrelation of successive residuals of one size, `sigma` how many of its
+    standard errors that is; `mean_square_by_size` is 1 where errors are right; `largest` is the
+    point that is furthest off, in units of its error.
+    """
+    out, start = [], 0
+    for part in parts:
+        r = residuals[start : start + len(part)]
+        start += len(part)
+        same = part.size[1:] == part.size[:-1]
+        products = (r[1:] * r[:-1])[same]
+        correlation = float(products.sum() / max((r**2).sum(), 1e-300))
+        worst = int(np.abs(r).argmax())
+        out.append(
+            {
+                "name": part.name,
+                "neighbours": correlation,
+                "sigma": correlation * np.sqrt(max(products.size, 1)),
+                "mean_square_by_size": {
+                    f"{size:g}": float(np.mean(r[part.size == size] ** 2))
+                    for size in np.unique(part.size)
+                },
+                "largest": {
+                    "size": float(part.size[worst]),
+                    "control": float(part.control[worst]),
+                    "residual": float(r[worst]),
+                },
+            }
+        )
+    return out

@@ -26,7 +26,6 @@ from heatcap.core.result import (
 )
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
-from heatcap.scaling.meetings import common, covariance_of, cross, meet, usual_place
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -37,14 +36,19 @@ from heatcap.scaling.powers import (
     heaviest,
 )
 
-__all__ = ["Crossings", "crossings"]
-
+__all__ = [
+    "Crossings",
+    "crossings",
+]
 
 DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
 APPROACH = (0.25, 4.0)  # of the exponent with which the heights approach theirs, omega
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
 SHOWN = 200  # sizes of the extrapolation that is drawn
 FARTHEST = 1e4  # of them, in units of the largest pair; infinity comes after it
+GRID = 501
+SURE = 3.0  # standard deviations by which two curves differ on either side of a crossing
+MOST_WITHOUT = 0.05  # share of draws without a crossing that is put up with
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,16 +188,16 @@ def crossings(
     _check(ratio, drift, draws)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     pairs = _pairs(lines, ratio)
-    met = [meet(a, b) for a, b in pairs]
-    place = usual_place(met)
-    found = [cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
+    met = [_meet(a, b) for a, b in pairs]
+    place = _usual_place(met)
+    found = [_cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
     small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
     x, height = (np.array([f[k] for f in found]) for k in (0, 1))
     drawn, drawn_height = (
         np.array([f[k] for f in found]).reshape(len(pairs), draws) for k in (2, 3)
     )
-    covariance = covariance_of(drawn, x, [common(a, b) for a, b in pairs])
-    heights = covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
+    covariance = _covariance_of(drawn, x, [_common(a, b) for a, b in pairs])
+    heights = _covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
     fits = _fits(small, large, x, covariance, DRIFT if drift is None else (drift, drift))
     of_height = _fits(small, large, height, heights, APPROACH)
     names = [f"{a.size:g}, {b.size:g}" for a, b in pairs]
@@ -231,7 +235,7 @@ def _errors(covariance: Floats) -> Floats:
     return np.asarray(np.sqrt(np.diag(covariance)))
 
 
-# ---- to infinite size ----------------------------------------------------------------------
+# ---- to infinite size --------------------------------------------------------------------
 
 
 def _drifting(u: Floats, w: float) -> Floats:
@@ -307,3 +311,129 @@ def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
     size = np.append(np.geomspace(heaviest(fits).smallest, FARTHEST * largest, SHOWN), np.inf)
     x, band = averaged_curve(fits, size, largest)
     return {"size": size, "x": x, "band": band}
+
+
+# ---- where two curves meet ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Meetings:
+    """The difference of two curves on a grid, and where it changes its sign for certain."""
+
+    x: Floats
+    mean: Floats
+    drawn: Floats
+    brackets: list[tuple[int, int]]
+
+
+def _common(a: Curve, b: Curve) -> tuple[float, float]:
+    """Where both have data."""
+    return max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
+
+
+def _meet(a: Curve, b: Curve) -> _Meetings:
+    """The difference of two curves where both have data."""
+    low, high = _common(a, b)
+    x = np.linspace(low, high, GRID) if high > low else np.empty(0)
+    if not x.size:
+        return _Meetings(x, x, np.empty((a.draws.shape[0], 0)), [])
+    mean, drawn = a(x) - b(x), a.drawn(x) - b.drawn(x)
+    return _Meetings(x, mean, drawn, _brackets(mean, drawn.std(axis=0)))
+
+
+def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
+    """Grid points between which the sign changes, each where its side is surest.
+
+    Far from a crossing the curves of a dimensionless quantity meet at its limits, where noise
+    makes them cross any number of times: a change between two sides that are no more than noise
+    does not count.
+    """
+    z = mean / np.maximum(deviation, 1e-300)
+    sure = np.flatnonzero(np.abs(z) > SURE)
+    if not sure.size:
+        return []
+    ends = np.flatnonzero(np.diff(np.sign(z[sure])) != 0) + 1
+    lobes = np.split(sure, ends)
+    tops = [int(lobe[np.abs(z[lobe]).argmax()]) for lobe in lobes]
+    return list(itertools.pairwise(tops))
+
+
+def _usual_place(met: Sequence[_Meetings]) -> float:
+    """The middle of all crossings that are certain; of all sign changes if none is."""
+    sure = [
+        x
+        for m in met
+        for low, high in m.brackets
+        for x in _roots(m.x[low : high + 1], m.mean[low : high + 1])
+    ]
+    every = sure or [x for m in met for x in _roots(m.x, m.mean)]
+    return float(np.median(every)) if every else float("nan")
+
+
+def _roots(x: Floats, y: Floats) -> Floats:
+    at = np.flatnonzero(np.signbit(y[1:]) != np.signbit(y[:-1]))
+    return np.asarray(x[at] - y[at] * (x[at + 1] - x[at]) / (y[at + 1] - y[at]))
+
+
+def _cross(a: Curve, met: _Meetings, guess: float) -> tuple[float, float, Floats, Floats]:
+    """Position, height and their draws, of the crossing nearest to a guess."""
+    nan, nothing = float("nan"), np.full(a.draws.shape[0], np.nan)
+    place = _place(met, guess)
+    if place is None:
+        return nan, nan, nothing, nothing
+    low, high, at = place
+    x, rows = met.x[low : high + 1], met.drawn[:, low : high + 1]
+    drawn = _nearest(x, rows, at)
+    if np.isfinite(drawn).mean() < 1 - MOST_WITHOUT:
+        return nan, nan, drawn, nothing
+    values = a.drawn(x)
+    heights = np.array([np.interp(p, x, y) for p, y in zip(drawn, values, strict=True)])
+    return at, float(a(np.array([at]))[0]), drawn, heights
+
+
+def _place(m: _Meetings, guess: float) -> tuple[int, int, float] | None:
+    """Grid points to look between, and the crossing."""
+    if not np.isfinite(guess) or not m.x.size:
+        return None
+    found = []
+    for low, high in m.brackets or [(0, m.x.size - 1)]:
+        roots = _roots(m.x[low : high + 1], m.mean[low : high + 1])
+        # Between sure sides there may be several by chance: their middle is nobody's choice.
+        if roots.size:
+            at = np.median(roots) if m.brackets else roots[np.abs(roots - guess).argmin()]
+            found.append((low, high, float(roots[np.abs(roots - at).argmin()])))
+    return min(found, key=lambda f: abs(f[2] - guess), default=None)
+
+
+def _nearest(x: Floats, rows: Floats, at: float) -> Floats:
+    """Of every row the sign change nearest to `at`, NaN where there is none."""
+    left, right = rows[:, :-1], rows[:, 1:]
+    change = np.signbit(left) != np.signbit(right)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        where = x[:-1] - left * np.diff(x) / (right - left)
+    apart = np.where(change, np.abs(where - at), np.inf)
+    k = apart.argmin(axis=1)
+    own = np.arange(rows.shape[0])
+    return np.where(np.isfinite(apart[own, k]), where[own, k], np.nan)
+
+
+def _covariance_of(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, float]]) -> Floats:
+    """Of the pairs that cross, NaN for the others.
+
+    A draw without a crossing has lost it beyond an end of the data: it counts as the nearer end, or
+    as far off as the farthest draw, whichever is farther.  To leave it out would make errors small.
+    """
+    filled = drawn.copy()
+    for row, at, (low, high) in zip(filled, value, ranges, strict=True):
+        lost = np.isnan(row)
+        if not np.isfinite(at) or not lost.any():
+            continue
+        side = -1.0 if at - low < high - at else 1.0
+        end = min(at - low, high - at)
+        far = float(np.nanmax(np.abs(row - at)))
+        row[lost] = at + side * max(end if np.isfinite(end) else 0.0, far)
+    out = np.full((value.size, value.size), np.nan)
+    known = np.flatnonzero(np.isfinite(value))
+    if known.size:
+        out[np.ix_(known, known)] = np.atleast_2d(np.cov(filled[known]))
+    return out

@@ -36,8 +36,7 @@ from heatcap.scaling.data import Points, read_table
 from heatcap.scaling.histogram import Barriers, barriers
 from heatcap.scaling.jump import Stiffness
 from heatcap.scaling.jump import stiffness as fit_stiffness
-from heatcap.scaling.maxima import Extrema, extrema
-from heatcap.scaling.peaks import peaks_against_size
+from heatcap.scaling.peaks import Extrema, extrema, peaks_against_size
 from heatcap.scaling.reweighting import reweight
 
 __all__ = ["ORDERS", "Evidence", "Order", "transition_order"]
