@@ -27,7 +27,7 @@ import numpy as np
 from scipy import stats
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain
+from heatcap.core.result import Parameter, Status, plain
 from heatcap.scaling.ansatz import (
     START,
     Ansatz,
@@ -57,7 +57,7 @@ __all__ = [
 Start = tuple[Problem, Floats]
 
 KINDS = ("crossover", "logarithms", "held")
-NOT_EXCLUDED = ("crossover not excluded", "logarithms not excluded")
+NOT_EXCLUDED = (Status.CROSSOVER_NOT_EXCLUDED, Status.LOGARITHMS_NOT_EXCLUDED)
 WITHIN = 6.0  # in chi^2 + 2 k of the fit: not excluded
 SHARPNESS = (2.0, 1.0)  # m
 LENGTHS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125)  # xi over the largest size
@@ -142,10 +142,10 @@ def crossover_limit(found: Sequence[Competitor]) -> float | None:
 
 
 _SAID = {
-    "crossover": "crossover not excluded",
-    "logarithms": "logarithms not excluded",
-    "height": "logarithms not excluded",
-    "held": "poor fit",
+    "crossover": Status.CROSSOVER_NOT_EXCLUDED,
+    "logarithms": Status.LOGARITHMS_NOT_EXCLUDED,
+    "height": Status.LOGARITHMS_NOT_EXCLUDED,
+    "held": Status.POOR_FIT,
 }
 _ONLY = "the errors hold only without it; if theory excludes it, say so (--excluded {0})"
 _WORSE = "a pure power is behind by that much"
@@ -153,7 +153,7 @@ _WORSE = "a pure power is behind by that much"
 
 def objection(
     found: Sequence[Competitor], asked: Mapping[str, Parameter], largest: float
-) -> tuple[str, str] | None:
+) -> tuple[Status, str] | None:
     """Status and message where a form that counts is not excluded and moves what is asked for."""
     serious = [c for c in found if c.delta <= _limit(c, largest) and _moved(c, asked)]
     if not serious:

@@ -18,14 +18,16 @@ import numpy as np
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
     Parameter,
+    Result,
+    Status,
     goodness_line,
     parameter_line,
-    plain,
     readable,
     status_line,
 )
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
+from heatcap.scaling.fits import Tested
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -52,7 +54,7 @@ MOST_WITHOUT = 0.05  # share of draws without a crossing that is put up with
 
 
 @dataclass(frozen=True, eq=False)
-class Crossings:
+class Crossings(Tested, Result):
     """Where the curves of pairs of sizes cross, and where the crossings go.
 
     Attributes
@@ -72,7 +74,7 @@ class Crossings:
     height_infinity : Parameter or None
         The value at the crossing, extrapolated alike; None with fewer than 3 pairs.
     chi2, dof, p_value : of the extrapolation with the largest weight
-    status : str
+    status : Status
         "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit".
     message : str
         What it means, and what to do.
@@ -102,8 +104,6 @@ class Crossings:
     dof: int = 0
     p_value: float = float("nan")
     drift: float | None = None
-    status: str = "ok"
-    message: str = ""
     name: str = "A"
     models: list[dict[str, Any]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
@@ -111,16 +111,18 @@ class Crossings:
     draws: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     @property
-    def ok(self) -> bool:
-        return self.status == "ok"
-
-    @property
     def middle(self) -> Floats:
         """Geometric mean of the two sizes: the L of the extrapolation."""
         return np.asarray(np.sqrt(self.small * self.large))
 
-    def summary(self) -> str:
-        """Pairs, extrapolated values with their errors, goodness of fit and status, in lines."""
+    FIELDS = (
+        "name", "small", "large", "x", "error", "height", "height_error", "covariance",
+        "height_covariance", "x_c", "drift_exponent", "height_infinity", "drift", "status",
+        "message", "models", "goodness_of_fit",
+    )  # fmt: skip
+
+    def _lines(self) -> list[str]:
+        """Pairs, extrapolated values with their errors, goodness of fit and status."""
         lines = [status_line(self.status, self.message)]
         for k in range(self.x.size):
             pair = f"sizes {self.small[k]:g}, {self.large[k]:g}: "
@@ -138,18 +140,7 @@ class Crossings:
         ]
         if self.models:
             lines.append(goodness_line(self.chi2, self.dof, self.p_value))
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        pairs = ("small", "large", "x", "error", "height", "height_error")
-        names = (
-            "name", *pairs, "covariance", "height_covariance", "x_c", "drift_exponent",
-            "height_infinity", "drift", "status", "message", "models",
-        )  # fmt: skip
-        fit = {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
-        values = {name: getattr(self, name) for name in names} | {"goodness_of_fit": fit}
-        return {"schema_version": 1} | dict(plain(values))
+        return lines
 
 
 def crossings(
@@ -209,10 +200,10 @@ def crossings(
         small, large, x, _errors(covariance), height, _errors(heights), covariance, heights, x_c,
         w, average(of_height, 0) if of_height else None,
         best.chi2 if best else float("nan"), best.dof if best else 0,
-        best.p_value if best and best.dof else float("nan"), drift, status,
-        "; ".join(filter(None, [message, points.message, missed(lines)])), points.name,
+        best.p_value if best and best.dof else float("nan"), drift, points.name,
         [fit.to_dict() for fit in fits], [drawing(line) for line in lines],
-        _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn,
+        _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn, status=status,
+        message="; ".join(filter(None, [message, points.message, missed(lines)])),
     )  # fmt: skip
 
 
@@ -262,7 +253,7 @@ def _verdict(
     names: Sequence[str],
     many: Sequence[str],
     ratio: float | None,
-) -> tuple[Parameter, str, str]:
+) -> tuple[Parameter, Status, str]:
     """x_c, the status, and what to do about it."""
     nan = float("nan")
     known = np.flatnonzero(np.isfinite(x))
@@ -270,11 +261,11 @@ def _verdict(
     lost = f"sizes {' and '.join(without)} do not cross within their data" if without else ""
     if not names:
         what = "one size" if ratio is None else f"no two sizes at a ratio of {ratio:g}"
-        return Parameter(nan, nan, nan), "no crossing", f"there is {what}: add sizes"
+        return Parameter(nan, nan, nan), Status.NO_CROSSING, f"there is {what}: add sizes"
     if not known.size:
         said = "no pair of sizes crosses within its data: widen the range of the control, or the"
         said += " quantity is not dimensionless, or there is no transition in the range"
-        return Parameter(nan, nan, nan), "no crossing", said
+        return Parameter(nan, nan, nan), Status.NO_CROSSING, said
     if not fits:
         last = known[-1]
         spread = float(np.ptp(x[known])) if known.size > 1 else nan
@@ -284,23 +275,23 @@ def _verdict(
         )
         said = f"{crossing}, 3 are needed to"
         said += " extrapolate: add sizes; x_c is the crossing of the largest pair"
-        return value, "too few pairs", "; ".join(filter(None, [said, lost]))
+        return value, Status.TOO_FEW_PAIRS, "; ".join(filter(None, [said, lost]))
     x_c, best = average(fits, 0), heaviest(fits)
     if many:
         said = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
         said += " others is taken; narrow the range of the control to the one that is meant"
-        return x_c, "multiple crossings", "; ".join(filter(None, [said, lost]))
+        return x_c, Status.MULTIPLE_CROSSINGS, "; ".join(filter(None, [said, lost]))
     if best.p_value < POOR:
         said = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
         said += " smallest sizes, or errors are too small"
-        return x_c, "poor fit", "; ".join(filter(None, [said, lost]))
+        return x_c, Status.POOR_FIT, "; ".join(filter(None, [said, lost]))
     if best.dof:
-        return x_c, "ok", lost
+        return x_c, Status.OK, lost
     # A drift that nothing tests may still bend: by as much as from the last pair but one.
     step = float(np.abs(np.diff(x[known])[-1]))
     x_c = Parameter(x_c.value, x_c.statistical, float(np.hypot(x_c.systematic, step)))
     untested = "no more pairs than parameters: the drift is not tested, add sizes"
-    return x_c, "ok", "; ".join(filter(None, [untested, lost]))
+    return x_c, Status.OK, "; ".join(filter(None, [untested, lost]))
 
 
 def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:

@@ -7,13 +7,27 @@ was checked: docs/references.md); each kind of fit says itself what it charges f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter
 
-__all__ = ["averaged", "moments", "weights_of_scores"]
+__all__ = ["Tested", "averaged", "moments", "weights_of_scores"]
+
+
+class Tested:
+    """A fit with a chi^2, and what JSON says of it."""
+
+    chi2: float
+    dof: int
+    p_value: float
+
+    @property
+    def goodness_of_fit(self) -> dict[str, Any]:
+        """chi2, dof and p_value."""
+        return {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
 
 
 def weights_of_scores(scores: Sequence[float]) -> Floats:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter
+from heatcap.core.result import Parameter, Status
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import averaged, weights_of_scores
 
@@ -264,13 +264,16 @@ FORMS = (
 )  # fmt: skip
 
 
-def too_little(points: Points) -> tuple[str, str] | None:
+def too_little(points: Points) -> tuple[Status, str] | None:
     """Whether, and of what, there is too little for a fit."""
     sizes = np.unique(points.size)
     if sizes.size < 3:
-        return "too few sizes", f"{sizes.size} sizes; a logarithm needs three or more"
+        return Status.TOO_FEW_SIZES, f"{sizes.size} sizes; a logarithm needs three or more"
     if len(points) < 12 or np.unique(points.control).size < 3:
-        return "too few points", f"{len(points)} points, at least 12 at 3 temperatures are needed"
+        return (
+            Status.TOO_FEW_POINTS,
+            f"{len(points)} points, at least 12 at 3 temperatures are needed",
+        )
     return None
 
 

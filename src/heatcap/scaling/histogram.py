@@ -24,11 +24,12 @@ from scipy import stats
 from scipy.interpolate import BSpline
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain, readable
+from heatcap.core.result import Parameter, Result, Status, readable
 from heatcap.scaling.reweighting import Ensemble, ensembles, inverse
 
 __all__ = ["Barriers", "Gap", "barriers", "hull_corners", "widest_gap"]
 
+SEEN = ("single", "double")  # shapes that are known
 DRAWS = 400
 CHANCE = 0.01  # of a gap as large with one peak; above, there is one
 POOR = 1e-3  # p-value below which the spline does not describe the histogram
@@ -43,13 +44,13 @@ FEWEST = 20.0  # effective samples of a size; tunnelling counts in them, and is 
 
 
 @dataclass(frozen=True, eq=False)
-class Barriers:
+class Barriers(Result):
     """Histograms of all sizes.
 
     Attributes
     ----------
     size : ndarray (size)
-    status : list of str
+    shapes : list of str
         By size: "double"; "single"; "no tunnelling" (two peaks, but runs hardly go from one to the
         other, so that the valley is not sampled); "one-sided" (a second peak, not inside the
         energies sampled); "poor fit" (no smooth curve describes the histogram: lattices of a few
@@ -70,11 +71,13 @@ class Barriers:
     curves : list of dict
         By size: `energy` per site, `log_p` = ln P / P_max at equal heights (at the peak of a
         single one) and its `error`.
+    status : Status
+        "ok", or "no evidence" where no size has a shape that is known.
     message : str
     """
 
     size: Floats
-    status: list[str]
+    shapes: list[str]
     barrier: Floats
     barrier_error: Floats
     distance: Floats
@@ -84,18 +87,21 @@ class Barriers:
     crossings: NDArray[np.int64]
     tension: Parameter
     curves: list[dict[str, Any]] = field(default_factory=list)
-    message: str = ""
+
+    FIELDS = (
+        "size", "status", "barrier", "barrier_error", "distance", "distance_error", "control",
+        "p_value", "crossings", "tension", "message",
+    )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = [name for name in self.__dataclass_fields__ if name != "curves"]
-        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+        """Plain values for JSON, where `status` is that of every size: its shape."""
+        return super().to_dict() | {"status": self.shapes}
 
-    def summary(self) -> str:
+    def _lines(self) -> list[str]:
         """A line for every size."""
         lines = []
         for i, size in enumerate(self.size):
-            line = f"L = {size:g}: {self.status[i]}"
+            line = f"L = {size:g}: {self.shapes[i]}"
             if np.isfinite(self.barrier[i]):
                 line += f", barrier {readable(self.barrier[i], self.barrier_error[i])}"
             if np.isfinite(self.distance[i]):
@@ -104,7 +110,7 @@ class Barriers:
         if np.isfinite(self.tension.value):
             slope = readable(self.tension.value, self.tension.error)
             lines.append(f"growth of the barrier with L^(d-1): {slope}")
-        return "\n".join([*lines, *filter(None, [self.message])])
+        return [*lines, *filter(None, [self.message])]
 
 
 def barriers(
@@ -139,14 +145,15 @@ def barriers(
     every, direct = ensembles(series), inverse(series)
     rows = [_analysed(each, series, direct, generator) for each in every]
     columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _NUMBERS}
-    status = [str(row["status"]) for row in rows]
+    shapes = [str(row["shape"]) for row in rows]
     size = np.array([each.size for each in every])
     tension = _tension(size ** (dimension - 1), columns["barrier"], columns["barrier_error"])
-    stuck = [f"{s:g}" for s, word in zip(size, status, strict=True) if word == "no tunnelling"]
+    stuck = [f"{s:g}" for s, word in zip(size, shapes, strict=True) if word == "no tunnelling"]
     message = f"sizes {', '.join(stuck)}: two phases, and runs that stay in theirs; run longer"
     return Barriers(
         size=size,
-        status=status,
+        shapes=shapes,
+        status=Status.OK if {*shapes} & {*SEEN} else Status.NO_EVIDENCE,
         tension=tension,
         curves=[row["curve"] for row in rows],
         message=message if stuck else "",
@@ -172,7 +179,7 @@ def _analysed(
     out: dict[str, Any] = dict.fromkeys(_NUMBERS, nan) | {"crossings": 0, "curve": {}}
     entropy = _entropy_of(each)
     if entropy is None:
-        return out | {"status": "too short"}
+        return out | {"shape": "too short"}
     x, n = entropy.energy, len(entropy.left_out)
     found = widest_gap(x, entropy.value)
     error = np.sqrt((n - 1) / n) * (entropy.left_out - entropy.left_out.mean(axis=0))
@@ -183,21 +190,21 @@ def _analysed(
     tilt = found.slope if p_value <= CHANCE else float(np.median(each.beta))
     out |= {"curve": _curve(each, entropy, tilt, error), "p_value": p_value}
     if entropy.p_value < POOR:
-        return out | {"status": "poor fit"}
+        return out | {"shape": "poor fit"}
     gaps = [widest_gap(x, row) for row in entropy.left_out]
     spread = _jackknife([gap.height for gap in gaps])
     if p_value > CHANCE:
         known = {"barrier": found.height, "barrier_error": max(spread, SMALLEST, null.std())}
-        return out | known | {"status": "single"}
+        return out | known | {"shape": "single"}
     if found.low == x[0] or found.high == x[-1]:
-        return out | {"status": "one-sided"}
+        return out | {"shape": "one-sided"}
     apart = [(gap.high - gap.low) / each.sites for gap in gaps]
     crossings = _crossings(series, each, found)
     if crossings < CROSSINGS:
-        return out | {"status": "no tunnelling", "crossings": crossings}
+        return out | {"shape": "no tunnelling", "crossings": crossings}
     beta = found.slope
     return out | {
-        "status": "double",
+        "shape": "double",
         "barrier": found.height,
         "barrier_error": max(spread, SMALLEST),
         "distance": (found.high - found.low) / each.sites,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats, numbers
-from heatcap.core.result import Parameter, parameter_line, plain, readable, status_line
+from heatcap.core.result import Parameter, Result, Status, parameter_line, readable, status_line
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.powers import (
@@ -38,10 +38,11 @@ GROWTH = (-3.0, 5.0)  # bounds of kappa
 OMEGAS = (1.0, 2.0)
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 SHOWN = 101  # points of a fit that is drawn
+PARTS = ("position_status", "height_status")
 SAID = {
-    "too few sizes": "too few sizes for {}",
-    "undetermined": "{} undetermined",
-    "poor fit": "poor fit of {}",
+    Status.TOO_FEW_SIZES: "too few sizes for {}",
+    Status.UNDETERMINED: "{} undetermined",
+    Status.POOR_FIT: "poor fit of {}",
 }
 GRID = 501
 MOST_AT_END = 0.05  # share of draws that peak at an end of the data
@@ -52,7 +53,7 @@ ACROSS = 4  # points within half the height of a peak, at least
 
 
 @dataclass(frozen=True, eq=False)
-class Extrema:
+class Extrema(Result):
     """The maximum of every size.
 
     Attributes
@@ -62,7 +63,7 @@ class Extrema:
         upward bias of a noisy maximum taken off (`bias`).
     x_covariance, height_covariance : ndarray (size, size)
         Diagonal unless sizes share replicates.
-    status : str
+    status : Status
         "ok", "peak at an end" of the data of some sizes, "no peak" at any size, "undersampled".
     message : str
         Which sizes, and what to do.
@@ -80,15 +81,9 @@ class Extrema:
     bias: Floats
     height_covariance: Floats
     x_covariance: Floats
-    status: str = "ok"
-    message: str = ""
     name: str = "A"
     curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
     draws: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
-
-    @property
-    def ok(self) -> bool:
-        return self.status == "ok"
 
     def against_size(
         self, *, inverse_nu: float | None = None, exponent: float | None = None
@@ -103,8 +98,13 @@ class Extrema:
             exponent=exponent, name=self.name,
         )  # fmt: skip
 
-    def summary(self) -> str:
-        """Peaks with their errors and status, in lines."""
+    FIELDS = (
+        "name", "size", "x", "x_error", "height", "height_error", "bias", "x_covariance",
+        "height_covariance", "status", "message",
+    )  # fmt: skip
+
+    def _lines(self) -> list[str]:
+        """Peaks with their errors and status."""
         lines = [status_line(self.status, self.message)]
         for k, size in enumerate(self.size):
             if np.isfinite(self.x[k]):
@@ -113,15 +113,7 @@ class Extrema:
                 lines.append(f"size {size:g}: x = {at}, {self.name} = {height}")
             else:
                 lines.append(f"size {size:g}: no peak inside its data")
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = (
-            "name", "size", "x", "x_error", "height", "height_error", "bias", "x_covariance",
-            "height_covariance", "status", "message",
-        )  # fmt: skip
-        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+        return lines
 
 
 def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator = 0) -> Extrema:
@@ -167,14 +159,14 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     ]
     if coarse:
         said = "; ".join(filter(None, [said, _COARSE.format(", ".join(coarse), ACROSS)]))
-    status = "undersampled" if coarse else "ok"
+    status = Status.UNDERSAMPLED if coarse else Status.OK
     if not inside.all():
-        status = "peak at an end" if inside.any() else "no peak"
+        status = Status.PEAK_AT_AN_END if inside.any() else Status.NO_PEAK
     return Extrema(
         np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
-        np.sqrt(np.diag(covariance)), bias, covariance, x_covariance, status,
-        "; ".join(filter(None, [said, points.message, missed(lines)])), points.name,
-        [drawing(line) for line in lines], drawn,
+        np.sqrt(np.diag(covariance)), bias, covariance, x_covariance,
+        points.name, [drawing(line) for line in lines], drawn, status=status,
+        message="; ".join(filter(None, [said, points.message, missed(lines)])),
     )  # fmt: skip
 
 
@@ -237,7 +229,7 @@ def _covariance(drawn: Floats, value: Floats, shared: bool) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class PeakScaling:
+class PeakScaling(Result):
     """Positions and heights of peaks against the size.
 
     Attributes
@@ -254,7 +246,9 @@ class PeakScaling:
     log_weight : float
         Weight of the logarithm against the power law: the best score of each, exp(-score / 2),
         score = chi^2 + 2 k + 2 n_cut.  Not a verdict on whether the heights diverge.
-    position_status, height_status : str
+    status : Status
+        Of the positions if they are not fitted well, else of the heights.
+    position_status, height_status : Status
         "ok", "too few sizes", "undetermined", "poor fit", "not given".
     message : str
         What they mean, and what to do.
@@ -276,9 +270,8 @@ class PeakScaling:
     log_slope: Parameter | None = None
     log_weight: float = float("nan")
     fixed: dict[str, float] = field(default_factory=dict)
-    position_status: str = "not given"
-    height_status: str = "not given"
-    message: str = ""
+    position_status: Status = Status.NOT_GIVEN
+    height_status: Status = Status.NOT_GIVEN
     name: str = "A"
     position_models: list[dict[str, Any]] = field(default_factory=list)
     height_models: list[dict[str, Any]] = field(default_factory=list)
@@ -286,18 +279,20 @@ class PeakScaling:
     height_curves: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
-    def status(self) -> str:
+    def outcome(self) -> str:
         """ "ok" if all that is given is fitted well; else which part is not, and why."""
         parts = {"positions": self.position_status, "heights": self.height_status}
         return ", ".join(SAID[v].format(k) for k, v in parts.items() if v in SAID) or "ok"
 
-    @property
-    def ok(self) -> bool:
-        return self.status == "ok"
+    FIELDS = (
+        "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu", "exponent",
+        "log_slope", "log_weight", "fixed", "status", "position_status", "height_status",
+        "message", "position_models", "height_models",
+    )  # fmt: skip
 
-    def summary(self) -> str:
-        """Parameters with their errors and status, in lines."""
-        lines = [status_line(self.status, self.message)]
+    def _lines(self) -> list[str]:
+        """Parameters with their errors and outcome."""
+        lines = [status_line(self.outcome, self.message)]
         names = ["x_c", "inverse_nu"] * (self.x is not None)
         names += ["exponent", "log_slope"] * (self.height is not None)
         lines += [
@@ -305,16 +300,11 @@ class PeakScaling:
         ]
         if np.isfinite(self.log_weight):
             lines.append(f"weight of the logarithm against the power law: {self.log_weight:.2g}")
-        return "\n".join(lines)
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = (
-            "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu",
-            "exponent", "log_slope", "log_weight", "fixed", "status", "position_status",
-            "height_status", "message", "position_models", "height_models",
-        )  # fmt: skip
-        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+        """Plain values for JSON, where `status` says which part is not fitted well."""
+        return super().to_dict() | {"status": self.outcome}
 
 
 def peaks_against_size(
@@ -387,6 +377,7 @@ def peaks_against_size(
         sizes, x_, x_error_, height_, height_error_,
         fixed={k: float(v) for k, v in given.items() if v is not None},
         message="; ".join(filter(None, said)), name=name, **found,
+        status=next(filter(SAID.get, (found[k] for k in PARTS if k in found)), Status.OK),
     )  # fmt: skip
 
 
@@ -444,7 +435,7 @@ def _positions(
     fits = _fits(size, x, covariance, forms)
     if not fits:
         return {
-            "position_status": "too few sizes",
+            "position_status": Status.TOO_FEW_SIZES,
             "said": _few(size, "positions", 3 + forms[0].free),
         }
     best = heaviest(fits)
@@ -452,17 +443,17 @@ def _positions(
         "x_c": average(fits, 0),
         "position_models": _models(fits),
         "position_curve": _curve(best, size),
-        "position_status": "ok",
+        "position_status": Status.OK,
         "said": "",
     }
     if best.form.free and best.determined:
         out["inverse_nu"] = average(fits, EXPONENT)
     if best.p_value < POOR:
         said = f"no shift L^(-1/nu) describes the positions (p = {best.p_value:.1g}): leave out"
-        return out | {"position_status": "poor fit", "said": f"{said} the smallest sizes"}
+        return out | {"position_status": Status.POOR_FIT, "said": f"{said} the smallest sizes"}
     if best.form.free and not best.determined:
         said = "the positions do not determine 1/nu: add larger sizes, or give it (inverse_nu)"
-        return out | {"position_status": "undetermined", "said": said}
+        return out | {"position_status": Status.UNDETERMINED, "said": said}
     return out
 
 
@@ -500,7 +491,7 @@ def _heights(
     powers = _fits(size, height, covariance, forms)
     logs = _fits(size, height, covariance, [_logarithm()])
     if not powers or not logs:
-        return {"height_status": "too few sizes", "said": _few(size, "heights", 3)}
+        return {"height_status": Status.TOO_FEW_SIZES, "said": _few(size, "heights", 3)}
     power, log = heaviest(powers), heaviest(logs)
     best = min(power, log, key=lambda fit: fit.score)
     out: dict[str, Any] = {
@@ -508,17 +499,20 @@ def _heights(
         "log_weight": float(1 / (1 + np.exp(np.clip((log.score - power.score) / 2, -700, 700)))),
         "height_models": _models([*powers, *logs]),
         "height_curves": {"power": _curve(power, size), "logarithm": _curve(log, size)},
-        "height_status": "ok",
+        "height_status": Status.OK,
         "said": "",
     }
     if power.form.free and power.determined:
         out["exponent"] = average(powers, EXPONENT)
     if best.p_value < POOR:
         said = f"neither a power of L nor a logarithm describes the heights (p = {best.p_value:.1g}"
-        return out | {"height_status": "poor fit", "said": f"{said}): leave out the smallest sizes"}
+        return out | {
+            "height_status": Status.POOR_FIT,
+            "said": f"{said}): leave out the smallest sizes",
+        }
     if best is power and power.form.free and not power.determined:
         said = "the heights do not determine their exponent: add larger sizes, or smaller errors"
-        return out | {"height_status": "undetermined", "said": said}
+        return out | {"height_status": Status.UNDETERMINED, "said": said}
     return out
 
 
