@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,20 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain
+from heatcap.core.result import plain
 from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, X_C, Block, Model, Problem
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import averaged, weights_of_scores
+from heatcap.scaling.fits import inverse_normal, minimum, weights_of
 
 __all__ = [
     "Correlation",
     "Fit",
     "Solution",
-    "average",
     "correlation_of",
     "resampled",
     "scan",
     "search",
     "solve",
-    "weights_of",
 ]
 
 KNOTS = (4, 6, 9, 13, 18, 25)
@@ -40,8 +38,6 @@ WINDOWS = (1.0, 0.8, 0.65, 0.5, 0.4)  # shares of the points, nearest to X = 0
 NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
 CARRYING = 0.01  # the weight from which on a model is fitted to resamples
 MISFIT = 1.5  # chi^2 / dof from which on residuals that hang together are a misfit
-MAX_ITERATIONS = 60
-SETTLED = 1e-4  # in chi^2: a hundredth of a standard error
 SEARCHED = 256  # points of the global search
 REFINED = 8  # of which are refined
 OVERLAP = 0.5  # of the points: where sizes do not meet, nothing is compared
@@ -89,10 +85,19 @@ def solve(
     theta = theta.copy()
     if not model.corrected:
         theta = problem.start(theta[X_C], theta[SHAPE], theta[SHARED::OWN].tolist())
+    low, high = (limit[free] for limit in problem.limits())
+
+    def rows(values: Floats, knots: Sequence[Floats]) -> tuple[Floats, Floats]:
+        moved = theta.copy()
+        moved[free] = values
+        residuals, jacobian, _ = problem.evaluate(moved, knots)
+        prior, prior_slopes = problem.priors(moved, model)
+        return np.concatenate([residuals, prior]), np.vstack([jacobian, prior_slopes])[:, free]
+
     held = knots
     for _ in range(passes):
         knots = held or problem.knots(theta, model)
-        theta = _descend(problem, theta, model, knots, free)
+        theta[free] = minimum(partial(rows, knots=knots), theta[free], low, high)
     assert knots is not None
     residuals, jacobian, linear = problem.evaluate(theta, knots)
     prior, prior_slopes = problem.priors(theta, model)
@@ -101,64 +106,12 @@ def solve(
         chi2=float(residuals @ residuals + prior @ prior),
         n=residuals.size + prior.size,
         parameters=linear + free.size,
-        covariance=_inverse(np.vstack([jacobian, prior_slopes])[:, free]),
+        covariance=inverse_normal(np.vstack([jacobian, prior_slopes])[:, free], 1e-14),
         residuals=residuals,
         jacobian=jacobian[:, free],
         model=model,
         knots=knots,
     )
-
-
-def _rows(
-    problem: Problem, theta: Floats, model: Model, knots: Sequence[Floats]
-) -> tuple[Floats, Floats]:
-    residuals, jacobian, _ = problem.evaluate(theta, knots)
-    prior, prior_slopes = problem.priors(theta, model)
-    return np.concatenate([residuals, prior]), np.vstack([jacobian, prior_slopes])
-
-
-def _descend(
-    problem: Problem,
-    theta: Floats,
-    model: Model,
-    knots: Sequence[Floats],
-    free: NDArray[np.intp],
-) -> Floats:
-    residual, jacobian = _rows(problem, theta, model, knots)
-    cost, damping = residual @ residual, 1e-3
-    low, high = problem.limits()
-    for _ in range(MAX_ITERATIONS):
-        j = jacobian[:, free]
-        trial = theta.copy()
-        trial[free] -= _damped(j.T @ j, j.T @ residual, damping)
-        trial[free] = trial[free].clip(low[free], high[free])
-        new, new_jacobian = _rows(problem, trial, model, knots)
-        new_cost = new @ new
-        if new_cost < cost:
-            small = cost - new_cost < SETTLED
-            theta, residual, jacobian, cost = trial, new, new_jacobian, new_cost
-            damping = max(damping / 5, 1e-9)
-            if small:
-                return theta
-        else:
-            damping *= 4
-            if damping > 1e8:
-                return theta
-    return theta
-
-
-def _damped(normal: Floats, gradient: Floats, damping: float) -> Floats:
-    scale = np.maximum(np.diag(normal), 1e-12)
-    return np.asarray(np.linalg.lstsq(normal + damping * np.diag(scale), gradient, rcond=None)[0])
-
-
-def _inverse(jacobian: Floats) -> Floats:
-    """Covariance of the free parameters; infinite where nothing determines one."""
-    normal = jacobian.T @ jacobian
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
-    inverse = (vectors / np.maximum(values, 1e-14)) @ vectors.T
-    return np.asarray(inverse / np.outer(scale, scale))
 
 
 def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generator) -> Solution:
@@ -338,6 +291,10 @@ class Fit:
         extra = self.correlation.widened(jacobian, self.parts) - jacobian.T @ jacobian
         return np.asarray(alone + alone @ extra @ alone)
 
+    def of(self, place: int) -> tuple[float, float]:
+        """Value and variance of a parameter."""
+        return float(self.solution.theta[place]), self.variance(place)
+
     def variance(self, place: int) -> float:
         free = self.problem.free(self.solution.model).tolist()
         return float(self.covariance[free.index(place), free.index(place)]) if place in free else 0
@@ -433,17 +390,6 @@ def _models(parts: Sequence[Points]) -> list[Model]:
     smallest = min(map(len, parts))
     enough = min(np.unique(part.size).size for part in parts) > 2
     return [Model(knots, enough) for knots in KNOTS if knots + 3 <= smallest / 2]
-
-
-def weights_of(fits: Sequence[Fit]) -> Floats:
-    """Weights of the fits, which add up to 1."""
-    return weights_of_scores([fit.score for fit in fits])
-
-
-def average(fits: Sequence[Fit], place: int) -> Parameter:
-    """Mean of a parameter over models, its own error, and the spread between them."""
-    values = [fit.solution.theta[place] for fit in fits]
-    return averaged(weights_of(fits), values, [fit.variance(place) for fit in fits])
 
 
 def resampled(

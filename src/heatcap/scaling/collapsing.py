@@ -30,12 +30,10 @@ from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
 from heatcap.scaling.collapse_fits import (
     Correlation,
     Fit,
-    average,
     correlation_of,
     resampled,
     scan,
     search,
-    weights_of,
 )
 from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
 from heatcap.scaling.competitors import (
@@ -51,7 +49,7 @@ from heatcap.scaling.competitors import (
     spanned,
 )
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import Tested
+from heatcap.scaling.fits import Tested, average, weights_of
 
 __all__ = ["Collapse", "collapse"]
 
@@ -316,7 +314,7 @@ def _parameters(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Paramete
     """Those that are asked for: corrections are there to be got rid of, omega is of interest."""
     corrected = fits[0].solution.model.corrected
     return {
-        name: average(fits, i)
+        name: average(fits, [fit.of(i) for fit in fits])
         for i, name in enumerate(names)
         if name.split("_")[0] not in CORRECTIONS or (name == "omega" and corrected)
     }

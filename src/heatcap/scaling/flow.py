@@ -22,16 +22,15 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, Status
+from heatcap.core.result import Status
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import averaged, weights_of_scores
+from heatcap.scaling.fits import inverse_normal, minimum
 
 __all__ = [
     "Fit",
     "Form",
     "Model",
     "Problem",
-    "average",
     "constant_of",
     "critical_fugacity",
     "described",
@@ -40,11 +39,9 @@ __all__ = [
     "search",
     "smooth_score",
     "too_little",
-    "weights_of",
 ]
 
 STEP = 0.18  # of ln L, at most: smaller ones move v by less than 3e-5
-MAX_ITERATIONS = 30
 LOWEST, HIGHEST = -0.6, 3.0  # of v: beyond them the flow is held, fits stay away from there
 NEXT = 1.5
 NAMES = ("t_kt", "v", "v_1", "g_1", "v_2", "g_2", "correction", "jump")
@@ -201,27 +198,12 @@ class Problem:
         return np.asarray((self.expected(thetas, form, jump) - self.y) @ self.whiten.T)
 
     def solve(self, start: Floats, form: Form, jump: bool) -> Fit:
-        """Levenberg and Marquardt within the limits of the parameters."""
+        """The minimum next to a start, within the limits of the parameters."""
         low, high = _limits(form.names(jump), self)
-        theta = start.clip(low, high)
+        theta = minimum(lambda at: self._linear(at, form, jump), start, low, high)
         residual, jacobian = self._linear(theta, form, jump)
-        cost, damping = residual @ residual, 1e-3
-        for _ in range(MAX_ITERATIONS):
-            normal = jacobian.T @ jacobian
-            normal[np.diag_indices_from(normal)] *= 1 + damping
-            step = np.linalg.lstsq(normal, jacobian.T @ residual, rcond=1e-14)[0]
-            trial = (theta - step).clip(low, high)
-            new, new_jacobian = self._linear(trial, form, jump)
-            gain, better = cost - new @ new, new @ new < cost
-            if better:
-                theta, residual, jacobian, cost = trial, new, new_jacobian, new @ new
-                damping = max(damping / 10, 1e-9)
-            else:
-                damping *= 10
-            if (better and gain < 1e-4 + 1e-5 * cost) or damping > 1e6:
-                break
-        covariance = _inverse(jacobian)
-        return Fit(form, jump, theta, covariance, float(cost), self.y.size, self)
+        covariance, chi2 = inverse_normal(jacobian, 1e-13), float(residual @ residual)
+        return Fit(form, jump, theta, covariance, chi2, self.y.size, self)
 
     def _linear(self, theta: Floats, form: Form, jump: bool) -> tuple[Floats, Floats]:
         """Residuals and their derivatives, by central differences in one pass of the flow."""
@@ -243,15 +225,6 @@ def _limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
         np.array([low.get(name, -6.0) for name in names]),
         np.array([high.get(name, 6.0) for name in names]),
     )
-
-
-def _inverse(jacobian: Floats) -> Floats:
-    """Covariance; very large where nothing determines a parameter."""
-    normal = jacobian.T @ jacobian
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
-    inverse = (vectors / np.maximum(values, 1e-13)) @ vectors.T
-    return np.asarray(inverse / np.outer(scale, scale))
 
 
 # ---- the scan of models ------------------------------------------------------------------
@@ -368,17 +341,6 @@ def smooth_score(points: Points, guess: Fit) -> float:
         off = value - design @ np.linalg.lstsq(design, value, rcond=1e-12)[0]
         scores.append(float(off @ off) + 2 * design.shape[1])
     return float(min(scores))
-
-
-def weights_of(models: Sequence[Model]) -> Floats:
-    """Weights of the models, which add up to 1."""
-    return weights_of_scores([model.score for model in models])
-
-
-def average(models: Sequence[Model], pairs: Sequence[tuple[float, float]]) -> Parameter:
-    """Average of values with variances."""
-    values, variances = zip(*pairs, strict=True)
-    return averaged(weights_of(models), values, variances)
 
 
 def constant_of(fit: Fit, largest: float) -> tuple[float, float]:

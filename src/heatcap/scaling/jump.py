@@ -36,18 +36,16 @@ from heatcap.core.result import (
     status_line,
 )
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import Tested
+from heatcap.scaling.fits import Tested, average, weights_of
 from heatcap.scaling.flow import (
     Fit,
     Model,
-    average,
     constant_of,
     described,
     scan,
     search,
     smooth_score,
     too_little,
-    weights_of,
 )
 
 __all__ = ["Stiffness", "stiffness"]

@@ -20,6 +20,7 @@ from heatcap.core.arrays import Floats, numbers
 from heatcap.core.result import Parameter, Result, Status, parameter_line, readable, status_line
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
+from heatcap.scaling.fits import weights_of
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -28,7 +29,6 @@ from heatcap.scaling.powers import (
     fit_forms,
     heaviest,
     predicted,
-    shares,
 )
 
 __all__ = ["Extrema", "PeakScaling", "extrema", "peaks_against_size"]
@@ -529,7 +529,7 @@ def _few(size: Floats, what: str, needed: int) -> str:
 
 
 def _models(fits: Sequence[Fit]) -> list[dict[str, Any]]:
-    weights = shares(fits).tolist()
+    weights = weights_of(fits).tolist()
     return [fit.to_dict() | {"weight": w} for fit, w in zip(fits, weights, strict=True)]
 
 
