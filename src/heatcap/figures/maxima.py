@@ -58,9 +58,9 @@ def extrema(
         Two columns of a journal wide.
     """
     fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
-    status, message = result.status, result.message
+    status, message = str(result.status), result.message
     if fits is not None and not fits.ok:
-        status = fits.status if result.ok else status
+        status = fits.outcome if result.ok else status
         message = "; ".join(filter(None, [result.message, fits.message]))
     with styled():
         keys: list[Artist] = [Line2D([], [], **PEAK, label="peak")]

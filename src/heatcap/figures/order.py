@@ -48,7 +48,7 @@ def histograms(found: Barriers) -> Figure:
 
 
 def _curves(ax: Axes, found: Barriers) -> None:
-    shown = [(c, s) for c, s in zip(found.curves, found.status, strict=True) if c]
+    shown = [(c, s) for c, s in zip(found.curves, found.shapes, strict=True) if c]
     shades = colormaps["viridis"](np.linspace(0.9, 0.0, len(shown)))
     for k, (curve, status) in enumerate(shown):
         x, y, error = (np.asarray(curve[name]) for name in ("energy", "log_p", "error"))
@@ -66,7 +66,7 @@ def _curves(ax: Axes, found: Barriers) -> None:
 
 def _barriers(ax: Axes, found: Barriers) -> None:
     for status, (marker, colour) in POINT.items():
-        rows = [i for i, word in enumerate(found.status) if word == status]
+        rows = [i for i, word in enumerate(found.shapes) if word == status]
         if rows:
             ax.errorbar(
                 found.size[rows], found.barrier[rows], found.barrier_error[rows],
