@@ -18,7 +18,7 @@ from heatcap.divergence import (
     divergence_test,
     verdict_of_runs,
 )
-from heatcap.divergence.judged import check_options
+from heatcap.divergence.testing import check_options
 from heatcap.events import SMOOTHING, Events, find_events
 from heatcap.report.answers import answers_of
 from heatcap.report.cautions import cautions_of
