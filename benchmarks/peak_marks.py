@@ -18,7 +18,7 @@ from heatcap.divergence.peak import GROSS, judged_peak
 from heatcap.divergence.peak_position import position
 from heatcap.divergence.power import verdict_of
 from heatcap.scaling import Parameter
-from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.exact import Ising2DExact
 
 from machine import cpu_name, print_tables, progress
 

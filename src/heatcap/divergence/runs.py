@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.divergence.bound import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
 from heatcap.events import Events, size_name_of, sizes_of
