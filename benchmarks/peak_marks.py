@@ -18,7 +18,7 @@ from heatcap.divergence.peak import OFF_BY_TWO, judged_peak
 from heatcap.divergence.peak_fit import peak_position
 from heatcap.divergence.power import verdict_of
 from heatcap.scaling import Parameter
-from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.exact import Ising2DExact
 
 from machine import cpu_name, print_tables, progress
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 import heatcap
 from heatcap import observables
-from heatcap.attention.ensemble import canonical, fisher_distance, heat_capacities
+from heatcap.attention import canonical, fisher_distance, heat_capacities
 from heatcap.observables import dataset as _join
 from heatcap.observables import stream as _stream
 from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri, stdtrit
 from scipy.stats import chi2
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
 from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent

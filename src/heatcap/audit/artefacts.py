@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.attention import random_energy_heat_capacity
 from heatcap.core.arrays import Floats
 
 __all__ = ["Bound", "Share", "bound", "offset_share", "random_energy_ratio"]

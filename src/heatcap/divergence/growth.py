@@ -24,7 +24,7 @@ from itertools import product
 
 import numpy as np
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.core.arrays import Bools, Floats, Ints
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER, Margins
 
