@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from heatcap.core.arrays import Floats
+from heatcap.events import Column
 
 __all__ = ["Clock", "Slope", "clock"]
 
@@ -21,7 +22,7 @@ MIN_RUNS = 6
 FOLLOWS = 0.5  # a slope below it, with 95 % confidence, is not following
 LEVEL = 0.025  # of each time: one side of its 95 % interval
 DRAWS = 1999
-TIMES = ["peak_step", "onset_step", "memorisation_step", "last_step"]
+TIMES = [Column.PEAK, Column.ONSET, Column.MEMORISED, Column.LAST_STEP]
 
 
 @dataclass(frozen=True)

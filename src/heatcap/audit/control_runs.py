@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from heatcap.events import Column, controls_of, proper_of
+
 __all__ = ["Control", "controls"]
 
 
@@ -58,31 +60,30 @@ class Control:
 
 def controls(table: pd.DataFrame, *, rng: np.random.Generator) -> list[Control]:
     """Every group of controls in a table of :func:`lead_table`, against the runs proper."""
-    proper = table[table["group"] == "none"]
-    names = [name for name in table["group"].unique() if name != "none"]
-    return [_control(str(name), table[table["group"] == name], proper, rng) for name in names]
+    proper = proper_of(table)
+    return [_control(name, part, proper, rng) for name, part in controls_of(table).items()]
 
 
 def _control(
     name: str, every: pd.DataFrame, proper: pd.DataFrame, rng: np.random.Generator
 ) -> Control:
-    rises = every["onset_step"].notna() | (every["final_value"] - every["baseline"] >= RISE)
+    rises = every[Column.ONSET].notna() | (every[Column.FINAL] - every[Column.BASELINE] >= RISE)
     part = every[~rises]
     shared = np.intersect1d(part["size"], proper["size"])
     proper = proper[proper["size"].isin(shared)] if shared.size else proper
-    n, seen = len(part), part["peak_step"].notna()
+    n, seen = len(part), part[Column.PEAK].notna()
     counts = {
         "runs": n,
         "generalising": int(rises.sum()),
         "with_peak": int(seen.sum()),
-        "rising": int(part["rising"].sum()),
+        "rising": int(part[Column.RISING].sum()),
     }
-    if not n or proper["peak_step"].notna().sum() == 0:
+    if not n or proper[Column.PEAK].notna().sum() == 0:
         return Control(name, "not tested", **counts)
     part, proper = _with_delay(part), _with_delay(proper)
     height, lower = _compare(part, proper, "height", -1, rng)
     delay, later = _compare(part, proper, "delay", +1, rng)
-    fewer = _fewer(counts["with_peak"], n, int(proper["peak_step"].notna().sum()), len(proper))
+    fewer = _fewer(counts["with_peak"], n, int(proper[Column.PEAK].notna().sum()), len(proper))
     is_lower = lower < WAY and height * APART <= 1
     is_later = later < WAY and delay >= APART
     verdict = _verdict(counts, is_lower, is_later, fewer, delay)
@@ -103,7 +104,7 @@ def _with_delay(table: pd.DataFrame) -> pd.DataFrame:
 
     A run that never memorised has no delay; it cannot be called late.
     """
-    return table.assign(delay=table["peak_step"] / table["memorisation_step"])
+    return table.assign(delay=table[Column.PEAK] / table[Column.MEMORISED])
 
 
 def _verdict(counts: dict[str, int], lower: bool, later: bool, fewer: float, delay: float) -> str:

@@ -17,7 +17,7 @@ import xarray as xr
 from scipy import stats
 
 from heatcap.core.arrays import Floats
-from heatcap.events import SMOOTHING, censored_median
+from heatcap.events import SMOOTHING, Column, censored_median
 
 __all__ = [
     "Leads",
@@ -74,20 +74,20 @@ def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
     part = table if size is None else table[table["size"] == size]
     order = part["order"].value_counts()
     compared = part[part["order"] != ""]
-    waiting = part[part["censored"] & part["peak_step"].notna()]
+    waiting = part[part[Column.CENSORED] & part[Column.PEAK].notna()]
     observed = compared["lead"].to_numpy()
-    at_least = (waiting["last_step"] - waiting["peak_step"]).to_numpy()
+    at_least = (waiting[Column.LAST_STEP] - waiting[Column.PEAK]).to_numpy()
     median, ci95 = median_with_interval(observed, at_least)
     median_log, log_ci95 = median_with_interval(
-        compared["log_lead"].to_numpy(), np.log(waiting["last_step"] / waiting["peak_step"])
+        compared["log_lead"].to_numpy(), np.log(waiting[Column.LAST_STEP] / waiting[Column.PEAK])
     )
     return Leads(
         size=size,
         runs=len(part),
-        with_peak=int(part["peak_step"].notna().sum()),
+        with_peak=int(part[Column.PEAK].notna().sum()),
         highest_at_end=int(part["highest_at_end"].sum()),
-        censored=int(part["censored"].sum()),
-        with_onset=int(part["onset_step"].notna().sum()),
+        censored=int(part[Column.CENSORED].sum()),
+        with_onset=int(part[Column.ONSET].notna().sum()),
         compared=len(compared),
         **{name: int(order.get(name, 0)) for name in ("first", "unresolved", "later")},
         median=median,
@@ -187,9 +187,9 @@ def precedes(
     n = len(decided)
     compared = table[table["order"] != ""]
     null = phase_null(
-        decided["onset_step"].to_numpy(),
-        decided["peak_step"].to_numpy(),
-        np.array([records[run] for run in decided["run"]]),
+        decided[Column.ONSET].to_numpy(),
+        decided[Column.PEAK].to_numpy(),
+        np.array([records[run] for run in decided[Column.RUN]]),
     )
     mostly_first = 2 * first > n
     chances = [null["steps"]["p"], null["log_steps"]["p"]]
@@ -211,8 +211,8 @@ def precedes(
 def _strict(table: pd.DataFrame, first: int, later: int) -> float:
     """Sign test with the open runs in the minority."""
     if 2 * first > first + later:
-        return sign_test(first, later + int((table["rising"] & ~table["censored"]).sum()))
-    waiting = table["censored"] & table["peak_step"].notna()
+        return sign_test(first, later + int((table[Column.RISING] & ~table[Column.CENSORED]).sum()))
+    waiting = table[Column.CENSORED] & table[Column.PEAK].notna()
     return sign_test(first + int(waiting.sum()), later)
 
 

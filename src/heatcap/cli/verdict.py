@@ -28,6 +28,7 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.core.columns import PROPER
 from heatcap.core.text import legible
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def verdict(
     ] = None,
     group: Annotated[
         str, typer.Option(help='Of saved runs: "none" for the runs proper, or a control.')
-    ] = "none",
+    ] = PROPER,
     log_control: Annotated[
         bool, typer.Option("--log-control", help="With --control: forms in its logarithm.")
     ] = False,
