@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
 from heatcap.events import Column
 
@@ -75,7 +76,7 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
     limit = limit.isel(query=query) if "query" in limit.dims else limit
     of_run = dict(zip(obs["run"].to_numpy(), limit.to_numpy(), strict=True))
     limits = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
-    reached = table["height"].to_numpy() / limits
+    reached = table[LeadColumn.HEIGHT].to_numpy() / limits
     if not np.isfinite(reached).any():
         return Bound(False, message="no run has a peak")
     highest = int(np.nanargmax(reached))
@@ -126,7 +127,7 @@ def random_energy_ratio(
     keys = keys.isel(query=query) if "query" in keys.dims else keys
     of_run = dict(zip(obs["run"].to_numpy(), keys.to_numpy(), strict=True))
     n = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
-    return Share.of(table["height"].to_numpy() / random_energy_heat_capacity(variance, n))
+    return Share.of(table[LeadColumn.HEIGHT].to_numpy() / random_energy_heat_capacity(variance, n))
 
 
 def _at_peaks(

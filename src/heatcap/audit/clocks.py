@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
 from heatcap.events import Column
 
@@ -115,7 +116,7 @@ def clock(table: pd.DataFrame) -> Clock:
         short = f"{n} runs with all three times, {MIN_RUNS} needed"
         return Clock("undetermined", n, message="; ".join(filter(None, [short, left_out])))
     y, *x, last = np.log(times[known]).T
-    groups = table["configuration"].to_numpy()[known]
+    groups = table[LeadColumn.CONFIGURATION].to_numpy()[known]
     predictors = {
         name: column - column.mean()
         for name, column in zip(("onset", "memorisation"), x, strict=True)

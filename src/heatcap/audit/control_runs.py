@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from heatcap.audit.table import LeadColumn
 from heatcap.events import Column, controls_of, proper_of
 
 __all__ = ["Control", "controls"]
@@ -69,8 +70,8 @@ def _control(
 ) -> Control:
     rises = every[Column.ONSET].notna() | (every[Column.FINAL] - every[Column.BASELINE] >= RISE)
     part = every[~rises]
-    shared = np.intersect1d(part["size"], proper["size"])
-    proper = proper[proper["size"].isin(shared)] if shared.size else proper
+    shared = np.intersect1d(part[LeadColumn.SIZE], proper[LeadColumn.SIZE])
+    proper = proper[proper[LeadColumn.SIZE].isin(shared)] if shared.size else proper
     n, seen = len(part), part[Column.PEAK].notna()
     counts = {
         "runs": n,
@@ -81,7 +82,7 @@ def _control(
     if not n or proper[Column.PEAK].notna().sum() == 0:
         return Control(name, "not tested", **counts)
     part, proper = _with_delay(part), _with_delay(proper)
-    height, lower = _compare(part, proper, "height", -1, rng)
+    height, lower = _compare(part, proper, LeadColumn.HEIGHT, -1, rng)
     delay, later = _compare(part, proper, "delay", +1, rng)
     fewer = _fewer(counts["with_peak"], n, int(proper[Column.PEAK].notna().sum()), len(proper))
     is_lower = lower < WAY and height * APART <= 1
@@ -134,9 +135,9 @@ def _compare(
 ) -> tuple[float, float]:
     """Ratio of geometric means within sizes, and P(a relabelling gives one as extreme)."""
     a, b = (t[t[column] > 0] for t in (part, proper))
-    shared = np.intersect1d(a["size"], b["size"])
+    shared = np.intersect1d(a[LeadColumn.SIZE], b[LeadColumn.SIZE])
     # Without any size in common all runs are compared with all.
-    strata = [(a[a["size"] == s], b[b["size"] == s]) for s in shared] or [(a, b)]
+    strata = [(a[a[LeadColumn.SIZE] == s], b[b[LeadColumn.SIZE] == s]) for s in shared] or [(a, b)]
     if not len(a) or not len(b):
         return float("nan"), float("nan")
     total = sum(len(x) for x, _ in strata)

@@ -17,7 +17,7 @@ from heatcap.audit.elsewhere import holm, max_statistic
 from heatcap.audit.lead_tests import leads, precedes, records_of, sign_test
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import spike_share
-from heatcap.audit.table import lead_table
+from heatcap.audit.table import LeadColumn, lead_table
 from heatcap.events import (
     AVERAGE,
     PROPER,
@@ -108,7 +108,7 @@ def _audit_one(
     rng = np.random.default_rng([seed, *f"{name}, layer {layer}".encode()])
     proper = proper_of(table)
     where = {"query": events.settings["query"], "inputs": events.settings["inputs"]}
-    sizes = np.unique(proper["size"].dropna())
+    sizes = np.unique(proper[LeadColumn.SIZE].dropna())
     audit = LeadAudit(
         observable=name,
         layer=layer,
@@ -194,7 +194,7 @@ def _pairing(
         np.array([t[Column.PEAK].to_numpy(dtype=np.float64)[kept] for t in every.values()])
     )
     onsets = np.log(one[Column.ONSET].to_numpy(dtype=np.float64)[kept])
-    found = max_statistic(peaks, onsets, one["configuration"].to_numpy()[kept], rng=rng)
+    found = max_statistic(peaks, onsets, one[LeadColumn.CONFIGURATION].to_numpy()[kept], rng=rng)
     return dict(zip(every, found.tolist(), strict=True))
 
 

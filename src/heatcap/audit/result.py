@@ -155,7 +155,7 @@ class Audit:
             "runs": {
                 "total": len(self.runs),
                 "groups": {str(k): int(v) for k, v in groups.items()},
-                "mirror_leak": int(self.runs[Column.MIRROR_LEAK].eq(True).sum()),
+                Column.MIRROR_LEAK: int(self.runs[Column.MIRROR_LEAK].eq(True).sum()),
             },
             "onsets": self.onsets.to_dict(),
             "not_tested": list(self.not_tested),

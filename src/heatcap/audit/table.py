@@ -9,7 +9,20 @@ import pandas as pd
 
 from heatcap.events import AVERAGE, Column, Events, order_of_events, sizes_of
 
-__all__ = ["lead_table"]
+__all__ = ["LeadColumn", "lead_table"]
+
+
+class LeadColumn:
+    """Columns of the table of leads beside those of the runs, the peak and `rising`."""
+
+    SIZE = "size"
+    CONFIGURATION = "configuration"  #: a number for every combination of settings, seeds apart
+    HEIGHT = "height"  #: of the peak
+    SPACING = "spacing"  #: of the checkpoints beside the peak, in steps
+    HIGHEST_AT_END = "highest_at_end"  #: the curve is higher at an end, and has no peak
+    LEAD = "lead"  #: onset - peak in steps
+    LOG_LEAD = "log_lead"  #: ln(onset / peak)
+    ORDER = "order"  #: "first", "later", "unresolved", or "" without a lead
 
 
 def lead_table(
@@ -45,18 +58,21 @@ def lead_table(
     """
     best = events.peak(observable, layer=layer, head=head).set_index(Column.RUN)
     table = events.runs.copy()
-    table["size"] = sizes_of(events.runs)
-    table["configuration"] = _configurations(table)
-    for name, column in ((Column.PEAK, Column.PEAK), ("height", Column.HEIGHT)):
+    table[LeadColumn.SIZE] = sizes_of(events.runs)
+    table[LeadColumn.CONFIGURATION] = _configurations(table)
+    for name, column in ((Column.PEAK, Column.PEAK), (LeadColumn.HEIGHT, Column.HEIGHT)):
         table[name] = table[Column.RUN].map(best[column]).astype(float)
-    table["spacing"] = table[Column.RUN].map(best[Column.PEAK_SPACING]).astype(float)
+    table[LeadColumn.SPACING] = table[Column.RUN].map(best[Column.PEAK_SPACING]).astype(float)
     curves = events.curves_of(observable, layer, head).set_index(Column.RUN)
-    for name, column in (("highest_at_end", Column.EDGE_MAXIMUM), (Column.RISING, Column.RISING)):
+    for name, column in (
+        (LeadColumn.HIGHEST_AT_END, Column.EDGE_MAXIMUM),
+        (Column.RISING, Column.RISING),
+    ):
         table[name] = table[Column.RUN].map(curves[column]).fillna(False).astype(bool)
-    table["lead"] = table[Column.ONSET] - table[Column.PEAK]
-    table["log_lead"] = np.log(table[Column.ONSET] / table[Column.PEAK])
-    spacing = table[["spacing", Column.ONSET_SPACING]].max(axis=1)
-    table["order"] = order_of_events(table["lead"], spacing)
+    table[LeadColumn.LEAD] = table[Column.ONSET] - table[Column.PEAK]
+    table[LeadColumn.LOG_LEAD] = np.log(table[Column.ONSET] / table[Column.PEAK])
+    spacing = table[[LeadColumn.SPACING, Column.ONSET_SPACING]].max(axis=1)
+    table[LeadColumn.ORDER] = order_of_events(table[LeadColumn.LEAD], spacing)
     return table
 
 

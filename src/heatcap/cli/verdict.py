@@ -165,7 +165,7 @@ def _of_runs(
         raise ValueError(f"{path}: a table needs --value, the column of the height")
     obs = legible(load(path))
     events = find_events(obs, *(observables or ()))
-    names = observables or list(dict.fromkeys(events.table["observable"]))
+    names = observables or events.observables
     if figure is not None and len(names) != 1:
         raise ValueError("--figure draws one verdict: name one --observable")
     found, problems = {}, {}

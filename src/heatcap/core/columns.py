@@ -19,45 +19,45 @@ class Column:
     RUN = "run"
     OBSERVABLE = "observable"
     LAYER = "layer"
-    HEAD = "head"  # a number as text, or `AVERAGE`
-    GROUP = "group"  # `PROPER`, or the name of the control that the run is
+    HEAD = "head"  #: a number as text, or `AVERAGE`
+    GROUP = "group"  #: `PROPER`, or the name of the control that the run is
 
     # ---- of a run ----
     MEMORISED = "memorisation_step"
-    BASELINE = "baseline"  # test accuracy at memorisation
-    FINAL = "final_value"  # of the test accuracy
+    BASELINE = "baseline"  #: test accuracy at memorisation
+    FINAL = "final_value"  #: of the test accuracy
     ONSET = "onset_step"
-    ONSET_SPACING = "onset_step_spacing"  # steps between the rows beside the onset
-    ONSET_METRIC = "onset_metric"  # name of the accuracy that the onset is read off
-    CENSORED = "censored"  # not generalised by the last step
-    LAST_STEP = "last_step"  # of the test accuracy
-    MESSAGE = "message"  # why there is no onset
-    PLATEAU = "plateau"  # test accuracy between memorisation and onset
-    MIRROR_LEAK = "mirror_leak"  # True, False, or None where it cannot be told
+    ONSET_SPACING = "onset_step_spacing"  #: steps between the rows beside the onset
+    ONSET_METRIC = "onset_metric"  #: name of the accuracy that the onset is read off
+    CENSORED = "censored"  #: not generalised by the last step
+    LAST_STEP = "last_step"  #: of the test accuracy
+    MESSAGE = "message"  #: why there is no onset
+    PLATEAU = "plateau"  #: test accuracy between memorisation and onset
+    MIRROR_LEAK = "mirror_leak"  #: True, False, or None where it cannot be told
     MIRROR_MESSAGE = "mirror_message"
-    SPIKES = "spikes"  # how many the training loss has
-    SPIKE_SHARE = "spike_share"  # share of the checkpoints that are near one
+    SPIKES = "spikes"  #: how many the training loss has
+    SPIKE_SHARE = "spike_share"  #: share of the checkpoints that are near one
     STOP_REASON = "stop_reason"
-    CHECKPOINTS = "checkpoints"  # how many come after step 0
+    CHECKPOINTS = "checkpoints"  #: how many come after step 0
 
     # ---- of a peak ----
-    RANK = "rank"  # 1 is the highest outside marked spikes; empty where there is no peak
+    RANK = "rank"  #: 1 is the highest outside marked spikes; empty where there is no peak
     PEAK = "peak_step"
-    PEAK_SPACING = "peak_step_spacing"  # the larger gap beside it, in steps
+    PEAK_SPACING = "peak_step_spacing"  #: the larger gap beside it, in steps
     HEIGHT = "peak_height"
     PROMINENCE = "prominence"
-    SIGNIFICANCE = "significance"  # the smaller of its drops, in standard errors
-    BIAS = "height_bias"  # subtracted from the height of the fit
+    SIGNIFICANCE = "significance"  #: the smaller of its drops, in standard errors
+    BIAS = "height_bias"  #: subtracted from the height of the fit
     AT_SPIKE = "at_spike"
-    LEAD = "lead_steps"  # onset - peak
+    LEAD = "lead_steps"  #: onset - peak
     STATUS = "status"
-    PLACE = "place"  # before or after memorisation and onset
+    PLACE = "place"  #: before or after memorisation and onset
 
     # ---- of a curve ----
-    EDGE_MAXIMUM = "edge_maximum"  # an end of the record is higher
-    RISING = "rising"  # the record ends while the curve rises to its highest
-    REASON = "reason"  # why there is no peak
-    MAXIMA = "maxima"  # how many stand out before smoothing
+    EDGE_MAXIMUM = "edge_maximum"  #: an end of the record is higher
+    RISING = "rising"  #: the record ends while the curve rises to its highest
+    REASON = "reason"  #: why there is no peak
+    MAXIMA = "maxima"  #: how many stand out before smoothing
     MAXIMA_AT_SPIKE = "maxima_at_spike"
 
 

@@ -40,11 +40,11 @@ class Count:
     WITH_ONSET = "with_onset"
     WITH_PEAK = "with_peak"
     HIGHEST_AT_END = "highest_at_end"
-    COMPARED = "compared"  # with a peak and an onset
+    COMPARED = "compared"  #: with a peak and an onset
     PEAK_FIRST = "peak_first"
-    UNRESOLVED = "unresolved"  # closer than the record tells
+    UNRESOLVED = "unresolved"  #: closer than the record tells
     ONSET_FIRST = "onset_first"
-    MEDIAN_LEAD = "median_lead"  # in steps
+    MEDIAN_LEAD = "median_lead"  #: in steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +102,11 @@ class Events(Result):
         return runs
 
     @property
+    def observables(self) -> list[str]:
+        """Names of the observables, in the order of the table."""
+        return list(dict.fromkeys(self.table[Column.OBSERVABLE]))
+
+    @property
     def group_of(self) -> dict[Any, str]:
         """The group of every run."""
         return dict(zip(self.runs[Column.RUN], self.runs[Column.GROUP], strict=True))
@@ -131,7 +136,7 @@ class Events(Result):
         """
         t = self.table[self.table[Column.OBSERVABLE] == observable]
         if t.empty:
-            known = ", ".join(self.table[Column.OBSERVABLE].unique())
+            known = ", ".join(self.observables)
             raise ValueError(f"events lack {observable!r}; they have {known}")
         layer = t[Column.LAYER].iloc[0] if layer is None else layer
         chosen = t[Column.HEAD] != AVERAGE if head is None else t[Column.HEAD] == str(head)

@@ -18,7 +18,7 @@ from matplotlib.textpath import TextToPath
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from heatcap.audit import Audit, LeadAudit, Leads, Slope, lead_table
+from heatcap.audit import Audit, LeadAudit, LeadColumn, Leads, Slope, lead_table
 from heatcap.core.text import literal, plain
 from heatcap.events import Column, Events, proper_of, size_name_of
 from heatcap.figures.names import letter, spoken
@@ -130,7 +130,7 @@ def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
     table = lead_table(events, lead.observable, lead.layer)
     table = proper_of(table)
     until = table[Column.ONSET].where(~table[Column.CENSORED].astype(bool), table[Column.LAST_STEP])
-    _, slot = np.unique(table["size"].to_numpy(dtype=np.float64), return_inverse=True)
+    _, slot = np.unique(table[LeadColumn.SIZE].to_numpy(dtype=np.float64), return_inverse=True)
     return table.assign(ratio=until / table[Column.PEAK], slot=slot)
 
 
@@ -197,7 +197,7 @@ def _runs(ax: Axes, table: pd.DataFrame, colour: str) -> None:
     """A marker for every run with a peak and an onset, or a last step instead of the onset."""
     table = table[np.isfinite(table["ratio"])]
     at = _side_by_side(table["slot"].to_numpy())
-    ratio, close = table["ratio"].to_numpy(), (table["order"] == "unresolved").to_numpy()
+    ratio, close = table["ratio"].to_numpy(), (table[LeadColumn.ORDER] == "unresolved").to_numpy()
     waiting = table[Column.CENSORED].to_numpy(dtype=bool)
     for gid, shown in (
         ("run", ~close & ~waiting),
