@@ -18,7 +18,6 @@ __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "Smoother", "peaks", "smooth"
 
 Index = NDArray[np.intp]
 
-
 SMOOTHING = 0.1  # standard deviation of the kernel, in ln step
 MIN_PROMINENCE = 0.02  # of the range of the smoothed curve
 MIN_SIGNIFICANCE = 3.8  # standard errors: at most 5 % of structureless curves pass

@@ -282,7 +282,7 @@ def _timeline(
         fraction=float(sweep.get("fraction", np.nan)),
     )
     marked = spikes(step, metrics["train_loss"])
-    count = _count_spikes(marked) if usable(step, metrics["train_loss"]).any() else np.nan
+    starts = np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1)
     row = {
         Column.MEMORISED: memorised,
         Column.BASELINE: start.baseline,
@@ -296,13 +296,9 @@ def _timeline(
         Column.PLATEAU: leak.plateau,
         Column.MIRROR_LEAK: leak.found,
         Column.MIRROR_MESSAGE: leak.message,
-        Column.SPIKES: count,
+        Column.SPIKES: float(starts) if usable(step, metrics["train_loss"]).any() else np.nan,
     }
     return row, np.asarray(step, dtype=np.float64)[marked]
-
-
-def _count_spikes(marked: NDArray[np.bool_]) -> float:
-    return float(np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1))
 
 
 def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
