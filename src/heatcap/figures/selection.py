@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.events import Events
+from heatcap.events import Column, Events
 from heatcap.figures.names import letter
 
 __all__ = ["by_size", "curve", "rows_of", "titled", "usable"]
@@ -28,7 +28,7 @@ def by_size(
     obs: xr.Dataset, events: Events, sizes: Sequence[float] | None, group: str
 ) -> dict[Any, list[int]]:
     """Indices of the runs of one group (a control, or "none") at every size, in order of size."""
-    values, of_run = _sizes(obs), dict(zip(events.runs["run"], events.runs["group"], strict=True))
+    values, of_run = _sizes(obs), events.group_of
     if missing := [str(run) for run in obs["run"].to_numpy() if run not in of_run]:
         raise ValueError(f"events lack runs that the observables have: {', '.join(missing)}")
     chosen = np.array([of_run[run] == group for run in obs["run"].to_numpy()])
@@ -75,5 +75,5 @@ def usable(step: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDAr
 
 def rows_of(events: Events, run: Any) -> pd.Series:
     """What is known of one run."""
-    row: pd.Series = events.runs[events.runs["run"] == run].iloc[0]
+    row: pd.Series = events.runs[events.runs[Column.RUN] == run].iloc[0]
     return row
