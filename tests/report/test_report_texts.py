@@ -14,7 +14,6 @@ import heatcap as hc
 from heatcap.figures import verdict
 from heatcap.report.drawing import Plan as Picture
 from heatcap.report.drawing import drawn
-from heatcap.report.figure_labels import of_verdict
 
 from synthetic import Plan, observables
 
@@ -40,10 +39,7 @@ def test_names_are_no_formulas(table, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_no_formulas_in_the_figure_of_a_verdict(sweep_report, name):
     found = replace(sweep_report.verdicts[NAME], size_name=name)
-    plan = Picture(
-        *("k", "t", "c"),
-        lambda: (verdict(found, name=name, head=False), of_verdict(found)),
-    )
+    plan = Picture("k", "t", "c", lambda: verdict(found, name=name, head=False))
     assert not drawn(plan).missing
 
 

@@ -33,6 +33,7 @@ from heatcap.figures.panels import (
     write_head,
 )
 from heatcap.figures.style import BLACK, BLUE, GREEN, PAGE, PURPLE, VERMILION, new_figure, styled
+from heatcap.figures.telling import entitle, tell
 
 __all__ = ["peak_verdict", "verdict"]
 
@@ -236,8 +237,13 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
     ax.set_xscale("log")
     for kind, curve in result.curves.items():
         line = _class_line(result, kind, standing)
-        ax.plot(curve["sizes"], curve["heights"], **line, gid=f"fit {kind}")
-    ax.errorbar(data.sizes, data.heights, data.errors, **HEIGHT)[0].set_gid("height")
+        (fit,) = ax.plot(curve["sizes"], curve["heights"], **line, gid=f"fit {kind}")
+        tell(fit, f"best fit, {kind}")
+    points = ax.errorbar(data.sizes, data.heights, data.errors, **HEIGHT)[0]
+    points.set_gid("height")
+    rows = zip(data.sizes, data.heights, data.errors, strict=True)
+    tell(points, [f"{result.size_name} = {L:g}: {h:.4g} ± {error:.2g}" for L, h, error in rows])
+    entitle(ax, "heights", result.size_name, "height")
     ax.set_title("heights and best fits", loc="left")
     ax.set_xlabel(f"{symbol(result.size_name)} (logarithmic)")
     ax.set_ylabel(label(name))
@@ -325,7 +331,13 @@ def _local(ax: Axes, result: Verdict) -> None:
         np.array([row[key] for row in rows]) for key in ("inverse_log_size", "exponent", "error")
     )
     ax.axhline(0, **ZERO)
-    ax.errorbar(x, y, error, **HEIGHT)[0].set_gid("local exponent")
+    points = ax.errorbar(x, y, error, **HEIGHT)[0]
+    points.set_gid("local exponent")
+    said = "from {} = {:g} on: {:.3g} ± {:.2g}"
+    firsts = [row["smallest_size"] for row in rows]
+    each = zip(firsts, y, error, strict=True)
+    tell(points, [said.format(result.size_name, *numbers) for numbers in each])
+    entitle(ax, "local exponents", f"1 / ln {result.size_name}", "exponent")
     ax.set_xlim(0, 1.12 * x.max())
     ax.set_ylim(*_exponents_shown(y, error))
     ax.set_title("local exponents", loc="left")

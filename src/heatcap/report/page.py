@@ -18,10 +18,9 @@ from heatcap.core.version import VERSION
 from heatcap.figures.names import spoken
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
 from heatcap.report.definitions import SYMBOLS, definitions_of
-from heatcap.report.drawing import Picture, drawn
+from heatcap.report.drawing import CARD, Picture, drawn, shades
 from heatcap.report.methods import bibtex, fluctuations, methods
 from heatcap.report.plans import plans_of
-from heatcap.report.svg import CARD, shades
 from heatcap.report.tables import Cell, Column, Table
 from heatcap.report.training_tables import peaks_of, runs_of
 

@@ -14,10 +14,11 @@ from heatcap.divergence import Verdict
 from heatcap.events import size_name_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
-from heatcap.report.drawing import Drawn, Plan
-from heatcap.report.figure_labels import of_evolution, of_leads, of_scan, of_verdict
+from heatcap.report.drawing import Plan
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from heatcap.report.result import Report
 
 __all__ = ["plans_of"]
@@ -71,10 +72,9 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         n, censored = len(runs), int(runs["censored"].sum())
         names = listed([spoken(name) for name in shown])
 
-        def draw(group: str = group, runs: pd.DataFrame = runs) -> Drawn:
+        def draw(group: str = group, runs: pd.DataFrame = runs) -> Figure:
             size_name_of(runs)  # panels of sizes with several names would share one
-            figure = figures.evolution(obs, events, observables=shown, group=group)
-            return figure, of_evolution(obs, events, shown, group, figure)
+            return figures.evolution(obs, events, observables=shown, group=group)
 
         control = "" if group == "none" else f", control: {spoken(str(group))}"
         yield Plan(
@@ -110,9 +110,8 @@ def _leads(report: Report) -> Iterator[Plan]:
     chunks = [main, *(others[k : k + MOST] for k in range(0, len(others), MOST))]
     for number, chunk in enumerate(chunks):
 
-        def draw(chunk: list[str] = chunk) -> Drawn:
-            figure = figures.leads(audit, events, observables=chunk)
-            return figure, of_leads(audit, events, figure, chunk)
+        def draw(chunk: list[str] = chunk) -> Figure:
+            return figures.leads(audit, events, observables=chunk)
 
         pooled = {name: audit.leads[name].pooled for name in chunk}
         counted = [
@@ -141,8 +140,8 @@ def _in_tables(count: int) -> str:
     return f"{count} more {'is' if count == 1 else 'are'} in the tables alone"
 
 
-def _nothing(why: str) -> Callable[[], Drawn]:
-    def draw() -> Drawn:
+def _nothing(why: str) -> Callable[[], Figure]:
+    def draw() -> Figure:
         raise ValueError(why)
 
     return draw
@@ -153,8 +152,8 @@ def _verdicts(report: Report) -> Iterator[Plan]:
 
     for name, found in list(report.verdicts.items())[:DRAWN]:
 
-        def draw(name: str = name, found: Verdict = found) -> Drawn:
-            return figures.verdict(found, name=name, head=False), of_verdict(found)
+        def draw(name: str = name, found: Verdict = found) -> Figure:
+            return figures.verdict(found, name=name, head=False)
 
         answer = next(each for each in report.answers if each.name == name)
         yield Plan(
@@ -186,11 +185,11 @@ def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         if name != "scan_heat_capacity":
             continue
 
-        def draw() -> Drawn:
+        def draw() -> Figure:
             proper = (report.events.runs["group"] == "none").any()
             group = "none" if proper else str(report.events.runs["group"].iloc[0])
             size_name_of(report.events.runs[report.events.runs["group"] == group])
-            return figures.scan(obs, report.events, group=group), of_scan()
+            return figures.scan(obs, report.events, group=group)
 
         temperatures = obs["temperature"].to_numpy()
         yield Plan(
