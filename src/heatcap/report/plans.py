@@ -15,11 +15,11 @@ from heatcap.events import size_name_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
 from heatcap.report.drawing import Plan
+from heatcap.report.findings import Findings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from heatcap.report.result import Report
 
 __all__ = ["plans_of"]
 
@@ -33,7 +33,7 @@ DRAWN = 12  # observables (and layers): a page of more would be too large to ope
 LEADS, GROWS = "Does the peak come first?", "Does it diverge?"
 
 
-def plans_of(report: Report) -> list[Plan]:
+def plans_of(report: Findings) -> list[Plan]:
     """Evolution, leads, verdicts, temperature scan; controls are folded away."""
     obs = _with_sizes(report.obs)
     parts = (_evolutions(report, obs), _leads(report), _verdicts(report), _scans(report, obs))
@@ -54,14 +54,14 @@ def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
     return obs.assign_coords(size=("run", number), size_name=("run", ["run"] * len(number)))
 
 
-def _shown(report: Report) -> tuple[str, ...]:
+def _shown(report: Findings) -> tuple[str, ...]:
     """One of each group, the first that is there; or the first few of others."""
     have = list(dict.fromkeys(answer.observable for answer in report.answers))
     wanted = [next((n for n in group if n in have), None) for group in PREFERRED]
     return tuple([n for n in wanted if n] or have[:MOST])
 
 
-def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
+def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     events, shown = report.events, _shown(report)
@@ -93,7 +93,7 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         )
 
 
-def _leads(report: Report) -> Iterator[Plan]:
+def _leads(report: Findings) -> Iterator[Plan]:
     """The same observables as along training, then the others, folded away."""
     import heatcap.figures as figures
 
@@ -147,7 +147,7 @@ def _nothing(why: str) -> Callable[[], Figure]:
     return draw
 
 
-def _verdicts(report: Report) -> Iterator[Plan]:
+def _verdicts(report: Findings) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     for name, found in list(report.verdicts.items())[:DRAWN]:
@@ -178,7 +178,7 @@ def _verdicts(report: Report) -> Iterator[Plan]:
         yield Plan(key, f"{GROWS} {listed(names).capitalize()}: no verdict", "", _nothing(why))
 
 
-def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
+def _scans(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     for name in map(str, obs.data_vars):
