@@ -16,12 +16,12 @@ from heatcap.figures.names import letter
 __all__ = ["by_size", "curve", "rows_of", "titled", "usable"]
 
 
-def titled(obs: xr.Dataset, size: Any) -> str:
-    """Name and value of the size that tells the panels apart; symbols of one letter in italics."""
+def titled(obs: xr.Dataset, size: Any, *, plain: bool = False) -> str:
+    """Name and value of the size that tells the panels apart; symbols in italics unless plain."""
     name = "p" if "p" in obs.coords else "size"
     if "size_name" in obs.coords:
         name = str(np.atleast_1d(obs["size_name"].to_numpy())[0])
-    return f"{letter(name)} = {size:g}"
+    return f"{name if plain else letter(name)} = {size:g}"
 
 
 def by_size(

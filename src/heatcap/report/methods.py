@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, metadata
-from typing import TYPE_CHECKING
 
 from heatcap.audit.conclusion import LEVEL
 from heatcap.core.version import VERSION
@@ -11,10 +10,8 @@ from heatcap.divergence import Margins
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, Column, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
+from heatcap.report.findings import Findings
 from heatcap.report.texts import size_label
-
-if TYPE_CHECKING:
-    from heatcap.report.result import Report
 
 __all__ = ["bibtex", "fluctuations", "methods"]
 
@@ -53,13 +50,13 @@ def _address() -> str:
     return next((known[name] for name in ADDRESSES if name in known), "")
 
 
-def methods(report: Report) -> str:
+def methods(report: Findings) -> str:
     """What was done, in sentences that can be pasted; only what was done is in it."""
     parts = (_runs, _ensemble, _events, _order, _growth)
     return " ".join(text for text in (part(report) for part in parts) if text)
 
 
-def _runs(report: Report) -> str:
+def _runs(report: Findings) -> str:
     runs, proper = report.events.runs, report.events.proper
     size = sorted(set(sizes_of(proper).dropna().tolist()) - {0.0})
     name = size_label(runs)
@@ -75,7 +72,7 @@ def _runs(report: Report) -> str:
     return f"{said} with heatcap {VERSION}."
 
 
-def _ensemble(report: Report) -> str:
+def _ensemble(report: Findings) -> str:
     if "heat_capacity" not in report.obs or "heat_capacity_bound" not in report.obs:
         return ""
     return (
@@ -85,7 +82,7 @@ def _ensemble(report: Report) -> str:
     ).strip()
 
 
-def fluctuations(report: Report) -> str:
+def fluctuations(report: Findings) -> str:
     """What the observables are, where one of those analysed is not the canonical one."""
     others = {answer.observable for answer in report.answers} - {"heat_capacity"}
     if not others & set(DEFAULT_OBSERVABLES):
@@ -96,7 +93,7 @@ def fluctuations(report: Report) -> str:
     )
 
 
-def _events(report: Report) -> str:
+def _events(report: Findings) -> str:
     s, runs = report.settings, report.events.runs
     free = bool((runs[Column.ONSET_METRIC] == "mirror_free_accuracy").any())
     accuracy = (
@@ -120,7 +117,7 @@ def _events(report: Report) -> str:
     )
 
 
-def _order(report: Report) -> str:
+def _order(report: Findings) -> str:
     if report.audit is None:
         return ""
     leads = report.audit.leads
@@ -132,7 +129,7 @@ def _order(report: Report) -> str:
     ).strip()
 
 
-def _clock(report: Report) -> str:
+def _clock(report: Findings) -> str:
     """Clock and controls, where they were looked at."""
     leads = report.audit.leads.values() if report.audit else ()
     said = []
@@ -152,7 +149,7 @@ def _clock(report: Report) -> str:
     return " ".join(said)
 
 
-def _growth(report: Report) -> str:
+def _growth(report: Findings) -> str:
     if not report.verdicts:
         return ""
     found = next(iter(report.verdicts.values()))
