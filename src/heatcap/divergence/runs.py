@@ -11,8 +11,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.divergence.heights import Bound
 from heatcap.attention import heat_capacity_bound
+from heatcap.divergence.heights import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
 from heatcap.events import AVERAGE, PROPER, Column, Events, size_name_of, sizes_of
 
