@@ -1,6 +1,5 @@
 """One row of answers per observable, and the paragraph above them.
 
-
 Words are those of the audit and of the verdict; here they are only put side by side.
 """
 
