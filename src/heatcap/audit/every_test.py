@@ -18,6 +18,7 @@ from heatcap.audit.lead_tests import leads, precedes, records_of, sign_test
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import spike_share
 from heatcap.audit.table import lead_table
+from heatcap.core.quantities import BOUND
 from heatcap.events import Events, find_events, onset_survival, peaks_by_size
 
 __all__ = ["audit_leads"]
@@ -193,7 +194,7 @@ def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
     lacks = []
     if (events.runs["group"] == "none").all():
         lacks.append("controls (no runs with random labels or weight decay 0)")
-    if "heat_capacity_bound" not in obs:
+    if BOUND not in obs:
         lacks.append("bound, offset and random-energy null (no keys in the record)")
     if "probe_size" not in obs:
         lacks.append("errors of the probe (no probe in the record)")

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.core.quantities import KEYS
 from heatcap.divergence.bound import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
 from heatcap.events import Events, size_name_of, sizes_of
@@ -118,9 +119,9 @@ def bound_by_keys(obs: xr.Dataset) -> Callable[[float], float] | None:
     bound grows like (ln n)^2 / 4.  None where it is neither.
     """
     named = next((name for name in ("size", "p") if name in obs.coords), None)
-    if "mean_visible_keys" not in obs or named is None:
+    if KEYS not in obs or named is None:
         return None
-    keys = obs["mean_visible_keys"].isel(query=-1).to_numpy().ravel()
+    keys = obs[KEYS].isel(query=-1).to_numpy().ravel()
     size = obs[named].to_numpy().astype(np.float64)
     known = np.isfinite(keys) & np.isfinite(size)
     keys, size = keys[known], size[known]

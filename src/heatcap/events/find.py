@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.core.quantities import FLUCTUATIONS
 from heatcap.events.accuracy import Onset, memorisation, onset
 from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
 from heatcap.events.loss import near_spikes, spikes
@@ -22,15 +23,7 @@ from heatcap.runfile import TAKEN
 __all__ = ["DEFAULT_OBSERVABLES", "find_events"]
 
 
-DEFAULT_OBSERVABLES = (
-    "heat_capacity",
-    "landscape_heat_capacity",
-    "landscape_heat_capacity_fixed",
-    "total_heat_capacity",
-    "unweighted_heat_capacity",
-    "offset_heat_capacity",
-    "pooled_logit_variance",
-)
+DEFAULT_OBSERVABLES = FLUCTUATIONS
 
 SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
 ORDER = (

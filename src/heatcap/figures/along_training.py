@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED
 from heatcap.events import Events, find_events
 from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, curve, rows_of, titled, usable
@@ -29,13 +30,13 @@ from heatcap.figures.style import (
 
 __all__ = ["evolution"]
 
-DEFAULT = ("heat_capacity", "landscape_heat_capacity_fixed", "unweighted_heat_capacity")
+DEFAULT = tuple(kind[0] for kind in PREFERRED)
 # Drawn in the same panel, dashed: the share of the solid curve that is a constant offset of keys.
-BESIDE = {"unweighted_heat_capacity": "offset_heat_capacity"}
+BESIDE = {UNWEIGHTED: OFFSET}
 BOUND_IN_REACH = 0.4  # share of the bound from which on it is drawn
 TRAIN, TEST = "#7F7F7F", "#000000"
 DASHED, DOTTED, ONSET = (0, (4, 1.2)), (0, (1, 1.2)), (0, (3, 2))
-BOUND: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
+BOUND_LINE: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -75,9 +76,9 @@ class _View:
         return rows_of(self.events, self.obs["run"].to_numpy()[run])
 
     def bound(self, runs: Sequence[int]) -> float:
-        if "heat_capacity_bound" not in self.obs:
+        if BOUND not in self.obs:
             return np.nan
-        bound = self.obs["heat_capacity_bound"].isel(run=list(runs))
+        bound = self.obs[BOUND].isel(run=list(runs))
         return float(bound.isel(query=self.query).max() if "query" in bound.dims else bound.max())
 
 
@@ -178,8 +179,8 @@ def _column(
     for ax, name in zip(axes[1:], view.observables, strict=True):
         _observable(ax, view, name, runs)
         ax.set_ylim(0, limits[name])
-        if name == "heat_capacity" and limits["bound"] <= limits[name]:
-            ax.axhline(view.bound(runs), **BOUND, gid="bound")
+        if name == HEAT_CAPACITY and limits["bound"] <= limits[name]:
+            ax.axhline(view.bound(runs), **BOUND_LINE, gid="bound")
     for ax in axes:
         for row in rows:
             _events(ax, row)
@@ -254,8 +255,8 @@ def _limits(view: _View, runs: list[int]) -> dict[str, float]:
     limits["bound"] = view.bound(runs)
     recorded = [view.obs[name].isel(run=runs).to_numpy() for name in ("metric_step", "step")]
     limits["last_step"] = float(np.nanmax(np.concatenate([r.ravel() for r in recorded] + [[1.0]])))
-    if top.get("heat_capacity", 0.0) >= BOUND_IN_REACH * limits["bound"]:
-        limits["heat_capacity"] = max(limits["heat_capacity"], 1.08 * limits["bound"])
+    if top.get(HEAT_CAPACITY, 0.0) >= BOUND_IN_REACH * limits["bound"]:
+        limits[HEAT_CAPACITY] = max(limits[HEAT_CAPACITY], 1.08 * limits["bound"])
     return limits
 
 
@@ -304,8 +305,8 @@ def _legend(figure: Figure, view: _View, limits: dict[str, float], runs: list[in
     for name in view.observables:
         if (beside := BESIDE.get(name)) in view.obs:
             styles["unweighted: its offset part"] = {"color": ENSEMBLE[str(beside)], "ls": DASHED}
-        if name == "heat_capacity" and limits["bound"] <= limits[name]:
-            styles[f"bound by the number of keys ({limits['bound']:.3g})"] = BOUND
+        if name == HEAT_CAPACITY and limits["bound"] <= limits[name]:
+            styles[f"bound by the number of keys ({limits['bound']:.3g})"] = BOUND_LINE
     handles = [Line2D([], [], label=label, **style) for label, style in styles.items()]
     wide = figure.get_figwidth() > COLUMN
     figure.legend(handles=handles, loc="outside upper center", ncols=4 if wide else 2)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
+from heatcap.core.quantities import INPUTS, KEYS, OBSERVABLES, POOLED, SINGLE_KEY, VISIBLE_KEYS
 from heatcap.core.version import VERSION
 from heatcap.core.writing import write_bytes
 from heatcap.observables.dataset import (
@@ -57,19 +58,6 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "join", "load", "observe", "save"]
 
 SCHEMA_VERSION = 1
-
-_UNITS = {
-    "free_energy": "logit",
-    "energy": "logit",
-    "entropy": "nat",
-    "participation_ratio": "key",
-    "visible_keys": "key",
-    "mean_visible_keys": "key",
-    "fisher_information": "logit^2",
-    "third_cumulant": "1",
-    "fourth_cumulant": "1",
-    "max_probability": "1",
-}
 
 #: Bytes of the observables of a checkpoint, layer, head and query, and at each temperature.
 _ROW, _SCANNED = 2000, 300
@@ -278,7 +266,7 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
 
 
 def _observe_run(path: Path, options: _Options) -> xr.Dataset:
-    from heatcap.observables.stream import INPUTS, observe_logits
+    from heatcap.observables.stream import observe_logits
 
     with LogitReader(path) as reader:
         if reader.header.checkpoints == 0:
@@ -329,9 +317,12 @@ def _head_average(table: xr.Dataset) -> xr.Dataset:
 def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Arrays with their names and units, the metrics and the parameters of the run."""
     table = xr.Dataset(
-        {name: (dims, values, {"units": _units(name)}) for name, (dims, values) in fields.items()}
+        {
+            name: (dims, values, {"units": OBSERVABLES[name].unit})
+            for name, (dims, values) in fields.items()
+        }
     )
-    table["single_key"] = (table["mean_visible_keys"] == 1).astype(np.int8)
+    table[SINGLE_KEY] = (table[KEYS] == 1).astype(np.int8)
     for name, called in names_read("metric", header.metrics, header.parameters).items():
         attrs = {} if called == name else {IN_FILE: name}
         table[called] = ("metric", tables[name].astype(np.float64), attrs)
@@ -368,13 +359,6 @@ def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
         probe_size=header.shape[3],
         probe_population=header.probe_population,
     )
-
-
-def _units(name: str) -> str:
-    plain = name.removeprefix("scan_")
-    if plain.startswith(("fisher_", "depth_")) and plain not in _UNITS:
-        return "logit" if "potential" in plain else "1"
-    return _UNITS.get(plain, "nat")
 
 
 def _stack(tables: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -424,7 +408,7 @@ def _join(values: list[Any], dims: Sequence[Any]) -> np.ndarray:
 def _unpadded(known: xr.Dataset, digest: str) -> xr.Dataset:
     """One run of earlier observables, without what other runs made longer or wider."""
     table = known.isel(run=list(known["checksum"].values).index(digest))
-    own = table["visible_keys"].isel(inputs=0)
+    own = table[VISIBLE_KEYS].isel(inputs=0)
     parts = {
         "checkpoint": np.isfinite(table["step"].values),
         "metric": np.isfinite(table["metric_step"].values),
@@ -474,8 +458,8 @@ _LABELS = {
     "step": ("run", "checkpoint"),
     "metric_step": ("run", "metric"),
     "query_position": ("run", "query"),
-    "visible_keys": ("run", "inputs", "layer", "query"),
-    "pooled_logit_variance": ("run", "checkpoint", "inputs"),
+    VISIBLE_KEYS: ("run", "inputs", "layer", "query"),
+    POOLED: ("run", "checkpoint", "inputs"),
 }
 
 

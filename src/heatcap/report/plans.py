@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import xarray as xr
 
+from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of
 from heatcap.divergence import Verdict
 from heatcap.events import size_name_of
 from heatcap.figures.names import spoken
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plans_of"]
 
-PREFERRED = (
-    ("heat_capacity",),
-    ("landscape_heat_capacity_fixed", "landscape_heat_capacity"),
-    ("unweighted_heat_capacity",),
-)
 MOST = 4  # rows of panels
 DRAWN = 12  # observables (and layers): a page of more would be too large to open
 LEADS, GROWS = "Does the peak come first?", "Does it diverge?"
@@ -54,10 +50,9 @@ def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
 
 
 def _shown(report: Report) -> tuple[str, ...]:
-    """One of each group, the first that is there; or the first few of others."""
+    """One of each kind; or the first few of others."""
     have = list(dict.fromkeys(answer.observable for answer in report.answers))
-    wanted = [next((n for n in group if n in have), None) for group in PREFERRED]
-    return tuple([n for n in wanted if n] or have[:MOST])
+    return preferred(have) or tuple(have[:MOST])
 
 
 def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
@@ -183,7 +178,7 @@ def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     for name in map(str, obs.data_vars):
-        if name != "scan_heat_capacity":
+        if name != scan_of(HEAT_CAPACITY):
             continue
 
         def draw() -> Drawn:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from heatcap.core.quantities import BOUND, KEYS, SINGLE_KEY
 from heatcap.runfile import TAKEN
 
 __all__ = ["ACCURACIES", "METRICS", "NUMBERS", "PARAMETERS", "TEXTS", "Columns", "parse_columns"]
@@ -22,7 +23,7 @@ _MEANINGS = ("step", "run", *METRICS, "observable", *PARAMETERS)
 _TAKEN = frozenset(_MEANINGS) | {
     *TAKEN["a dimension or coordinate"],
     *TAKEN["something that is known of every run"],
-    *("group", "heat_capacity_bound", "mean_visible_keys", "single_key"),
+    *("group", BOUND, KEYS, SINGLE_KEY),
 }
 
 
