@@ -12,6 +12,7 @@ import xarray as xr
 from heatcap.attention.random_energy import random_energy_heat_capacity
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, KEYS, OFFSET, UNWEIGHTED
+from heatcap.observables.dataset import curve
 
 __all__ = ["Bound", "Share", "bound", "offset_share", "random_energy_ratio"]
 
@@ -71,8 +72,7 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
         return Bound(False, message="the number of keys sets no bound on this observable")
     if BOUND not in obs:
         return Bound(False, message="the number of visible keys is not in the record")
-    limit = obs[BOUND]
-    limit = limit.isel(query=query) if "query" in limit.dims else limit
+    limit = curve(obs, BOUND, query=query)
     of_run = dict(zip(obs["run"].to_numpy(), limit.to_numpy(), strict=True))
     limits = table["run"].map(of_run).to_numpy(dtype=np.float64)
     reached = table["height"].to_numpy() / limits
@@ -122,8 +122,7 @@ def random_energy_ratio(
     if missing:
         return Share(False, message=f"{' and '.join(missing)} not in the record")
     variance = _at_peaks(obs, table, UNWEIGHTED, layer, query=query, inputs=inputs)
-    keys = obs[KEYS]
-    keys = keys.isel(query=query) if "query" in keys.dims else keys
+    keys = curve(obs, KEYS, query=query)
     of_run = dict(zip(obs["run"].to_numpy(), keys.to_numpy(), strict=True))
     n = table["run"].map(of_run).to_numpy(dtype=np.float64)
     return Share.of(table["height"].to_numpy() / random_energy_heat_capacity(variance, n))
@@ -133,13 +132,7 @@ def _at_peaks(
     obs: xr.Dataset, table: pd.DataFrame, name: str, layer: Any, *, query: int, inputs: str
 ) -> Floats:
     """Head average of an observable at the checkpoint nearest to the peak of every run."""
-    values = obs[name]
-    values = values.sel(inputs=inputs) if "inputs" in values.dims else values
-    values = values.isel(query=query) if "query" in values.dims else values
-    if "layer" in values.dims:
-        labels = obs["layer"].to_numpy().tolist() if "layer" in obs.coords else None
-        values = values.isel(layer=labels.index(layer) if labels else layer)
-    values = values.mean("head") if "head" in values.dims else values
+    values = curve(obs, name, query=query, inputs=inputs, layer=layer, head="mean")
     curves = values.transpose("run", "checkpoint").to_numpy()
     steps = obs["step"].transpose("run", "checkpoint").to_numpy()
     row_of = {run: r for r, run in enumerate(obs["run"].to_numpy())}

@@ -173,13 +173,14 @@ def bound_notes(table: xr.Dataset) -> list[str]:
     """A sentence where the heat capacity of the last query comes close to its bound."""
     import numpy as np
 
+    from heatcap.observables.dataset import curve
+
     if HEAT_CAPACITY not in table:
         return []
-    last = table.isel(query=-1)
-    highest = last[HEAT_CAPACITY].sel(inputs="all")
+    highest = curve(table, HEAT_CAPACITY)
     highest = highest.max([dim for dim in highest.dims if dim != "run"])
-    reached = (highest / last[BOUND]).values
-    keys = np.unique(last[KEYS].values.round(6))
+    reached = (highest / curve(table, BOUND)).values
+    keys = np.unique(curve(table, KEYS).values.round(6))
     keys_said = f"{keys[0]:g}" if len(keys) == 1 else f"{keys[0]:g} to {keys[-1]:g}"
     note = (
         f"heat_capacity of the last query: at most {np.nanmax(reached):.0%} of the bound that "

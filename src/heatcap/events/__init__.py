@@ -33,8 +33,9 @@ from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.mirror import MirrorLeak, mirror_leak
-from heatcap.events.result import Events, order_of_events, size_name_of, sizes_of
+from heatcap.events.result import Events, order_of_events
 from heatcap.events.survival import OnsetSurvival, onset_survival
+from heatcap.observables.dataset import size_name_of, sizes_of
 from heatcap.resampling.censored import censored_median
 
 __all__ = [

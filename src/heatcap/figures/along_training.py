@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED
 from heatcap.events import Events, find_events
 from heatcap.figures.names import label
-from heatcap.figures.selection import by_size, curve, rows_of, titled, usable
+from heatcap.figures.selection import by_size, rows_of, titled, usable
 from heatcap.figures.style import (
     COLUMN,
     ENSEMBLE,
@@ -27,6 +27,7 @@ from heatcap.figures.style import (
     new_figure,
     styled,
 )
+from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["evolution"]
 
@@ -60,11 +61,11 @@ class _View:
         chosen = curve(
             self.obs,
             name,
-            run,
+            run=run,
             query=self.query,
-            head=self.head,
-            layer=self.layer,
             inputs=self.inputs,
+            layer=_layer(self, name),
+            head=self.head,
         )
         return usable(self.steps(run), chosen.to_numpy())
 
@@ -78,8 +79,7 @@ class _View:
     def bound(self, runs: Sequence[int]) -> float:
         if BOUND not in self.obs:
             return np.nan
-        bound = self.obs[BOUND].isel(run=list(runs))
-        return float(bound.isel(query=self.query).max() if "query" in bound.dims else bound.max())
+        return float(curve(self.obs, BOUND, query=self.query).isel(run=list(runs)).max())
 
 
 def evolution(
@@ -172,7 +172,7 @@ def _column(
     """All panels of one size."""
     rows = [view.run(r) for r in runs]
     censored = sum(bool(row["censored"]) for row in rows)
-    title = titled(view.obs, size)
+    title = titled(view.obs, size, runs)
     axes[0].set_title(title + (f"\n{censored} of {len(runs)} censored" if censored else ""))
     _accuracy(axes[0], view, runs)
     _spikes(axes[0], view, runs)
@@ -215,10 +215,9 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
 
 
 def _layer(view: _View, name: str) -> Any:
-    if "layer" not in view.obs[name].dims:
+    if name not in view.obs or "layer" not in view.obs[name].dims:
         return None
-    layers = np.atleast_1d(view.obs["layer"]) if "layer" in view.obs.coords else np.arange(10**3)
-    return layers[view.layer]
+    return labels_of(view.obs[name], "layer")[view.layer]
 
 
 def _lines(ax: Axes, curves: list[Curve], colour: str, style: Any, width: float = 0.8) -> None:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of
 from heatcap.events import Events, find_events
 from heatcap.figures.names import label
-from heatcap.figures.selection import by_size, curve, titled, usable
+from heatcap.figures.selection import by_size, titled, usable
 from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
+from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["scan"]
 
@@ -96,11 +97,12 @@ def scan(
         figure = new_figure(PAGE if n_columns > 1 else COLUMN, 0.55 + 1.25 * n_rows)
         axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
         for ax, (size, run) in zip(axes.flat, shown.items(), strict=False):
-            values = curve(obs, name, run, query=query, head=head, layer=layer, inputs="all")
+            label_of_layer = labels_of(obs[name], "layer")[layer]
+            values = curve(obs, name, run=run, query=query, layer=label_of_layer, head=head)
             _panel(ax, obs, values.transpose("checkpoint", "temperature"), run, norm, checkpoints)
             if observable == HEAT_CAPACITY and BOUND in obs:
                 ax.axhline(_bound(obs, run, query), **BOUND_LINE, zorder=1, gid="bound")
-            ax.set_title(titled(obs, size))
+            ax.set_title(titled(obs, size, [run]))
         _dress(axes, len(shown), label(observable))
         _legend(figure, axes[0, 0])
         bar = figure.colorbar(
@@ -164,8 +166,7 @@ def _dress(axes: NDArray[Any], used: int, label: str) -> None:
 
 
 def _bound(obs: xr.Dataset, run: int, query: int) -> float:
-    bound = obs[BOUND].isel(run=run)
-    return float(bound.isel(query=query) if "query" in bound.dims else bound)
+    return float(curve(obs, BOUND, run=run, query=query))
 
 
 def _legend(figure: Figure, ax: Axes) -> None:

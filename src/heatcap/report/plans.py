@@ -14,6 +14,7 @@ from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of
 from heatcap.divergence import Verdict
 from heatcap.events import size_name_of
 from heatcap.figures.names import spoken
+from heatcap.observables.dataset import size_coordinate
 from heatcap.report.answers import listed
 from heatcap.report.drawing import Drawn, Plan
 from heatcap.report.figure_labels import of_evolution, of_leads, of_scan, of_verdict
@@ -43,7 +44,7 @@ def plans_of(report: Report) -> list[Plan]:
 
 def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
     """Runs without a size are numbered, so that each has a panel of its own."""
-    if any(name in obs.coords and obs[name].dims == ("run",) for name in ("size", "p")):
+    if size_coordinate(obs):
         return obs
     number = [float(k) for k in range(1, obs.sizes["run"] + 1)]
     return obs.assign_coords(size=("run", number), size_name=("run", ["run"] * len(number)))

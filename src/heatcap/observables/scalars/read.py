@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.core.version import VERSION
-from heatcap.observables.observing import SCHEMA_VERSION
+from heatcap.observables.dataset import SCHEMA_VERSION
 from heatcap.observables.scalars.columns import (
     ACCURACIES,
     METRICS,
@@ -26,7 +26,8 @@ from heatcap.observables.scalars.columns import (
 )
 from heatcap.observables.scalars.forms import Piece, pieces
 from heatcap.observables.scalars.join import Run, accuracies_in_per_cent, joined, unique_ids
-from heatcap.runfile import checksum, text_or_numbers, told
+from heatcap.observables.side_by_side import stacked
+from heatcap.runfile import checksum, told
 
 __all__ = ["read_scalars"]
 
@@ -119,38 +120,30 @@ def _dataset(
     per_cent: set[tuple[Hashable, str]],
     digest: Mapping[Path, str],
 ) -> xr.Dataset:
-    at = [_checkpoints(run, columns.observables) for run in runs]
-    rows = [_checkpoints(run, tuple(columns.metrics.values())) for run in runs]
-    table = xr.Dataset(
-        {
-            variable_name(c): (
-                ("run", "checkpoint"),
-                _stack([run.series[c][own] for run, own in zip(runs, at, strict=True)]),
-                {"column": c},
-            )
-            for c in columns.observables
-        },
-        coords={
-            "run": np.array(ids, dtype=object),
-            "step": (("run", "checkpoint"), _steps(runs, at)),
-            "metric_step": (("run", "metric"), _steps(runs, rows)),
-        }
-        | {
-            name: ("run", text_or_numbers([run.parameters.get(name) for run in runs]))
-            for name in columns.parameters
-        },
-    )
-    for name in METRICS:
-        values = [
-            _metric(run, name, columns, per_cent)[own] for run, own in zip(runs, rows, strict=True)
-        ]
-        table[name] = (("run", "metric"), _stack(values))
+    tables = [
+        _of_run(run, columns, per_cent).assign_coords(run=name)
+        for run, name in zip(runs, ids, strict=True)
+    ]
     joined_paths = ["; ".join(map(str, run.paths)) for run in runs]
     digests = [_digest([digest[path] for path in run.paths]) for run in runs]
-    return table.assign(
+    return stacked(tables).assign(
         path=("run", np.array(joined_paths, dtype=object)),
         checksum=("run", np.array(digests, dtype=object)),
     )
+
+
+def _of_run(run: Run, columns: Columns, per_cent: set[tuple[Hashable, str]]) -> xr.Dataset:
+    seen = _checkpoints(run, columns.observables)
+    logged = _checkpoints(run, tuple(columns.metrics.values()))
+    observables = {
+        variable_name(c): ("checkpoint", run.series[c][seen], {"column": c})
+        for c in columns.observables
+    }
+    metrics = {name: ("metric", _metric(run, name, columns, per_cent)[logged]) for name in METRICS}
+    given = {name: run.parameters.get(name) for name in columns.parameters}
+    parameters = {name: np.nan if value is None else value for name, value in given.items()}
+    steps = {"step": ("checkpoint", run.step[seen]), "metric_step": ("metric", run.step[logged])}
+    return xr.Dataset(observables | metrics, steps | parameters)
 
 
 def _checkpoints(run: Run, names: Sequence[str]) -> NDArray[np.intp]:
@@ -167,18 +160,6 @@ def _metric(run: Run, name: str, columns: Columns, per_cent: set[tuple[Hashable,
     column = columns.metrics[name]
     whole = 100 if name in ACCURACIES and (run.source, column) in per_cent else 1
     return run.series[column] / whole
-
-
-def _steps(runs: Sequence[Run], rows: Sequence[NDArray[np.intp]]) -> Floats:
-    return _stack([run.step[own] for run, own in zip(runs, rows, strict=True)])
-
-
-def _stack(values: Sequence[Floats]) -> Floats:
-    """Runs side by side (run, row), the shorter ones padded with NaN."""
-    out = np.full((len(values), max(v.size for v in values)), np.nan)
-    for row, v in zip(out, values, strict=True):
-        row[: v.size] = v
-    return out
 
 
 def _digest(digests: Sequence[str]) -> str:
