@@ -1,6 +1,6 @@
 """Run files -> observables: one labelled Dataset for all runs of a sweep.
 
-Every run is one task, streamed in bounded memory (`_stream`); runs may differ in their
+Every run is one task, streamed in bounded memory (`stream`); runs may differ in their
 checkpoints, so ``checkpoint`` and ``metric`` count them and ``step(run, checkpoint)`` and
 ``metric_step(run, metric)`` say when.  What a run does not have is NaN.  Results carry the
 checksum of the file they come from, so that a known run is not computed again.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.observables.dataset import SIZES
 from heatcap.observables.scalars.columns import TEXTS, Columns
 from heatcap.observables.scalars.table import Rows, Table, open_table
 
@@ -93,7 +94,9 @@ def _one_row_per_step(table: Table, columns: Columns) -> Iterator[Piece]:
     texts = [c for name, c in columns.items() if name in TEXTS]
     rows = table.read(numbers, texts + ([columns.run] if columns.run else []))
     step, series = rows.numbers(columns.step), {c: rows.numbers(c) for c in columns.series}
-    cells = {n: _cells(rows, n, c) for n, c in columns.items()}
+    cells: dict[str, list[float] | list[str]] = {
+        n: rows.texts(c) if n in TEXTS else rows.numbers(c).tolist() for n, c in columns.items()
+    }
     hint = "" if columns.run else "; if the file holds several runs, say run=COLUMN"
     for label, at in _split(rows.texts(columns.run) if columns.run else [""] * step.size):
         own = {c: v[at] for c, v in series.items()}
@@ -224,10 +227,6 @@ def _split(labels: Iterable[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
     yield from zip(numbers, np.split(order, ends[:-1]), strict=bool(names))
 
 
-def _cells(rows: Rows, name: str, column: str) -> list[float] | list[str]:
-    return rows.texts(column) if name in TEXTS else rows.numbers(column).tolist()
-
-
 def _constant(
     cells: list[float] | list[str], at: NDArray[np.intp], name: str, rows: Rows, place: Place
 ) -> Parameter:
@@ -243,7 +242,7 @@ def _constant(
                 f"a sweep parameter must be the same in all rows of a run"
             )
         first = cell
-    whole = name in ("p", "size", "seed") and isinstance(first, float) and first.is_integer()
+    whole = name in (*SIZES, "seed") and isinstance(first, float) and first.is_integer()
     return int(first) if whole and first is not None else first
 
 
