@@ -9,7 +9,7 @@ from study import OBSERVABLES, arguments, draw, write_json
 
 import heatcap as hc
 from heatcap import figures
-from heatcap.events import onset_survival
+from heatcap.events import Column, onset_survival
 
 COLUMNS = 5  # of sizes, that fit a page
 SEEDS = 5  # lines of more runs lie on one another
@@ -28,11 +28,11 @@ def main() -> None:
         {
             "settings": events.settings,
             "runs": len(runs),
-            "groups": runs["group"].value_counts().to_dict(),
+            "groups": runs[Column.GROUP].value_counts().to_dict(),
             "size_name": str(runs["size_name"].iloc[0]),
             "sizes": sorted(runs["size"].unique().tolist()),
-            "by_size": _by_size(runs),
-            "control_sizes": [f"{x:g}" for x in sorted(set(runs["size"][runs["group"] != "none"]))],
+            "by_size": _by_size(events.proper),
+            "control_sizes": [f"{size:g}" for size in _sizes_of_controls(events)],
             "counts": counts,
             "onsets": onset_survival(events).to_dict(),
             "figures": drawn,
@@ -41,23 +41,27 @@ def main() -> None:
     )
 
 
-def _by_size(runs: Any) -> list[dict[str, Any]]:
+def _sizes_of_controls(events: hc.Events) -> list[float]:
+    return sorted({size for runs in events.controls.values() for size in runs["size"]})
+
+
+def _by_size(proper: Any) -> list[dict[str, Any]]:
     """Runs, onsets and the median times, of the runs proper at every size."""
     rows = []
-    for size, part in runs[runs["group"] == "none"].groupby("size"):
-        known = part["onset_step"].dropna()
+    for size, part in proper.groupby("size"):
+        known = part[Column.ONSET].dropna()
         rows.append(
             {
                 "size": float(size),
                 "runs": len(part),
                 "with_onset": len(known),
-                "memorisation": _median(part["memorisation_step"]),
-                "accuracy_at_memorisation": _median(part["baseline"]),
-                "final_accuracy": _median(part["final_value"]),
+                "memorisation": _median(part[Column.MEMORISED]),
+                "accuracy_at_memorisation": _median(part[Column.BASELINE]),
+                "final_accuracy": _median(part[Column.FINAL]),
                 "onset": _median(known),
                 "onset_lowest": _or_none(known.min()),
                 "onset_highest": _or_none(known.max()),
-                "last_step": float(part["last_step"].median()),
+                "last_step": float(part[Column.LAST_STEP].median()),
             }
         )
     return rows

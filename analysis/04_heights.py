@@ -25,7 +25,7 @@ from study import OBSERVABLES, SEED, arguments, draw, falls, note, write_json
 import heatcap as hc
 from heatcap import figures
 from heatcap.divergence import bound_by_keys
-from heatcap.events import LEAST_FINAL, Events
+from heatcap.events import LEAST_FINAL, Column, Events, proper_of
 
 CANONICAL, LANDSCAPE = "heat_capacity", "landscape_heat_capacity_fixed"
 BEFORE = ("before onset", "after memorisation")  # the latter where there is no onset
@@ -93,9 +93,9 @@ def _verdict(
 
 def why_not(runs: pd.DataFrame) -> str:
     """Why the heights of a set determine nothing; empty where they may."""
-    proper = runs[runs["group"] == "none"]
+    proper = proper_of(runs)
     largest = proper[proper["size"].isin(sorted(proper["size"].unique())[-2:])]
-    if len(largest) > 2 or (largest["final_value"] >= LEAST_FINAL).any():
+    if len(largest) > 2 or (largest[Column.FINAL] >= LEAST_FINAL).any():
         return ""
     sizes = " and ".join(f"{size:g}" for size in sorted(largest["size"]))
     return f"one run each at {sizes}, and it had not solved the task"
@@ -103,18 +103,17 @@ def why_not(runs: pd.DataFrame) -> str:
 
 def delayed(runs: pd.DataFrame) -> list[float]:
     """Sizes with a median onset of several times the median memorisation."""
-    proper = runs[runs["group"] == "none"]
-    medians = proper.groupby("size")[["onset_step", "memorisation_step"]].median()
-    ratio = medians["onset_step"] / medians["memorisation_step"]
+    proper = proper_of(runs)
+    medians = proper.groupby("size")[[Column.ONSET, Column.MEMORISED]].median()
+    ratio = medians[Column.ONSET] / medians[Column.MEMORISED]
     return [float(size) for size in ratio.index[ratio >= DELAY]]
 
 
 def places(events: Events, name: str) -> dict[str, dict[str, int]]:
     """Where the peak lies, counted for every size of the runs proper."""
-    proper = events.runs[events.runs["group"] == "none"][["run"]]
-    peaks = events.peak(name).merge(proper, on="run")
+    peaks = events.peak(name).merge(events.proper[[Column.RUN]], on=Column.RUN)
     return {
-        f"{size:g}": {str(place): int(n) for place, n in part["place"].value_counts().items()}
+        f"{size:g}": {str(place): int(n) for place, n in part[Column.PLACE].value_counts().items()}
         for size, part in peaks.groupby("size")
     }
 
@@ -135,8 +134,8 @@ def with_branches(events: Events) -> Events:
     tables = [events.table]
     for branch, (name, where) in BRANCHES.items():
         maxima = events.maxima(name)
-        maxima = maxima[maxima["place"].isin(where)].sort_values("rank")
-        first = maxima.groupby("run", sort=False).head(1)
+        maxima = maxima[maxima[Column.PLACE].isin(where)].sort_values(Column.RANK)
+        first = maxima.groupby(Column.RUN, sort=False).head(1)
         tables.append(first.assign(observable=branch, rank=1, edge_maximum=False))
     return replace(events, table=pd.concat(tables, ignore_index=True))
 

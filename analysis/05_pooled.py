@@ -15,6 +15,7 @@ from study import POOLED, SEED, arguments, draw, write_json
 
 import heatcap as hc
 from heatcap import figures
+from heatcap.events import Column
 
 CANONICAL, UNWEIGHTED = "heat_capacity", "unweighted_heat_capacity"
 
@@ -55,7 +56,7 @@ def pooled(obs: xr.Dataset) -> xr.DataArray:
 def within_heads(obs: xr.Dataset, events: hc.Events) -> dict[str, float]:
     """Share of the pooled variance at its peak that is left with one mean for each head."""
     share = obs[UNWEIGHTED].sel(inputs="all").isel(layer=0, query=-1).mean("head") / obs[POOLED]
-    peaks = events.peak(POOLED).set_index("run")["peak_step"]
+    peaks = events.peak(POOLED).set_index(Column.RUN)[Column.PEAK]
     found = []
     for run, at in peaks.items():
         off = abs(obs["step"].sel(run=run).to_numpy() - at)
@@ -69,8 +70,8 @@ def plateaus(obs: xr.Dataset) -> list[dict[str, Any]]:
     Medians over the runs of a size with an onset; midway in ln step.  The rise is the first passage
     after that point of the middle between the two values, in steps after the onset.
     """
-    runs = hc.find_events(obs, CANONICAL).runs
-    runs = runs[(runs["group"] == "none") & runs["onset_step"].notna()]
+    runs = hc.find_events(obs, CANONICAL).proper
+    runs = runs[runs[Column.ONSET].notna()]
     curves = obs[CANONICAL].sel(inputs="all").isel(layer=0, query=-1).mean("head")
     rows = []
     for _, part in runs.groupby("size"):
@@ -79,7 +80,7 @@ def plateaus(obs: xr.Dataset) -> list[dict[str, Any]]:
         row = {
             "size": float(part["size"].iloc[0]),
             "runs": len(part),
-            "onset": float(part["onset_step"].median()),
+            "onset": float(part[Column.ONSET].median()),
         }
         rows.append(row | {"plateau": low, "end": end, "rise_after_onset": rise})
     return rows
@@ -89,10 +90,10 @@ def _plateau(obs: xr.Dataset, curves: xr.DataArray, run: dict[Any, Any]) -> tupl
     step, curve = obs["step"].sel(run=run["run"]).values, curves.sel(run=run["run"]).values
     known = np.isfinite(step) & np.isfinite(curve) & (step > 0)
     step, curve = step[known], curve[known]
-    middle = np.sqrt(run["memorisation_step"] * run["onset_step"])
+    middle = np.sqrt(run[Column.MEMORISED] * run[Column.ONSET])
     low, end = float(np.interp(np.log(middle), np.log(step), curve)), float(curve[-1])
     above = np.flatnonzero((step > middle) & (curve >= (low + end) / 2))
-    return low, end, float(step[above[0]] - run["onset_step"]) if above.size else float("nan")
+    return low, end, float(step[above[0]] - run[Column.ONSET]) if above.size else float("nan")
 
 
 if __name__ == "__main__":

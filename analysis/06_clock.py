@@ -19,6 +19,7 @@ from study import OBSERVABLES, SEED, arguments, draw, write_json
 
 import heatcap as hc
 from heatcap import figures
+from heatcap.events import Column
 
 COLOUR = {0.5: "#0072B2", 1.0: "#000000", 2.0: "#D55E00"}
 MIN_RUNS = 9  # for three parameters
@@ -55,14 +56,14 @@ def cells(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """Runs, onsets and median times of every fraction and weight decay."""
     rows = []
     for (fraction, decay), part in runs.groupby(["fraction", "weight_decay"]):
-        onset = part["onset_step"].median()
+        onset = part[Column.ONSET].median()
         rows.append(
             {
                 "fraction": fraction,
                 "weight_decay": decay,
                 "runs": len(part),
-                "with_onset": int(part["onset_step"].notna().sum()),
-                "memorisation": float(part["memorisation_step"].median()),
+                "with_onset": int(part[Column.ONSET].notna().sum()),
+                "memorisation": float(part[Column.MEMORISED].median()),
                 "onset": float(onset) if np.isfinite(onset) else None,
             }
         )
@@ -76,7 +77,7 @@ def with_decay(events: hc.Events, name: str) -> dict[str, Any] | None:
     runs, or where the weight decay does not vary.
     """
     peaks = events.peak(name)
-    logs = np.log(peaks[["peak_step", "onset_step", "weight_decay"]].dropna().to_numpy())
+    logs = np.log(peaks[[Column.PEAK, Column.ONSET, "weight_decay"]].dropna().to_numpy())
     if len(logs) < MIN_RUNS or np.ptp(logs[:, 2]) == 0:
         return None
     fit = sm.OLS(logs[:, 0], sm.add_constant(logs[:, 1:])).fit(cov_type="HC3")
@@ -112,7 +113,7 @@ def _panel(ax: Axes, events: hc.Events, name: str) -> None:
         for fraction, marker in MARKER.items():
             part = peaks[(peaks["weight_decay"] == decay) & (peaks["fraction"] == fraction)]
             ax.plot(
-                part["onset_step"], part["peak_step"], ls="", ms=3.5, mew=0.6,
+                part[Column.ONSET], part[Column.PEAK], ls="", ms=3.5, mew=0.6,
                 marker=marker, color=colour, mfc="none",
             )  # fmt: skip
     ends = (50.0, 12000.0)  # around memorisation and behind the longest record

@@ -14,6 +14,7 @@ from study import arguments, draw, write_json
 
 import heatcap as hc
 from heatcap import figures
+from heatcap.events import Column
 
 TEMPERATURES = np.geomspace(0.1, 10.0, 41)
 
@@ -24,7 +25,7 @@ def main() -> None:
     obs = hc.observe(files, temperatures=TEMPERATURES.tolist())
     events = hc.find_events(obs)
     scan = obs["scan_heat_capacity"].isel(layer=0, query=-1).mean("head")
-    onsets = events.runs.set_index("run")["onset_step"]
+    onsets = events.runs.set_index(Column.RUN)[Column.ONSET]
     rows: list[dict[str, Any]] = []
     for run in obs["run"].values:
         step = obs["step"].sel(run=run).values

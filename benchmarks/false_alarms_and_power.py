@@ -17,9 +17,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.audit import clock, lead_table, max_statistic, precedes, records_of
+from heatcap.audit import LeadColumn, clock, lead_table, max_statistic, precedes, records_of
 from heatcap.audit.conclusion import order_of
-from heatcap.events import find_events, order_of_events, peaks
+from heatcap.events import Column, find_events, order_of_events, peaks
 
 from machine import said
 
@@ -170,21 +170,21 @@ def table_of(times: Times, spacing: float = 0.01) -> pd.DataFrame:
     lead = times.onset - times.peak
     table = pd.DataFrame(
         {
-            "run": np.arange(times.peak.size),
-            "size": times.size,
-            "peak_step": times.peak,
-            "onset_step": times.onset,
-            "memorisation_step": times.memorisation,
-            "spacing": spacing * times.peak,
-            "configuration": times.size.astype(int),
-            "last_step": END,
-            "censored": False,
-            "rising": False,
-            "lead": lead,
-            "log_lead": np.log(times.onset / times.peak),
+            Column.RUN: np.arange(times.peak.size),
+            LeadColumn.SIZE: times.size,
+            Column.PEAK: times.peak,
+            Column.ONSET: times.onset,
+            Column.MEMORISED: times.memorisation,
+            LeadColumn.SPACING: spacing * times.peak,
+            LeadColumn.CONFIGURATION: times.size.astype(int),
+            Column.LAST_STEP: END,
+            Column.CENSORED: False,
+            Column.RISING: False,
+            LeadColumn.LEAD: lead,
+            LeadColumn.LOG_LEAD: np.log(times.onset / times.peak),
         }
     )
-    table["order"] = order_of_events(lead, table["spacing"])
+    table[LeadColumn.ORDER] = order_of_events(lead, table[LeadColumn.SPACING])
     return table
 
 

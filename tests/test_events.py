@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 
 from heatcap.events import (
     Events,
+    controls_of,
     find_events,
     memorisation,
     near_spikes,
     onset,
     peaks,
+    proper_of,
+    settings_of,
     smooth,
     spikes,
 )
@@ -668,6 +671,42 @@ def test_a_run_without_a_control_belongs_to_the_study(obs):
     blank = obs.assign_coords(control=("run", ["", "none", "nan", "random_labels", "", ""]))
     expected = ["none", "none", "none", "random_labels", "weight_decay_0", "none"]
     assert find_events(blank).runs["group"].tolist() == expected
+
+
+def test_the_owner_tells_the_runs_proper_from_the_controls(events):
+    runs = events.runs
+    group_of = dict(zip(runs["run"], runs["group"], strict=True))
+    assert events.group_of == group_of
+    assert [group_of[run] for run in events.proper["run"]] == ["none"] * 4
+    assert list(events.controls) == ["random_labels", "weight_decay_0"]  # in order of appearance
+    assert [len(part) for part in events.controls.values()] == [1, 1]
+    assert events.of_group("random_labels")["p"].tolist() == [43]
+    assert events.of_group("another").empty
+    assert events.counted_controls() == {"random_labels": 1, "weight_decay_0": 1}
+    peaks = events.peak("landscape_heat_capacity").merge(runs[["run", "group"]], on="run")
+    assert proper_of(peaks)["run"].isin(events.proper["run"]).all()
+    assert sum(map(len, [proper_of(peaks), *controls_of(peaks).values()])) == len(peaks)
+
+
+def test_settings_are_what_the_runs_were_given(obs, events):
+    given = {str(name) for name in obs.coords if obs[name].dims == ("run",)} - {"run"}
+    assert set(settings_of(events.runs)) == given
+
+
+def test_the_highest_of_a_curve_is_one_row_a_run(events):
+    keys = ["run", "observable", "layer"]
+    highest = events.highest()
+    assert not highest.duplicated(keys).any()
+    assert set(highest["head"]) == {"mean"}
+    assert len(highest) == len(events.runs) * len(events.names())
+    one = events.curves_of("landscape_heat_capacity", highest["layer"].iloc[0])
+    assert one["run"].tolist() == events.runs["run"].tolist()
+
+
+def test_events_are_a_result(events):
+    assert events.ok
+    assert events.cautions() == []
+    assert events.summary(verbose=True) == events.summary()
 
 
 def test_weight_decay_zero_is_no_control_where_all_runs_have_it():

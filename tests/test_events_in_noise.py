@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from heatcap.events import find_events, mirror_leak, peaks, spikes
+from heatcap.events.curves import Smoother
 from heatcap.events.scatter import pseudo_residuals
-from heatcap.events.smoother import Smoother
 
 from false_alarms_and_power import wander
 from synthetic import Plan, bump, observables, rise

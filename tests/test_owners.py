@@ -1,47 +1,105 @@
-"""A name has one owner: elsewhere it is asked for, and does not stand as a bare string."""
+"""A datum has one owner: what it is called is written there, and others ask."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from heatcap.core.columns import Column
 from heatcap.core.quantities import OBSERVABLES
+from heatcap.events import Count
+from heatcap.runfile import TAKEN
 
 SRC = Path(__file__).parents[1] / "src"
 
 
-@dataclass(frozen=True)
-class Owned:
-    """Names, the modules that own them, and places where a string of that name is something else.
+def _names(namespace: type) -> frozenset[str]:
+    return frozenset(value for name, value in vars(namespace).items() if name.isupper())
 
-    A place is a module, or a wing with all its modules.
+
+@dataclass(frozen=True)
+class Owner:
+    """Who may write names as bare strings, and where one of them means something else.
+
+    Attributes
+    ----------
+    rooms : tuple of str
+        Modules and packages in which the names are written.
+    names : frozenset of str
+    words : dict
+        Names that are words of others as well, with the reason: as a text they may stand anywhere,
+        but nothing is looked up by them in a table.
+    tables : str
+        Modules that import it handle the tables.
+    others : dict
+        What else such modules look up by these words: last name before the bracket, and reason.
+    elsewhere : dict
+        Modules and packages to which some of the names are something else.
     """
 
+    rooms: tuple[str, ...]
     names: frozenset[str]
-    owners: tuple[str, ...]
-    others: Mapping[str, frozenset[str]]
+    words: dict[str, str] = field(default_factory=dict)
+    tables: str = ""
+    others: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def may_write(self, module: str) -> frozenset[str]:
+        """Names that a module of others may write, for they are something else there."""
+        own = [names for place, names in self.elsewhere.items() if _within(module, place)]
+        return frozenset().union(*own, self.words)
 
 
+def _within(module: str, place: str) -> bool:
+    """Whether a module stands in a place; in the root stands its face alone."""
+    return module == place or (place != "heatcap" and module.startswith(f"{place}."))
+
+
+_OF_RUN_FILES = "the run file and the observables have it too"
+_OF_LEADS = "a field of the counts of the audit"
+_HEADING = "the heading of a table of the report"
 # Columns of tables of simulations and of exact solutions: no observables of attention.
 _OF_TABLES = frozenset({"energy", "entropy", "free_energy", "heat_capacity", "heat_capacity_error"})
 # What `path_geometry` returns of a path in memory.
 _OF_PATHS = frozenset(f"fisher_{name}" for name in ("distance", "length", "geodesic", "detour"))
-
-OWNED = {
-    "observables": Owned(
+OWNERS = {
+    "observables": Owner(
+        rooms=("heatcap.core.quantities",),
         names=frozenset(OBSERVABLES),
-        owners=("heatcap.core.quantities",),
-        others={
+        elsewhere={
             "heatcap.systems": _OF_TABLES,
             "heatcap.scaling": _OF_TABLES,
             "heatcap.cli.order": _OF_TABLES,
             "heatcap.figures.order": _OF_TABLES,
             "heatcap.attention.ensemble": _OF_PATHS,
-            "heatcap.__init__": frozenset({"heat_capacity_bound"}),  # the function, loaded late
+            "heatcap": frozenset({"heat_capacity_bound"}),  # the function, which the root lists
+        },
+    ),
+    "tables of events": Owner(
+        rooms=("heatcap.core.columns", "heatcap.events"),
+        names=_names(Column) | _names(Count),
+        words={
+            **dict.fromkeys(("run", "layer", "head", "checkpoints", "stop_reason"), _OF_RUN_FILES),
+            **dict.fromkeys(("runs", "compared", "unresolved", "with_peak"), _OF_LEADS),
+            **dict.fromkeys(("highest_at_end", "median_lead", "rising"), _OF_LEADS),
+            **dict.fromkeys(("spikes", "prominence"), _HEADING),
+            **dict.fromkeys(("status", "message"), "every result has it"),
+            "observable": "an option, and what a system has",
+            "group": "an option, and a heading",
+            "censored": "a field of the audit, and what a line of a figure stands for",
+            "baseline": "where matplotlib sets a text",
+        },
+        tables="heatcap.events",
+        others={
+            "obs": "the observables, which have runs, layers and heads",
+            "sizes": "the dimensions of the observables",
+            "counts": "the fields of a control",
+            "each": "the heads of the look-elsewhere correction",
+            "MARKER": "styles of lines",
         },
     ),
 }
@@ -49,55 +107,103 @@ OWNED = {
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted((SRC / "heatcap").rglob("*.py")):
-        name = ".".join(path.relative_to(SRC).with_suffix("").parts)
-        yield name, ast.parse(path.read_text())
+        parts = path.relative_to(SRC).with_suffix("").parts
+        yield ".".join(p for p in parts if p != "__init__"), ast.parse(path.read_text())
 
 
-def _strings(tree: ast.Module) -> Iterator[ast.Constant]:
-    """All strings but those of `__all__`, which are names of functions and classes."""
-    listed = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-        for inner in ast.walk(node)
+def _outside(owner: Owner) -> Iterator[tuple[str, ast.Module]]:
+    for name, tree in _modules():
+        if not any(_within(name, room) for room in owner.rooms):
+            yield name, tree
+
+
+def _texts(tree: ast.AST) -> list[ast.Constant]:
+    """All texts but the names that a module exports."""
+    exported = {
+        node
+        for assigned in ast.walk(tree)
+        if isinstance(assigned, ast.Assign) and ast.unparse(assigned.targets[0]) == "__all__"
+        for node in ast.walk(assigned)
     }
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in listed
-        ):
-            yield node
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n not in exported]
 
 
-def _within(module: str, place: str) -> bool:
-    return f"{module}.".startswith(f"{place}.")
-
-
-def _bare(owned: Owned) -> list[tuple[str, int, str]]:
-    """Where a name stands as a bare string outside its owners: module, line, name."""
-    return [
-        (module, node.lineno, node.value)
-        for module, tree in _modules()
-        if not any(_within(module, owner) for owner in owned.owners)
-        for node in _strings(tree)
-        if node.value in owned.names
-    ]
-
-
-@pytest.mark.parametrize("what", OWNED)
-def test_no_name_stands_as_a_bare_string_outside_its_owner(what: str) -> None:
-    owned = OWNED[what]
+def _bare(owner: Owner, module: str, tree: ast.Module) -> list[str]:
+    """Names that are written where their owner should be asked."""
     found = [
-        f"{module}:{line}: {name!r}"
-        for module, line, name in _bare(owned)
-        if not any(_within(module, place) and name in own for place, own in owned.others.items())
+        f"{module}:{text.lineno} {text.value!r}"
+        for text in _texts(tree)
+        if text.value in owner.names - owner.may_write(module)
     ]
-    assert not found, f"ask {' or '.join(owned.owners)}: {found}"
+    if not _imports(tree, owner.tables):
+        return found
+    return found + [
+        f"{module}:{node.lineno} {ast.unparse(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript)
+        and ast.unparse(node.value).rpartition(".")[2] not in owner.others
+        and any(text.value in owner.words for text in _looked_up(node))
+    ]
 
 
-@pytest.mark.parametrize("what", OWNED)
+def _imports(tree: ast.Module, tables: str) -> bool:
+    return any(isinstance(n, ast.ImportFrom) and n.module == tables for n in ast.walk(tree))
+
+
+def _looked_up(node: ast.Subscript) -> list[ast.Constant]:
+    within = node.slice.elts if isinstance(node.slice, ast.List | ast.Tuple) else [node.slice]
+    return [each for each in within if isinstance(each, ast.Constant)]
+
+
+@pytest.mark.parametrize("what", OWNERS)
+def test_names_are_written_by_their_owner_alone(what: str) -> None:
+    owner = OWNERS[what]
+    assert [line for name, tree in _outside(owner) for line in _bare(owner, name, tree)] == []
+
+
+@pytest.mark.parametrize("what", OWNERS)
 def test_every_exception_is_needed(what: str) -> None:
-    owned = OWNED[what]
-    for place, names in owned.others.items():
-        assert any(_within(m, place) and name in names for m, _, name in _bare(owned)), place
+    owner = OWNERS[what]
+    assert set(owner.words) <= owner.names
+    written, looked_up = set(), set()
+    for _, tree in _outside(owner):
+        written |= {text.value for text in _texts(tree)}
+        if _imports(tree, owner.tables):
+            looked_up |= {
+                ast.unparse(node.value).rpartition(".")[2]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Subscript)
+                and any(text.value in owner.words for text in _looked_up(node))
+            }
+    assert set(owner.words) - written == set()
+    assert set(owner.others) - looked_up == set()
+    for place, names in owner.elsewhere.items():
+        within = [tree for name, tree in _outside(owner) if _within(name, place)]
+        assert any(text.value in names for tree in within for text in _texts(tree)), place
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('row["onset_step"]', "m:2 'onset_step'"),
+        ('{"onset_step": 1}', "m:2 'onset_step'"),
+        ('table[["run", "size"]]', "m:2 table[['run', 'size']]"),
+        ('events.runs["run"]', "m:2 events.runs['run']"),
+    ],
+)
+def test_a_bare_name_is_found(source: str, said: str) -> None:
+    tree = ast.parse(f"from heatcap.events import Events\n{source}")
+    assert said in _bare(OWNERS["tables of events"], "m", tree)
+
+
+@pytest.mark.parametrize("source", ['obs["run"]', 'line.gid == "censored"', "row[Column.RUN]"])
+def test_what_is_no_column_is_let_pass(source: str) -> None:
+    tree = ast.parse(f"from heatcap.events import Events\n{source}")
+    assert _bare(OWNERS["tables of events"], "m", tree) == []
+
+
+def test_columns_of_events_are_taken() -> None:
+    """No metric or parameter is called like a column: they stand in one table."""
+    taken = {name for names in TAKEN.values() for name in names}
+    of_curves = {Column.MAXIMA, Column.MAXIMA_AT_SPIKE, Column.RISING}  # no parameters beside them
+    assert _names(Column) - of_curves <= taken | {Column.RUN}

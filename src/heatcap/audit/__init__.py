@@ -30,7 +30,7 @@ from heatcap.audit.lead_tests import (
 )
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import SpikeShare, spike_share
-from heatcap.audit.table import lead_table
+from heatcap.audit.table import LeadColumn, lead_table
 
 __all__ = [
     "Audit",
@@ -38,6 +38,7 @@ __all__ = [
     "Clock",
     "Control",
     "LeadAudit",
+    "LeadColumn",
     "Leads",
     "LookElsewhere",
     "Precedes",

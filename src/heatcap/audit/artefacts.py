@@ -10,8 +10,10 @@ import pandas as pd
 import xarray as xr
 
 from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, KEYS, OFFSET, UNWEIGHTED
+from heatcap.events import Column
 from heatcap.observables.dataset import curve
 
 __all__ = ["Bound", "Share", "bound", "offset_share", "random_energy_ratio"]
@@ -74,8 +76,8 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
         return Bound(False, message="the number of visible keys is not in the record")
     limit = curve(obs, BOUND, query=query)
     of_run = dict(zip(obs["run"].to_numpy(), limit.to_numpy(), strict=True))
-    limits = table["run"].map(of_run).to_numpy(dtype=np.float64)
-    reached = table["height"].to_numpy() / limits
+    limits = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
+    reached = table[LeadColumn.HEIGHT].to_numpy() / limits
     if not np.isfinite(reached).any():
         return Bound(False, message="no run has a peak")
     highest = int(np.nanargmax(reached))
@@ -124,8 +126,8 @@ def random_energy_ratio(
     variance = _at_peaks(obs, table, UNWEIGHTED, layer, query=query, inputs=inputs)
     keys = curve(obs, KEYS, query=query)
     of_run = dict(zip(obs["run"].to_numpy(), keys.to_numpy(), strict=True))
-    n = table["run"].map(of_run).to_numpy(dtype=np.float64)
-    return Share.of(table["height"].to_numpy() / random_energy_heat_capacity(variance, n))
+    n = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
+    return Share.of(table[LeadColumn.HEIGHT].to_numpy() / random_energy_heat_capacity(variance, n))
 
 
 def _at_peaks(
@@ -137,7 +139,7 @@ def _at_peaks(
     steps = obs["step"].transpose("run", "checkpoint").to_numpy()
     row_of = {run: r for r, run in enumerate(obs["run"].to_numpy())}
     out = np.full(len(table), np.nan)
-    for k, (run, at) in enumerate(zip(table["run"], table["peak_step"], strict=True)):
+    for k, (run, at) in enumerate(zip(table[Column.RUN], table[Column.PEAK], strict=True)):
         if np.isfinite(at):
             r = row_of[run]
             out[k] = curves[r, np.nanargmin(np.abs(np.log(steps[r].clip(0.5)) - np.log(at)))]

@@ -12,7 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
+from heatcap.events import Column
 
 __all__ = ["Clock", "Slope", "clock"]
 
@@ -21,7 +23,7 @@ MIN_RUNS = 6
 FOLLOWS = 0.5  # a slope below it, with 95 % confidence, is not following
 LEVEL = 0.025  # of each time: one side of its 95 % interval
 DRAWS = 1999
-TIMES = ["peak_step", "onset_step", "memorisation_step", "last_step"]
+TIMES = [Column.PEAK, Column.ONSET, Column.MEMORISED, Column.LAST_STEP]
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def clock(table: pd.DataFrame) -> Clock:
         short = f"{n} runs with all three times, {MIN_RUNS} needed"
         return Clock("undetermined", n, message="; ".join(filter(None, [short, left_out])))
     y, *x, last = np.log(times[known]).T
-    groups = table["configuration"].to_numpy()[known]
+    groups = table[LeadColumn.CONFIGURATION].to_numpy()[known]
     predictors = {
         name: column - column.mean()
         for name, column in zip(("onset", "memorisation"), x, strict=True)

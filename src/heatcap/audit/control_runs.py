@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from heatcap.audit.table import LeadColumn
+from heatcap.events import Column, controls_of, proper_of
+
 __all__ = ["Control", "controls"]
 
 
@@ -58,31 +61,30 @@ class Control:
 
 def controls(table: pd.DataFrame, *, rng: np.random.Generator) -> list[Control]:
     """Every group of controls in a table of :func:`lead_table`, against the runs proper."""
-    proper = table[table["group"] == "none"]
-    names = [name for name in table["group"].unique() if name != "none"]
-    return [_control(str(name), table[table["group"] == name], proper, rng) for name in names]
+    proper = proper_of(table)
+    return [_control(name, part, proper, rng) for name, part in controls_of(table).items()]
 
 
 def _control(
     name: str, every: pd.DataFrame, proper: pd.DataFrame, rng: np.random.Generator
 ) -> Control:
-    rises = every["onset_step"].notna() | (every["final_value"] - every["baseline"] >= RISE)
+    rises = every[Column.ONSET].notna() | (every[Column.FINAL] - every[Column.BASELINE] >= RISE)
     part = every[~rises]
-    shared = np.intersect1d(part["size"], proper["size"])
-    proper = proper[proper["size"].isin(shared)] if shared.size else proper
-    n, seen = len(part), part["peak_step"].notna()
+    shared = np.intersect1d(part[LeadColumn.SIZE], proper[LeadColumn.SIZE])
+    proper = proper[proper[LeadColumn.SIZE].isin(shared)] if shared.size else proper
+    n, seen = len(part), part[Column.PEAK].notna()
     counts = {
         "runs": n,
         "generalising": int(rises.sum()),
         "with_peak": int(seen.sum()),
-        "rising": int(part["rising"].sum()),
+        "rising": int(part[Column.RISING].sum()),
     }
-    if not n or proper["peak_step"].notna().sum() == 0:
+    if not n or proper[Column.PEAK].notna().sum() == 0:
         return Control(name, "not tested", **counts)
     part, proper = _with_delay(part), _with_delay(proper)
-    height, lower = _compare(part, proper, "height", -1, rng)
+    height, lower = _compare(part, proper, LeadColumn.HEIGHT, -1, rng)
     delay, later = _compare(part, proper, "delay", +1, rng)
-    fewer = _fewer(counts["with_peak"], n, int(proper["peak_step"].notna().sum()), len(proper))
+    fewer = _fewer(counts["with_peak"], n, int(proper[Column.PEAK].notna().sum()), len(proper))
     is_lower = lower < WAY and height * APART <= 1
     is_later = later < WAY and delay >= APART
     verdict = _verdict(counts, is_lower, is_later, fewer, delay)
@@ -103,7 +105,7 @@ def _with_delay(table: pd.DataFrame) -> pd.DataFrame:
 
     A run that never memorised has no delay; it cannot be called late.
     """
-    return table.assign(delay=table["peak_step"] / table["memorisation_step"])
+    return table.assign(delay=table[Column.PEAK] / table[Column.MEMORISED])
 
 
 def _verdict(counts: dict[str, int], lower: bool, later: bool, fewer: float, delay: float) -> str:
@@ -133,9 +135,9 @@ def _compare(
 ) -> tuple[float, float]:
     """Ratio of geometric means within sizes, and P(a relabelling gives one as extreme)."""
     a, b = (t[t[column] > 0] for t in (part, proper))
-    shared = np.intersect1d(a["size"], b["size"])
+    shared = np.intersect1d(a[LeadColumn.SIZE], b[LeadColumn.SIZE])
     # Without any size in common all runs are compared with all.
-    strata = [(a[a["size"] == s], b[b["size"] == s]) for s in shared] or [(a, b)]
+    strata = [(a[a[LeadColumn.SIZE] == s], b[b[LeadColumn.SIZE] == s]) for s in shared] or [(a, b)]
     if not len(a) or not len(b):
         return float("nan"), float("nan")
     total = sum(len(x) for x, _ in strata)

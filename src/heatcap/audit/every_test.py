@@ -17,9 +17,18 @@ from heatcap.audit.elsewhere import holm, max_statistic
 from heatcap.audit.lead_tests import leads, precedes, records_of, sign_test
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import spike_share
-from heatcap.audit.table import lead_table
+from heatcap.audit.table import LeadColumn, lead_table
 from heatcap.core.quantities import BOUND
-from heatcap.events import Events, find_events, onset_survival, peaks_by_size
+from heatcap.events import (
+    AVERAGE,
+    PROPER,
+    Column,
+    Events,
+    find_events,
+    onset_survival,
+    peaks_by_size,
+    proper_of,
+)
 
 __all__ = ["audit_leads"]
 
@@ -64,10 +73,10 @@ def audit_leads(
             f"expected the observables first, then the events; got {type(obs).__name__}"
         )
     events = find_events(obs) if events is None else events
-    if not (events.runs["group"] == "none").any():
-        groups = ", ".join(sorted(set(events.runs["group"])))
+    if events.proper.empty:
+        groups = ", ".join(sorted(events.controls))
         raise ValueError(f"all runs are controls ({groups}); an audit of leads needs other runs")
-    missing = set(events.runs["run"]) - set(obs["run"].to_numpy().tolist())
+    missing = set(events.runs[Column.RUN]) - set(obs["run"].to_numpy().tolist())
     if missing:
         named = ", ".join(sorted(map(str, missing)))
         raise ValueError(f"observables lack runs that the events have: {named}")
@@ -78,7 +87,7 @@ def audit_leads(
     names, out = events.names(), {}
     for (name, layer), looked in elsewhere.items():
         audit = _audit_one(
-            obs, events, every[name, layer, "mean"], name, layer, records, looked, seed
+            obs, events, every[name, layer, AVERAGE], name, layer, records, looked, seed
         )
         key = names[name, layer]
         out[key] = replace(audit, conclusion=conclude(key, audit))
@@ -98,9 +107,9 @@ def _audit_one(
 ) -> LeadAudit:
     # A stream of its own: what is found in one observable does not depend on the others.
     rng = np.random.default_rng([seed, *f"{name}, layer {layer}".encode()])
-    proper = table[table["group"] == "none"]
+    proper = proper_of(table)
     where = {"query": events.settings["query"], "inputs": events.settings["inputs"]}
-    sizes = np.unique(proper["size"].dropna())
+    sizes = np.unique(proper[LeadColumn.SIZE].dropna())
     audit = LeadAudit(
         observable=name,
         layer=layer,
@@ -115,7 +124,7 @@ def _audit_one(
         random_energy=random_energy_ratio(obs, proper, name, layer, **where),
         look_elsewhere=looked,
         peaks=peaks_by_size(events, name, layer=layer, rng=rng),
-        other_maxima=_other_maxima(events, name, layer, set(proper["run"])),
+        other_maxima=_other_maxima(events, name, layer, set(proper[Column.RUN])),
     )
     audit = replace(audit, order=order_of(audit.precedes, looked.holm_p))
     return replace(audit, against=against(audit))
@@ -123,13 +132,14 @@ def _audit_one(
 
 def _other_maxima(events: Events, name: str, layer: Any, runs: set[Any]) -> dict[str, int]:
     t = events.maxima(name, layer=layer)
-    t = t[t["run"].isin(runs) & (t["rank"] > 1).fillna(False) & ~t["at_spike"].fillna(True)]
-    return {str(place): int(n) for place, n in t.groupby("place")["run"].nunique().items()}
+    lower = (t[Column.RANK] > 1).fillna(False) & ~t[Column.AT_SPIKE].fillna(True)
+    places = t[t[Column.RUN].isin(runs) & lower].groupby(Column.PLACE)
+    return {str(place): int(n) for place, n in places[Column.RUN].nunique().items()}
 
 
 def _tables(events: Events) -> dict[tuple[str, Any, str], pd.DataFrame]:
     """Lead tables of every curve, in the order of the events."""
-    curves = events.table[["observable", "layer", "head"]].drop_duplicates()
+    curves = events.table[[Column.OBSERVABLE, Column.LAYER, Column.HEAD]].drop_duplicates()
     return {
         (str(name), layer, str(head)): lead_table(events, name, layer, head)
         for name, layer, head in curves.itertuples(index=False)
@@ -139,11 +149,11 @@ def _tables(events: Events) -> dict[tuple[str, Any, str], pd.DataFrame]:
 def _look_elsewhere(
     every: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
 ) -> dict[Place, LookElsewhere]:
-    counted = {key: leads(table[table["group"] == "none"]) for key, table in every.items()}
+    counted = {key: leads(proper_of(table)) for key, table in every.items()}
     sign = {key: sign_test(c.first, c.later) for key, c in counted.items()}
     pairing = _pairing(every, rng)
-    means = [key for key in every if key[2] == "mean"]
-    heads = [key for key in every if key[2] != "mean"]
+    means = [key for key in every if key[2] == AVERAGE]
+    heads = [key for key in every if key[2] != AVERAGE]
     adjusted = _holm({key: sign[key] for key in means}) | _holm({key: sign[key] for key in heads})
     out = {}
     for name, layer, _ in means:
@@ -162,7 +172,7 @@ def _look_elsewhere(
             }
             for key in own
         ]
-        mean = (name, layer, "mean")
+        mean = (name, layer, AVERAGE)
         out[name, layer] = LookElsewhere(
             len(means), len(every), adjusted[mean], pairing[mean], rows
         )
@@ -178,21 +188,21 @@ def _pairing(
 ) -> dict[tuple[str, Any, str], float]:
     """Max-statistic p of every curve, over the runs proper that have an onset."""
     one = next(iter(every.values()))
-    kept = ((one["group"] == "none") & one["onset_step"].notna()).to_numpy()
+    kept = ((one[Column.GROUP] == PROPER) & one[Column.ONSET].notna()).to_numpy()
     if kept.sum() < 3:
         return dict.fromkeys(every, float("nan"))
     peaks = np.log(
-        np.array([t["peak_step"].to_numpy(dtype=np.float64)[kept] for t in every.values()])
+        np.array([t[Column.PEAK].to_numpy(dtype=np.float64)[kept] for t in every.values()])
     )
-    onsets = np.log(one["onset_step"].to_numpy(dtype=np.float64)[kept])
-    found = max_statistic(peaks, onsets, one["configuration"].to_numpy()[kept], rng=rng)
+    onsets = np.log(one[Column.ONSET].to_numpy(dtype=np.float64)[kept])
+    found = max_statistic(peaks, onsets, one[LeadColumn.CONFIGURATION].to_numpy()[kept], rng=rng)
     return dict(zip(every, found.tolist(), strict=True))
 
 
 def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
     """What the record lacks for a test, in words."""
     lacks = []
-    if (events.runs["group"] == "none").all():
+    if not events.controls:
         lacks.append("controls (no runs with random labels or weight decay 0)")
     if BOUND not in obs:
         lacks.append("bound, offset and random-energy null (no keys in the record)")
@@ -201,7 +211,7 @@ def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
     for metric, test in METRICS_OF.items():
         if metric not in obs or not np.isfinite(obs[metric].to_numpy()).any():
             lacks.append(f"{test} (no {metric.replace('_', ' ')})")
-    if events.runs["mirror_leak"].isna().all():
+    if events.runs[Column.MIRROR_LEAK].isna().all():
         known = "mirror_free_accuracy" in obs or "fraction" in events.runs
         why = "no plateau behind memorisation" if known else "no mirror-free accuracy, no fraction"
         lacks.append(f"mirror leak ({why})")

@@ -16,8 +16,9 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
-from heatcap.events import SMOOTHING, censored_median
+from heatcap.events import SMOOTHING, Column, censored_median
 
 __all__ = [
     "Leads",
@@ -71,23 +72,24 @@ class Leads:
 
 def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
     """Counts and median lead of one size, or of all runs of a table of :func:`lead_table`."""
-    part = table if size is None else table[table["size"] == size]
-    order = part["order"].value_counts()
-    compared = part[part["order"] != ""]
-    waiting = part[part["censored"] & part["peak_step"].notna()]
-    observed = compared["lead"].to_numpy()
-    at_least = (waiting["last_step"] - waiting["peak_step"]).to_numpy()
+    part = table if size is None else table[table[LeadColumn.SIZE] == size]
+    order = part[LeadColumn.ORDER].value_counts()
+    compared = part[part[LeadColumn.ORDER] != ""]
+    waiting = part[part[Column.CENSORED] & part[Column.PEAK].notna()]
+    observed = compared[LeadColumn.LEAD].to_numpy()
+    at_least = (waiting[Column.LAST_STEP] - waiting[Column.PEAK]).to_numpy()
     median, ci95 = median_with_interval(observed, at_least)
     median_log, log_ci95 = median_with_interval(
-        compared["log_lead"].to_numpy(), np.log(waiting["last_step"] / waiting["peak_step"])
+        compared[LeadColumn.LOG_LEAD].to_numpy(),
+        np.log(waiting[Column.LAST_STEP] / waiting[Column.PEAK]),
     )
     return Leads(
         size=size,
         runs=len(part),
-        with_peak=int(part["peak_step"].notna().sum()),
-        highest_at_end=int(part["highest_at_end"].sum()),
-        censored=int(part["censored"].sum()),
-        with_onset=int(part["onset_step"].notna().sum()),
+        with_peak=int(part[Column.PEAK].notna().sum()),
+        highest_at_end=int(part[LeadColumn.HIGHEST_AT_END].sum()),
+        censored=int(part[Column.CENSORED].sum()),
+        with_onset=int(part[Column.ONSET].notna().sum()),
         compared=len(compared),
         **{name: int(order.get(name, 0)) for name in ("first", "unresolved", "later")},
         median=median,
@@ -182,14 +184,14 @@ def precedes(
     Precedes
         p-values are NaN where no run is decided.
     """
-    decided = table[table["order"].isin(["first", "later"])]
-    first = int((decided["order"] == "first").sum())
+    decided = table[table[LeadColumn.ORDER].isin(["first", "later"])]
+    first = int((decided[LeadColumn.ORDER] == "first").sum())
     n = len(decided)
-    compared = table[table["order"] != ""]
+    compared = table[table[LeadColumn.ORDER] != ""]
     null = phase_null(
-        decided["onset_step"].to_numpy(),
-        decided["peak_step"].to_numpy(),
-        np.array([records[run] for run in decided["run"]]),
+        decided[Column.ONSET].to_numpy(),
+        decided[Column.PEAK].to_numpy(),
+        np.array([records[run] for run in decided[Column.RUN]]),
     )
     mostly_first = 2 * first > n
     chances = [null["steps"]["p"], null["log_steps"]["p"]]
@@ -197,11 +199,11 @@ def precedes(
         runs=n,
         share=first / n if n else float("nan"),
         sign_p=sign_test(first, n - first),
-        wilcoxon_p=_wilcoxon(compared["log_lead"].to_numpy()),
+        wilcoxon_p=_wilcoxon(compared[LeadColumn.LOG_LEAD].to_numpy()),
         phase_null_p=max(chances) if mostly_first else null["steps"]["p_as_few"],
         phase_null=null,
         strict_sign_p=_strict(table, first, n - first),
-        configurations=decided["configuration"].nunique(),
+        configurations=decided[LeadColumn.CONFIGURATION].nunique(),
         configurations_p=_by_configuration(compared),
         each_p=_each(decided),
         between_sizes_p=_between_sizes(decided, rng),
@@ -211,20 +213,20 @@ def precedes(
 def _strict(table: pd.DataFrame, first: int, later: int) -> float:
     """Sign test with the open runs in the minority."""
     if 2 * first > first + later:
-        return sign_test(first, later + int((table["rising"] & ~table["censored"]).sum()))
-    waiting = table["censored"] & table["peak_step"].notna()
+        return sign_test(first, later + int((table[Column.RISING] & ~table[Column.CENSORED]).sum()))
+    waiting = table[Column.CENSORED] & table[Column.PEAK].notna()
     return sign_test(first + int(waiting.sum()), later)
 
 
 def _each(decided: pd.DataFrame) -> float:
     """Largest sign-test p of any configuration, where there are too few of them to be pooled."""
-    count = decided["configuration"].nunique()
+    count = decided[LeadColumn.CONFIGURATION].nunique()
     if not 2 <= count < FEWEST:
         return float("nan")
-    overall = (decided["order"] == "first").mean() > 0.5
+    overall = (decided[LeadColumn.ORDER] == "first").mean() > 0.5
     p_values = []
-    for _, part in decided.groupby("configuration"):
-        first = int((part["order"] == "first").sum())
+    for _, part in decided.groupby(LeadColumn.CONFIGURATION):
+        first = int((part[LeadColumn.ORDER] == "first").sum())
         same = (2 * first > len(part)) == overall
         p_values.append(sign_test(first, len(part) - first) if same else 1.0)
     return max(p_values)
@@ -232,7 +234,7 @@ def _each(decided: pd.DataFrame) -> float:
 
 def _by_configuration(compared: pd.DataFrame) -> float:
     """Sign test on the median lead of every configuration; NaN below 6 of them."""
-    medians = compared.groupby("configuration")["log_lead"].median()
+    medians = compared.groupby(LeadColumn.CONFIGURATION)[LeadColumn.LOG_LEAD].median()
     medians = medians[medians != 0]
     if len(medians) < FEWEST:
         return float("nan")
@@ -303,8 +305,8 @@ def _wilcoxon(log_leads: Floats) -> float:
 def _between_sizes(
     decided: pd.DataFrame, rng: np.random.Generator, permutations: int = 1999
 ) -> float:
-    sizes, group = np.unique(decided["size"].to_numpy(), return_inverse=True)
-    first = np.asarray(decided["order"] == "first", dtype=np.float64)
+    sizes, group = np.unique(decided[LeadColumn.SIZE].to_numpy(), return_inverse=True)
+    first = np.asarray(decided[LeadColumn.ORDER] == "first", dtype=np.float64)
     if sizes.size < 2 or first.size == sizes.size:
         return float("nan")
     count = np.bincount(group)

@@ -15,7 +15,7 @@ from heatcap.audit.control_runs import Control
 from heatcap.audit.lead_tests import Leads, Precedes
 from heatcap.audit.spikes import SpikeShare
 from heatcap.core.result import plain
-from heatcap.events import OnsetSurvival, PeaksBySize
+from heatcap.events import Column, OnsetSurvival, PeaksBySize
 
 __all__ = ["Audit", "LeadAudit", "LookElsewhere"]
 
@@ -148,14 +148,14 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON (the content of AUDIT.json)."""
-        groups = self.runs["group"].value_counts().to_dict()
+        groups = self.runs[Column.GROUP].value_counts().to_dict()
         return {
             "schema_version": SCHEMA_VERSION,
             "settings": plain(self.settings),
             "runs": {
                 "total": len(self.runs),
                 "groups": {str(k): int(v) for k, v in groups.items()},
-                "mirror_leak": int(self.runs["mirror_leak"].eq(True).sum()),
+                Column.MIRROR_LEAK: int(self.runs[Column.MIRROR_LEAK].eq(True).sum()),
             },
             "onsets": self.onsets.to_dict(),
             "not_tested": list(self.not_tested),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from heatcap.events import Events
+from heatcap.events import Column, Events
 
 __all__ = ["SpikeShare", "spike_share"]
 
@@ -40,32 +40,26 @@ class SpikeShare:
 
 def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
     """Count maxima of the head average over the runs proper."""
-    runs = events.runs[events.runs["group"] == "none"]
-    curves = events.curves
-    chosen = curves[
-        (curves["observable"] == observable)
-        & (curves["layer"] == layer)
-        & (curves["head"] == "mean")
-        & curves["run"].isin(runs["run"])
-    ]
-    if runs["spikes"].isna().all():
+    runs, curves = events.proper, events.curves_of(observable, layer)
+    chosen = curves[curves[Column.RUN].isin(runs[Column.RUN])]
+    if runs[Column.SPIKES].isna().all():
         nan = float("nan")
         return SpikeShare(nan, nan, nan, 0, 0, 0, 0, False, "no training loss in the record")
-    maxima, at_spike = int(chosen["maxima"].sum()), int(chosen["maxima_at_spike"].sum())
-    checkpoints = runs["checkpoints"].to_numpy(dtype=np.float64)
-    near = (runs["spike_share"].fillna(0) * checkpoints).sum()
+    maxima, at_spike = int(chosen[Column.MAXIMA].sum()), int(chosen[Column.MAXIMA_AT_SPIKE].sum())
+    checkpoints = runs[Column.CHECKPOINTS].to_numpy(dtype=np.float64)
+    near = (runs[Column.SPIKE_SHARE].fillna(0) * checkpoints).sum()
     base = float(near / checkpoints.sum()) if checkpoints.sum() else float("nan")
     p = float("nan")
     if maxima and np.isfinite(base):
         p = float(stats.binomtest(at_spike, maxima, min(base, 1.0), alternative="greater").pvalue)
-    highest, first = _highest(events, observable, layer, set(runs["run"]))
+    highest, first = _highest(events, observable, layer, set(runs[Column.RUN]))
     share = at_spike / maxima if maxima else float("nan")
     return SpikeShare(share, base, p, maxima, at_spike, highest, first)
 
 
 def _highest(events: Events, observable: str, layer: Any, runs: set[Any]) -> tuple[int, int]:
     t = events.maxima(observable, layer=layer)
-    t = t[t["run"].isin(runs) & t["rank"].notna()]
-    top = t.sort_values("peak_height", ascending=False).groupby("run", sort=False).head(1)
-    top = top[top["at_spike"].fillna(False).astype(bool)]
-    return len(top), int((top["lead_steps"] > 0).sum())
+    t = t[t[Column.RUN].isin(runs) & t[Column.RANK].notna()]
+    top = t.sort_values(Column.HEIGHT, ascending=False).groupby(Column.RUN, sort=False).head(1)
+    top = top[top[Column.AT_SPIKE].fillna(False).astype(bool)]
+    return len(top), int((top[Column.LEAD] > 0).sum())

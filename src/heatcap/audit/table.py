@@ -7,13 +7,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from heatcap.events import Events, order_of_events, sizes_of
+from heatcap.events import AVERAGE, Column, Events, order_of_events, sizes_of
 
-__all__ = ["lead_table"]
+__all__ = ["LeadColumn", "lead_table"]
+
+
+class LeadColumn:
+    """Columns of the table of leads beside those of the runs, the peak and `rising`."""
+
+    SIZE = "size"
+    CONFIGURATION = "configuration"  #: a number for every combination of settings, seeds apart
+    HEIGHT = "height"  #: of the peak
+    SPACING = "spacing"  #: of the checkpoints beside the peak, in steps
+    HIGHEST_AT_END = "highest_at_end"  #: the curve is higher at an end, and has no peak
+    LEAD = "lead"  #: onset - peak in steps
+    LOG_LEAD = "log_lead"  #: ln(onset / peak)
+    ORDER = "order"  #: "first", "later", "unresolved", or "" without a lead
 
 
 def lead_table(
-    events: Events, observable: str, layer: Any, head: int | str = "mean"
+    events: Events, observable: str, layer: Any, head: int | str = AVERAGE
 ) -> pd.DataFrame:
     """Every run with its peak of one curve (rank 1, outside spikes), where it has one.
 
@@ -43,22 +56,23 @@ def lead_table(
     ValueError
         If `events` lack the curve.
     """
-    best = events.peak(observable, layer=layer, head=head).set_index("run")
+    best = events.peak(observable, layer=layer, head=head).set_index(Column.RUN)
     table = events.runs.copy()
-    table["size"] = sizes_of(events.runs)
-    table["configuration"] = _configurations(table)
-    for name, column in (("peak_step", "peak_step"), ("height", "peak_height")):
-        table[name] = table["run"].map(best[column]).astype(float)
-    table["spacing"] = table["run"].map(best["peak_step_spacing"]).astype(float)
-    curves = events.curves
-    here = (curves["observable"] == observable) & (curves["layer"] == layer)
-    curves = curves[here & (curves["head"] == str(head))].set_index("run")
-    for name, column in (("highest_at_end", "edge_maximum"), ("rising", "rising")):
-        table[name] = table["run"].map(curves[column]).fillna(False).astype(bool)
-    table["lead"] = table["onset_step"] - table["peak_step"]
-    table["log_lead"] = np.log(table["onset_step"] / table["peak_step"])
-    spacing = table[["spacing", "onset_step_spacing"]].max(axis=1)
-    table["order"] = order_of_events(table["lead"], spacing)
+    table[LeadColumn.SIZE] = sizes_of(events.runs)
+    table[LeadColumn.CONFIGURATION] = _configurations(table)
+    for name, column in ((Column.PEAK, Column.PEAK), (LeadColumn.HEIGHT, Column.HEIGHT)):
+        table[name] = table[Column.RUN].map(best[column]).astype(float)
+    table[LeadColumn.SPACING] = table[Column.RUN].map(best[Column.PEAK_SPACING]).astype(float)
+    curves = events.curves_of(observable, layer, head).set_index(Column.RUN)
+    for name, column in (
+        (LeadColumn.HIGHEST_AT_END, Column.EDGE_MAXIMUM),
+        (Column.RISING, Column.RISING),
+    ):
+        table[name] = table[Column.RUN].map(curves[column]).fillna(False).astype(bool)
+    table[LeadColumn.LEAD] = table[Column.ONSET] - table[Column.PEAK]
+    table[LeadColumn.LOG_LEAD] = np.log(table[Column.ONSET] / table[Column.PEAK])
+    spacing = table[[LeadColumn.SPACING, Column.ONSET_SPACING]].max(axis=1)
+    table[LeadColumn.ORDER] = order_of_events(table[LeadColumn.LEAD], spacing)
     return table
 
 

@@ -19,6 +19,7 @@ from heatcap.cli.application import (
     say,
     write_json,
 )
+from heatcap.core.columns import PROPER
 from heatcap.core.text import legible, plain
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def evolution(
     output: FigurePath,
     smoothing: Smoothing = 0.1,
     sizes: Sizes = "",
-    group: Group = "none",
+    group: Group = PROPER,
 ) -> None:
     """Accuracies and heat capacities along training, with peaks, onsets and spikes."""
     from heatcap.events import find_events

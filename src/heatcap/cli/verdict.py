@@ -28,6 +28,7 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.core.columns import PROPER
 from heatcap.core.quantities import HEAT_CAPACITY
 from heatcap.core.text import legible
 
@@ -75,7 +76,7 @@ def verdict(
     ] = None,
     group: Annotated[
         str, typer.Option(help='Of saved runs: "none" for the runs proper, or a control.')
-    ] = "none",
+    ] = PROPER,
     log_control: Annotated[
         bool, typer.Option("--log-control", help="With --control: forms in its logarithm.")
     ] = False,
@@ -165,7 +166,7 @@ def _of_runs(
         raise ValueError(f"{path}: a table needs --value, the column of the height")
     obs = legible(load(path))
     events = find_events(obs, *(observables or ()))
-    names = observables or list(dict.fromkeys(events.table["observable"]))
+    names = observables or events.observables
     if figure is not None and len(names) != 1:
         raise ValueError("--figure draws one verdict: name one --observable")
     found, problems = {}, {}

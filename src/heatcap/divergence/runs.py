@@ -15,7 +15,7 @@ from heatcap.attention.ensemble import heat_capacity_bound
 from heatcap.core.quantities import KEYS
 from heatcap.divergence.bound import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
-from heatcap.events import Events
+from heatcap.events import AVERAGE, PROPER, Column, Events
 from heatcap.observables.dataset import curve, size_coordinate, size_name_of, sizes_of
 
 __all__ = ["bound_by_keys", "verdict_of_runs"]
@@ -27,9 +27,9 @@ def verdict_of_runs(
     events: Events,
     observable: str,
     *,
-    head: int | str = "mean",
+    head: int | str = AVERAGE,
     layer: Any = None,
-    group: str = "none",
+    group: str = PROPER,
     bound: Bound | None = None,
     **options: Any,
 ) -> Verdict:
@@ -63,13 +63,14 @@ def verdict_of_runs(
         If `events` lack the observable, layer, head or group, the sizes of the runs have more than
         one name, or fewer than four sizes have a peak.
     """
-    runs = events.runs[(events.runs["group"] == group) & sizes_of(events.runs).notna()]
+    runs = events.of_group(group)
+    runs = runs[sizes_of(events.runs)[runs.index].notna()]
     if runs.empty:
         raise ValueError(f"no run with a size belongs to group {group!r}")
     size_name = size_name_of(runs)
     peaks = events.peak(observable, layer=layer, head=head)
     size = sizes_of(runs)
-    height = runs["run"].map(peaks.set_index("run")["peak_height"])
+    height = runs[Column.RUN].map(peaks.set_index(Column.RUN)[Column.HEIGHT])
     there = height.notna()
     sizes = np.unique(size[there])
     at = [there & (size == each) for each in sizes]
@@ -77,7 +78,7 @@ def verdict_of_runs(
         sizes,
         None,
         replicates=[height[each].to_numpy() for each in at],
-        labels=[runs["run"][each].tolist() for each in at],
+        labels=[runs[Column.RUN][each].tolist() for each in at],
         missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
         size_name=size_name,
         bound=bound,
@@ -96,7 +97,7 @@ def _said(runs: pd.DataFrame, size: pd.Series) -> list[str]:
     """Censored runs in the heights, and settings that differ between them."""
     found = []
     name = size_name_of(runs)
-    censored = size[runs["censored"].fillna(False).astype(bool)]
+    censored = size[runs[Column.CENSORED].fillna(False).astype(bool)]
     if len(censored):
         counts = ", ".join(
             f"{n} at {name} = {s:g}" for s, n in zip(*_counted(censored.to_numpy()), strict=True)

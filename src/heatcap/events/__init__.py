@@ -20,30 +20,43 @@ none is better known than the spacing of its neighbours, which every table gives
 Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of observables.
 """
 
+from heatcap.core.columns import AVERAGE, PROPER, Column
 from heatcap.events.accuracy import (
     LEAST_FINAL,
     LEAST_RISE,
     MEMORISED,
+    MirrorLeak,
     Onset,
     memorisation,
+    mirror_leak,
     onset,
 )
 from heatcap.events.by_size import PeaksBySize, peaks_by_size
 from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
 from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
 from heatcap.events.loss import near_spikes, spikes
-from heatcap.events.mirror import MirrorLeak, mirror_leak
-from heatcap.events.result import Events, order_of_events
+from heatcap.events.result import (
+    Count,
+    Events,
+    controls_of,
+    order_of_events,
+    proper_of,
+    settings_of,
+)
 from heatcap.events.survival import OnsetSurvival, onset_survival
 from heatcap.observables.dataset import size_name_of, sizes_of
 from heatcap.resampling.censored import censored_median
 
 __all__ = [
+    "AVERAGE",
     "DEFAULT_OBSERVABLES",
     "LEAST_FINAL",
     "LEAST_RISE",
     "MEMORISED",
+    "PROPER",
     "SMOOTHING",
+    "Column",
+    "Count",
     "Events",
     "MirrorLeak",
     "Onset",
@@ -51,6 +64,7 @@ __all__ = [
     "Peaks",
     "PeaksBySize",
     "censored_median",
+    "controls_of",
     "find_events",
     "memorisation",
     "mirror_leak",
@@ -60,6 +74,8 @@ __all__ = [
     "order_of_events",
     "peaks",
     "peaks_by_size",
+    "proper_of",
+    "settings_of",
     "size_name_of",
     "sizes_of",
     "smooth",

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from heatcap.core.columns import PROPER, Column
 from heatcap.core.student import errors_of_means
 from heatcap.events.result import Events
 from heatcap.observables.dataset import sizes_of
@@ -59,7 +60,7 @@ def peaks_by_size(
     *,
     head: int | str | None = "mean",
     layer: Any = None,
-    group: str = "none",
+    group: str = PROPER,
     unit: str = "run",
     replicates: int = 1000,
     rng: int | np.random.Generator = 0,
@@ -95,13 +96,14 @@ def peaks_by_size(
         If `events` lack the observable, layer, head or group.
     """
     table = events.peak(observable, layer=layer, head=head)
-    every = events.runs[(events.runs["group"] == group) & sizes_of(events.runs).notna()]
+    every = events.of_group(group)
+    every = every[sizes_of(events.runs)[every.index].notna()]
     if every.empty:
         raise ValueError(f"no run belongs to group {group!r}")
     size = sizes_of(every)
     sizes = np.unique(size)
-    heads = list(dict.fromkeys(table["head"]))
-    known = every[every["run"].isin(table["run"])]
+    heads = list(dict.fromkeys(table[Column.HEAD]))
+    known = every[every[Column.RUN].isin(table[Column.RUN])]
     counts = _count(size, sizes), _count(size[known.index], sizes)
     if known.empty:
         return PeaksBySize(*counts, height=None, log_step=None, message="no run has a peak")
@@ -161,17 +163,17 @@ def _dataset(
     member = (size[:, None] == sizes).astype(np.float64)
     values = {}
     columns = table.assign(
-        height=table["peak_height"],
-        log_step=np.log(table["peak_step"]),
-        spacing=np.log1p(table["peak_step_spacing"] / table["peak_step"]),
+        height=table[Column.HEIGHT],
+        log_step=np.log(table[Column.PEAK]),
+        spacing=np.log1p(table[Column.PEAK_SPACING] / table[Column.PEAK]),
     )
     for name in ("height", "log_step", "spacing"):
-        wide = columns.pivot(index="run", columns="head", values=name)
-        wide = wide.reindex(index=runs["run"], columns=heads)
+        wide = columns.pivot(index=Column.RUN, columns=Column.HEAD, values=name)
+        wide = wide.reindex(index=runs[Column.RUN], columns=heads)
         values[name] = (("run", "head"), wide.to_numpy())
     data = xr.Dataset(
         values | {"member": (("run", "size_label"), member)},
-        {"run": runs["run"].to_numpy(), "size": ("run", size), "head": heads},
+        {"run": runs[Column.RUN].to_numpy(), "size": ("run", size), "head": heads},
     )
     data = data.assign_coords(size_label=sizes)
     if "seed" in runs:

@@ -11,13 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.core.columns import AVERAGE, OF_PEAK, OF_RUN, Column
 from heatcap.core.quantities import FLUCTUATIONS
-from heatcap.events.accuracy import Onset, memorisation, onset
+from heatcap.events.accuracy import Onset, memorisation, mirror_leak, onset
 from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
 from heatcap.events.loss import near_spikes, spikes
-from heatcap.events.mirror import mirror_leak
 from heatcap.events.record import not_negative, positive, usable
-from heatcap.events.result import Events
+from heatcap.events.result import Events, settings_of
 from heatcap.observables.dataset import curve, groups_of, labels_of
 from heatcap.runfile import TAKEN
 
@@ -27,17 +27,6 @@ __all__ = ["DEFAULT_OBSERVABLES", "find_events"]
 DEFAULT_OBSERVABLES = FLUCTUATIONS
 
 SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
-ORDER = (
-    *("observable", "layer", "head", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
-    *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
-    *("place", "reason", "edge_maximum", "peak_step_spacing", "significance", "height_bias"),
-    *("onset_step_spacing", "onset_metric", "message"),
-)
-OF_RUN = (
-    *("memorisation_step", "onset_step", "censored", "last_step"),
-    *("onset_step_spacing", "onset_metric", "message"),
-)
-OF_PEAK = tuple(name for name in ORDER if name not in OF_RUN)
 
 
 def find_events(
@@ -101,9 +90,9 @@ def find_events(
             for (i, j), _ in np.ndenumerate(values[r, 0]):
                 curve = values[r, :, i, j]
                 found = _of_curve(steps[r], curve, spike_steps[r], grids, smoothing, limits)
-                place = {"observable": name, "layer": layers[i], "head": heads[j]}
+                place = {Column.OBSERVABLE: name, Column.LAYER: layers[i], Column.HEAD: heads[j]}
                 rows.extend(place | event for event in _event_rows(run, found))
-                of_curves.append({"run": run["run"]} | place | _curve_row(found))
+                of_curves.append({Column.RUN: run[Column.RUN]} | place | _curve_row(found))
     settings = {
         "smoothing": smoothing,
         "min_prominence": min_prominence,
@@ -111,7 +100,7 @@ def find_events(
         "query": query,
         "inputs": inputs,
     }
-    marked = dict(zip(runs["run"], spike_steps, strict=True))
+    marked = dict(zip(runs[Column.RUN], spike_steps, strict=True))
     return Events(_table(rows, runs), runs, pd.DataFrame(of_curves), marked, settings)
 
 
@@ -132,30 +121,30 @@ def _of_curve(
 
 
 def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
-    common = {"run": run["run"], "edge_maximum": found.edge_maximum}
+    common = {Column.RUN: run[Column.RUN], Column.EDGE_MAXIMUM: found.edge_maximum}
     if not found.found:
-        yield common | {"status": "no interior peak", "reason": found.reason}
+        yield common | {Column.STATUS: "no interior peak", Column.REASON: found.reason}
     for k in range(found.step.size):
         yield common | {
-            "rank": int(found.rank[k]),
-            "peak_step": found.step[k],
-            "peak_height": found.height[k],
-            "prominence": found.prominence[k],
-            "at_spike": bool(found.at_spike[k]),
-            "lead_steps": run["onset_step"] - found.step[k],
-            "status": "interior maximum" if found.edge_maximum else "peak",
-            "place": _place(found.step[k], run),
-            "reason": "",
-            "peak_step_spacing": found.spacing[k],
-            "significance": found.significance[k],
-            "height_bias": found.bias[k],
+            Column.RANK: int(found.rank[k]),
+            Column.PEAK: found.step[k],
+            Column.HEIGHT: found.height[k],
+            Column.PROMINENCE: found.prominence[k],
+            Column.AT_SPIKE: bool(found.at_spike[k]),
+            Column.LEAD: run[Column.ONSET] - found.step[k],
+            Column.STATUS: "interior maximum" if found.edge_maximum else "peak",
+            Column.PLACE: _place(found.step[k], run),
+            Column.REASON: "",
+            Column.PEAK_SPACING: found.spacing[k],
+            Column.SIGNIFICANCE: found.significance[k],
+            Column.BIAS: found.bias[k],
         }
 
 
 def _place(step: float, run: dict[Any, Any]) -> str:
     """Where a step lies in the life of a run; "" where its accuracies are not known."""
-    memorised, onset_step = run["memorisation_step"], run["onset_step"]
-    if np.isnan(run["last_step"]):
+    memorised, onset_step = run[Column.MEMORISED], run[Column.ONSET]
+    if np.isnan(run[Column.LAST_STEP]):
         return ""
     if np.isnan(memorised) or step <= memorised:
         return "before memorisation"
@@ -166,21 +155,23 @@ def _place(step: float, run: dict[Any, Any]) -> str:
 
 def _curve_row(found: Peaks) -> dict[str, Any]:
     return {
-        "maxima": found.raw_maxima,
-        "maxima_at_spike": found.raw_at_spike,
-        "edge_maximum": found.edge_maximum,
-        "rising": found.rising,
-        "reason": found.reason,
+        Column.MAXIMA: found.raw_maxima,
+        Column.MAXIMA_AT_SPIKE: found.raw_at_spike,
+        Column.EDGE_MAXIMUM: found.edge_maximum,
+        Column.RISING: found.rising,
+        Column.REASON: found.reason,
     }
 
 
 def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
     """Rows of all peaks beside what is known of their run, in the order of the CSV file."""
-    sweep = [str(c) for c in runs.columns[1 : runs.columns.get_loc("memorisation_step")]]
-    table = pd.DataFrame(rows, columns=["run", *OF_PEAK])
-    table = table.merge(runs[["run", *sweep, *OF_RUN]], on="run", how="left")
-    table = table[["run", *sweep, *ORDER]]
-    return table.astype({"rank": "Int64", "at_spike": "boolean", "censored": bool})
+    settings = settings_of(runs)
+    of_run = [name for name in OF_PEAK if name in OF_RUN]
+    of_peak = [name for name in OF_PEAK if name not in OF_RUN]
+    table = pd.DataFrame(rows, columns=[Column.RUN, *of_peak])
+    table = table.merge(runs[[Column.RUN, *settings, *of_run]], on=Column.RUN, how="left")
+    table = table[[Column.RUN, *settings, *OF_PEAK]]
+    return table.astype({Column.RANK: "Int64", Column.AT_SPIKE: "boolean", Column.CENSORED: bool})
 
 
 def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
@@ -222,7 +213,7 @@ def _curves(
     if heads:
         mean = each.astype(np.float64).mean("head", skipna=True).to_numpy()[..., None]
         values = np.concatenate([values, mean], axis=-1)
-    return labels_of(each, "layer"), [*map(str, heads), "mean"], values
+    return labels_of(each, "layer"), [*map(str, heads), AVERAGE], values
 
 
 def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
@@ -241,14 +232,15 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
             row, found = _timeline(of_run, _sweep(obs, r))
         except ValueError as error:
             raise ValueError(f"run {run}: {error}") from None
-        rows.append({"run": run} | _sweep(obs, r) | row)
+        rows.append({Column.RUN: run} | _sweep(obs, r) | row)
         spike_steps.append(found)
     table = pd.DataFrame(rows)
-    if table["run"].duplicated().any():
-        twice = table["run"][table["run"].duplicated()].tolist()
+    if table[Column.RUN].duplicated().any():
+        twice = table[Column.RUN][table[Column.RUN].duplicated()].tolist()
         raise ValueError(f"run ids must be unique, got {twice} more than once")
-    table["stop_reason"] = obs["stop_reason"].to_numpy() if "stop_reason" in obs else ""
-    table["group"] = groups_of(table)
+    stopped = Column.STOP_REASON
+    table[stopped] = obs[stopped].to_numpy() if stopped in obs else ""
+    table[Column.GROUP] = groups_of(table)
     return table, spike_steps
 
 
@@ -272,26 +264,23 @@ def _timeline(
         fraction=float(sweep.get("fraction", np.nan)),
     )
     marked = spikes(step, metrics["train_loss"])
+    starts = np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1)
     row = {
-        "memorisation_step": memorised,
-        "baseline": start.baseline,
-        "final_value": start.final,
-        "onset_step": start.step,
-        "onset_step_spacing": start.spacing,
-        "censored": start.censored,
-        "last_step": start.last_step,
-        "onset_metric": metric,
-        "message": start.message,
-        "plateau": leak.plateau,
-        "mirror_leak": leak.found,
-        "mirror_message": leak.message,
-        "spikes": _count_spikes(marked) if usable(step, metrics["train_loss"]).any() else np.nan,
+        Column.MEMORISED: memorised,
+        Column.BASELINE: start.baseline,
+        Column.FINAL: start.final,
+        Column.ONSET: start.step,
+        Column.ONSET_SPACING: start.spacing,
+        Column.CENSORED: start.censored,
+        Column.LAST_STEP: start.last_step,
+        Column.ONSET_METRIC: metric,
+        Column.MESSAGE: start.message,
+        Column.PLATEAU: leak.plateau,
+        Column.MIRROR_LEAK: leak.found,
+        Column.MIRROR_MESSAGE: leak.message,
+        Column.SPIKES: float(starts) if usable(step, metrics["train_loss"]).any() else np.nan,
     }
     return row, np.asarray(step, dtype=np.float64)[marked]
-
-
-def _count_spikes(marked: NDArray[np.bool_]) -> float:
-    return float(np.count_nonzero(np.diff(marked.astype(np.int8), prepend=0) == 1))
 
 
 def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
@@ -304,8 +293,8 @@ def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
 def _mark_shares(runs: pd.DataFrame, steps: Floats, spike_steps: Sequence[Floats]) -> None:
     """Checkpoints of every run and the share of them near a spike: the base rate of coincidence."""
     used = [s[np.isfinite(s) & (s > 0)] for s in steps]
-    runs["checkpoints"] = [s.size for s in used]
-    runs["spike_share"] = [
+    runs[Column.CHECKPOINTS] = [s.size for s in used]
+    runs[Column.SPIKE_SHARE] = [
         float(near_spikes(s, at).mean()) if s.size else np.nan
         for s, at in zip(used, spike_steps, strict=True)
     ]

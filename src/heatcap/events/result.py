@@ -1,4 +1,8 @@
-"""What :func:`heatcap.events.find_events` returns: tables, and their counts in words."""
+"""What :func:`heatcap.events.find_events` returns: tables, and their counts in words.
+
+Whoever reads the tables asks here which runs are proper and which are controls, which rows are the
+peaks, and which columns are settings; columns are named by :class:`heatcap.events.Column`.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,39 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from heatcap.core.result import plain
+from heatcap.core.columns import AVERAGE, PROPER, Column
+from heatcap.core.result import Result, plain
 from heatcap.core.text import csv
 from heatcap.core.writing import write_text
 from heatcap.resampling.censored import censored_median
 
-__all__ = ["Events", "order_of_events"]
+__all__ = [
+    "Count",
+    "Events",
+    "controls_of",
+    "order_of_events",
+    "proper_of",
+    "settings_of",
+]
+
+
+class Count:
+    """Columns of the counts, beside observable, layer and group."""
+
+    RUNS = "runs"
+    CENSORED = "censored"
+    WITH_ONSET = "with_onset"
+    WITH_PEAK = "with_peak"
+    HIGHEST_AT_END = "highest_at_end"
+    COMPARED = "compared"  #: with a peak and an onset
+    PEAK_FIRST = "peak_first"
+    UNRESOLVED = "unresolved"  #: closer than the record tells
+    ONSET_FIRST = "onset_first"
+    MEDIAN_LEAD = "median_lead"  #: in steps
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class Events(Result):
     """Events of all runs.
 
     Attributes
@@ -32,7 +59,8 @@ class Events:
         onset - peak, empty when the run is censored.
     runs : DataFrame
         One row per run: memorisation, baseline, final value, onset, censored, spikes and their
-        share of the checkpoints, and `group`: "none", or the control that the run is.
+        share of the checkpoints, and `group`: "none", or the control that the run is.  `proper`,
+        `controls` and `of_group` are parts of it.
     curves : DataFrame
         One row per curve: how many maxima stand out before smoothing (`maxima`), how many of them
         coincide with a spike, whether an end is higher (`edge_maximum`), whether the record ends
@@ -41,6 +69,8 @@ class Events:
         Steps of the marked rows of the loss, per run.
     settings : dict
         Smoothing width, smallest prominence, query and inputs.
+    status : Status
+        Always "ok": what is not found is a row that says why.
     """
 
     table: pd.DataFrame
@@ -49,8 +79,51 @@ class Events:
     spike_steps: dict[Any, NDArray[np.float64]]
     settings: dict[str, Any]
 
+    @property
+    def proper(self) -> pd.DataFrame:
+        """Rows of the runs that are no control."""
+        return proper_of(self.runs)
+
+    @property
+    def controls(self) -> dict[str, pd.DataFrame]:
+        """Rows of the runs of every control, by its name."""
+        return controls_of(self.runs)
+
+    def counted_controls(self) -> dict[str, int]:
+        """How many runs every control has, by its name, the largest first."""
+        groups = self.runs[Column.GROUP].value_counts()
+        return {str(name): int(n) for name, n in groups.items() if name != PROPER}
+
+    def of_group(self, group: str) -> pd.DataFrame:
+        """Rows of the runs of one group: `PROPER`, or the name of a control; none if unknown."""
+        runs: pd.DataFrame = self.runs[self.runs[Column.GROUP] == group]
+        return runs
+
+    @property
+    def observables(self) -> list[str]:
+        """Names of the observables, in the order of the table."""
+        return list(dict.fromkeys(self.table[Column.OBSERVABLE]))
+
+    @property
+    def group_of(self) -> dict[Any, str]:
+        """The group of every run."""
+        return dict(zip(self.runs[Column.RUN], self.runs[Column.GROUP], strict=True))
+
+    def highest(self) -> pd.DataFrame:
+        """The highest maximum of every head average, or the row that says why there is none."""
+        t = self.table[self.table[Column.HEAD] == AVERAGE]
+        best: pd.DataFrame = t[(t[Column.RANK] == 1) | t[Column.RANK].isna()]
+        return best
+
+    def curves_of(self, observable: str, layer: Any, head: int | str = AVERAGE) -> pd.DataFrame:
+        """Rows of `curves` of one observable, layer and head, one for every run."""
+        t = self.curves
+        here = (t[Column.OBSERVABLE] == observable) & (t[Column.LAYER] == layer)
+        found: pd.DataFrame = t[here & (t[Column.HEAD] == str(head))]
+        return found
+
     def maxima(
-        self, observable: str, *, layer: Any = None, head: int | str | None = "mean"
+        self, observable: str, *, layer: Any = None, head: int | str | None = AVERAGE
     ) -> pd.DataFrame:
         """All rows of one observable, layer (the first by default) and head (None: every head).
 
@@ -59,13 +132,13 @@ class Events:
         ValueError
             If there are none.
         """
-        t = self.table[self.table["observable"] == observable]
+        t = self.table[self.table[Column.OBSERVABLE] == observable]
         if t.empty:
-            known = ", ".join(self.table["observable"].unique())
+            known = ", ".join(self.observables)
             raise ValueError(f"events lack {observable!r}; they have {known}")
-        layer = t["layer"].iloc[0] if layer is None else layer
-        chosen = t["head"] != "mean" if head is None else t["head"] == str(head)
-        found: pd.DataFrame = t[(t["layer"] == layer) & chosen]
+        layer = t[Column.LAYER].iloc[0] if layer is None else layer
+        chosen = t[Column.HEAD] != AVERAGE if head is None else t[Column.HEAD] == str(head)
+        found: pd.DataFrame = t[(t[Column.LAYER] == layer) & chosen]
         if found.empty:
             raise ValueError(f"events lack {observable!r}, layer {layer}, head {head}")
         return found
@@ -75,7 +148,7 @@ class Events:
         observable: str,
         *,
         layer: Any = None,
-        head: int | str | None = "mean",
+        head: int | str | None = AVERAGE,
         at_end: bool = False,
     ) -> pd.DataFrame:
         """The peak (rank 1) of every run that has one; see :meth:`maxima`.
@@ -84,8 +157,8 @@ class Events:
         here only if `at_end`.
         """
         t = self.maxima(observable, layer=layer, head=head)
-        best: pd.DataFrame = t[t["rank"] == 1]
-        return best if at_end else best[~best["edge_maximum"].astype(bool)]
+        best: pd.DataFrame = t[t[Column.RANK] == 1]
+        return best if at_end else best[~best[Column.EDGE_MAXIMUM].astype(bool)]
 
     def to_csv(self, path: str | Path) -> None:
         """Write `table`; empty cells where a value does not exist.
@@ -112,34 +185,34 @@ class Events:
         `unresolved` where the checkpoints beside the peak are further apart than the two;
         `median_lead` is in steps, with the censored runs in it (Kaplan-Meier).
         """
-        t = self.table[self.table["head"] == "mean"]
-        t = t[(t["rank"] == 1) | t["rank"].isna()].merge(self.runs[["run", "group"]], on="run")
-        keys = ["observable", "layer", "group"]
+        groups = self.runs[[Column.RUN, Column.GROUP]]
+        t = self.highest().merge(groups, on=Column.RUN)
+        keys = [Column.OBSERVABLE, Column.LAYER, Column.GROUP]
         rows = [
             dict(zip(keys, key, strict=True)) | _count(part)
             for key, part in t.groupby(keys, sort=False)
         ]
-        return pd.DataFrame(rows, columns=[*keys, *_COUNTS])
+        return pd.DataFrame(rows, columns=[*keys, *_COUNTED])
 
-    def summary(self) -> str:
+    def _lines(self) -> list[str]:
         """The counts as a table of text: nothing is claimed beyond them.
 
         One line per observable (and layer) on runs with a peak, with an onset, and on which came
         first among those that have both; then peaks and onsets of each control.
         """
         counts, names = self.counts(), self.names()
-        controls = [group for group in counts["group"].unique() if group != "none"]
+        controls = list(controls_of(counts))
         lines = [["observable", *_HEADER, *controls]]
-        for place, part in counts.groupby(["observable", "layer"], sort=False):
-            groups = {row["group"]: row for row in part.to_dict("records")}
-            line = [names[place], *_main_cells(groups)]
+        for place, part in counts.groupby([Column.OBSERVABLE, Column.LAYER], sort=False):
+            groups = {row[Column.GROUP]: row for row in part.to_dict("records")}
+            line = [names[place], *_main_cells(groups.get(PROPER))]
             lines.append(line + [_control_cell(groups.get(group)) for group in controls])
-        return f"{_aligned(lines)}\n{_NOTE.format(**self.settings)}"
+        return [*_aligned(lines), _NOTE.format(**self.settings)]
 
     def names(self) -> dict[tuple[Any, ...], str]:
         """Name of each observable and layer: with the layer where it has several."""
-        found = self.table[["observable", "layer"]].drop_duplicates()
-        layers = found["observable"].value_counts()
+        found = self.table[[Column.OBSERVABLE, Column.LAYER]].drop_duplicates()
+        layers = found[Column.OBSERVABLE].value_counts()
         return {
             (name, layer): f"{name}, layer {layer}" if layers[name] > 1 else str(name)
             for name, layer in found.itertuples(index=False)
@@ -149,10 +222,6 @@ class Events:
         return f"<heatcap.Events: {len(self.runs)} runs, {len(self.table)} rows; see .summary()>"
 
 
-_COUNTS = (
-    *("runs", "censored", "with_onset", "with_peak", "highest_at_end", "compared"),
-    *("peak_first", "unresolved", "onset_first", "median_lead"),
-)
 _NOTE = (
     "Of all runs; the highest maximum of each, on the head average; a curve that is highest at an "
     "end of its record has no peak.\nLead = onset - peak, positive when the peak came first.  "
@@ -164,6 +233,24 @@ _HEADER = (
 )
 
 
+def proper_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the runs that are no control, of a table with a column `group`."""
+    proper: pd.DataFrame = table[table[Column.GROUP] == PROPER]
+    return proper
+
+
+def controls_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of every control by its name, of a table with a column `group`."""
+    names = [name for name in table[Column.GROUP].unique() if name != PROPER]
+    return {str(name): table[table[Column.GROUP] == name] for name in names}
+
+
+def settings_of(runs: pd.DataFrame) -> list[str]:
+    """Columns that are settings of the runs: the sweep's parameters first."""
+    columns = list(map(str, runs.columns))
+    return columns[1 : columns.index(Column.MEMORISED)]
+
+
 def order_of_events(lead: ArrayLike, spacing: ArrayLike) -> NDArray[Any]:
     """Which came first: "first" (the peak), "later", "unresolved" within the spacing, or ""."""
     lead = np.asarray(lead, dtype=np.float64)
@@ -172,36 +259,39 @@ def order_of_events(lead: ArrayLike, spacing: ArrayLike) -> NDArray[Any]:
 
 
 def _count(part: pd.DataFrame) -> dict[str, Any]:
-    at_end = part["edge_maximum"].astype(bool)
-    both = part[(part["rank"] == 1) & ~at_end & part["lead_steps"].notna()]
-    lead = both["lead_steps"]
-    spacing = both[["peak_step_spacing", "onset_step_spacing"]].max(axis=1)
+    at_end = part[Column.EDGE_MAXIMUM].astype(bool)
+    both = part[(part[Column.RANK] == 1) & ~at_end & part[Column.LEAD].notna()]
+    lead = both[Column.LEAD]
+    spacing = both[[Column.PEAK_SPACING, Column.ONSET_SPACING]].max(axis=1)
     order = order_of_events(lead, spacing)
-    waiting = part[(part["rank"] == 1) & ~at_end & part["censored"]]
-    at_least = (waiting["last_step"] - waiting["peak_step"]).to_numpy(dtype=np.float64)
+    waiting = part[(part[Column.RANK] == 1) & ~at_end & part[Column.CENSORED]]
+    at_least = (waiting[Column.LAST_STEP] - waiting[Column.PEAK]).to_numpy(dtype=np.float64)
     return {
-        "runs": part["run"].nunique(),
-        "censored": int(part["censored"].sum()),
-        "with_onset": int(part["onset_step"].notna().sum()),
-        "with_peak": int(((part["rank"] == 1) & ~at_end).sum()),
-        "highest_at_end": int(at_end.sum()),
-        "compared": len(both),
-        "peak_first": int((order == "first").sum()),
-        "unresolved": int((order == "unresolved").sum()),
-        "onset_first": int((order == "later").sum()),
-        "median_lead": censored_median(lead.to_numpy(dtype=np.float64), at_least)[0],
+        Count.RUNS: part[Column.RUN].nunique(),
+        Count.CENSORED: int(part[Column.CENSORED].sum()),
+        Count.WITH_ONSET: int(part[Column.ONSET].notna().sum()),
+        Count.WITH_PEAK: int(((part[Column.RANK] == 1) & ~at_end).sum()),
+        Count.HIGHEST_AT_END: int(at_end.sum()),
+        Count.COMPARED: len(both),
+        Count.PEAK_FIRST: int((order == "first").sum()),
+        Count.UNRESOLVED: int((order == "unresolved").sum()),
+        Count.ONSET_FIRST: int((order == "later").sum()),
+        Count.MEDIAN_LEAD: censored_median(lead.to_numpy(dtype=np.float64), at_least)[0],
     }
 
 
-def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
-    row = groups.get("none")
+_COUNTED = [name for key, name in vars(Count).items() if not key.startswith("__")]
+
+
+def _main_cells(row: dict[Any, Any] | None) -> list[str]:
     if row is None:
         return ["-"] * len(_HEADER)
-    n, lead = row["runs"], row["median_lead"]
+    lead = row[Count.MEDIAN_LEAD]
+    of_all = (Count.WITH_PEAK, Count.HIGHEST_AT_END, Count.WITH_ONSET)
+    of_compared = (Count.PEAK_FIRST, Count.UNRESOLVED, Count.ONSET_FIRST)
     return [
-        *(f"{row[name]}/{n}" for name in ("with_peak", "highest_at_end")),
-        f"{row['with_onset']}/{n}",
-        *(f"{row[name]}/{row['compared']}" for name in ("peak_first", "unresolved", "onset_first")),
+        *(f"{row[name]}/{row[Count.RUNS]}" for name in of_all),
+        *(f"{row[name]}/{row[Count.COMPARED]}" for name in of_compared),
         f"{lead:+.0f} steps" if np.isfinite(lead) else "-",
     ]
 
@@ -209,12 +299,13 @@ def _main_cells(groups: dict[Any, dict[Any, Any]]) -> list[str]:
 def _control_cell(row: dict[Any, Any] | None) -> str:
     if row is None:
         return "-"
-    return f"peak {row['with_peak']}/{row['runs']}, onset {row['with_onset']}/{row['runs']}"
+    n = row[Count.RUNS]
+    return f"peak {row[Count.WITH_PEAK]}/{n}, onset {row[Count.WITH_ONSET]}/{n}"
 
 
-def _aligned(lines: list[list[str]]) -> str:
+def _aligned(lines: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
-    )
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from heatcap.core.arrays import Floats
+from heatcap.core.columns import Column
 from heatcap.core.result import plain
 from heatcap.events.result import Events
 from heatcap.observables.dataset import sizes_of
@@ -68,16 +69,15 @@ def onset_survival(events: Events) -> OnsetSurvival:
     -------
     OnsetSurvival
     """
-    runs = events.runs
-    runs = runs[(runs["group"] == "none") & np.isfinite(runs["last_step"])]
+    runs = events.proper[np.isfinite(events.proper[Column.LAST_STEP])]
     if runs.empty:
         return OnsetSurvival(message="no run with a test accuracy")
     size = sizes_of(runs).to_numpy()
     unknown = int(np.isnan(size).sum())
     runs, size = runs[np.isfinite(size)], size[np.isfinite(size)]
     left_out = f"{unknown} runs without a size left out" if unknown else ""
-    time = runs["onset_step"].fillna(runs["last_step"]).to_numpy(dtype=np.float64)
-    seen = (~runs["censored"]).to_numpy(dtype=np.float64)
+    time = runs[Column.ONSET].fillna(runs[Column.LAST_STEP]).to_numpy(dtype=np.float64)
+    seen = (~runs[Column.CENSORED]).to_numpy(dtype=np.float64)
     rows = [_of_size(s, time[size == s], seen[size == s]) for s in np.unique(size)]
     if len(rows) < 2 or not seen.any():
         why = "one size, nothing to compare" if seen.any() else "no run has generalised"

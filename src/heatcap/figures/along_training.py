@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED
-from heatcap.events import Events, find_events
+from heatcap.events import AVERAGE, PROPER, Column, Events, find_events
 from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, rows_of, titled, usable
 from heatcap.figures.style import (
@@ -88,10 +88,10 @@ def evolution(
     *,
     observables: Sequence[str] = DEFAULT,
     sizes: Sequence[float] | None = None,
-    group: str = "none",
+    group: str = PROPER,
     columns: int = 5,
     query: int = -1,
-    head: int | str = "mean",
+    head: int | str = AVERAGE,
     layer: int = 0,
     inputs: str = "all",
     first_step: float = 5.0,
@@ -150,8 +150,8 @@ def evolution(
             for k, column in enumerate(axes.T):
                 if k < len(block):
                     _column(column, view, block[k], groups[block[k]], limits)
-                    first = min(first_step, limits["last_step"] / 2)
-                    _dress(column, view, k == 0, (first, 1.1 * limits["last_step"]))
+                    first = min(first_step, limits["end"] / 2)
+                    _dress(column, view, k == 0, (first, 1.1 * limits["end"]))
                 else:
                     for ax in column:
                         ax.set_axis_off()
@@ -171,7 +171,7 @@ def _column(
 ) -> None:
     """All panels of one size."""
     rows = [view.run(r) for r in runs]
-    censored = sum(bool(row["censored"]) for row in rows)
+    censored = sum(bool(row[Column.CENSORED]) for row in rows)
     title = titled(view.obs, size, runs)
     axes[0].set_title(title + (f"\n{censored} of {len(runs)} censored" if censored else ""))
     _accuracy(axes[0], view, runs)
@@ -187,7 +187,7 @@ def _column(
 
 
 def _accuracy(ax: Axes, view: _View, runs: list[int]) -> None:
-    test = view.run(runs[0])["onset_metric"]
+    test = view.run(runs[0])[Column.ONSET_METRIC]
     _lines(ax, [view.metric("train_accuracy", r) for r in runs], TRAIN, DASHED)
     _lines(ax, [view.metric(str(test), r) for r in runs], TEST, "-")
     ax.set_ylim(-0.05, 1.05)
@@ -201,10 +201,10 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     if pair:
         _lines(ax, [view.curve(str(beside), r) for r in runs], ENSEMBLE[str(beside)], DASHED, 0.7)
     peaks = view.events.peak(name, layer=_layer(view, name), head=view.head, at_end=True)
-    peaks = peaks.set_index("run")
+    peaks = peaks.set_index(Column.RUN)
     ids = {r: view.obs["run"].to_numpy()[r] for r in runs}
     for gid, at_end, fill in (("peak", False, colour), ("lower maximum", True, "white")):
-        steps = peaks["peak_step"][peaks["edge_maximum"] == at_end]
+        steps = peaks[Column.PEAK][peaks[Column.EDGE_MAXIMUM] == at_end]
         at = [(steps[run], view.curve(name, r)) for r, run in ids.items() if run in steps.index]
         # On the curve: the height in the table is that of the smoothed one, a little lower.
         ax.plot(
@@ -228,18 +228,18 @@ def _lines(ax: Axes, curves: list[Curve], colour: str, style: Any, width: float 
 
 
 def _events(ax: Axes, row: pd.Series) -> None:
-    if np.isfinite(row["memorisation_step"]):
+    if np.isfinite(row[Column.MEMORISED]):
         ax.axvline(
-            row["memorisation_step"], color=EVENT["memorisation"], lw=0.6, ls=DOTTED, zorder=1,
+            row[Column.MEMORISED], color=EVENT["memorisation"], lw=0.6, ls=DOTTED, zorder=1,
             gid="memorisation",
         )  # fmt: skip
-    if not row["censored"]:
-        ax.axvline(row["onset_step"], color=EVENT["onset"], lw=0.6, ls=ONSET, gid="onset", zorder=1)
+    if not row[Column.CENSORED]:
+        ax.axvline(row[Column.ONSET], color=EVENT["onset"], lw=0.6, ls=ONSET, gid="onset", zorder=1)
 
 
 def _spikes(ax: Axes, view: _View, runs: list[int]) -> None:
     """A rug at the foot of the accuracy: where the loss of any run spikes."""
-    steps = np.concatenate([view.events.spike_steps[view.run(r)["run"]] for r in runs])
+    steps = np.concatenate([view.events.spike_steps[view.run(r)[Column.RUN]] for r in runs])
     if steps.size:
         ax.plot(
             steps, np.full(steps.size, 0.05), transform=ax.get_xaxis_transform(), ls="",
@@ -253,7 +253,7 @@ def _limits(view: _View, runs: list[int]) -> dict[str, float]:
     limits = {name: 1.12 * value or 1.0 for name, value in top.items()}
     limits["bound"] = view.bound(runs)
     recorded = [view.obs[name].isel(run=runs).to_numpy() for name in ("metric_step", "step")]
-    limits["last_step"] = float(np.nanmax(np.concatenate([r.ravel() for r in recorded] + [[1.0]])))
+    limits["end"] = float(np.nanmax(np.concatenate([r.ravel() for r in recorded] + [[1.0]])))
     if top.get(HEAT_CAPACITY, 0.0) >= BOUND_IN_REACH * limits["bound"]:
         limits[HEAT_CAPACITY] = max(limits[HEAT_CAPACITY], 1.08 * limits["bound"])
     return limits
@@ -284,7 +284,7 @@ def _dress(axes: NDArray[Any], view: _View, leftmost: bool, steps: tuple[float, 
 
 def _legend(figure: Figure, view: _View, limits: dict[str, float], runs: list[int]) -> None:
     rows = [view.run(r) for r in runs]
-    mirror_free = any(row["onset_metric"] == "mirror_free_accuracy" for row in rows)
+    mirror_free = any(row[Column.ONSET_METRIC] == "mirror_free_accuracy" for row in rows)
     peak = {"ls": "", "marker": "v", "mec": "black", "mew": 0.5, "mfc": "#999999"}
     styles: dict[str, dict[str, Any]] = {
         "train accuracy": {"color": TRAIN, "ls": DASHED},
@@ -297,9 +297,9 @@ def _legend(figure: Figure, view: _View, limits: dict[str, float], runs: list[in
     marked = pd.concat(
         [view.events.peak(name, head=view.head, at_end=True) for name in view.observables]
     )
-    if marked[marked["run"].isin(ids)]["edge_maximum"].any():
+    if marked[marked[Column.RUN].isin(ids)][Column.EDGE_MAXIMUM].any():
         styles["highest maximum; curve higher at an end"] = peak | {"mfc": "white"}
-    if any(row["spikes"] > 0 for row in rows):
+    if any(row[Column.SPIKES] > 0 for row in rows):
         styles["loss spike"] = {"color": EVENT["spike"], "ls": "", "marker": "|"}
     for name in view.observables:
         if (beside := BESIDE.get(name)) in view.obs:

@@ -18,10 +18,10 @@ from matplotlib.textpath import TextToPath
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from heatcap.audit import Audit, LeadAudit, Leads, Slope, lead_table
+from heatcap.audit import Audit, LeadAudit, LeadColumn, Leads, Slope, lead_table
 from heatcap.core.quantities import preferred
 from heatcap.core.text import literal, plain
-from heatcap.events import Events, size_name_of
+from heatcap.events import Column, Events, proper_of, size_name_of
 from heatcap.figures.names import letter, spoken
 from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, new_figure, styled
 
@@ -117,15 +117,15 @@ def _names(audit: Audit, observables: Sequence[str] | None) -> list[str]:
 
 
 def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
-    """Runs proper, with the place of their size and the ratio that is drawn.
+    """Runs proper, with the slot of their size on the axis and the ratio that is drawn.
 
     The ratio is that of the onset to the peak, or of the last step to it in a censored run.
     """
     table = lead_table(events, lead.observable, lead.layer)
-    table = table[table["group"] == "none"]
-    until = table["onset_step"].where(~table["censored"].astype(bool), table["last_step"])
-    _, place = np.unique(table["size"].to_numpy(dtype=np.float64), return_inverse=True)
-    return table.assign(ratio=until / table["peak_step"], place=place)
+    table = proper_of(table)
+    until = table[Column.ONSET].where(~table[Column.CENSORED].astype(bool), table[Column.LAST_STEP])
+    _, slot = np.unique(table[LeadColumn.SIZE].to_numpy(dtype=np.float64), return_inverse=True)
+    return table.assign(ratio=until / table[Column.PEAK], slot=slot)
 
 
 def _size_name(events: Events) -> str:
@@ -190,9 +190,9 @@ def _ratios(
 def _runs(ax: Axes, table: pd.DataFrame, colour: str) -> None:
     """A marker for every run with a peak and an onset, or a last step instead of the onset."""
     table = table[np.isfinite(table["ratio"])]
-    at = _side_by_side(table["place"].to_numpy())
-    ratio, close = table["ratio"].to_numpy(), (table["order"] == "unresolved").to_numpy()
-    waiting = table["censored"].to_numpy(dtype=bool)
+    at = _side_by_side(table["slot"].to_numpy())
+    ratio, close = table["ratio"].to_numpy(), (table[LeadColumn.ORDER] == "unresolved").to_numpy()
+    waiting = table[Column.CENSORED].to_numpy(dtype=bool)
     for gid, shown in (
         ("run", ~close & ~waiting),
         ("unresolved", close & ~waiting),

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.events import Events
+from heatcap.events import Column, Events
 from heatcap.figures.names import letter
 from heatcap.observables.dataset import size_coordinate, size_name_of, sizes_of
 
@@ -29,8 +29,7 @@ def by_size(
     """Indices of the runs of one group (a control, or "none") at every size, in order of size."""
     if size_coordinate(obs) is None:
         raise ValueError("observables lack a size: neither 'size' nor 'p' is a coordinate of run")
-    values = sizes_of(obs).to_numpy()
-    of_run = dict(zip(events.runs["run"], events.runs["group"], strict=True))
+    values, of_run = sizes_of(obs).to_numpy(), events.group_of
     if missing := [str(run) for run in obs["run"].to_numpy() if run not in of_run]:
         raise ValueError(f"events lack runs that the observables have: {', '.join(missing)}")
     chosen = np.array([of_run[run] == group for run in obs["run"].to_numpy()])
@@ -53,5 +52,5 @@ def usable(step: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDAr
 
 def rows_of(events: Events, run: Any) -> pd.Series:
     """What is known of one run."""
-    row: pd.Series = events.runs[events.runs["run"] == run].iloc[0]
+    row: pd.Series = events.runs[events.runs[Column.RUN] == run].iloc[0]
     return row

@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of
-from heatcap.events import Events, find_events
+from heatcap.events import AVERAGE, PROPER, Events, find_events
 from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, titled, usable
 from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
@@ -37,12 +37,12 @@ def scan(
     *,
     observable: str = HEAT_CAPACITY,
     sizes: Sequence[float] | None = None,
-    group: str = "none",
+    group: str = PROPER,
     seed: int | None = None,
     checkpoints: int = 8,
     columns: int = 5,
     query: int = -1,
-    head: int | str = "mean",
+    head: int | str = AVERAGE,
     layer: int = 0,
     first_step: float = 5.0,
 ) -> Figure:

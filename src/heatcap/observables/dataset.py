@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from heatcap.core.columns import AVERAGE, PROPER
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import SEALED, TAKEN, read_netcdf, sealed
 
 __all__ = [
-    "PROPER",
     "SCHEMA_VERSION",
     "SIZES",
     "curve",
@@ -37,9 +37,6 @@ SCHEMA_VERSION = 1
 
 #: Where the size of a run stands: the first that is there and known of any run.
 SIZES = ("size", "p")
-
-#: The group of runs that are no control.
-PROPER = "none"
 
 
 # ---- runs ----------------------------------------------------------------------------------
@@ -154,7 +151,7 @@ def curve(
     if layer is not None and "layer" in values.dims:
         values = values.isel(layer=labels_of(values, "layer").index(layer))
     if head is not None and "head" in values.dims:
-        values = values.mean("head") if head == "mean" else values.sel(head=int(head))
+        values = values.mean("head") if head == AVERAGE else values.sel(head=int(head))
     return values
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from heatcap.audit import Audit, LeadAudit
 from heatcap.core.result import plain
 from heatcap.divergence import Verdict
-from heatcap.events import Events
+from heatcap.events import PROPER, Column, Count, Events
 
 __all__ = ["Answer", "answers_of", "chance", "listed"]
 
@@ -92,9 +92,9 @@ def answers_of(
 ) -> list[Answer]:
     """One row for every name of `places`."""
     counts = {
-        (row["observable"], row["layer"]): row
+        (row[Column.OBSERVABLE], row[Column.LAYER]): row
         for row in events.counts().to_dict("records")
-        if row["group"] == "none" or audit is None
+        if row[Column.GROUP] == PROPER or audit is None
     }
     out = []
     for name, place in places.items():
@@ -119,9 +119,9 @@ def answers_of(
 def _peak(row: Mapping[Any, Any] | None) -> tuple[str, str]:
     if row is None:
         return "no runs", ""
-    at_end = row["highest_at_end"]
+    at_end = row[Count.HIGHEST_AT_END]
     note = f"{at_end} highest at an end of the record, which is no peak" if at_end else ""
-    return f"{row['with_peak']} of {row['runs']} runs", note
+    return f"{row[Count.WITH_PEAK]} of {row[Count.RUNS]} runs", note
 
 
 def _order(lead: LeadAudit | None) -> str:

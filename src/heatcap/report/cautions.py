@@ -13,7 +13,7 @@ from heatcap.audit import Audit
 from heatcap.core.text import plain
 from heatcap.divergence import Verdict
 from heatcap.divergence.heights import FEW as ENOUGH
-from heatcap.events import MEMORISED, Events, size_name_of, sizes_of
+from heatcap.events import MEMORISED, Column, Events, size_name_of, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.observables.dataset import problems_of
 from heatcap.report.texts import differing, size_label
@@ -44,7 +44,7 @@ def cautions_of(
     verdicts : dict
         By observable; their warnings come last.
     """
-    proper = events.runs[events.runs["group"] == "none"]
+    proper = events.proper
     parts = (
         _size_names(proper),
         _settings(proper),
@@ -95,10 +95,10 @@ def _bound(audit: Audit | None) -> Iterator[Caution]:
 
 
 def _mirror(proper: pd.DataFrame) -> Iterator[Caution]:
-    leaks = proper[proper["mirror_leak"].fillna(False).astype(bool)]
+    leaks = proper[proper[Column.MIRROR_LEAK].fillna(False).astype(bool)]
     if leaks.empty:
         return
-    free = int((leaks["onset_metric"] == "mirror_free_accuracy").sum())
+    free = int((leaks[Column.ONSET_METRIC] == "mirror_free_accuracy").sum())
     said = (
         f"In {len(leaks)} of {len(proper)} runs the test accuracy waits where mirrors (b, a) of "
         "trained pairs are answered"
@@ -115,7 +115,7 @@ def _mirror(proper: pd.DataFrame) -> Iterator[Caution]:
 
 def _spikes(events: Events, audit: Audit | None) -> Iterator[Caution]:
     runs = events.runs
-    spiky = int((runs["spikes"].fillna(0) > 0).sum())
+    spiky = int((runs[Column.SPIKES].fillna(0) > 0).sum())
     if not spiky:
         return
     said = f"The training loss spikes in {spiky} of {len(runs)} runs; peaks are sought elsewhere."
@@ -131,7 +131,7 @@ def _spikes(events: Events, audit: Audit | None) -> Iterator[Caution]:
 
 
 def _censored(proper: pd.DataFrame) -> Iterator[Caution]:
-    n = int(proper["censored"].sum())
+    n = int(proper[Column.CENSORED].sum())
     if n:
         all_ = n == len(proper)
         yield Caution(
@@ -139,7 +139,7 @@ def _censored(proper: pd.DataFrame) -> Iterator[Caution]:
             f"{n} of {len(proper)} runs had not generalised by their last step"
             + (": no order of peak and onset can be seen." if all_ else "; they are kept as such."),
         )
-    unknown = int((proper["onset_step"].isna() & ~proper["censored"].astype(bool)).sum())
+    unknown = int((proper[Column.ONSET].isna() & ~proper[Column.CENSORED].astype(bool)).sum())
     if unknown:
         yield Caution(
             "No defined onset",

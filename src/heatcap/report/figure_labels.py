@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from heatcap.audit import Audit, lead_table
 from heatcap.divergence import Verdict
-from heatcap.events import Events
+from heatcap.events import AVERAGE, Column, Events
 from heatcap.figures.names import spoken
 from heatcap.figures.selection import by_size
 from heatcap.report.readout import Naming
@@ -47,11 +47,11 @@ def of_evolution(
                 size, runs = next(columns)
                 for row, ax in enumerate(column):
                     of_axes[ax] = (row, size, [ids[r] for r in runs])
-    marked = events.table[events.table["head"] == "mean"]
+    marked = events.table[events.table[Column.HEAD] == AVERAGE]
     peaks = {
-        (row["observable"], _known(row["peak_step"])): row
+        (row[Column.OBSERVABLE], _known(row[Column.PEAK])): row
         for row in marked.to_dict("records")
-        if np.isfinite(row["peak_step"])
+        if np.isfinite(row[Column.PEAK])
     }
 
     def naming(ax: Axes) -> Naming | None:
@@ -79,8 +79,9 @@ def of_evolution(
 def _of_peak(kind: str, row: Any) -> str:
     if row is None:
         return kind
-    said = f"{kind} of {row['run']}: step {row['peak_step']:.0f}, height {row['peak_height']:.4g}"
-    lead = row["lead_steps"]
+    said = f"{kind} of {row[Column.RUN]}: step {row[Column.PEAK]:.0f}, "
+    said += f"height {row[Column.HEIGHT]:.4g}"
+    lead = row[Column.LEAD]
     return said + (f", lead {lead:+.0f} steps" if kind == "peak" and np.isfinite(lead) else "")
 
 
@@ -90,10 +91,12 @@ def of_leads(audit: Audit, events: Events, figure: Figure, names: Sequence[str])
     for part, name in zip(figure.subfigs, names, strict=True):
         lead = audit.leads[name]
         table = lead_table(events, lead.observable, lead.layer)
-        until = table["onset_step"].where(~table["censored"].astype(bool), table["last_step"])
+        until = table[Column.ONSET].where(
+            ~table[Column.CENSORED].astype(bool), table[Column.LAST_STEP]
+        )
         runs = {
             _known(ratio): str(run)
-            for run, ratio in zip(table["run"], until / table["peak_step"], strict=True)
+            for run, ratio in zip(table[Column.RUN], until / table[Column.PEAK], strict=True)
             if np.isfinite(ratio)
         }
         of_axes |= {ax: (name, runs, k) for k, ax in enumerate(part.axes)}

@@ -44,13 +44,12 @@ def headline(
 
 def _inventory(events: Events) -> str:
     runs = events.runs
-    groups = runs["group"].value_counts()
-    proper = int(groups.get("none", 0))
+    proper, controls = events.proper, events.counted_controls()
     counted = f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"
-    others = [f"{n} with {spoken(str(g))}" for g, n in groups.items() if g != "none"]
-    if others:
-        counted += f": {proper} runs proper, and as controls {listed(others)}"
-    size = sizes_of(runs[runs["group"] == "none"] if proper else runs).dropna()
+    if controls:
+        others = [f"{n} with {spoken(name)}" for name, n in controls.items()]
+        counted += f": {len(proper)} runs proper, and as controls {listed(others)}"
+    size = sizes_of(runs if proper.empty else proper).dropna()
     known = sorted(set(size.tolist()) - {0.0})
     name = size_label(runs)
     if not known:
@@ -101,7 +100,7 @@ def _growth(answers: Sequence[Answer], verdicts: Mapping[str, Verdict], events: 
 
 def _qualified(events: Events) -> str:
     """What else changes between the runs that a verdict compares."""
-    others = differing(events.runs[events.runs["group"] == "none"])
+    others = differing(events.proper)
     if not others:
         return ""
     what = listed(list(map(str, others)))

@@ -9,7 +9,7 @@ from heatcap.audit.conclusion import LEVEL
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY
 from heatcap.core.version import VERSION
 from heatcap.divergence import Margins
-from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, sizes_of
+from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, Column, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
 from heatcap.report.texts import size_label
@@ -61,9 +61,7 @@ def methods(report: Report) -> str:
 
 
 def _runs(report: Report) -> str:
-    runs = report.events.runs
-    groups = runs["group"].value_counts()
-    proper = runs[runs["group"] == "none"]
+    runs, proper = report.events.runs, report.events.proper
     size = sorted(set(sizes_of(proper).dropna().tolist()) - {0.0})
     name = size_label(runs)
     said = f"We analysed {len(proper)} {'run' if len(proper) == 1 else 'runs'}"
@@ -71,7 +69,8 @@ def _runs(report: Report) -> str:
         said += f" at {len(size)} sizes ({name} = {', '.join(f'{s:g}' for s in size)})"
     elif size:
         said += f" at {name} = {size[0]:g}"
-    controls = [f"{n} with {spoken(str(g))}" for g, n in groups.items() if g != "none"]
+    counted = report.events.counted_controls().items()
+    controls = [f"{n} with {spoken(name)}" for name, n in counted]
     if controls:
         said += f", and as controls {listed(controls)},"
     return f"{said} with heatcap {VERSION}."
@@ -100,7 +99,7 @@ def fluctuations(report: Report) -> str:
 
 def _events(report: Report) -> str:
     s, runs = report.settings, report.events.runs
-    free = bool((runs["onset_metric"] == "mirror_free_accuracy").any())
+    free = bool((runs[Column.ONSET_METRIC] == "mirror_free_accuracy").any())
     accuracy = (
         "accuracy on test inputs whose mirror was not trained on" if free else "test accuracy"
     )
@@ -136,7 +135,7 @@ def _order(report: Report) -> str:
 
 def _clock(report: Report) -> str:
     """Clock and controls, where they were looked at."""
-    leads, runs = report.audit.leads.values() if report.audit else (), report.events.runs
+    leads = report.audit.leads.values() if report.audit else ()
     said = []
     if any(lead.clock.slopes for lead in leads):
         said.append(
@@ -144,7 +143,7 @@ def _clock(report: Report) -> str:
             "onset and of memorisation together, over the runs and within the configurations "
             "(size, fraction, weight decay)."
         )
-    names = [spoken(str(each)) for each in runs["group"].unique() if each != "none"]
+    names = [spoken(name) for name in report.events.controls]
     if names:
         said.append(
             f"Controls are runs in which nothing can generalise ({listed(names)}): a precursor of "

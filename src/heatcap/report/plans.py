@@ -12,7 +12,7 @@ import xarray as xr
 
 from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of
 from heatcap.divergence import Verdict
-from heatcap.events import size_name_of
+from heatcap.events import PROPER, Column, size_name_of
 from heatcap.figures.names import spoken
 from heatcap.observables.dataset import size_coordinate
 from heatcap.report.answers import listed
@@ -62,9 +62,9 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
     events, shown = report.events, _shown(report)
     layers = obs.sizes.get("layer", 1)
     numbered = "" if obs is report.obs else "; runs are numbered as in the table of runs"
-    for group in sorted(events.runs["group"].unique(), key=lambda name: (name != "none", name)):
-        runs = events.runs[events.runs["group"] == group]
-        n, censored = len(runs), int(runs["censored"].sum())
+    proper = {} if events.proper.empty else {PROPER: events.proper}
+    for group, runs in (proper | dict(sorted(events.controls.items()))).items():
+        n, censored = len(runs), int(runs[Column.CENSORED].sum())
         names = listed([spoken(name) for name in shown])
 
         def draw(group: str = group, runs: pd.DataFrame = runs) -> Drawn:
@@ -72,9 +72,9 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
             figure = figures.evolution(obs, events, observables=shown, group=group)
             return figure, of_evolution(obs, events, shown, group, figure)
 
-        control = "" if group == "none" else f", control: {spoken(str(group))}"
+        control = "" if group == PROPER else f", control: {spoken(group)}"
         yield Plan(
-            key="evolution" if group == "none" else f"evolution {group}",
+            key="evolution" if group == PROPER else f"evolution {group}",
             title=f"Along training{control}",
             caption=(
                 f"{n} {'run' if n == 1 else 'runs'}, one line each: accuracies, then {names}"
@@ -85,7 +85,7 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
                 "interior maximum of a curve that is higher at an end."
             ),
             draw=draw,
-            folded=group != "none",
+            folded=group != PROPER,
         )
 
 
@@ -183,9 +183,9 @@ def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
             continue
 
         def draw() -> Drawn:
-            proper = (report.events.runs["group"] == "none").any()
-            group = "none" if proper else str(report.events.runs["group"].iloc[0])
-            size_name_of(report.events.runs[report.events.runs["group"] == group])
+            controls = report.events.controls
+            group = next(iter(controls)) if report.events.proper.empty else PROPER
+            size_name_of(report.events.of_group(group))
             return figures.scan(obs, report.events, group=group), of_scan()
 
         temperatures = obs["temperature"].to_numpy()

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from heatcap.core.columns import OF_RUN, Column
 from heatcap.events import size_name_of, sizes_of
 
 __all__ = ["Differing", "differing", "size_label"]
 
 # Columns of the runs that are results, or that tell runs apart without being a setting.
 NO_SETTING = {
-    *("run", "seed", "size", "size_name", "p", "control", "group", "stop_reason"),
-    *("memorisation_step", "baseline", "final_value", "onset_step", "onset_step_spacing"),
-    *("censored", "last_step", "onset_metric", "message", "plateau", "mirror_leak"),
-    *("mirror_message", "spikes", "spike_share", "checkpoints", "path", "checksum"),
+    *(Column.RUN, "seed", "size", "size_name", "p", "control", "path", "checksum"),
+    *OF_RUN,
 }
 MOST = 8  # values that are listed
 

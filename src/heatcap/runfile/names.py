@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
+from heatcap.core.columns import OF_PEAK, OF_RUN, Column
 from heatcap.core.quantities import OBSERVABLES
 from heatcap.runfile.layout import LOGIT_DIMS, STANDARD_METRICS
 
@@ -19,13 +20,9 @@ Kind = Literal["metric", "parameter"]
 
 _ESCAPE = "_nc4_non_coord_"  # which readers of netCDF take off
 
-_EVENTS = (
-    *("observable", "rank", "peak_step", "peak_height", "prominence", "at_spike"),
-    *("memorisation_step", "onset_step", "censored", "lead_steps", "status", "last_step"),
-    *("place", "reason", "edge_maximum", "peak_step_spacing", "significance", "height_bias"),
-    *("onset_step_spacing", "onset_metric", "message", "baseline", "final_value", "plateau"),
-    *("mirror_leak", "mirror_message", "spikes", "spike_share", "group"),
-)
+# What a run file or the observables call so as well stands among theirs.
+_OTHERS = {Column.RUN, Column.LAYER, Column.HEAD, Column.CHECKPOINTS, Column.STOP_REASON}
+_EVENTS = tuple(name for name in dict.fromkeys((*OF_PEAK, *OF_RUN)) if name not in _OTHERS)
 
 #: What each kind of name is called in messages, and the names; the first that has a name owns it.
 TAKEN: dict[str, tuple[str, ...]] = {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from heatcap.core.columns import Column
 from heatcap.core.quantities import BOUND, KEYS, SINGLE_KEY
 from heatcap.runfile import TAKEN
 
@@ -23,7 +24,7 @@ _MEANINGS = ("step", "run", *METRICS, "observable", *PARAMETERS)
 _TAKEN = frozenset(_MEANINGS) | {
     *TAKEN["a dimension or coordinate"],
     *TAKEN["something that is known of every run"],
-    *("group", BOUND, KEYS, SINGLE_KEY),
+    *(Column.GROUP, BOUND, KEYS, SINGLE_KEY),
 }
 
 
