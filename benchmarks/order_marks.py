@@ -190,7 +190,7 @@ def barrier_table(found: dict[str, Order]) -> str:
                 for v, e in ((b.barrier, b.barrier_error), (b.distance, b.distance_error))
             ]
             lines.append(
-                f"| {name} | {size:g} | {b.status[i]} | {cells[0]} | {cells[1]} "
+                f"| {name} | {size:g} | {b.shapes[i]} | {cells[0]} | {cells[1]} "
                 f"| {b.crossings[i]} |"
             )
     exact = Potts(10).latent_heat

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from heatcap.divergence import PeakMargins, peak_test
 from heatcap.divergence.curve import read_curve
-from heatcap.divergence.peak import GROSS, judged_peak
-from heatcap.divergence.peak_position import position
+from heatcap.divergence.peak import OFF_BY_TWO, judged_peak
+from heatcap.divergence.peak_fit import peak_position
 from heatcap.divergence.power import verdict_of
 from heatcap.scaling import Parameter
-from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.exact import Ising2DExact
 
 from machine import cpu_name, print_tables, progress
 
@@ -208,10 +208,10 @@ def _found(name: str, noise: float, points: int, seed: int) -> tuple[tuple[str, 
     rng = np.random.default_rng(seed)
     data = read_curve(*drawn(name, noise, points, rng))
     _, setup, found, _ = judged_peak(data, PeakMargins(), False, DRAWS, rng)
-    if found.best_chi2 > GROSS * np.median(found.drawn_chi2):
-        return (), position(setup.fits(data.values), ())
+    if found.best_chi2 > OFF_BY_TWO * np.median(found.drawn_chi2):
+        return (), peak_position(setup.fits(data.values), ())
     names = found.names(0.95)
-    return names, position(setup.fits(data.values), names)
+    return names, peak_position(setup.fits(data.values), names)
 
 
 def place(name: str) -> float:

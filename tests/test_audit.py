@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from heatcap.attention.ensemble import canonical
+from heatcap.attention import canonical
 from heatcap.audit import (
     audit_leads,
     bound,

@@ -296,7 +296,7 @@ def smoothed_peak(data: xr.DataArray) -> xr.DataArray:
 def test_both_paths_draw_the_same(
     options: dict[str, Any], batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("heatcap.resampling.evaluation.BATCH_BYTES", batch)
+    monkeypatch.setattr("heatcap.resampling.samples.BATCH_BYTES", batch)
     data = runs(8, 10, 5, seed=13).assign_coords(
         p=("run", np.repeat([31, 59], 4)), seed=("run", np.tile(np.arange(4), 2))
     )

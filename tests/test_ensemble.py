@@ -8,8 +8,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatcap.attention.ensemble import (
-    UNITS,
+from heatcap.attention import (
     bound_asymptote,
     canonical,
     fisher_distance,
@@ -17,6 +16,7 @@ from heatcap.attention.ensemble import (
     heat_capacity_bound,
     path_geometry,
 )
+from heatcap.attention.ensemble import UNITS
 
 import oracles
 

@@ -134,3 +134,17 @@ def test_repr_says_what_it_is(labelled: Estimate) -> None:
     assert repr(estimate(0.44062, 0.00124)) == "<heatcap.Estimate 0.4406(12), by hand>"
     with pytest.raises(ValueError, match=r"siunitx is for a number, got an array \('head',\)"):
         labelled.siunitx()
+
+
+def test_a_missing_error_is_a_status_and_a_message_a_caution() -> None:
+    known, unknown = estimate(1.0, 0.1), estimate(1.0, math.nan)
+    assert known.ok
+    assert known.cautions() == []
+    assert known.summary() == "1.00(10)"
+    assert (unknown.status, unknown.ok) == ("no errors", False)
+    walk = np.cumsum(np.random.default_rng(0).normal(size=60))
+    short = gamma_method(xr.DataArray(walk, dims="step"), dim="step")
+    assert short.ok
+    assert "fewer than 50" in short.message
+    assert short.cautions() == [short.message]
+    assert short.summary().splitlines() == [str(short), short.message]

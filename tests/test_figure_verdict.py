@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.divergence import CLASSES, divergence_test
 from heatcap.figures import save
 from heatcap.figures import verdict as draw

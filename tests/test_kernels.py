@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.attention.kernels import FLUCTUATING, ROW_COLUMNS, fisher_distance, row_observables
 from heatcap.attention.moments import Subsets, TableMoments, table_heat_capacities, table_moments
 

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 
 import heatcap
-from heatcap.attention.ensemble import canonical, fisher_distance, heat_capacities
+from heatcap.attention import canonical, fisher_distance, heat_capacities
 from heatcap.observables import observing, side_by_side
 from heatcap.observables import stream as _stream
 from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from heatcap.core.result import plain
 from heatcap.divergence import CLASSES, Margins, divergence_test
-from heatcap.divergence.crossover import crossover
+from heatcap.divergence.exponent import crossover
 from heatcap.divergence.heights import read_heights
 from heatcap.divergence.power import right_verdicts
 from heatcap.divergence.testing import problem

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heatcap.divergence.heights import Heights
-from heatcap.divergence.hump import hump_at
+from heatcap.divergence.heights import Heights, hump_at
 
 SIZES = np.array([8.0, 16, 32, 64, 128, 256])
 

@@ -13,9 +13,9 @@ from scipy.optimize import least_squares
 import heatcap
 from heatcap.divergence import CLASSES, ROUNDED_MEANS, PeakMargins, peak_test
 from heatcap.divergence.curve import read_curve
+from heatcap.divergence.models import models_of_peaks
 from heatcap.divergence.peak import judged_peak
 from heatcap.divergence.peak_fit import peak_problem
-from heatcap.divergence.peak_models import models_of_peaks
 from heatcap.divergence.peak_shapes import cut_off, families, plain, reach, stacked
 
 from peak_marks import OTHERS, TRUTHS, control, cut_off_power, plausible_classes

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from scipy.special import ndtri, stdtrit
 from scipy.stats import chi2
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
 from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
-from heatcap.divergence.heights import read_heights
-from heatcap.divergence.hump import CHANCE, hump_at
+from heatcap.divergence.heights import CHANCE, hump_at, read_heights
 from heatcap.divergence.peak import PeakVerdict
 from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
 from heatcap.divergence.verdict import Verdict, judged

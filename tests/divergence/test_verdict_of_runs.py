@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.divergence import divergence_test
 from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
 from heatcap.events import find_events

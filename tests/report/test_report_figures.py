@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from heatcap.report.drawing import drawn
+from heatcap.figures.telling import entitle, tell
+from heatcap.report.drawing import CARD, MOST, _contrast, _dark, _rgb, drawn, inline_svg, readout
 from heatcap.report.plans import plans_of
-from heatcap.report.readout import MOST, Naming, readout
-from heatcap.report.svg import CARD, _contrast, _dark, _rgb, inline_svg
 
 PALETTE = ("000000", "e69f00", "56b4e9", "009e73", "0072b2", "d55e00", "cc79a7")
 
@@ -76,10 +75,14 @@ def test_two_figures_share_no_identifier():
 def test_places_of_panels_are_those_of_the_drawing():
     figure = Figure(figsize=(4, 2))
     ax = figure.add_axes((0.25, 0.5, 0.5, 0.25))
-    ax.plot([1, 10, 100], [0, 1, 2], gid="run")
+    (line,) = ax.plot([1, 10, 100], [0, 1, 2])
+    ax.plot([1, 10], [0, 1])  # stands for nothing
+    figure.add_axes((0, 0, 0.1, 0.1))  # nor does this panel
+    tell(line, "0")
+    entitle(ax, "t", "step", "C")
     ax.set_xscale("log")
     ax.set(xlim=(1, 100), ylim=(0, 2))
-    (panel,) = readout(figure, lambda _: Naming("t", "step", "C", lambda _, n: f"{n}"))
+    (panel,) = readout(figure)
     assert panel["box"] == [0.25, 0.25, 0.75, 0.5]
     assert panel["x"] == {"name": "step", "limits": [1.0, 100.0], "log": True}
     assert panel["y"] == {"name": "C", "limits": [0.0, 2.0]}
@@ -91,8 +94,10 @@ def test_long_lines_are_thinned_and_gaps_left_out():
     ax = figure.subplots()
     y = np.linspace(0, 1, 1000)
     y[500] = np.nan
-    ax.plot(np.arange(1000), y)
-    (panel,) = readout(figure, lambda _: Naming(label=lambda *_: "a"))
+    (line,) = ax.plot(np.arange(1000), y)
+    tell(line, "a")
+    entitle(ax, "")
+    (panel,) = readout(figure)
     (series,) = panel["series"]
     assert len(series["x"]) == MOST
     assert series["x"][0] == 0.0

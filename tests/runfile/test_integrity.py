@@ -26,7 +26,13 @@ from heatcap.runfile import (
     read_header,
     validate_run,
 )
-from heatcap.runfile.integrity import LayerSums, layer_checksums, table_checksum, word_sum
+from heatcap.runfile.integrity import (
+    GOLDEN,
+    LayerSums,
+    layer_checksums,
+    table_checksum,
+    word_sum,
+)
 
 from runs import as_version_1, create_run, logits_at, write_run
 
@@ -51,7 +57,7 @@ def test_the_sums_are_the_definition(words: list[int], start: int) -> None:
     plain = np.zeros(1, np.uint64)
     with np.errstate(over="ignore"):  # as without the compiler
         _kernels._word_sums.py_func(  # type: ignore[attr-defined]
-            array[np.newaxis], np.array([start], np.uint64), plain
+            array[np.newaxis], np.array([start], np.uint64), np.uint64(GOLDEN), plain
         )
     assert int(plain[0]) == oracle(words, start)
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
+from heatcap.core.result import Status
 from heatcap.scaling import crossings, extrema, points, read_table
 from heatcap.scaling.curves import curves
 from heatcap.scaling.peaks import peaks_against_size
@@ -384,6 +385,20 @@ def test_positions_that_do_not_move_leave_nu_open():
     assert found.x_c.value == pytest.approx(1, abs=0.01)
     wild = peaks_against_size(size, np.sin(size), np.full(5, 1e-3))
     assert wild.position_status == "poor fit"
+
+
+def test_a_status_is_one_word_and_the_outcome_says_which_part():
+    size = np.array([8.0, 16, 32, 64, 128])
+    rising, error = size**0.5, np.full(5, 0.01)
+    found = peaks_against_size(size, np.ones(5), error, np.sin(size), np.full(5, 1e-3))
+    assert (found.status, found.ok) == (Status.UNDETERMINED, False)
+    assert found.to_dict()["status"] == "positions undetermined, poor fit of heights"
+    assert found.summary().startswith("status: positions undetermined, poor fit of heights (")
+    assert found.summary(verbose=True).endswith(Status.UNDETERMINED.meaning)
+    other = peaks_against_size(size, 1 + 1 / size, 1e-3 / size, np.sin(size), np.full(5, 1e-3))
+    assert (other.status, other.outcome) == (Status.POOR_FIT, "poor fit of heights")
+    fine = peaks_against_size(size, height=rising, height_error=error)
+    assert (fine.status, fine.outcome, fine.cautions()) == (Status.OK, "ok", [])
 
 
 def test_a_size_without_a_peak_is_listed_and_left_out():

@@ -8,7 +8,7 @@ import pytest
 
 from heatcap.core.student import student_factor
 from heatcap.scaling import collapse, points, read_table
-from heatcap.scaling.few_runs import steadied
+from heatcap.scaling.data import steadied
 
 
 def test_the_factor_is_that_of_tables():

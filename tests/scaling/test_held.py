@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,21 +18,22 @@ from heatcap.scaling import (
     peaks_against_size,
     points,
 )
-from heatcap.scaling.fits import averaged, weights_of_scores
+from heatcap.scaling.fits import average, weights_of
 
 NUMBERS = st.floats(-1e6, 1e6)
 
 
 @given(value=NUMBERS, scores=st.lists(st.floats(0, 40), min_size=1, max_size=40))
 def test_the_average_of_equal_numbers_is_that_number(value, scores):
-    equal = [value] * len(scores)
-    assert averaged(weights_of_scores(scores), equal, [0.0] * len(scores)) == Parameter.held(value)
+    fits = [SimpleNamespace(score=score) for score in scores]
+    assert average(fits, [(value, 0.0)] * len(scores)) == Parameter.held(value)
 
 
 @given(values=st.lists(NUMBERS, min_size=2, max_size=9), scores=st.data())
 def test_an_average_lies_among_its_numbers(values, scores):
-    weights = weights_of_scores([scores.draw(st.floats(0, 40)) for _ in values])
-    found = averaged(weights, values, np.square(values))
+    fits = [SimpleNamespace(score=scores.draw(st.floats(0, 40))) for _ in values]
+    weights = weights_of(fits)
+    found = average(fits, zip(values, np.square(values), strict=True))
     assert found.value == pytest.approx(np.average(values, weights=weights), rel=1e-9, abs=1e-6)
     spread = np.sqrt(np.average((np.array(values) - found.value) ** 2, weights=weights))
     assert found.systematic == pytest.approx(spread, rel=1e-9, abs=1e-6)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatcap.scaling import barriers
-from heatcap.scaling.hull import hull_corners, widest_gap
+from heatcap.scaling.histogram import hull_corners, widest_gap
 from heatcap.scaling.reweighting import energy_series
 from heatcap.systems import Ising2D, Potts
 
@@ -91,7 +91,7 @@ def test_a_known_barrier_comes_back():
     errors = []
     for seed in range(24):
         found = barriers(sampled(lambda x, _: quartic(x, 1.5), seed=seed, shape=(16, 120)))
-        assert found.status == ["double"]
+        assert found.shapes == ["double"]
         z.append((found.barrier[0] - 1.5) / found.barrier_error[0])
         apart.append((found.distance[0] - 2.0) / found.distance_error[0])
         errors.append(found.barrier_error[0])
@@ -105,14 +105,14 @@ def test_equal_heights_are_found_away_from_their_temperature():
     """Sampled where one phase is 3 times as high: beta moves by the tilt, the barrier does not."""
     tilt = 0.5 * np.log(3)
     found = barriers(sampled(lambda x, _: quartic(x, 1.5), seed=2, tilt=tilt))
-    assert found.status == ["double"]
+    assert found.shapes == ["double"]
     assert abs(found.barrier[0] - 1.5) < 4 * found.barrier_error[0]
     assert found.control[0] == pytest.approx(1 - tilt / 100, abs=1e-3)
 
 
 @pytest.mark.parametrize("density", [normal, flat_topped])
 def test_one_peak_is_hardly_ever_called_two(density):
-    calls = [barriers(sampled(density, seed=s, shape=(16, 300))).status[0] for s in range(40)]
+    calls = [barriers(sampled(density, seed=s, shape=(16, 300))).shapes[0] for s in range(40)]
     assert set(calls) <= {"single", "double", "one-sided"}
     assert calls.count("double") + calls.count("one-sided") <= 3
 
@@ -120,7 +120,7 @@ def test_one_peak_is_hardly_ever_called_two(density):
 def test_a_barrier_that_grows_is_told_from_one_that_stays():
     grows = sampled(lambda x, size: quartic(x, 0.1 * size), seed=0, sizes=(8, 16, 24))
     found = barriers(grows)
-    assert found.status == ["double"] * 3
+    assert found.shapes == ["double"] * 3
     assert abs(found.tension.value - 0.1) < 4 * found.tension.error
     assert found.tension.value > 5 * found.tension.error
     stays = barriers(sampled(lambda x, _: quartic(x, 0.6), seed=0, sizes=(8, 16, 24)))
@@ -141,13 +141,15 @@ def test_runs_that_stay_in_their_phase_have_no_barrier():
     energy = (centre + 0.3 * rng.normal(size=(16, 1500)))[None]
     series = energy_series(energy, size=[10], control=[1.0], sites=[100], control_name="beta")
     found = barriers(series)
-    assert found.status == ["no tunnelling"]
+    assert found.shapes == ["no tunnelling"]
     assert np.isnan(found.barrier[0])
     assert "two phases, and runs that stay in theirs" in found.message
 
 
 def test_short_series_are_a_status():
-    assert barriers(sampled(normal, seed=0, shape=(3, 9))).status == ["too short"]
+    found = barriers(sampled(normal, seed=0, shape=(3, 9)))
+    assert (found.shapes, found.status, found.ok) == (["too short"], "no evidence", False)
+    assert found.to_dict()["status"] == ["too short"]
 
 
 @functools.cache
@@ -160,7 +162,7 @@ def potts10():
 
 def test_ten_states_have_a_barrier_that_grows():
     found = potts10()
-    assert found.status == ["double"] * 3
+    assert found.shapes == ["double"] * 3
     assert np.all(np.diff(found.barrier) > 0)
     assert found.tension.value > 3 * found.tension.error
     # Twice the interface tension is 0.0947 for large L (Borgs and Janke, J. Phys. I 2 (1992) 2011,
@@ -177,5 +179,5 @@ def test_continuous_transitions_have_one_peak(system):
     found = barriers(
         system.series([16, 32], [system.critical_point], replicates=16, sweeps=1500, rng=2)
     )
-    assert found.status == ["single", "single"]
+    assert found.shapes == ["single", "single"]
     assert np.all(found.barrier < 3 * found.barrier_error)

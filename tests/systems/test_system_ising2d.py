@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from heatcap.systems import Ising2D, Ising2DExact
-from heatcap.systems.ising2d_exact import CRITICAL_COUPLING
+from heatcap.systems.exact import CRITICAL_COUPLING
 
 COUPLINGS = np.array([0.2, 0.38, 0.42, CRITICAL_COUPLING, 0.46, 0.55])
 RUNS = 24

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import ellipk
 
 from heatcap.systems import Ising2DExact
-from heatcap.systems.ising2d_exact import CRITICAL_COUPLING, _log_z
+from heatcap.systems.exact import CRITICAL_COUPLING, _log_z
 
 COUPLINGS = [0.01, 0.1, 0.3, 0.44, CRITICAL_COUPLING, 0.5, 0.8, 2.0]
 

@@ -10,7 +10,7 @@ import pytest
 
 from heatcap.resampling import integrated_time
 from heatcap.systems import Potts
-from heatcap.systems.swendsen_wang import _run
+from heatcap.systems.clusters import _run
 
 TEMPERATURES = np.array([0.6, 0.9, 1.0, 1.4, 3.0])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.attention import random_energy_heat_capacity
 from heatcap.systems import RandomEnergy
 
 

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from heatcap.systems import SYSTEMS, ExactSystem, Ising1D, Planted, tabulate, to_frame, write
-from heatcap.systems.sampling import states, uniform
+from heatcap.systems.clusters import states, uniform
 from heatcap.systems.table import from_runs, observables, points
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from heatcap.attention.ensemble import bound_asymptote, canonical, heat_capacity_bound
+from heatcap.attention import bound_asymptote, canonical, heat_capacity_bound
 from heatcap.systems import TwoLevel
 
 

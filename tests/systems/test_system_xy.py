@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from heatcap.systems import XY, weber_minnhagen
+from heatcap.systems import XY, Ising2D, SpinSystem, weber_minnhagen
 from heatcap.systems.xy import T_KT, _run
 
 POINTS = 32
@@ -112,3 +112,15 @@ def test_kernels_are_compiled_once() -> None:
     for replicates in (2, 3):
         XY().sample([3], [1.0], replicates=replicates, sweeps=2, rng=0)
     assert len(_run.signatures) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("system", [XY(), Ising2D()])
+def test_a_series_holds_what_a_table_averages(system: SpinSystem) -> None:
+    options = {"replicates": 3, "sweeps": 40, "rng": 7}
+    controls = [0.4, 0.9]
+    series, table = (
+        system.series([3, 4], controls, **options),
+        system.sample([3, 4], controls, **options),
+    )
+    for name in ("energy", "magnetisation"):
+        np.testing.assert_allclose(series[name].mean(("replicate", "sweep")), table[name])

@@ -4,15 +4,17 @@
 in bounded memory stands on the same kernels.
 """
 
-from heatcap.attention.ensemble import (
+from heatcap.attention.bounds import (
     bound_asymptote,
+    heat_capacity_bound,
+    random_energy_heat_capacity,
+)
+from heatcap.attention.ensemble import (
     canonical,
     fisher_distance,
     heat_capacities,
-    heat_capacity_bound,
     path_geometry,
 )
-from heatcap.attention.random_energy import random_energy_heat_capacity
 
 __all__ = [
     "bound_asymptote",

@@ -1,8 +1,7 @@
 """Arithmetic for numba kernels: what LLVM turns into vector instructions as it stands.
 
 Exponential and logarithm are branch-free, so that loops over them are vectorised without a vector
-mathematics library.  These functions are compiled into the kernels that call them, and numba's
-cache does not notice a change here: after one, remove src/heatcap/__pycache__.
+mathematics library.  These functions are compiled into the kernels that call them.
 """
 
 from __future__ import annotations

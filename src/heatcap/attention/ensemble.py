@@ -31,11 +31,9 @@ from heatcap.core.quantities import (
 
 __all__ = [
     "UNITS",
-    "bound_asymptote",
     "canonical",
     "fisher_distance",
     "heat_capacities",
-    "heat_capacity_bound",
     "path_geometry",
 ]
 
@@ -211,35 +209,6 @@ def path_geometry(
             "fisher_detour": (length / geodesic.where(geodesic > 0)).assign_attrs(units="1"),
         }
     )
-
-
-def heat_capacity_bound(n: ArrayLike) -> NDArray[np.float64]:
-    """Largest heat capacity of a row with `n` visible keys; 0 for one key.
-
-    The Schottky peak of one level below n - 1 degenerate ones: the maximum over x of
-    x^2 w / (1 + w)^2 with w = (n - 1) e^(-x), at x (1 - w) = 2 (1 + w).  Stays below
-    :func:`bound_asymptote` for n >= 3.
-
-    Raises
-    ------
-    ValueError
-        If an `n` is below 1.
-    """
-    keys = np.asarray(n, dtype=np.float64)
-    if np.any(keys < 1):
-        raise ValueError(f"a row has at least 1 visible key, got {np.min(keys):g}")
-    degeneracy = np.maximum(keys, 2.0) - 1.0
-    x = np.log(degeneracy) + 2.0
-    for _ in range(20):  # x (1 - w) - 2 (1 + w) is concave and rises: Newton cannot leave the root
-        w = degeneracy * np.exp(-x)
-        x = x - (x * (1.0 - w) - 2.0 * (1.0 + w)) / (1.0 + w * (1.0 + x))
-    w = degeneracy * np.exp(-x)
-    return np.where(keys == 1, 0.0, x**2 * w / (1.0 + w) ** 2)
-
-
-def bound_asymptote(n: ArrayLike) -> NDArray[np.float64]:
-    """(ln(n - 1))^2 / 4 + 1: the limit of :func:`heat_capacity_bound`, above it for n >= 3."""
-    return np.asarray(np.log(np.asarray(n, dtype=np.float64) - 1.0) ** 2 / 4.0 + 1.0)
 
 
 def _require(logits: xr.DataArray, dim: str) -> None:

@@ -607,12 +607,14 @@ def _distance_kernel(
 
 # --- checksums of a run file ----------------------------------------------------------------------
 
-_GOLDEN, _HALF, _ODD = np.uint64(GOLDEN), np.uint64(32), np.uint64(1)
+_HALF, _ODD = np.uint64(32), np.uint64(1)
 _MAGNITUDE, _INFINITY, _ZERO = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000), np.uint32(0)
 
 
 @jit()
-def _word_sums(words: NDArray[np.uint32], starts: NDArray[np.uint64], out: Any) -> Any:
+def _word_sums(
+    words: NDArray[np.uint32], starts: NDArray[np.uint64], golden: np.uint64, out: Any
+) -> Any:
     """`runfile.integrity.word_sum` of each row that begins at index `starts`.
 
     Returns the bits of the largest finite magnitude among the words as float32.
@@ -620,9 +622,9 @@ def _word_sums(words: NDArray[np.uint32], starts: NDArray[np.uint64], out: Any) 
     largest = np.uint32(0)
     for row in range(len(words)):
         total = np.uint64(0)
-        multiple = starts[row] * _GOLDEN
+        multiple = starts[row] * golden
         for word in words[row]:
-            multiple += _GOLDEN
+            multiple += golden
             total += np.uint64(word) * ((multiple >> _HALF) | _ODD)
             magnitude = word & _MAGNITUDE
             largest = max(largest, magnitude if magnitude < _INFINITY else _ZERO)
@@ -698,7 +700,7 @@ def weigh_words(
     compile_once(np.dtype(np.float32))
     sums = np.empty(len(words), np.uint64)
     with np.errstate(over="ignore"):  # they wrap on purpose, and say so without the compiler
-        largest = np.uint32(_word_sums(words, starts, sums))
+        largest = np.uint32(_word_sums(words, starts, np.uint64(GOLDEN), sums))
     return sums, float(largest.view(np.float32))
 
 
@@ -723,7 +725,8 @@ def compile_once(dtype: np.dtype[Any]) -> None:
         table_kernel(rows[np.newaxis], order, starts, every, 1.0, moments, scratch_for(rows))
         absorb(np.ones((1, 5)), np.ones((1, 5)))
         with np.errstate(over="ignore"):
-            _word_sums(np.ones((1, 1), np.uint32), np.ones(1, np.uint64), np.ones(1, np.uint64))
+            one = np.ones(1, np.uint64)
+            _word_sums(np.ones((1, 1), np.uint32), one, one[0], one)
         _distance_kernel(rows, rows, 1.0, np.empty(1), (_tile(rows), _tile(rows)))
 
 

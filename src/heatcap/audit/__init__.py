@@ -13,7 +13,7 @@ somewhere; this package asks of each what a referee would ask:
 :func:`audit_leads` asks all of it; the parts are usable alone.
 """
 
-from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.attention import random_energy_heat_capacity
 from heatcap.audit.artefacts import Bound, Share, bound, offset_share, random_energy_ratio
 from heatcap.audit.clocks import Clock, Slope, clock
 from heatcap.audit.control_runs import Control, controls

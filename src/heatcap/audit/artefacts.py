@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from heatcap.attention.random_energy import random_energy_heat_capacity
+from heatcap.attention import random_energy_heat_capacity
 from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, KEYS, OFFSET, UNWEIGHTED

@@ -1,4 +1,4 @@
-"""Finite-size scaling: systems with known answers, and collapse."""
+"""Finite-size scaling: collapse, crossings, peaks, stiffness, order; systems of known answers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from heatcap.cli.application import (
     TABLE,
     Control,
     Drawn,
+    Error,
     Json,
     Names,
     Runs,
     Seed,
     Size,
+    Table,
     answer,
     app,
     assignments,
@@ -27,6 +29,8 @@ from heatcap.cli.application import (
     say,
     words,
 )
+
+OF_ERROR = "Column of its error; its name with _error unless said."
 
 
 @app.command()
@@ -122,3 +126,169 @@ def _grid(text: str) -> list[float]:
         raise typer.BadParameter(
             f"expected LOW:HIGH:COUNT, got {text!r}", param_hint="--control"
         ) from None
+
+
+@app.command()
+def crossings(
+    table: Table,
+    value: Annotated[str, typer.Option(help="Column of the dimensionless quantity.")],
+    size: Size = "size",
+    control: Control = "control",
+    error: Error = None,
+    names: Names = "",
+    ratio: Annotated[
+        float | None, typer.Option(help="Large over small of the pairs; successive by default.")
+    ] = None,
+    drift: Annotated[float | None, typer.Option(help="1/nu + omega, where it is known.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
+    figure: Drawn = None,
+) -> None:
+    """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
+    from heatcap.scaling import crossings as find
+    from heatcap.scaling import read_table
+
+    with plain_errors():
+        check_outputs([table], json, figure=figure)
+        data = read_table(
+            table, size=size, control=control, value=value, error=error, names=words(names)
+        )
+        found = find(data, ratio=ratio, drift=drift, rng=seed)
+        answer(found.summary(), found.to_dict(), [table], json)
+        if figure is not None:
+            from heatcap.figures import crossings as draw
+
+            save_figure(draw(found, data, names=(size, control)), figure)
+
+
+@app.command()
+def extrema(
+    table: Table,
+    value: Annotated[str, typer.Option(help="Column of the quantity that has a peak.")],
+    size: Size = "size",
+    control: Control = "control",
+    error: Error = None,
+    names: Names = "",
+    inverse_nu: Annotated[float | None, typer.Option(help="1/nu, where it is known.")] = None,
+    exponent: Annotated[float | None, typer.Option(help="Of the height, if known.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
+    figure: Drawn = None,
+) -> None:
+    """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size."""
+    from heatcap.scaling import extrema as find
+    from heatcap.scaling import read_table
+
+    with plain_errors():
+        check_outputs([table], json, figure=figure)
+        data = read_table(
+            table, size=size, control=control, value=value, error=error, names=words(names)
+        )
+        found = find(data, rng=seed)
+        against = found.against_size(inverse_nu=inverse_nu, exponent=exponent)
+        said = f"{found.summary()}\nagainst size, {against.summary()}"
+        content = found.to_dict() | {"against_size": against.to_dict()}
+        answer(said, content, [table], json)
+        if figure is not None:
+            from heatcap.figures import extrema as draw
+
+            save_figure(draw(found, data, against, names=(size, control)), figure)
+
+
+@app.command()
+def stiffness(
+    table: Table,
+    value: Annotated[str, typer.Option(help="Column of the helicity modulus.")],
+    size: Size = "size",
+    control: Annotated[str, typer.Option(help="Column of the temperature T.")] = "control",
+    error: Error = None,
+    names: Names = "",
+    free_jump: Annotated[
+        bool, typer.Option("--free-jump", help="Fit the jump too, instead of 2 T / pi.")
+    ] = False,
+    seed: Seed = 0,
+    json: Json = None,
+    figure: Drawn = None,
+) -> None:
+    """Kosterlitz-Thouless temperature and universal jump from the helicity modulus."""
+    from heatcap.scaling import read_table
+    from heatcap.scaling import stiffness as fit
+
+    with plain_errors():
+        check_outputs([table], json, figure=figure)
+        data = read_table(
+            table, size=size, control=control, value=value, error=error, names=words(names)
+        )
+        found = fit(data, free_jump=free_jump, rng=seed)
+        answer(found.summary(), found.to_dict(), [table], json)
+        if figure is not None:
+            from heatcap.figures import stiffness as draw
+
+            save_figure(draw(found, data, names=(size, control)), figure)
+
+
+@app.command()
+def order(
+    table: Annotated[Path | None, typer.Argument(help=TABLE)] = None,
+    binder: Annotated[str, typer.Option(help="Column of a dimensionless quantity.")] = "",
+    binder_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
+    heat_capacity: Annotated[str, typer.Option(help="Column of the heat capacity per site.")] = "",
+    heat_capacity_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
+    stiffness: Annotated[str, typer.Option(help="Column of the helicity modulus.")] = "",
+    stiffness_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
+    series: Annotated[
+        Path | None, typer.Option(help="SERIES.nc: energies (point, replicate, sweep).")
+    ] = None,
+    size: Size = "size",
+    control: Control = "control",
+    names: Names = "",
+    dimension: Annotated[int, typer.Option(help="d of the system.")] = 2,
+    seed: Seed = 0,
+    json: Json = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="OUT.pdf of the energy histograms; a PNG comes with it.")
+    ] = None,
+) -> None:
+    """Second order, first order, Kosterlitz-Thouless or undecided, and the evidence for it.
+
+    Columns of one table, energy series, or both.  Without --heat-capacity it comes from the series.
+    """
+    import xarray as xr
+
+    from heatcap.scaling import read_table, transition_order
+
+    columns = {
+        "dimensionless": (binder, binder_error),
+        "heat_capacity": (heat_capacity, heat_capacity_error),
+        "stiffness": (stiffness, stiffness_error),
+    }
+    named = any(column for column, _ in columns.values())
+    if table is None and named:
+        raise typer.BadParameter("columns are named, but no table is given", param_hint="TABLE")
+    if not named and series is None:
+        raise typer.BadParameter(
+            "expected --binder, --heat-capacity or --stiffness with a table, or --series"
+        )
+    if figure is not None and series is None:
+        raise typer.BadParameter("histograms need --series", param_hint="--figure")
+    with plain_errors():
+        inputs = [path for path in (table, series) if path is not None]
+        check_outputs(inputs, json, figure=figure)
+        given = {
+            what: read_table(
+                table, size=size, control=control, value=column,
+                error=error or f"{column}_error", names=words(names),
+            )
+            for what, (column, error) in columns.items()
+            if column and table is not None
+        }  # fmt: skip
+        energies = None
+        if series is not None:
+            with xr.open_dataset(series, engine="h5netcdf") as file:
+                energies = file.load()
+        found = transition_order(**given, series=energies, dimension=dimension, rng=seed)
+        answer(found.summary(), found.to_dict(), inputs, json)
+        if figure is not None:
+            from heatcap.figures import histograms
+
+            save_figure(histograms(found.results["barriers"]), figure)

@@ -1,18 +1,27 @@
-"""Compiled functions: one way to compile, and one lock on what is kept of it.
+"""Compiled functions: one way to compile, one folder for what is compiled, and one lock on it.
 
 Every kernel is compiled by :func:`jit`; the first compilation happens under :func:`compiling`.
+A kernel contains what it calls, and numba's cache looks at the file of the kernel alone.  So the
+name of the folder holds a hash of all files that have kernels: whichever of them changes, all are
+compiled anew.  Folders of other hashes stay, for another process may be at work in them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pkgutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import config
+from numba.misc.appdirs import AppDirs
 
-__all__ = ["CONTRACT", "REORDER", "compiling", "jit"]
+__all__ = ["CONTRACT", "FOLDER", "REORDER", "SOURCES", "compiling", "jit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,20 +29,55 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONTRACT = {"contract"}  # a*b + c in one rounding, nothing reordered
 REORDER = {"contract", "reassoc", "nsz"}  # sums may be split over vector lanes
 
+SOURCES = (
+    "attention/arithmetic.py",
+    "attention/kernels.py",
+    "core/jit.py",
+    "divergence/kernel.py",
+    "systems/clusters.py",
+    "systems/percolation.py",
+    "systems/xy.py",
+)
+"""All files with kernels; reading every file to find them would take 20 ms of each start."""
+
+
+def _folder() -> str:
+    """Where compiled kernels are kept; "" where no folder can be written."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for name in SOURCES:
+        digest.update(pkgutil.get_data("heatcap", name) or b"")
+    of_user: str = cast(Any, AppDirs)("numba", False).user_cache_dir
+    package = Path(__file__).parents[1]
+    # Where numba looks, in its order.
+    for place in filter(None, (config.CACHE_DIR, package / "__pycache__", of_user)):  # type: ignore[attr-defined]
+        with suppress(OSError):
+            folder = os.path.join(place, f"heatcap-{digest.hexdigest()[:16]}")
+            os.makedirs(folder, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+            return folder
+    return ""
+
+
+FOLDER = _folder()
+
 
 def jit(fastmath: set[str] | None = None) -> Callable[[F], F]:
     """numba.njit as every kernel uses it, with a type that mypy can follow.
 
     NumPy's error model: a division that may raise is a branch, and a branch is not vectorised.
     """
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath or False)
-    return cast(Callable[[F], F], compiled)
+    compiled = numba.njit(
+        cache=bool(FOLDER), nogil=True, error_model="numpy", fastmath=fastmath or False
+    )
 
+    def kernel(function: F) -> F:
+        before, config.CACHE_DIR = config.CACHE_DIR, FOLDER  # type: ignore[attr-defined]
+        try:
+            return cast(F, compiled(function))
+        finally:
+            config.CACHE_DIR = before  # type: ignore[attr-defined]
 
-@jit()
-def _probe() -> int:
-    """Never called: it knows where numba keeps what it compiled."""
-    return 0
+    return kernel
 
 
 @contextmanager
@@ -44,13 +88,11 @@ def compiling() -> Iterator[None]:
     loads the wrong one.  (Seen: rows with absent keys came out as NaN.)
     """
     with ExitStack() as held:
-        # Not POSIX, a folder that nobody writes to, a file system without locks, or
-        # NUMBA_DISABLE_JIT, by which kernels are plain functions: go on.
-        with suppress(ImportError, OSError, AttributeError):
+        # Not POSIX, or a file system without locks: go on.
+        with suppress(ImportError, OSError):
             import fcntl
 
-            folder = cast(Any, _probe).stats.cache_path
-            os.makedirs(folder, exist_ok=True)
-            lock = held.enter_context(open(os.path.join(folder, "heatcap.lock"), "w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if FOLDER:
+                lock = held.enter_context(open(os.path.join(FOLDER, "lock"), "w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield

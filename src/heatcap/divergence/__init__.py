@@ -5,9 +5,8 @@ planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
 """
 
 from heatcap.divergence.calibration import Calibration, Truth, calibrate, usual_truths
-from heatcap.divergence.margins import CLASSES, Margins
+from heatcap.divergence.margins import CLASSES, Margins, PeakMargins
 from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
-from heatcap.divergence.peak_shapes import PeakMargins
 from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
 from heatcap.divergence.verdict import BOUNDED_MEANS, Verdict, divergence_test
 

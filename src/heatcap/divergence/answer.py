@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from heatcap.core.result import plain
+from heatcap.core.result import Result, Status, goodness_line, plain
 from heatcap.divergence.exponent import Exponent
-from heatcap.divergence.margins import Margins
-from heatcap.divergence.peak_shapes import PeakMargins
+from heatcap.divergence.margins import Margins, PeakMargins
 from heatcap.divergence.power import Advice
 
 __all__ = ["Answer", "Streams"]
 
 UNDECIDED = "the data do not exclude enough"
 LEAST_SAID = 0.001  # p-value below which no figure is printed
-UNSOUND = {  # by status: why an exponent and its interval mean nothing
-    "misfit": "no class describes the data",
-    "poor fit": "no class describes the data well",
-    "no errors": "without errors",
-    "against the bound": "the bound excludes what the data leave",
-    "edge": "no peak is seen inside the window",
+UNSOUND = {  # why an exponent and its interval mean nothing
+    Status.MISFIT: "no class describes the data",
+    Status.POOR_FIT: "no class describes the data well",
+    Status.NO_ERRORS: "without errors",
+    Status.AGAINST_THE_BOUND: "the bound excludes what the data leave",
+    Status.EDGE: "no peak is seen inside the window",
 }
 UNLIMITED = "at these errors nothing limits it"
-UNTESTED = ("misfit", "no errors")  # p-values compare classes that do not describe the data
+UNTESTED = (Status.MISFIT, Status.NO_ERRORS)  # p-values would compare bad descriptions
 PARTS = ("test", "conditional", "advice", "detectable", "realised", "stability")
 
 
@@ -46,15 +45,19 @@ class Streams:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Answer(ABC):
+class Answer(Result):
     """Fields and words that a verdict by size and one along the control share.
 
     See :class:`heatcap.divergence.Verdict` and :class:`heatcap.divergence.PeakVerdict`.
     """
 
-    MEANING: ClassVar[Mapping[str, str]]
-    STATUS: ClassVar[Mapping[str, str]]
-    STEEPEST: ClassVar[float]
+    FIELDS = (
+        *("exponent", "verdict", "status", "plausible", "p_values", "level"),
+        *("exponent_upper_limit95", "detectable_exponent", "models", "margins", "calibration"),
+        *("advice", "ways", "seconds"),
+    )
+    MEANING: ClassVar[Mapping[str, str]]  # of each verdict
+    MOST_TRIED: ClassVar[float]  # largest exponent whose detection is tried
     NO_POWER: ClassVar[str]  # why the profile has no minimum at a power law
 
     verdict: str
@@ -64,7 +67,6 @@ class Answer(ABC):
     warnings: list[str]
     seconds: float
     level: float
-    status: str = "ok"
     excluded_by_bound: tuple[str, ...] = ()
     streams: Streams = field(repr=False)
 
@@ -121,7 +123,7 @@ class Answer(ABC):
     @property
     def why_no_exponent(self) -> str:
         """Why no exponent is determined; empty where one is."""
-        if self.status != "ok":
+        if not self.ok:
             return UNSOUND[self.status]
         if not np.isfinite(self.exponent.value):
             return self.NO_POWER
@@ -131,18 +133,35 @@ class Answer(ABC):
     @property
     def meaning(self) -> str:
         """What the verdict says, or the status; what `bounded` would mean where it is left."""
-        if self.status != "ok":
-            return self.STATUS[self.status]
+        if not self.ok:
+            return self.message
         if self.verdict != "undecided":
             return self.MEANING[self.verdict]
         if "bounded" in self.plausible:
             return f"{UNDECIDED}; bounded would mean that {self.MEANING['bounded']}"
         return UNDECIDED
 
-    def summary(self) -> str:
-        """The verdict in plain words, in lines."""
+    def cautions(self) -> list[str]:
+        """Why no class is named, where none is; then the warnings."""
+        return [*([] if self.ok else [self.meaning]), *self._beside_the_meaning]
+
+    @property
+    def _beside_the_meaning(self) -> list[str]:
+        return [text for text in self.warnings if text != self.meaning]
+
+    def _lines(self) -> Sequence[str]:
         first = f"verdict: {self.verdict} ({self.tested}): {self.meaning}"
-        return "\n".join([first, self.not_excluded, *self._lines(self.margins.summary())])
+        return [first, self.not_excluded, *self._numbers(self.margins.summary())]
+
+    def _reasons(self) -> Sequence[str]:
+        """Every family of shapes with its best fit."""
+        of_each = (
+            f"  {row['name']} ({row['class']}): "
+            f"{goodness_line(row['chi2'], max(row['dof'], 0), row['p_value'])}, "
+            f"weight {row['weight']:.2g}"
+            for row in self.models
+        )
+        return [*super()._reasons(), "families of shapes, the likeliest first:", *of_each]
 
     @property
     @abstractmethod
@@ -157,7 +176,7 @@ class Answer(ABC):
     @property
     def not_excluded(self) -> str:
         """The classes that are not excluded, with the level, in a line."""
-        left = ", ".join(self.plausible) if self.status == "ok" else "no class is named"
+        left = ", ".join(self.plausible) if self.ok else "no class is named"
         return f"not excluded at {self.level:.0%}: {left}"
 
     @property
@@ -177,16 +196,16 @@ class Answer(ABC):
             return f"{self.exponent.said()}; {self._detectable()}"
         return f"not determined: {self.why_no_exponent}"
 
-    def _lines(self, *margins: str) -> list[str]:
+    def _numbers(self, *margins: str) -> list[str]:
         lines = [self.exponent_said, *margins]
         if self.status not in UNTESTED:
             lines.insert(1, self.p_values_said)
-        lines += [f"warning: {text}" for text in self.warnings if text != self.meaning]
+        lines += [f"warning: {text}" for text in self._beside_the_meaning]
         return lines + ([f"to decide: {self.advice}"] if self.advice else [])
 
     def _detectable(self) -> str:
         if np.isnan(self.detectable_exponent):
-            smallest = f"there is none up to {self.STEEPEST:g}"
+            smallest = f"there is none up to {self.MOST_TRIED:g}"
         else:
             smallest = f"{self.detectable_exponent:g}"
         return (
@@ -196,9 +215,5 @@ class Answer(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite, not determined or does not exist."""
-        shown = self.exponent.only_if(self.exponent_determined).to_dict()
-        names = ("verdict", "status", "plausible", "p_values", "level", "exponent_upper_limit95")
-        more = ("detectable_exponent", "models", "margins", "calibration", "advice")
-        own = {name: getattr(self, name) for name in (*names, *more, "ways", "seconds")}
-        own["cautions"] = self.warnings
-        return dict(plain({"schema_version": 1, "exponent": shown} | own))
+        shown = self.exponent.only_if(self.exponent_determined)
+        return super().to_dict() | dict(plain({"exponent": shown, "cautions": self.warnings}))

@@ -7,7 +7,7 @@ that the shares are those of the tool and not of a formula.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import plain
+from heatcap.core.result import Result
 from heatcap.divergence.heights import checked_sizes
 from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.power import kept_classes, right_verdicts, verdict_of
+from heatcap.divergence.power import DECIDED, kept_classes, right_verdicts, verdict_of
 from heatcap.divergence.testing import plausible, problem
 
 __all__ = ["Calibration", "Truth", "calibrate", "usual_truths"]
 
 VERDICTS = (*CLASSES, "divergent", "undecided")
-POWER = 0.8  # of the right verdict, to call a design enough
 DRAWS = 200
 SMALLER = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 MORE = (0, 1, 2, 3, 4, 6, 8)
@@ -67,7 +66,7 @@ def usual_truths(sizes: Floats) -> list[Truth]:
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Result):
     """What a planned experiment would find.
 
     Attributes
@@ -84,6 +83,11 @@ class Calibration:
         `more_sizes`; None where nothing that was tried is enough.
     """
 
+    FIELDS = (
+        *("sizes", "relative_error", "seeds", "level", "margins", "replicates", "rows"),
+        *("suggestions", "seconds"),
+    )
+
     sizes: Floats
     relative_error: float
     seeds: int | None
@@ -94,7 +98,7 @@ class Calibration:
     suggestions: list[dict[str, Any]]
     seconds: float
 
-    def summary(self) -> str:
+    def _lines(self) -> Sequence[str]:
         """A line for every truth, and what is suggested."""
         sizes = ", ".join(f"{size:g}" for size in self.sizes)
         lines = [
@@ -108,13 +112,7 @@ class Calibration:
                 f"{row['truth']} ({row['class']}): {found}; power {row['power']:.2f}, "
                 f"false {row['false']:.2f}, coverage {row['coverage']:.2f}"
             )
-        return "\n".join([*lines, *(each["text"] for each in self.suggestions)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"schema_version": 1} | {
-            name: plain(getattr(self, name)) for name in self.__dataclass_fields__
-        }
+        return [*lines, *(each["text"] for each in self.suggestions)]
 
 
 def calibrate(
@@ -171,7 +169,7 @@ def calibrate(
     for truth in usual_truths(size) if truths is None else truths:
         row = _row(truth, size, error, m, level, replicates, generator)
         rows.append(row)
-        if row["power"] < POWER:
+        if row["power"] < DECIDED:
             suggestions.append(_suggest(truth, size, error, seeds, m, level, generator))
     seconds = time.perf_counter() - start
     return Calibration(size, error, seeds, level, m, replicates, rows, suggestions, seconds)
@@ -239,7 +237,7 @@ def _suggest(
             verdict_of(tuple(name for name, is_in in zip(CLASSES, row, strict=True) if is_in))
             for row in kept
         ]
-        return sum(found.count(name) for name in right_verdicts(truth.kind)) >= POWER * len(found)
+        return sum(found.count(name) for name in right_verdicts(truth.kind)) >= DECIDED * len(found)
 
     ratio = sizes[-1] / sizes[-2]
     longer = {n: np.round(sizes[-1] * ratio ** np.arange(1, n + 1)) for n in MORE}
@@ -266,4 +264,4 @@ def _text(name: str, factor: float | None, runs: int | None, more: list[float] |
         return (
             f"{name}: neither errors {SMALLER[-1]:g} times smaller nor {MORE[-1]} more sizes tell"
         )
-    return f"{name}: told {POWER:.0%} of the time by " + ", or by ".join(ways)
+    return f"{name}: told {DECIDED:.0%} of the time by " + ", or by ".join(ways)

@@ -24,11 +24,12 @@ from itertools import product
 
 import numpy as np
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.core.arrays import Bools, Floats, Ints
 from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER, Margins
 
 __all__ = [
+    "EDGE",
     "LAWS",
     "OMEGAS",
     "PARAMETERS",
@@ -67,6 +68,7 @@ OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
 DIFFERENCE = 3e-4  # of a parameter, for slopes
 EDGE = 1e-9  # of a parameter: nothing
+LEVEL = 1e-12  # of an exponent beside the least of a power law: rounding
 SAME = 0.01  # of an exponent
 FAINT = 1e-8  # change of a form beside its level: what is less is rounding
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
@@ -187,14 +189,13 @@ class Shapes:
         known = dict(zip(law.parameters, self.theta[i].tolist(), strict=False))
         if self.law[i] == CUT and np.isinf(self.theta[i, 1]):
             del known["ln xi"], known["m"]
-        return {k.removeprefix("ln "): _plain(k, v) for k, v in known.items()}
+        return {
+            name.removeprefix("ln "): float(np.exp(value)) if name.startswith("ln ") else value
+            for name, value in known.items()
+        }
 
 
 _BY_SHAPE = [one.name for one in fields(Shapes) if one.name not in ("sizes", "box")]
-
-
-def _plain(name: str, value: float) -> float:
-    return float(np.exp(value)) if name.startswith("ln ") else value
 
 
 def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) -> Shapes:
@@ -326,7 +327,7 @@ def _classed(
     index, high = np.full(len(theta), law), float(np.log(sizes[-1]))
     g, limit = _forms(sizes, index, theta), LAWS[law].limit(theta)
     if law == CUT:  # cut off beyond the data it counts as what it looks like
-        limit = np.where((theta[:, 1] > high + 1e-9) & np.isfinite(theta[:, 1]), np.inf, limit)
+        limit = np.where((theta[:, 1] > high + EDGE) & np.isfinite(theta[:, 1]), np.inf, limit)
     span = np.ptp(g, axis=1)
     above = np.abs(g - np.where(np.isfinite(limit), limit, 0.0)[:, np.newaxis])
     good = np.isfinite(span) & (
@@ -368,10 +369,10 @@ def _classed(
     falling = limited & (np.isinf(theta[:, 1]) if law == CUT else limited)
     yield from made(falling, BOUNDED, down, (0.0, ratio))
     yield from made(limited, LOGARITHMIC, up, (ratio, np.inf))
-    power = ~limited & (_kappa(law, theta) >= m.kappa_min - 1e-12)
+    power = ~limited & (_kappa(law, theta) >= m.kappa_min - LEVEL)
     if exponent is not None:
         power &= _kappa(law, theta) == exponent
-    slow = ~limited & (_kappa(law, theta) < m.kappa_min - 1e-12)
+    slow = ~limited & (_kappa(law, theta) < m.kappa_min - LEVEL)
     yield from made(slow, LOGARITHMIC, up, anything)
     yield from made(power, POWER, up, anything)
     if law == CUT:
@@ -403,13 +404,13 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
     first, second = theta[:, 0], theta[:, 1]
     inside = np.ones(len(theta), dtype=np.bool_)
     for k, (lowest, highest) in enumerate(LAWS[law].range):
-        inside &= (theta[:, k] >= lowest - 1e-9) & (theta[:, k] <= highest + 1e-9)
-    low, high = np.log(sizes[[0, -1]]) + np.array([-1e-9, 1e-9])
+        inside &= (theta[:, k] >= lowest - EDGE) & (theta[:, k] <= highest + EDGE)
+    low, high = np.log(sizes[[0, -1]]) + np.array([-EDGE, EDGE])
     if law == CUT:  # what saturates by itself is cut off inside the data or not at all
         beyond = (second > high) & np.isfinite(second)
         lowest, highest = LAWS[law].range[0]
         inside |= np.isinf(second) & (first >= lowest) & (first <= highest)
-        inside &= ~(beyond & (first < -1e-9))
+        inside &= ~(beyond & (first < -EDGE))
     elif law == STRETCH:
         inside &= second <= high
     elif law == OVERSHOOT:  # its extremum p xi is seen
@@ -418,7 +419,7 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
         inside &= second <= high
     elif law == SLOWLY:
         inside &= (low - second > UNITS[0] - 1e-6) & (low - second < max(UNITS[-1], low) + 1e-6)
-        inside &= (first > LOGARITHMS[0] - 1e-9) | (second == 0.0)
+        inside &= (first > LOGARITHMS[0] - EDGE) | (second == 0.0)
     return inside
 
 
@@ -453,7 +454,7 @@ def ln_l(sizes: Floats, theta: Floats) -> Floats:
 
 def power_of(log: Floats, kappa: Floats) -> Floats:
     """(l^kappa - 1) / kappa of ln l, which is ln l at kappa = 0."""
-    zero = np.abs(kappa) < 1e-9
+    zero = np.abs(kappa) < EDGE
     return np.where(zero, log, np.expm1(kappa * log) / np.where(zero, 1.0, kappa))
 
 
@@ -464,7 +465,7 @@ def _power(sizes: Floats, theta: Floats) -> Floats:
 def _power_limit(theta: Floats) -> Floats:
     kappa, x = theta[:, 0], theta[:, 1]
     cut = np.isfinite(x)
-    limit = np.where(kappa < -1e-9, -1 / np.where(kappa < -1e-9, kappa, -1.0), np.inf)
+    limit = np.where(kappa < -EDGE, -1 / np.where(kappa < -EDGE, kappa, -1.0), np.inf)
     limit[cut] = power_of(x[cut], kappa[cut])
     return limit
 
@@ -480,7 +481,7 @@ def _slow(sizes: Floats, theta: Floats) -> Floats:
 
 def _slow_limit(theta: Floats) -> Floats:
     q = theta[:, 0]
-    return np.where(q < -1e-9, -1 / np.where(q < -1e-9, q, -1.0), np.inf)
+    return np.where(q < -EDGE, -1 / np.where(q < -EDGE, q, -1.0), np.inf)
 
 
 def _no_limit(theta: Floats) -> Floats:

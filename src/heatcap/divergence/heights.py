@@ -1,22 +1,51 @@
-"""Peak heights against size, checked: what a verdict is made from."""
+"""Peak heights against size: checked, held against a theorem, and asked for a maximum.
+
+Before any fit three things are known of heights.
+
+*Errors.*  They are given, or come from the spread of runs; heights that say nothing are left out.
+
+*Bound.*  The heat capacity of an attention row with n visible keys stays below
+(ln(n - 1))^2 / 4 + 1, and more sharply below :func:`heatcap.heat_capacity_bound`: where n does not
+grow with the size, no height can; where n is the size, growth like (ln n)^2 is possible and a power
+law is not.
+
+*Hump.*  Heights have a maximum inside the sizes where a curve with one turn fits them, and better
+than any monotone one, rising or falling, does by noise.  The statistic is
+
+    D = chi^2 of the best monotone curve - chi^2 of the best curve that turns once,
+
+with the diagonal of the covariance.  Its distribution is drawn with the whole covariance from a
+constant, the monotone curve that noise turns over most easily: heights that saturate are called a
+hump at most as often as `CHANCE`, about.  Heights that go down and up again, as one wild height
+does, leave more of chi^2 to the best turn than noise, and are no hump.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 from scipy.special import stdtr
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.student import counts_of_runs, errors_of_means
+from heatcap.divergence.margins import Margins
 
 __all__ = [
+    "CHANCE",
     "LEAST_SIZES",
+    "Bound",
+    "Ceiling",
     "Heights",
+    "ceiling",
     "checked_sizes",
     "covariance_of",
+    "hump_at",
     "informative",
     "read_heights",
 ]
@@ -28,6 +57,14 @@ KNOWN = 0.5  # relative error up to which a height is known
 FEW = 8  # runs below which the spread at one size is no error by itself
 LEAST_OTHERS = 3  # runs whose scatter says that another stands off it
 CARRIED = 1e-3  # chance of such a run among all, below which it is named
+AT_BOUND = 0.95  # share of the bound from which on a height is at the bound
+FAR_SIZES = (1e15, 1e30, 1e60)  # sizes between which the growth of a bound is read off
+FALLS = 0.8  # a local exponent that falls by more goes on falling
+CHANCE = 0.05  # of a hump where heights saturate
+NOISES = 200  # of noise
+LEAST_TURN = 2.7  # in chi^2, of one difference at 5 %, one-sided: less is noise without drawing any
+
+Bound = ArrayLike | Callable[[float], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,3 +314,129 @@ def _stand_off(
             f"carries the mean, {values.mean():.3g}; the others have {others.mean():.3g}"
         )
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What a bound says: classes that it excludes, and sentences."""
+
+    excluded: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+
+def ceiling(
+    data: Heights, bound: Bound | None, margins: Margins, size_name: str, order: Floats
+) -> Ceiling:
+    """Compare heights with their bound; an array has the order of the sizes as given (`order`).
+
+    Raises
+    ------
+    ValueError
+        For a bound of another length, or one that is not positive and finite.
+    """
+    if bound is None:
+        return Ceiling()
+    if callable(bound):
+        values = np.array([float(bound(float(size))) for size in data.sizes])
+        excluded, said = _asymptotics(bound, margins.kappa_min)
+    else:
+        given = np.asarray(bound, dtype=np.float64)
+        if given.shape not in ((), (1,), order.shape):
+            raise ValueError(f"expected one bound per size ({order.size}), got shape {given.shape}")
+        values = np.broadcast_to(given, order.shape)[np.argsort(order)]
+        values = values[np.isin(np.sort(order), data.sizes)]
+        excluded, said = (), "its growth is not known: give it as a function of the size"
+        if np.ptp(values) == 0:
+            excluded = ("logarithmic", "power-law")
+            said = "it is the same at every size, so no height can grow without limit"
+    if not np.all(np.isfinite(values) & (values > 0)):
+        wrong = values[~(np.isfinite(values) & (values > 0))][0]
+        raise ValueError(f"a bound must be positive and finite, got {wrong}")
+    seen = margins.saturation_ratio * data.heights.max()
+    if "logarithmic" in excluded and values[-1] > seen:
+        excluded = ("power-law",)
+        said += f"; but a limit up to {values[-1]:.3g} is beyond what counts as seen"
+    messages = [f"bound: {said}"]
+    above = data.heights > values + 3 * data.errors
+    if above.any():
+        where = _where(data.sizes[above], size_name)
+        return Ceiling((), (f"bound: heights at {where} lie above it; it was not used",))
+    at = data.heights > AT_BOUND * values
+    if at.any():
+        where = _where(data.sizes[at], size_name)
+        messages.append(f"heights at {where} are at their bound: that is no finding")
+    return Ceiling(excluded, tuple(messages))
+
+
+def _asymptotics(bound: Callable[[float], Any], kappa_min: float) -> tuple[tuple[str, ...], str]:
+    values = [float(bound(size)) for size in FAR_SIZES]
+    before, growth = (
+        math.log(values[i + 1] / values[i]) / math.log(FAR_SIZES[i + 1] / FAR_SIZES[i])
+        for i in (0, 1)
+    )
+    if abs(growth) < 1e-12:
+        return ("logarithmic", "power-law"), "it does not grow with the size, so no height can"
+    if growth < FALLS * before:
+        return ("power-law",), "it grows slower than any power of the size: no power law"
+    if growth < kappa_min:
+        return ("power-law",), f"it grows slower than the power {kappa_min:g}: no power law"
+    return (), f"it grows like a power {growth:.2g} of the size and excludes nothing"
+
+
+def _where(sizes: Floats, size_name: str) -> str:
+    return f"{size_name} = " + ", ".join(f"{size:g}" for size in sizes)
+
+
+def hump_at(data: Heights) -> float:
+    """Size with the largest height, if heights rise up to it and fall after it; else NaN.
+
+    Parameters
+    ----------
+    data : Heights
+        Heights (size,) and their covariance (size, size), by increasing size.
+
+    Returns
+    -------
+    float
+        One of the sizes, neither the first nor the last: the maximum lies between its neighbours.
+    """
+    weight = 1 / np.diag(data.covariance)
+    left, top = _turn(data.heights, weight)
+    seen = np.array([_chi2(data.heights, weight, rising) for rising in (True, False)]) - left
+    if not 0 < top < len(data.sizes) - 1 or seen.min() < LEAST_TURN:
+        return float("nan")
+    noise = np.random.default_rng(0).multivariate_normal(
+        np.zeros(len(weight)), data.covariance, size=NOISES, method="cholesky"
+    )
+    lefts = np.array([_turn(each, weight)[0] for each in noise])
+    for rising, gain in zip((True, False), seen, strict=True):
+        gains = np.array([_chi2(each, weight, rising) for each in noise]) - lefts
+        if _reached(gains, gain) > CHANCE:
+            return float("nan")
+    return float(data.sizes[top]) if _reached(lefts, left) > CHANCE else float("nan")
+
+
+def _reached(drawn: Floats, seen: float) -> float:
+    """Of draws (draw,) at least as large as what was seen."""
+    return float((1 + np.sum(drawn >= seen)) / (1 + len(drawn)))
+
+
+def _turn(y: Floats, weight: Floats) -> tuple[float, int]:
+    """chi^2 of heights (size,) about the best curve with one turn, and where it is highest."""
+    fits = [
+        np.concatenate([_monotone(y[:i], weight[:i], True), _monotone(y[i:], weight[i:], False)])
+        for i in range(1, len(y))
+    ]
+    left = [float(np.sum(weight * (y - fit) ** 2)) for fit in fits]
+    best = fits[int(np.argmin(left))]
+    highest = np.flatnonzero(best == best.max())
+    return min(left), int(highest[np.argmax(y[highest])])
+
+
+def _chi2(y: Floats, weight: Floats, rising: bool) -> float:
+    """Of heights (size,) about the best curve that never falls, or never rises."""
+    return float(np.sum(weight * (y - _monotone(y, weight, rising)) ** 2))
+
+
+def _monotone(y: Floats, weight: Floats, rising: bool) -> Floats:
+    return np.asarray(isotonic_regression(y, weights=weight, increasing=rising).x)

@@ -1,13 +1,15 @@
-"""The four classes, and the margins that separate them."""
+"""The four classes, and the margins that separate them: by size, and at one size."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-__all__ = ["BOUNDED", "CLASSES", "FLAT", "LOGARITHMIC", "POWER", "Margins"]
+__all__ = ["BOUNDED", "CLASSES", "FLAT", "LOGARITHMIC", "POWER", "Margins", "PeakMargins"]
 
 CLASSES = ("flat", "bounded", "logarithmic", "power-law")
 FLAT, BOUNDED, LOGARITHMIC, POWER = range(4)
+MAY_BE_ZERO = ("correction", "penalty")
+LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms are the same to the last digits
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Margins:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             least = 1.0 if "saturation" in name else 0.0
-            may = name in _MAY_BE_ZERO
+            may = name in MAY_BE_ZERO
             if not least < value < float("inf") and not (may and value == 0.0):
                 words = "finite and at least" if may else "finite and above"
                 raise ValueError(f"margin {name} must be {words} {least:g}, got {value}")
@@ -75,4 +77,72 @@ class Margins:
         return asdict(self)
 
 
-_MAY_BE_ZERO = ("correction", "penalty")
+@dataclass(frozen=True)
+class PeakMargins:
+    """What separates the classes at one size, where every peak is rounded.
+
+    Attributes
+    ----------
+    alpha_min : float
+        Smallest exponent of a power law, 0.001 or more; from -alpha_min to alpha_min it is a
+        logarithm, below that a cusp, which is bounded.
+    decade : float
+        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade
+        (1e6 at most).  Above that the rounding itself is seen, and the peak is bounded.  A
+        Lorentzian narrower than this has alpha = 2, and belongs to the power laws.
+    smallest_effect : float
+        Change over the window, in units of the largest value, below which the curve is flat.  A
+        small peak or step that counts as flat may lie on a drift: together they may change by a
+        third more than this, a few of them by half more.
+    asymmetry : float
+        Largest ratio of the amplitudes on the two sides.
+
+    Raises
+    ------
+    ValueError
+        For a margin out of its range.
+    """
+
+    alpha_min: float = 0.1
+    decade: float = 10.0
+    smallest_effect: float = 0.05
+    asymmetry: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 1.0 if name in ("decade", "asymmetry") else 0.0
+            allowed = value >= least if name == "asymmetry" else value > least
+            if not (allowed and value < float("inf")):
+                bound = "at least" if name == "asymmetry" else "above"
+                raise ValueError(f"margin {name} must be finite and {bound} {least:g}, got {value}")
+        for name, most in (("smallest_effect", 0.5), ("alpha_min", 1.0)):
+            if getattr(self, name) >= most:
+                raise ValueError(f"margin {name} must be below {most}, got {getattr(self, name)}")
+        if self.alpha_min < LEAST_ALPHA:
+            raise ValueError(
+                f"margin alpha_min must be {LEAST_ALPHA} or more, got {self.alpha_min}"
+            )
+        if self.decade > MOST_DECADE:
+            raise ValueError(f"margin decade must be at most {MOST_DECADE:g}, got {self.decade:g}")
+
+    @property
+    def penalty(self) -> float:
+        """Cost of a correction in chi^2: there are none."""
+        return 0.0
+
+    @property
+    def skew(self) -> float:
+        """Largest |b|: the amplitudes are 1 + b and 1 - b."""
+        return (self.asymmetry - 1) / (self.asymmetry + 1)
+
+    def summary(self) -> str:
+        """In a line."""
+        return (
+            f"margins: power law from alpha = {self.alpha_min:g}, cut off below "
+            f"1/{self.decade:g} of its reach, effects from {self.smallest_effect:.0%}, amplitudes "
+            f"of the two sides within a factor {self.asymmetry:g}"
+        )
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return asdict(self)

@@ -1,7 +1,7 @@
 """Is a peak along the control, at one size, a power law, a logarithm, or rounded?
 
 The same question as that of heights against size, with the same answer: the classes that the data
-do not exclude, the true one among them 95 times in 100 (:mod:`heatcap.divergence.plausible`), for
+do not exclude, the true one among them 95 times in 100 (:mod:`heatcap.divergence.testing`), for
 curves that its forms describe or nearly, on a straight background.  At one size every peak is
 finite.  So the question is how far from x_c a power law is seen: over a
 decade of |x - x_c| at least, or the rounding itself is seen (see `peak_shapes`).
@@ -19,20 +19,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain
-from heatcap.divergence.alpha import alpha
+from heatcap.core.result import Parameter, Status, plain
 from heatcap.divergence.answer import Answer, Streams
 from heatcap.divergence.curve import Curve, read_curve
 from heatcap.divergence.exponent import Exponent
-from heatcap.divergence.judged import check_options, judged_by, realised
-from heatcap.divergence.margins import CLASSES, POWER
-from heatcap.divergence.peak_fit import PeakFits, PeakProblem, peak_problem
-from heatcap.divergence.peak_models import models_of_peaks
-from heatcap.divergence.peak_position import position
-from heatcap.divergence.peak_power import detectable_alpha, peak_advice
-from heatcap.divergence.peak_shapes import STEEPEST, PeakMargins, reach
-from heatcap.divergence.power import Advice, verdict_of
-from heatcap.divergence.testing import Plausible
+from heatcap.divergence.margins import CLASSES, POWER, PeakMargins
+from heatcap.divergence.models import models_of_peaks
+from heatcap.divergence.peak_fit import (
+    PeakFits,
+    PeakProblem,
+    peak_exponent,
+    peak_position,
+    peak_problem,
+)
+from heatcap.divergence.peak_shapes import STEEPEST_ALPHA, reach
+from heatcap.divergence.power import Advice, detectable_alpha, peak_advice, realised, verdict_of
+from heatcap.divergence.testing import Plausible, check_options, judged_by
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
 
@@ -46,9 +48,10 @@ FINITE = (
     "a peak at one size is finite: a power law or a logarithm is meant over the reach, and cut off "
     "below it; whether the peak goes on growing, only heights against size tell"
 )
-SAID = {
-    "edge": "the maximum is at the edge of the window: no peak is seen, and no class is named",
-    "misfit": (
+MESSAGES = {
+    Status.OK: "",
+    Status.EDGE: "the maximum is at the edge of the window: no peak is seen, and no class is named",
+    Status.MISFIT: (
         "no form describes these values: chi2 is more than four times what it should be, and no "
         "class is named; a narrower window about one maximum may help"
     ),
@@ -65,7 +68,7 @@ INNER = 40  # draws for advice and power
 OUTER = 0.1  # of the window at each end, within which a curve that still rises has no maximum
 RISING = 0.05  # of its change
 CHANCE = 16.0  # in chi^2: a peak beside a drift that noise alone may make
-GROSS = 4.0  # times chi^2 of draws, with errors as given: no class has the form of the values
+OFF_BY_TWO = 4.0  # times chi^2 of draws, with errors as given, twice too small: a misfit
 EXACT = 1e-10  # of the largest value: scatter that is rounding
 EVENLY = np.linspace(0.0, 1.0, 201)
 
@@ -113,7 +116,7 @@ class PeakVerdict(Answer):
     level : float
     data : Curve
         Points, values and covariance as used.
-    status : str
+    status : Status
         "ok"; "edge" where no maximum is inside the window, "misfit" where no form comes near the
         values with errors as they were given, whether or not these are then multiplied: then the
         verdict is "undecided", and no class is plausible.
@@ -127,8 +130,7 @@ class PeakVerdict(Answer):
     """
 
     MEANING = MEANING
-    STATUS = SAID
-    STEEPEST = STEEPEST
+    MOST_TRIED = STEEPEST_ALPHA
     NO_POWER = "no power law comes near"
 
     margins: PeakMargins
@@ -139,11 +141,11 @@ class PeakVerdict(Answer):
 
     @cached_property
     def exponent(self) -> Exponent:
-        return alpha(self.fits).only_if(self.status == "ok")
+        return peak_exponent(self.fits).only_if(self.ok)
 
     @cached_property
     def x_c(self) -> Parameter:
-        return position(self.fits, self.plausible)
+        return peak_position(self.fits, self.plausible)
 
     @cached_property
     def models(self) -> list[dict[str, Any]]:
@@ -166,7 +168,7 @@ class PeakVerdict(Answer):
 
     @cached_property
     def _advised(self) -> Advice:
-        if self.status != "ok" or self.verdict != "undecided":
+        if not self.ok or self.verdict != "undecided":
             return Advice({}, "")
         return peak_advice(
             self.fits, self.plausible, control_name=self.control_name, level=self.level,
@@ -202,8 +204,8 @@ class PeakVerdict(Answer):
             f"{self.x_c.statistical:.2g} in a form, {self.x_c.systematic:.2g} between forms)"
         )
 
-    def _lines(self, *margins: str) -> list[str]:
-        return [self.position_said, *super()._lines(*margins)]
+    def _numbers(self, *margins: str) -> list[str]:
+        return [self.position_said, *super()._numbers(*margins)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for what is infinite or does not exist."""
@@ -290,20 +292,22 @@ def peak_test(
     data, setup, found, warnings = judged_peak(read, m, rescale, draws, streams.of("test"))
     fits = setup.fits(data.values)
     names = found.names(level)
-    gross = _too_large(read, data, found) > GROSS
-    status = "misfit" if gross else "edge" if _at_edge(fits, names) else "ok"
-    decided = verdict_of(names) if status == "ok" else "undecided"
+    gross = _too_large(read, data, found) > OFF_BY_TWO
+    edge = Status.EDGE if _at_edge(fits, names) else Status.OK
+    status = Status.MISFIT if gross else edge
+    decided = verdict_of(names) if status is Status.OK else "undecided"
     return PeakVerdict(
         verdict=decided,
-        plausible=names if status == "ok" else (),
+        plausible=names if status is Status.OK else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         margins=m,
-        warnings=[FINITE, *([SAID[status]] if status in SAID else []), *warnings, *_sparse(fits)],
+        warnings=[FINITE, *filter(None, [MESSAGES[status]]), *warnings, *_sparse(fits)],
         seconds=time.perf_counter() - start,
         control_name=control_name,
         level=level,
         data=data,
         status=status,
+        message=MESSAGES[status],
         fits=fits,
         streams=streams,
         draws=draws,

@@ -4,34 +4,54 @@ Position, width and exponent are on a lattice that is made finer where a class f
 neighbours are told apart by less than an error.  The slope of the background is projected out of
 the weight, W - W t t^T W / t^T W t, so that level, change and asymmetry are left to the kernel of
 :mod:`heatcap.divergence.kernel`.  What is flat has no background beside its change.
+
+What the fits say of the peak, on demand:
+
+*Position.*  Of a power law, a logarithm or a step it is the point x_c of the form; of a rounded
+peak, which has no such point, it is where the curve itself is largest.  Within a family its mean
+and deviation are those of exp(-chi^2 / 2) over the parameters of the form; between families it is
+systematic.
+
+*Exponent*, if the peak is a power law that is cut off out of sight:
+
+    A = s + c x + a [(|t|^m + delta^m)^(-alpha/m) - ...] / alpha,    delta <= reach / decade
+
+alpha > 0 is a power law, 0 a logarithm, alpha < 0 a cusp.  chi^2 is lowest over position, cut-off,
+its sharpness, asymmetry and background; its profile gives the interval (3.84) and the upper limit
+(2.71).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from heatcap.core.arrays import Floats, Ints
+from heatcap.core.result import Parameter
 from heatcap.divergence.curve import Curve
+from heatcap.divergence.exponent import Exponent, no_exponent, of_profile
 from heatcap.divergence.kernel import Normal, best, every, normal
-from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT
+from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, POWER, PeakMargins
 from heatcap.divergence.peak_shapes import (
     ALL,
+    CUSP,
+    STEEPEST_ALPHA,
     Family,
-    PeakMargins,
     PeakShapes,
+    cut_off,
     families,
     plain,
     stacked,
 )
 from heatcap.divergence.testing import HOPELESS
 
-__all__ = ["PeakFits", "PeakProblem", "peak_problem"]
+__all__ = ["PeakFits", "PeakProblem", "peak_exponent", "peak_position", "peak_problem"]
 
 KEEP = 20.0  # in chi^2 above the best of a class: no draw about a fit leaves it
 BEST = 60  # kept of a family while the lattice is coarse, whatever their chi^2
@@ -39,10 +59,21 @@ MOST = 200  # of a family in the end
 KEEP_ALL, MOST_OF_ALL = 40.0, 800  # the same where there may be no peak at all
 FINE = 0.8  # errors between neighbours of the lattice
 THIN = 0.7  # errors between shapes that are both kept
-FAINT = 2.0  # errors of the change, for shapes whose own is smaller
+LEAST_CHANGE = 2.0  # errors of the change, for shapes whose own is smaller
 MOVED = 2  # parameters in which a finer point of the lattice differs from its parent, at most
 FINER = 5  # times that steps are halved, at most
 NEAR = 3.0  # errors below the largest value, for the points where the maximum may be
+AS_GOOD = 4.0  # in chi^2: families whose position differs as much as the data allow
+PARAMETERS = 7  # parameters of a peak, for chi^2 by degree of freedom: errors grow with a poor one
+SAMPLES, ROUNDS = 300, 4  # parameters drawn about those of a family, each time from where they were
+TAILS = 5  # degrees of freedom of what they are drawn from
+NARROWEST = 1e-3  # of the range of a parameter
+POINTED = ("cut-off", "step")  # names of forms with an x_c begin so
+LIGHT = 1e-4  # weight against the heaviest that is none
+LOOKS = 201  # where the largest value is looked for: in the window, then about those found
+ALPHAS = np.linspace(CUSP, STEEPEST_ALPHA, 41)
+PLACES = 200  # positions and cut-offs that the profile is made over, for each family
+UNROUNDED = ("cut-off power", "cut-off logarithm", "cusp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +290,7 @@ def _in_errors(shapes: PeakShapes, a: Floats, b: Floats, kept: Ints, root: Float
     """Best fits of some shapes in units of the errors, less level and slope."""
     forms = (shapes.g[kept] + b[kept, np.newaxis] * shapes.e[kept]) @ root
     # Another set of values would have another change: forms differ by as much as noise lets it.
-    least = FAINT / np.maximum(np.linalg.norm(forms, axis=1), 1e-300)
+    least = LEAST_CHANGE / np.maximum(np.linalg.norm(forms, axis=1), 1e-300)
     return np.asarray(np.maximum(np.abs(a[kept]), least)[:, np.newaxis] * forms)
 
 
@@ -320,3 +351,127 @@ def _near(found: list[tuple[Family, Floats, Floats]], keep: float) -> list[tuple
         near = chi2 <= max(lowest[family.kind] + keep, chi2.min())
         kept.append((family, theta[near]))
     return kept
+
+
+def peak_position(fits: PeakFits, plausible: Sequence[str]) -> Parameter:
+    """x_c in units of the control; NaN where the values may be flat, or are drift."""
+    kinds = [CLASSES.index(name) for name in plausible]
+    own = fits.problem
+    rows = np.flatnonzero(np.isin(own.kind, kinds))
+    found = []
+    if len(rows) and FLAT not in kinds:
+        lowest = fits.chi2[rows].min()
+        poor = max(lowest / (len(own.error) - PARAMETERS), 1.0)
+        near = rows[fits.chi2[rows] <= lowest + AS_GOOD * poor]
+        for name in dict.fromkeys(own.rows[i][0].name for i in near.tolist()):
+            members = rows[[own.rows[i][0].name == name for i in rows.tolist()]]
+            if members[0] >= len(own.flat):
+                above = (fits.chi2[members].min() - lowest) / poor
+                mean, deviation = _family_position(fits, members)
+                found.append((above, mean, deviation * np.sqrt(poor)))
+    if not found:
+        return Parameter(*[float("nan")] * 3)
+    above, mean, deviation = np.array(found).T
+    weight = np.exp(-above / 2) / np.exp(-above / 2).sum()
+    value = weight @ mean
+    return Parameter(
+        float(value),
+        statistical=float(np.sqrt(weight @ deviation**2)),
+        systematic=float(np.abs(mean - value).max()),
+    )
+
+
+def _family_position(fits: PeakFits, rows: Ints) -> tuple[float, float]:
+    """Mean and deviation of the position."""
+    family = fits.problem.rows[rows[0]][0]
+    theta, log, curves = about(fits, rows)
+    weight = np.exp(log - log.max())
+    place = theta[:, 0] if family.name.startswith(POINTED) else _largest(curves, weight)
+    place = fits.problem.curve.at(place)
+    mean = weight @ place / weight.sum()
+    return float(mean), float(np.sqrt(weight @ (place - mean) ** 2 / weight.sum()))
+
+
+def about(fits: PeakFits, rows: Ints) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+    """Parameters drawn about the shapes of a family, ln of their weights, and their curves.
+
+    Importance sampling of exp(-chi^2 / 2), each round from where the last one was heavy.
+    """
+    own = fits.problem
+    family = own.rows[rows[0]][0]
+    low, high = np.array([[axis[0], axis[-1]] for axis in family.axes.values()]).T
+    theta = np.array([own.rows[i][1] for i in rows.tolist()])
+    weight = np.exp(-(fits.chi2[rows] - fits.chi2[rows].min()) / 4)
+    rng = np.random.default_rng(0)  # nodes of an integral: the same for the same data
+    for _ in range(ROUNDS):
+        centre = weight @ theta / weight.sum()
+        rest = theta - centre
+        spread = (weight * rest.T) @ rest / weight.sum()
+        spread += np.diag((NARROWEST * (high - low)) ** 2)
+        law = stats.multivariate_t(centre, spread, df=TAILS, seed=rng)
+        theta = np.atleast_2d(law.rvs(SAMPLES))
+        theta = theta[np.all((theta >= low) & (theta <= high), axis=1)]
+        chi2, curves = _refitted(fits, family, theta)
+        log = -chi2 / 2 - law.logpdf(theta)
+        weight = np.exp(log - log.max())
+    return theta, log, curves
+
+
+def _refitted(
+    fits: PeakFits, family: Family, theta: Floats
+) -> tuple[Floats, Callable[[Floats], Floats]]:
+    """chi^2 of a family with other parameters, and its curves (shape, point) at any points."""
+    own, y = fits.problem, fits.problem.curve.values
+    shapes = stacked(own.curve.x, [(family, theta)], own.margins.skew)
+    chi2, *linear = every(shapes, normal(shapes, own.sloped), y, own.sloped, float(y.max()))
+    a, s, b = (each[:, np.newaxis] for each in linear)
+    c = (y - s - a * (shapes.g + b * shapes.e)) @ own.tilt
+
+    def curves(x: Floats) -> Floats:
+        g, e = family.form(x, theta)
+        form = (g + b * e) / shapes.span[:, np.newaxis]
+        return np.asarray(s + a * form + np.outer(c, x - own.curve.centre))
+
+    return np.where(shapes.seen, chi2, np.inf), curves
+
+
+def _largest(curves: Callable[[Floats], Floats], weight: Floats) -> Floats:
+    """Where each curve is largest."""
+    x = np.linspace(0.0, 1.0, LOOKS)
+    found = x[curves(x).argmax(axis=1)]
+    near = found[weight > LIGHT]
+    x = np.linspace(max(near.min() - x[1], 0.0), min(near.max() + x[1], 1.0), LOOKS)
+    return np.asarray(x[curves(x).argmax(axis=1)])
+
+
+def peak_exponent(fits: PeakFits) -> Exponent:
+    """Exponent of the cut-off power laws; NaN if none comes near the best fit, or that is flat."""
+    places = _unrounded_places(fits)
+    chi2 = _exponent_profile(fits, places, ALPHAS)
+    best = int(np.argmin(fits.chi2))
+    if fits.problem.kind[best] == FLAT or chi2.min() > fits.chi2[best] + HOPELESS:
+        return no_exponent(ALPHAS, chi2)
+    return of_profile(lambda exponents: _exponent_profile(fits, places, exponents), ALPHAS, chi2)
+
+
+def _unrounded_places(fits: PeakFits) -> Floats:
+    """Position, cut-off and its sharpness (that of squares for a cusp) of sharp shapes."""
+    names = np.array([family.name for family, _ in fits.problem.rows])
+    kept = []
+    for name in UNROUNDED:
+        # As drawn, and not the best of them: those lie about one exponent.
+        theta = about(fits, np.flatnonzero(names == name))[0][:PLACES]
+        kept += [np.append(each, 1.0)[[0, 1, 3]] for each in theta]
+    return np.array(kept)
+
+
+def _exponent_profile(fits: PeakFits, places: Floats, exponents: Floats) -> Floats:
+    """Lowest chi^2 for every exponent."""
+    own = fits.problem
+    x_c, delta, log2_m = np.repeat(places, len(exponents), axis=0).T
+    theta = np.column_stack([x_c, delta, np.tile(exponents, len(places)), log2_m])
+    family = Family("cut-off power", POWER, {}, cut_off, (0.0, np.inf))
+    shapes = stacked(own.curve.x, [(family, theta)], own.margins.skew)
+    y, parts = own.curve.values, normal(shapes, own.sloped)
+    chi2 = every(shapes, parts, y, own.sloped, float(y.max()))[0]
+    return np.asarray(chi2.reshape(len(places), len(exponents)).min(axis=0))

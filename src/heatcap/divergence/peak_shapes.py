@@ -21,21 +21,21 @@ power law, and a peak that is not in the middle would otherwise have none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER
+from heatcap.divergence.growth import power_of
+from heatcap.divergence.margins import BOUNDED, FLAT, LOGARITHMIC, POWER, PeakMargins
 
 __all__ = [
     "ALL",
     "CUSP",
-    "STEEPEST",
+    "STEEPEST_ALPHA",
     "Family",
-    "PeakMargins",
     "PeakShapes",
     "cut_off",
     "families",
@@ -46,12 +46,12 @@ __all__ = [
 
 Form = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
-STEEPEST = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is a Gaussian
+STEEPEST_ALPHA = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is a Gaussian
 CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
 FINEST = 1 / 8  # smallest cut-off in units of the distance of points
 WIDEST = 3.0  # largest rounding in units of the reach
 BLUNT = ("cut-off power", "cut-off logarithm", "rounded power")
-SHARPNESS = np.linspace(0.0, 3.0, 3)  # log2 m of a rounding: m = 1 is blunt, 2.8, 8 a corner
+LOG2_SHARPNESS = np.linspace(0.0, 3.0, 3)  # log2 m of a rounding: m = 1 is blunt, 2.8, 8 a corner
 POWERS = np.linspace(np.log(0.7), np.log(6.0), 4)  # ln p of exp(-|t|^p)
 LEAN = np.linspace(-0.5, 0.5, 3)
 STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
@@ -59,78 +59,6 @@ SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones a
 SLOPES = (-1.5, 0.0, 1.5)  # drift beside them, in units of their height
 MANY = 80  # their positions
 SEEN = 1e-6  # least change beside a straight line, in units of the form; below it is rounding
-LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms are the same to the last digits
-
-
-@dataclass(frozen=True)
-class PeakMargins:
-    """What separates the classes at one size, where every peak is rounded.
-
-    Attributes
-    ----------
-    alpha_min : float
-        Smallest exponent of a power law, 0.001 or more; from -alpha_min to alpha_min it is a
-        logarithm, below that a cusp, which is bounded.
-    decade : float
-        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade
-        (1e6 at most).  Above that the rounding itself is seen, and the peak is bounded.  A
-        Lorentzian narrower than this has alpha = 2, and belongs to the power laws.
-    smallest_effect : float
-        Change over the window, in units of the largest value, below which the curve is flat.  A
-        small peak or step that counts as flat may lie on a drift: together they may change by a
-        third more than this, a few of them by half more.
-    asymmetry : float
-        Largest ratio of the amplitudes on the two sides.
-
-    Raises
-    ------
-    ValueError
-        For a margin out of its range.
-    """
-
-    alpha_min: float = 0.1
-    decade: float = 10.0
-    smallest_effect: float = 0.05
-    asymmetry: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            least = 1.0 if name in ("decade", "asymmetry") else 0.0
-            allowed = value >= least if name == "asymmetry" else value > least
-            if not (allowed and value < float("inf")):
-                bound = "at least" if name == "asymmetry" else "above"
-                raise ValueError(f"margin {name} must be finite and {bound} {least:g}, got {value}")
-        for name, most in (("smallest_effect", 0.5), ("alpha_min", 1.0)):
-            if getattr(self, name) >= most:
-                raise ValueError(f"margin {name} must be below {most}, got {getattr(self, name)}")
-        if self.alpha_min < LEAST_ALPHA:
-            raise ValueError(
-                f"margin alpha_min must be {LEAST_ALPHA} or more, got {self.alpha_min}"
-            )
-        if self.decade > MOST_DECADE:
-            raise ValueError(f"margin decade must be at most {MOST_DECADE:g}, got {self.decade:g}")
-
-    @property
-    def penalty(self) -> float:
-        """Cost of a correction in chi^2: there are none."""
-        return 0.0
-
-    @property
-    def skew(self) -> float:
-        """Largest |b|: the amplitudes are 1 + b and 1 - b."""
-        return (self.asymmetry - 1) / (self.asymmetry + 1)
-
-    def summary(self) -> str:
-        """In a line."""
-        return (
-            f"margins: power law from alpha = {self.alpha_min:g}, cut off below "
-            f"1/{self.decade:g} of its reach, effects from {self.smallest_effect:.0%}, amplitudes "
-            f"of the two sides within a factor {self.asymmetry:g}"
-        )
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,16 +234,16 @@ def families(
     wide = np.linspace(edge, np.log(WIDEST), 6)
     least = m.alpha_min
     for name, kind, rounding, alpha in (
-        ("cut-off power", POWER, sharp, np.linspace(least, STEEPEST, 7)),
+        ("cut-off power", POWER, sharp, np.linspace(least, STEEPEST_ALPHA, 7)),
         ("cut-off logarithm", LOGARITHMIC, sharp, np.linspace(-0.99 * least, 0.99 * least, 3)),
         ("cusp", BOUNDED, sharp, np.linspace(CUSP, -least, 4)),
-        ("rounded power", BOUNDED, wide, np.linspace(ROUND, STEEPEST, 5)),
+        ("rounded power", BOUNDED, wide, np.linspace(ROUND, STEEPEST_ALPHA, 5)),
     ):
         axes = {"x_c": where, "delta": rounding, "alpha": alpha}
         if name in BLUNT:
-            axes["log2_m"] = SHARPNESS
+            axes["log2_m"] = LOG2_SHARPNESS
         yield Family(name, kind, axes, cut_off, up)
-    axes = {"x_c": where, "delta": sharp, "alpha": np.linspace(least, STEEPEST, 7)}
+    axes = {"x_c": where, "delta": sharp, "alpha": np.linspace(least, STEEPEST_ALPHA, 7)}
     yield Family("cut-off power, jump", POWER, axes, cut_off_jump, up)
     widths = np.linspace(np.log(gap / 2), np.log(2.0), 9)
     yield Family("sech^2", BOUNDED, {"x_c": where, "w": widths}, _sech, up)
@@ -347,8 +275,7 @@ def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
     r = reach(x_c)
     t = (x - x_c) / r
     log = (np.log(np.abs(t) ** m + np.exp(m * v)) - np.log1p(np.exp(m * v))) / m
-    small = np.where(np.abs(alpha) < 1e-9, 1.0, alpha)
-    g = np.where(np.abs(alpha) < 1e-9, -log, np.expm1(-alpha * log) / small)
+    g = -power_of(log, -alpha)
     return g, g * t / np.hypot(t, np.exp(v))
 
 

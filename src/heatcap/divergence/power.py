@@ -1,14 +1,14 @@
-"""How often a design would decide, if heights grew along a given curve.
+"""How often a design would decide, if heights grew along a given curve; a peak likewise.
 
 Critical values of Delta come from the fits of each class to the curve itself, once, instead of
-those to every set of data drawn: a bootstrap without a bootstrap inside.  `calibrate` has both and
-docs/verification.md compares them.
+those to every set of data drawn: a bootstrap without a bootstrap inside.  `calibrate` and
+`realised` have both; docs/verification.md compares them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,26 +16,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.divergence.heights import Heights
-from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER
-from heatcap.divergence.testing import HOPELESS, Fits, Setup, drawn_from, problem
+from heatcap.divergence.curve import Curve
+from heatcap.divergence.exponent import growth_exponent
+from heatcap.divergence.heights import LEAST_SIZES, Heights
+from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER, Margins
+from heatcap.divergence.peak_fit import PeakFits, peak_problem
+from heatcap.divergence.peak_shapes import STEEPEST_ALPHA, cut_off, reach
+from heatcap.divergence.testing import (
+    HOPELESS,
+    REPEATED,
+    Fits,
+    Fitted,
+    Setup,
+    drawn_from,
+    least_draws,
+    plausible,
+    problem,
+)
 
 __all__ = [
+    "DECIDED",
     "EXPONENTS",
     "Advice",
     "advice",
     "detectable",
-    "first_good",
+    "detectable_alpha",
     "kept_classes",
-    "right_share",
+    "peak_advice",
+    "realised",
     "right_verdicts",
+    "stability",
     "verdict_of",
 ]
 
 DETECTED, DECIDED = 0.95, 0.8
+REPEATS = 40  # sets of data for the realised level
+# What is tried for heights: exponents, sizes to add, factors by which errors shrink.
 EXPONENTS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
 MORE_SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 SMALLER_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+# The same for a peak, whose points become finer by a factor.
+PEAK_EXPONENTS = (0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, STEEPEST_ALPHA)
+FINER = (2.0, 4.0)
+PEAK_SMALLER_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0)
+CLOSE = 1 / 3  # of the reach, on both sides of the maximum: where points are added
+HIDDEN = 4.0  # chi^2 between classes without noise, below which no test decides 80 in 100 times
 
 
 def verdict_of(names: tuple[str, ...]) -> str:
@@ -61,14 +86,10 @@ def kept_classes(
     kept = np.zeros((draws, len(CLASSES)), dtype=np.bool_)
     for kind in range(len(CLASSES)):
         if lowest[kind] - lowest.min() <= HOPELESS + setup.margins.penalty:
-            under = _delta(setup, drawn_from(fits, kind, draws, rng), kind)
+            scores = setup.scores(drawn_from(fits, kind, draws, rng))
+            under = scores[:, kind] - scores.min(axis=1)
             kept[:, kind] = delta[:, kind] <= float(np.quantile(under, level))
     return kept
-
-
-def _delta(setup: Setup, y: Floats, kind: int) -> Floats:
-    scores = setup.scores(y)
-    return np.asarray(scores[:, kind] - scores.min(axis=1))
 
 
 def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator) -> float:
@@ -95,11 +116,11 @@ def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator
     return next((kappa for kappa in tried if chance(kappa) >= DETECTED), float("nan"))
 
 
-def first_good(values: Sequence[float], good: Callable[[float], bool]) -> float:
-    """The first value that is good, by bisection; NaN if the last is not."""
+def _first_good(values: Sequence[float], good: Callable[[float], bool]) -> float | None:
+    """The first value that is good, by bisection; None if the last is not."""
     low, high = 0, len(values) - 1
-    if not values or not good(values[high]):
-        return float("nan")
+    if not good(values[high]):
+        return None
     while low < high:
         middle = (low + high) // 2
         if good(values[middle]):
@@ -139,7 +160,7 @@ def advice(
         own = fits.problem
         setup = problem(sizes, covariance, own.margins, own.exponent, heights=curve)
         kept = kept_classes(setup, curve, level=level, draws=draws, rng=rng)
-        return right_share(kept, kind) >= DECIDED
+        return _right_share(kept, kind) >= DECIDED
 
     def added(count: float) -> Floats:
         return np.asarray(np.round(data.sizes[-1] * ratio ** np.arange(1, count + 1)))
@@ -159,17 +180,17 @@ def advice(
     ways: dict[str, dict[str, Any]] = {}
     for name in names:
         kind = CLASSES.index(name)
-        count = first_good(MORE_SIZES, partial(with_more, kind))
-        factor = first_good(SMALLER_ERRORS, partial(with_less, kind))
+        count = _first_good(MORE_SIZES, partial(with_more, kind))
         ways[name] = {
-            "more_sizes": None if np.isnan(count) else added(count).tolist(),
-            "smaller_errors": None if np.isnan(factor) else factor,
+            "more_sizes": None if count is None else added(count).tolist(),
+            "smaller_errors": _first_good(SMALLER_ERRORS, partial(with_less, kind)),
         }
     said = [f"if {name}: {_text(way, size_name)}" for name, way in ways.items()]
     return Advice(ways, "; ".join(said))
 
 
-def right_share(kept: NDArray[np.bool_], kind: int) -> float:
+def _right_share(kept: NDArray[np.bool_], kind: int) -> float:
+    """Share of draws with the right verdict, of classes kept (draw, class)."""
     alone = kept[:, kind] & (kept.sum(axis=1) == 1)
     if kind in (LOGARITHMIC, POWER):
         alone |= kept[:, LOGARITHMIC] & kept[:, POWER] & ~kept[:, FLAT] & ~kept[:, BOUNDED]
@@ -189,3 +210,159 @@ def _text(way: Mapping[str, Any], size_name: str) -> str:
             "smaller would decide"
         )
     return ", or ".join(parts)
+
+
+def detectable_alpha(
+    fits: PeakFits, *, level: float, draws: int, rng: np.random.Generator
+) -> float:
+    """Smallest exponent of a power law, as high as the peak seen, that would have been detected.
+
+    It is cut off at the distance of the points at the maximum, or where the margin has it.
+    Detected: `flat` and `bounded` excluded, 95 times in 100.  NaN if no exponent up to 3 is.
+    """
+    own = fits.problem
+    curve, m = own.curve, own.margins
+    best = fits.curves(np.array([np.argmin(fits.chi2)]))[0]
+    change = max(float(np.ptp(best)), m.smallest_effect * float(best.max()))
+    i = int(np.argmax(best))
+    gap = float(np.median(np.diff(curve.x[max(i - 2, 0) : i + 3])))
+    place = curve.x[i]
+    v = min(np.log(gap / reach(place)), -np.log(m.decade))
+
+    def chance(exponent: float) -> float:
+        g = cut_off(curve.x, np.array([[place, v, exponent]]))[0][0]
+        drawn = replace(curve, values=best.max() - change + change * (g - g.min()) / np.ptp(g))
+        setup = peak_problem(drawn, m)
+        lowest = setup.fits(drawn.values).best_of_classes()
+        if min(lowest[FLAT], lowest[BOUNDED]) - lowest.min() < HIDDEN:
+            return 0.0
+        kept = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
+        return float(np.mean(~kept[:, FLAT] & ~kept[:, BOUNDED]))
+
+    tried = (each for each in PEAK_EXPONENTS if each > m.alpha_min)
+    return next((each for each in tried if chance(each) >= DETECTED), float("nan"))
+
+
+def peak_advice(
+    fits: PeakFits,
+    names: tuple[str, ...],
+    *,
+    control_name: str,
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Advice:
+    """Finer points about the maximum, or smaller errors, if the best fit of a class is true.
+
+    A design decides if the verdict would then be right (that class alone, or "divergent") 80 times
+    in 100.  New points have the errors of their neighbours; where errors are correlated a finer
+    grid is not tried, because nothing is known of the correlation of what is added.
+    """
+    own = fits.problem
+    curve = own.curve
+    errors = curve.errors
+    independent = np.count_nonzero(curve.covariance) == len(errors)
+
+    def decides(kind: int, drawn: Curve) -> bool:
+        setup = peak_problem(drawn, own.margins)
+        lowest = setup.fits(drawn.values).best_of_classes()
+        rivals = [each for each in range(len(CLASSES)) if each != kind]
+        if kind in (LOGARITHMIC, POWER):
+            rivals = [FLAT, BOUNDED]
+        if lowest[rivals].min() - lowest[kind] < HIDDEN:
+            return False
+        kept = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
+        return _right_share(kept, kind) >= DECIDED
+
+    def finer(kind: int, factor: float) -> bool:
+        row = fits.of(kind)[:1]
+        x = _finer(curve.x, float(curve.x[np.argmax(curve.values)]), int(factor))
+        error = np.interp(x, curve.x, errors)
+        values = fits.curves_at(row, x)[0]
+        return decides(kind, Curve(curve.at(x), values, np.diag(error**2), curve.logarithmic))
+
+    def smaller(kind: int, factor: float) -> bool:
+        return decides(
+            kind, replace(curve, values=fits.curves(fits.of(kind)[:1])[0]).scaled(1 / factor)
+        )
+
+    ways: dict[str, dict[str, Any]] = {}
+    for name in names:
+        kind = CLASSES.index(name)
+        ways[name] = {
+            "finer_points": _first_good(FINER, partial(finer, kind)) if independent else None,
+            "smaller_errors": _first_good(PEAK_SMALLER_ERRORS, partial(smaller, kind)),
+        }
+    said = [
+        f"if {name}: {_peak_text(way, control_name, independent)}" for name, way in ways.items()
+    ]
+    return Advice(ways, "; ".join(said))
+
+
+def _finer(x: Floats, place: float, factor: int) -> Floats:
+    """Points with those within a third of the reach `factor` times as dense."""
+    r = CLOSE * float(reach(np.array(place)))
+    left = np.flatnonzero(np.abs((x[1:] + x[:-1]) / 2 - place) < r)
+    shares = np.arange(1, factor) / factor
+    added = x[left, np.newaxis] + np.diff(x)[left, np.newaxis] * shares
+    return np.sort(np.concatenate([x, added.ravel()]))
+
+
+def _peak_text(way: Mapping[str, Any], control_name: str, independent: bool) -> str:
+    parts = []
+    if way["finer_points"]:
+        parts.append(f"put {control_name} {way['finer_points']:g} times finer about the maximum")
+    if way["smaller_errors"]:
+        parts.append(f"make errors {way['smaller_errors']:g} times smaller")
+    if parts:
+        return ", or ".join(parts)
+    finer = f"neither points {FINER[-1]:g} times finer nor " if independent else "not even "
+    return f"{finer}errors {PEAK_SMALLER_ERRORS[-1]:g} times smaller would decide"
+
+
+def realised(
+    setup: Setup, fits: Fitted, level: float, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """How often the class of the best fit is plausible for data drawn from that fit."""
+    best = int(np.argmin(fits.score))
+    kind = int(setup.kind[best])
+    curve = fits.curves(np.array([best]))[0]
+    inner = max(REPEATED, least_draws(level))
+    kept = [
+        kind in plausible(setup, y, draws=inner, rng=rng).kinds(level)
+        for y in curve + setup.noise(REPEATS, rng)
+    ]
+    return {
+        "replicates": draws,
+        "realised_level": float(np.mean(kept)),
+        "repeats": REPEATS,
+    }
+
+
+def stability(
+    data: Heights,
+    margins: Margins,
+    exponent: float | None,
+    *,
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Plausible classes and exponent without the smallest sizes; at most half are left out."""
+    rows = []
+    for first in range(1, len(data.sizes) // 2 + 1):
+        part = data.take(slice(first, None))
+        if len(part.sizes) < LEAST_SIZES:
+            break
+        setup = problem(part.sizes, part.covariance, margins, exponent, heights=part.heights)
+        found = plausible(setup, part.heights, draws=draws, rng=rng)
+        names = found.names(level)
+        rows.append(
+            {
+                "smallest_size": float(part.sizes[0]),
+                "plausible": list(names),
+                "verdict": verdict_of(names),
+                "exponent": growth_exponent(part).to_dict(),
+            }
+        )
+    return rows

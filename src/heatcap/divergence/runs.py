@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.core.quantities import KEYS
-from heatcap.divergence.bound import Bound
+from heatcap.divergence.heights import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
 from heatcap.events import AVERAGE, PROPER, Column, Events
 from heatcap.observables.dataset import curve, size_coordinate, size_name_of, sizes_of

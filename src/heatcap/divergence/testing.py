@@ -6,13 +6,17 @@ null is a fit.  So data are drawn from fits of class c at the sizes and errors a
 the share of draws with a larger Delta_c.  Each draw is about a shape of c of its own, taken with
 probability exp(-(chi^2 + penalty) / 2) among those that the data do not tell from the best: a mean
 of p over what the truth may be, which is what a posterior predictive p-value does.
+
+The same draws say what chi^2 of the best fit should be.  Where it is not, errors are wrong or no
+class has the form of the data; where errors are not known they are scaled until it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -24,14 +28,22 @@ from heatcap.divergence.margins import CLASSES, Margins
 __all__ = [
     "HOPELESS",
     "NEAR",
+    "POOR",
+    "REPEATED",
     "Fits",
     "Fitted",
     "Plausible",
     "Problem",
     "Setup",
+    "check_options",
     "drawn_from",
+    "judged_by",
+    "least_draws",
+    "off",
     "plausible",
     "problem",
+    "scale_of",
+    "unlikely",
 ]
 
 NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
@@ -50,6 +62,25 @@ ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS)
 SEEDS = 3  # shapes of each law and class from which better ones are looked for
 CORRECTIONS = (0.0, *OMEGAS)
 WIDEST = 0.3  # of a parameter: beyond lies the lattice
+ZERO = 1e-9  # chi^2 that is none
+AMISS = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
+POOR, SELDOM = 2.0, 0.01  # chi^2 over that of draws, and share of draws beyond: a poor fit
+STANDS_OFF = 3.0  # errors from the best fit
+PER_CENT = 20.0  # errors that are larger than they can be by more may be in per cent
+AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
+REPEATED = 100  # draws of a test within another
+
+
+class Scalable(Protocol):
+    """Data whose errors can be multiplied by a factor."""
+
+    @property
+    def known(self) -> bool: ...
+    @property
+    def errors(self) -> Floats: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def scaled(self: D, factor: float) -> D: ...
 
 
 class Costly(Protocol):
@@ -83,6 +114,10 @@ class Fitted(Protocol):
     def of(self, kind: int) -> Ints: ...
     def curves(self, rows: Ints) -> Floats: ...
     def best_of_classes(self) -> Floats: ...
+
+
+D = TypeVar("D", bound=Scalable)
+S = TypeVar("S", bound=Setup)
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,3 +374,109 @@ def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) ->
     curves = fits.curves(chosen)
     curves[~np.isfinite(curves).all(axis=1)] = fits.curves(best_one)[0]
     return np.asarray(curves[index] + fits.problem.noise(draws, rng))
+
+
+def check_options(level: float, draws: int) -> None:
+    """Level and draws of a test.
+
+    Raises
+    ------
+    ValueError
+        If the level is not in [0.5, 1), or the draws are too few for it.
+    """
+    if not 0.5 <= level < 1:
+        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
+    if draws != int(draws):
+        raise ValueError(f"draws must be a whole number, got {draws}")
+    if draws < least_draws(level):
+        raise ValueError(
+            f"a level of {level} needs at least {least_draws(level)} draws, got {draws}"
+        )
+
+
+def least_draws(level: float) -> int:
+    """Draws with which a p-value can fall below the level."""
+    return int(np.ceil(5 / (1 - level)))
+
+
+def judged_by(
+    prepared: Callable[[D], S],
+    data: D,
+    values: Floats,
+    rescale: bool,
+    draws: int,
+    rng: np.random.Generator,
+    called: str,
+) -> tuple[D, S, Plausible, list[str]]:
+    """The test of data with the shapes that `prepared` makes from them, and what to warn of.
+
+    Where errors are not known, or do not agree with chi^2 and the caller asks for it, the test is
+    made again with others.
+    """
+    warnings = list(data.notes)
+    setup = prepared(data)
+    found = plausible(setup, values, draws=draws, rng=rng)
+    worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
+    better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
+    factor = scale_of(found)
+    if data.known and worse < AMISS:
+        warnings.append(
+            f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p-value "
+            f"{_share(worse, found)}): errors are too small by {factor:.2g}, or the "
+            f"{called} have structure that no class has"
+        )
+    elif data.known and better < AMISS:
+        cents = "; are they in per cent?" if factor < 1 / PER_CENT else ""
+        warnings.append(
+            f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p-value "
+            f"{_share(better, found)}): errors look too large, by {1 / factor:.2g}{cents}; or "
+            "neighbours share their noise, as along training or in sums: then errors are too small"
+        )
+    misfit = worse < AMISS or better < AMISS
+    if not data.known or (rescale and misfit):
+        total = 1.0
+        for _ in range(AGAIN):
+            data, total = data.scaled(factor), total * factor
+            setup = prepared(data)
+            found = plausible(setup, values, draws=draws, rng=rng)
+            # A correction costs in chi^2, so that the best fit may change with the errors.
+            factor = scale_of(found)
+            if abs(np.log(factor)) < SETTLED:
+                break
+        if data.known:
+            warnings.append(f"errors were multiplied by {total:.3g}")
+        else:
+            warnings.append(
+                f"no errors given: equal ones of {data.errors[0]:.3g} were taken from the scatter "
+                "about the best fit"
+            )
+    elif worse < AMISS:
+        warnings.append("the guarantee does not hold with such errors: test again with --rescale")
+    return data, setup, found, warnings
+
+
+def _share(p: float, found: Plausible) -> str:
+    """Of the draws; none of them is less than one of them."""
+    least = 1 / len(found.drawn_chi2)
+    return f"{p:.2g}" if p >= least else f"below {least:.2g}"
+
+
+def scale_of(found: Plausible) -> float:
+    """What errors are to be multiplied by; chi^2 of exact data is zero up to rounding."""
+    drawn = float(np.median(found.drawn_chi2))
+    return float(np.sqrt(max(found.best_chi2, ZERO) / max(drawn, ZERO)))
+
+
+def unlikely(found: Plausible) -> bool:
+    """Whether fewer draws than `SELDOM` have a chi^2 like this."""
+    return float(np.mean(found.drawn_chi2 >= found.best_chi2)) < SELDOM
+
+
+def off(at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str) -> list[str]:
+    """Values that stand off the best fit by more than three errors, or the furthest one."""
+    curve = fits.curves(np.array([np.argmin(fits.score)]))[0]
+    pull = (values - curve) / np.sqrt(np.diag(covariance))
+    far = np.flatnonzero(np.abs(pull) > STANDS_OFF)
+    far = far if len(far) else np.array([np.argmax(np.abs(pull))])
+    listed = ", ".join(f"{name} = {at[i]:g} ({pull[i]:+.1f} errors)" for i in far.tolist())
+    return [f"off the best fit: {listed}"]

@@ -4,7 +4,7 @@ The answer has two parts.  The first is a set of classes with a guarantee: the t
 times in 100, for heights that the laws of :mod:`heatcap.divergence.growth` describe or nearly, at
 errors that are known, crossovers at any length inside the sizes among them, and beside it a lower
 limit of the crossover length.  The second, `if_no_crossover`, is the sharper set on the condition
-that there is no crossover (:mod:`heatcap.divergence.plausible`).  One class left is a verdict,
+that there is no crossover (:mod:`heatcap.divergence.testing`).  One class left is a verdict,
 logarithm and power law together are "divergent", anything else is "undecided".  All of it holds
 within the margins, which are part of the answer, and for the size that was named.
 """
@@ -21,29 +21,52 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import plain
+from heatcap.core.result import Status, plain
 from heatcap.divergence.answer import Answer, Streams
-from heatcap.divergence.bound import Bound, Ceiling, ceiling
-from heatcap.divergence.crossover import Crossover, crossover
-from heatcap.divergence.diagnostics import local_exponents, predictions, stability
-from heatcap.divergence.evidence import models_of
-from heatcap.divergence.exponent import Exponent, growth_exponent
+from heatcap.divergence.exponent import (
+    Crossover,
+    Exponent,
+    crossover,
+    growth_exponent,
+    local_exponents,
+)
 from heatcap.divergence.growth import STEEPEST
-from heatcap.divergence.heights import Heights, informative, read_heights
-from heatcap.divergence.hump import hump_at
-from heatcap.divergence.judged import (
+from heatcap.divergence.heights import (
+    Bound,
+    Ceiling,
+    Heights,
+    ceiling,
+    hump_at,
+    informative,
+    read_heights,
+)
+from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
+from heatcap.divergence.models import models_of, predictions
+from heatcap.divergence.power import (
+    EXPONENTS,
+    Advice,
+    advice,
+    detectable,
+    realised,
+    stability,
+    verdict_of,
+)
+from heatcap.divergence.testing import (
+    NEAR,
     POOR,
+    REPEATED,
+    Fits,
+    Plausible,
+    Problem,
     check_options,
     judged_by,
     least_draws,
     off,
-    realised,
+    plausible,
+    problem,
     scale_of,
     unlikely,
 )
-from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
-from heatcap.divergence.power import EXPONENTS, Advice, advice, detectable, verdict_of
-from heatcap.divergence.testing import NEAR, Fits, Plausible, Problem, plausible, problem
 
 __all__ = ["BOUNDED_MEANS", "Verdict", "divergence_test", "judged"]
 
@@ -60,20 +83,21 @@ MEANING = {
     "power-law": "the height grows like a power of the size",
     "divergent": "the height grows without a limit in sight; logarithm or power law is open",
 }
-
-STATUS = {
-    "misfit": "no class describes the heights: errors too small, a wild height, or another form",
-    "poor fit": "no class describes the heights well: too much is left for their errors",
-    "no errors": "the scatter of so few heights says nothing of their errors",
-    "against the bound": "the data leave only what the bound excludes",
+MESSAGES = {
+    Status.OK: "",
+    Status.MISFIT: (
+        "no class describes the heights: errors too small, a wild height, or another form"
+    ),
+    Status.POOR_FIT: "no class describes the heights well: too much is left for their errors",
+    Status.NO_ERRORS: "the scatter of so few heights says nothing of their errors",
+    Status.AGAINST_THE_BOUND: "the data leave only what the bound excludes",
 }
 LEAST_FREE = 8  # sizes from which on the scatter about the best fit says something of the errors
-GROSS = 9.0  # chi^2 over that of draws, from which on no class is named: errors off by three
+OFF_BY_THREE = 9.0  # chi^2 over that of draws, with errors three times too small: a misfit
 ELSEWHERE = 9.0  # in chi^2 above the best fit: functions that do not describe the heights
 NO_FAMILY = "c + a L^kappa with corrections does not describe the heights"
-BEYOND = 8.0  # times the largest size: how far best fits are continued
+CONTINUED = 8.0  # times the largest size: how far best fits are continued
 INNER = 150  # draws for advice and power
-REPEATED = 100  # draws of a test for the stability
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,20 +163,20 @@ class Verdict(Answer):
     fits : Fits
         Every shape that comes near the heights.
     local_exponents, predictions, stability : list of dict
-        On demand.  See :mod:`heatcap.divergence.diagnostics`.
+        On demand.  kappa_eff from every smallest size on; the largest height as all others predict
+        it; classes and exponent without the smallest sizes.
     excluded_by_bound : tuple of str
     hump_at : float
         Size near which heights that rise before it and fall after it, by more than noise makes,
-        are largest (:mod:`heatcap.divergence.hump`); NaN where there is none.
-    status : str
+        are largest (:mod:`heatcap.divergence.heights`); NaN where there is none.
+    status : Status
         "ok", or why no class is named: "misfit" (no class describes the heights), "poor fit" (none
         does well), "no errors" (and too few sizes for them), "against the bound" (the data leave
         only what a theorem excludes).
     """
 
     MEANING = MEANING
-    STATUS = STATUS
-    STEEPEST = EXPONENTS[-1]
+    MOST_TRIED = EXPONENTS[-1]
     NO_POWER = "the heights do not grow"
 
     margins: Margins
@@ -169,7 +193,7 @@ class Verdict(Answer):
 
     @property
     def crossover_length_lower_limit95(self) -> float:
-        if self.status != "ok":
+        if not self.ok:
             return 0.0
         limit, shapes = self.crossover.lower_limit95, self.fits.problem.shapes
         if self.crossover.lowest > self.fits.chi2.min() + ELSEWHERE:
@@ -181,7 +205,7 @@ class Verdict(Answer):
     @cached_property
     def exponent(self) -> Exponent:
         found = growth_exponent(self.data)
-        return found.only_if(self.status == "ok" and not self._another_form(found))
+        return found.only_if(self.ok and not self._another_form(found))
 
     def _another_form(self, found: Exponent) -> bool:
         """Whether the family of the exponent is refuted by the best fit of all."""
@@ -212,9 +236,9 @@ class Verdict(Answer):
 
     @cached_property
     def _advised(self) -> Advice:
-        if self.status == "no errors":
+        if self.status is Status.NO_ERRORS:
             return Advice({}, "give errors, or several runs of each size")
-        if self.status != "ok" or self.verdict != "undecided":
+        if not self.ok or self.verdict != "undecided":
             return Advice({}, "")
         return advice(
             self.data, self.fits, self.plausible, size_name=self.size_name, level=self.level,
@@ -253,7 +277,7 @@ class Verdict(Answer):
     def why_no_exponent(self) -> str:
         """Why no exponent is determined; empty where one is."""
         why = super().why_no_exponent
-        if not why or self.status != "ok":
+        if not why or not self.ok:
             return why
         if self._course != GROWS:
             return self.NO_POWER
@@ -262,7 +286,7 @@ class Verdict(Answer):
     @property
     def not_excluded(self) -> str:
         """Both parts of the answer, in lines."""
-        if self.status != "ok":
+        if not self.ok:
             return super().not_excluded
         left = ", ".join(self.if_no_crossover) or "no class describes the heights"
         given = f"if there is no crossover: {left}"
@@ -273,7 +297,7 @@ class Verdict(Answer):
         """What the verdict says, or the status; what `bounded` would mean where it is left."""
         said = super().meaning.replace(SATURATES, f"the height {self._course}")
         # A hump is a form of heights whatever describes it.
-        seen = self.status in ("misfit", "poor fit") and np.isfinite(self.hump_at)
+        seen = self.status in (Status.MISFIT, Status.POOR_FIT) and np.isfinite(self.hump_at)
         return f"{said}; the height {self._course}" if seen else said
 
     @property
@@ -287,7 +311,7 @@ class Verdict(Answer):
     def brief(self, name: str) -> str:
         """The summary for one of several heights, without what they share: meaning and margins."""
         first = f"{name}: {self.verdict} ({self.tested}); {self.not_excluded}"
-        return "\n    ".join([*first.split("\n"), *self._lines()])
+        return "\n    ".join([*first.split("\n"), *self._numbers()])
 
     @property
     def tested(self) -> str:
@@ -402,19 +426,20 @@ def divergence_test(
     names, said, contradiction = _with_bound(found.names(level), limit)
     fits, status = setup.fits(data.heights), _status(data, found, contradiction)
     sharper: tuple[str, ...] = ()
-    if status == "ok":
+    if status is Status.OK:
         given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
         if not (scale_of(given) ** 2 > POOR and unlikely(given)):
             sharper = tuple(name for name in given.names(level) if name in names)
-    if status in ("poor fit", "misfit"):
+    if status in (Status.POOR_FIT, Status.MISFIT):
         warnings += off(data.sizes, data.heights, data.covariance, fits, size_name)
     warnings += [*limit.messages, *said, *_missing(missing, asked, size_name)]
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
     return Verdict(
-        verdict=verdict_of(names) if status == "ok" else "undecided",
+        verdict=verdict_of(names) if status is Status.OK else "undecided",
         status=status,
-        plausible=names if status == "ok" else (),
+        message=MESSAGES[status],
+        plausible=names if status is Status.OK else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         margins=m,
         warnings=warnings,
@@ -431,13 +456,13 @@ def divergence_test(
     )
 
 
-def _status(data: Heights, found: Plausible, contradiction: bool) -> str:
+def _status(data: Heights, found: Plausible, contradiction: bool) -> Status:
     if not data.known and len(data.sizes) < LEAST_FREE:
-        return "no errors"
+        return Status.NO_ERRORS
     excess = scale_of(found) ** 2 if unlikely(found) else 0.0
     if excess > POOR:
-        return "misfit" if excess > GROSS else "poor fit"
-    return "against the bound" if contradiction else "ok"
+        return Status.MISFIT if excess > OFF_BY_THREE else Status.POOR_FIT
+    return Status.AGAINST_THE_BOUND if contradiction else Status.OK
 
 
 def judged(
@@ -507,7 +532,7 @@ def _missing(
 def _curves(fits: Fits) -> dict[str, dict[str, Any]]:
     rows = np.array([_continued(fits, kind) for kind in range(len(CLASSES))])
     shapes = fits.problem.shapes
-    grid = np.geomspace(shapes.sizes[0], BEYOND * shapes.sizes[-1], 160)
+    grid = np.geomspace(shapes.sizes[0], CONTINUED * shapes.sizes[-1], 160)
     heights = fits.curves_at(rows, grid)
     return {
         name: {"name": shapes.name(i), "sizes": grid, "heights": h}

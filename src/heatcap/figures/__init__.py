@@ -10,16 +10,12 @@ is an empty one for pictures of one's own.
 
 from heatcap.figures.along_training import evolution
 from heatcap.figures.collapsed import collapse
-from heatcap.figures.crossing import crossings
-from heatcap.figures.curve_verdict import peak_verdict
-from heatcap.figures.growth_verdict import verdict
+from heatcap.figures.curves_of_sizes import crossings, extrema, histograms
 from heatcap.figures.jump import stiffness
 from heatcap.figures.lead_rows import leads
-from heatcap.figures.maxima import extrema
-from heatcap.figures.order import histograms
-from heatcap.figures.saving import save
-from heatcap.figures.style import new_figure, styled
+from heatcap.figures.style import new_figure, save, styled
 from heatcap.figures.temperature import scan
+from heatcap.figures.verdicts import peak_verdict, verdict
 
 __all__ = [
     "collapse",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED
 from heatcap.events import AVERAGE, PROPER, Column, Events, find_events
-from heatcap.figures.names import label
+from heatcap.figures.names import label, spoken
 from heatcap.figures.selection import by_size, rows_of, titled, usable
 from heatcap.figures.style import (
     COLUMN,
@@ -27,6 +27,7 @@ from heatcap.figures.style import (
     new_figure,
     styled,
 )
+from heatcap.figures.telling import entitle, tell
 from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["evolution"]
@@ -72,6 +73,9 @@ class _View:
     def metric(self, name: str, run: int) -> Curve:
         step = self.obs["metric_step"].isel(run=run).to_numpy()
         return usable(step, self.obs[name].isel(run=run).to_numpy())
+
+    def ids(self, runs: Sequence[int]) -> list[Any]:
+        return list(self.obs["run"].to_numpy()[list(runs)])
 
     def run(self, run: int) -> pd.Series:
         return rows_of(self.events, self.obs["run"].to_numpy()[run])
@@ -176,6 +180,8 @@ def _column(
     axes[0].set_title(title + (f"\n{censored} of {len(runs)} censored" if censored else ""))
     _accuracy(axes[0], view, runs)
     _spikes(axes[0], view, runs)
+    for ax, name in zip(axes, ("accuracy", *view.observables), strict=True):
+        entitle(ax, titled(view.obs, size, runs, plain=True), "step", spoken(name))
     for ax, name in zip(axes[1:], view.observables, strict=True):
         _observable(ax, view, name, runs)
         ax.set_ylim(0, limits[name])
@@ -188,8 +194,10 @@ def _column(
 
 def _accuracy(ax: Axes, view: _View, runs: list[int]) -> None:
     test = view.run(runs[0])[Column.ONSET_METRIC]
-    _lines(ax, [view.metric("train_accuracy", r) for r in runs], TRAIN, DASHED)
-    _lines(ax, [view.metric(str(test), r) for r in runs], TEST, "-")
+    ids = view.ids(runs)
+    train, tested = ([f"{run}, {which}" for run in ids] for which in ("train", "test"))
+    _lines(ax, [view.metric("train_accuracy", r) for r in runs], train, TRAIN, DASHED)
+    _lines(ax, [view.metric(str(test), r) for r in runs], tested, TEST, "-")
     ax.set_ylim(-0.05, 1.05)
 
 
@@ -197,21 +205,35 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     colour = ENSEMBLE.get(name, "#0072B2")
     beside = BESIDE.get(name)
     pair = beside in view.obs  # wide below and narrow above, because the two nearly coincide
-    _lines(ax, [view.curve(name, r) for r in runs], colour, "-", 1.4 if pair else 0.8)
+    ids = view.ids(runs)
+    _lines(ax, [view.curve(name, r) for r in runs], ids, colour, "-", 1.4 if pair else 0.8)
     if pair:
-        _lines(ax, [view.curve(str(beside), r) for r in runs], ENSEMBLE[str(beside)], DASHED, 0.7)
+        curves, parts = (
+            [view.curve(str(beside), r) for r in runs],
+            [f"{k}, offset part" for k in ids],
+        )
+        _lines(ax, curves, parts, ENSEMBLE[str(beside)], DASHED, 0.7)
     peaks = view.events.peak(name, layer=_layer(view, name), head=view.head, at_end=True)
     peaks = peaks.set_index(Column.RUN)
-    ids = {r: view.obs["run"].to_numpy()[r] for r in runs}
     for gid, at_end, fill in (("peak", False, colour), ("lower maximum", True, "white")):
-        steps = peaks[Column.PEAK][peaks[Column.EDGE_MAXIMUM] == at_end]
-        at = [(steps[run], view.curve(name, r)) for r, run in ids.items() if run in steps.index]
+        rows = peaks[peaks[Column.EDGE_MAXIMUM] == at_end]
+        at = [(run, view.curve(name, r)) for r, run in zip(runs, ids, strict=True)]
+        at = [(run, drawn) for run, drawn in at if run in rows.index]
+        steps = [rows[Column.PEAK][run] for run, _ in at]
         # On the curve: the height in the table is that of the smoothed one, a little lower.
-        ax.plot(
-            [step for step, _ in at], [np.interp(step, *drawn) for step, drawn in at], ls="",
-            marker="v", mfc=fill, mec="black" if fill == colour else colour, mew=0.6, gid=gid,
-            zorder=5,
+        (marks,) = ax.plot(
+            steps, [np.interp(step, *drawn) for step, (_, drawn) in zip(steps, at, strict=True)],
+            ls="", marker="v", mfc=fill, mec="black" if fill == colour else colour, mew=0.6,
+            gid=gid, zorder=5,
         )  # fmt: skip
+        tell(marks, [_of_peak(gid, run, rows.loc[run]) for run, _ in at])
+
+
+def _of_peak(kind: str, run: Any, row: pd.Series) -> str:
+    """A peak in words: where, how high, how long before the onset."""
+    said = f"{kind} of {run}: step {row[Column.PEAK]:.0f}, height {row[Column.HEIGHT]:.4g}"
+    lead = row[Column.LEAD]
+    return said + (f", lead {lead:+.0f} steps" if kind == "peak" and np.isfinite(lead) else "")
 
 
 def _layer(view: _View, name: str) -> Any:
@@ -220,11 +242,14 @@ def _layer(view: _View, name: str) -> Any:
     return labels_of(view.obs[name], "layer")[view.layer]
 
 
-def _lines(ax: Axes, curves: list[Curve], colour: str, style: Any, width: float = 0.8) -> None:
+def _lines(
+    ax: Axes, curves: list[Curve], words: list[Any], colour: str, style: Any, width: float = 0.8
+) -> None:
     """One line a run, fainter where there are many."""
     alpha = 0.85 if len(curves) <= 5 else max(0.25, 4 / len(curves))
-    for step, values in curves:
-        ax.plot(step, values, color=colour, ls=style, lw=width, alpha=alpha, gid="run")
+    for (step, values), said in zip(curves, words, strict=True):
+        (line,) = ax.plot(step, values, color=colour, ls=style, lw=width, alpha=alpha, gid="run")
+        tell(line, str(said))
 
 
 def _events(ax: Axes, row: pd.Series) -> None:

@@ -24,6 +24,7 @@ from heatcap.core.text import literal, plain
 from heatcap.events import Column, Events, proper_of, size_name_of
 from heatcap.figures.names import letter, spoken
 from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, new_figure, styled
+from heatcap.figures.telling import entitle, tell
 
 __all__ = ["leads"]
 
@@ -33,6 +34,7 @@ SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
 PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.6  # inches
 MARGIN = 0.45  # inches; letters that are fitted to pixels are up to 5 % wider than measured
 REACH = 0.28  # of the runs of one size on either side of its place: neighbours stay apart
+FIRST, SLOPE = "runs with the peak first (%)", "slope of ln peak"  # what the axes are called
 TEXT_AT = 111.0  # on the axis of shares
 MISSING: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
 MISSING |= {"bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
@@ -58,6 +60,9 @@ KEY = {
     "interval": "its 95 % interval",
     "null": "share by chance",
 }
+
+
+NOTE = {"unresolved": ", too close to tell", "censored": ", no onset yet"}  # for a pointer
 
 
 def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = None) -> Figure:
@@ -95,8 +100,11 @@ def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = N
         figure = new_figure(PAGE, TOP + sum(heights))
         parts = figure.subfigures(len(chosen), 1, height_ratios=heights, squeeze=False)[:, 0]
         limits = _limits(list(chosen.values()), list(tables.values()))
+        axes = [(size_name_of(events.runs), "onset / peak"), (FIRST, "null"), (SLOPE, "event")]
         for part, text, (name, lead) in zip(parts, said, chosen.items(), strict=True):
             _row(part, name, lead, tables[name], limits)
+            for ax, (x, y) in zip(part.axes, axes, strict=False):
+                entitle(ax, spoken(name), x, y)
             part.supxlabel(
                 text, x=0.008, ha="left", fontsize=SMALL, parse_math=False, gid="conclusion"
             )
@@ -160,8 +168,8 @@ def _row(
 def _label(part: SubFigure, size_name: str) -> None:
     ratios, shares, slopes, _ = part.axes
     ratios.set_xlabel(size_name)
-    shares.set_xlabel("runs with the peak first (%)", x=0.32)
-    slopes.set_xlabel("slope of ln peak")
+    shares.set_xlabel(FIRST, x=0.32)
+    slopes.set_xlabel(SLOPE)
 
 
 # ---- the leads -----------------------------------------------------------------------------
@@ -199,7 +207,9 @@ def _runs(ax: Axes, table: pd.DataFrame, colour: str) -> None:
         ("censored", waiting),
     ):
         if shown.any():
-            ax.plot(at[shown], ratio[shown], color=colour, gid=gid, **MARKER[gid])
+            (points,) = ax.plot(at[shown], ratio[shown], color=colour, gid=gid, **MARKER[gid])
+            named = zip(table["run"][shown], ratio[shown], strict=True)
+            tell(points, [f"{run}: {value:.3g}{NOTE.get(gid, '')}" for run, value in named])
 
 
 def _side_by_side(place: NDArray[Any]) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ from heatcap.figures.style import PAGE, VERMILION
 
 __all__ = [
     "CENTRE", "CURVE", "GREY", "LINE", "MARKERS", "PLAIN", "POINT", "SMALL", "SPREAD", "Look",
-    "goodness", "head_lines", "look_of_sizes", "plain_axes", "say", "symbol", "write_head",
+    "filled", "goodness", "head_lines", "look_of_sizes", "plain_axes", "say", "symbol",
+    "write_head",
 ]  # fmt: skip
 
 SMALL, LINE = 7.0, 0.132  # points; inches from line to line
@@ -71,8 +72,8 @@ def head_lines(numbers: Sequence[str], status: str, message: str) -> list[tuple[
     """Lines of the head with what they are: "parameters" or "status"."""
     said = f"status: {status}" + (f" ({message})" if message else "")
     return [
-        *(("parameters", line) for line in _filled(numbers, "     ", math_text=True)),
-        *(("status", line) for line in _filled(plain(said).split(), " ")),
+        *(("parameters", line) for line in filled(numbers, "     ", math_text=True)),
+        *(("status", line) for line in filled(plain(said).split(), " ")),
     ]
 
 
@@ -88,7 +89,7 @@ def write_head(
         part.text(0.012, y, line, va="top", in_layout=False, **style)
 
 
-def _filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]:
+def filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]:
     """Lines no wider than the page, in the style that is set."""
     measure, font = TextToPath(), FontProperties(size=SMALL)
     lines: list[str] = []

@@ -17,10 +17,10 @@ from heatcap.observables.dataset import size_coordinate, size_name_of, sizes_of
 __all__ = ["by_size", "rows_of", "titled", "usable"]
 
 
-def titled(obs: xr.Dataset, size: float, runs: Sequence[int]) -> str:
-    """Name and value of the size of some runs (indices); symbols of one letter in italics."""
+def titled(obs: xr.Dataset, size: float, runs: Sequence[int], *, plain: bool = False) -> str:
+    """Name and value of the size of some runs (indices); symbols in italics unless plain."""
     name = size_name_of(obs.coords.to_dataset().isel(run=list(runs)))
-    return f"{letter(name)} = {size:g}"
+    return f"{name if plain else letter(name)} = {size:g}"
 
 
 def by_size(

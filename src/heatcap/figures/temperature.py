@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of
 from heatcap.events import AVERAGE, PROPER, Events, find_events
-from heatcap.figures.names import label
+from heatcap.figures.names import label, spoken
 from heatcap.figures.selection import by_size, titled, usable
 from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
+from heatcap.figures.telling import entitle, tell
 from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["scan"]
@@ -103,6 +104,7 @@ def scan(
             if observable == HEAT_CAPACITY and BOUND in obs:
                 ax.axhline(_bound(obs, run, query), **BOUND_LINE, zorder=1, gid="bound")
             ax.set_title(titled(obs, size, [run]))
+            entitle(ax, titled(obs, size, [run], plain=True), "temperature", spoken(observable))
         _dress(axes, len(shown), label(observable))
         _legend(figure, axes[0, 0])
         bar = figure.colorbar(
@@ -132,9 +134,10 @@ def _panel(
     steps, rows = usable(np.where(ok, step, np.nan), np.arange(step.size, dtype=float))
     for k in _spread(steps, norm.vmin or 1.0, checkpoints):
         c = values.to_numpy()[int(rows[k])]
-        ax.plot(
+        (line,) = ax.plot(
             temperature[order], c[order], color=COLOURS(norm(steps[k])), lw=1.0, gid="checkpoint"
         )
+        tell(line, f"step {steps[k]:g}")
     ax.axvline(1.0, **MODEL, zorder=1, gid="model")
 
 

@@ -1,8 +1,9 @@
-"""What figures of verdicts share: head, three panels, keys, profile, and how a class is drawn."""
+"""Verdicts: heights against the size, and a peak along the control.  Head, panels, keys are one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter, NullLocator
 
+from heatcap.core.arrays import Floats
 from heatcap.core.text import plain
-from heatcap.divergence import CLASSES
+from heatcap.divergence import CLASSES, PeakVerdict, Verdict
 from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import TWO_SIDED, Exponent
+from heatcap.figures.names import label
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
     GREY,
     LINE,
     SPREAD,
-    _filled,
+    filled,
     plain_axes,
+    say,
+    symbol,
     write_head,
 )
-from heatcap.figures.style import BLUE, GREEN, PAGE, PURPLE, VERMILION, new_figure, styled
+from heatcap.figures.style import BLACK, BLUE, GREEN, PAGE, PURPLE, VERMILION, new_figure, styled
+from heatcap.figures.telling import entitle, tell
 
-__all__ = ["COLOUR", "ZERO", "class_line", "drawn", "profile", "standing_of"]
+__all__ = ["peak_verdict", "verdict"]
 
 COLOUR = dict(zip(CLASSES, (PURPLE, BLUE, GREEN, VERMILION), strict=True))
 # Fits that are not excluded lie on one another: each is drawn inside the one before.
@@ -40,7 +47,7 @@ ROW = 2.2  # inches of the panels
 FAR = 2.0  # widths of the profile up to which the least exponent is brought into the panel
 
 
-def drawn(
+def _drawn(
     result: Answer,
     panels: Callable[[Axes, Axes, Axes], None],
     marks: Sequence[Mapping[str, Any]],
@@ -93,7 +100,7 @@ def _head(result: Answer) -> list[tuple[str, str]]:
     for line in plain(result.summary(), lines=True).split("\n"):
         if not line.startswith("to decide"):
             gid = "status" if line.startswith("warning") else "said"
-            found += [(gid, part) for part in _filled(line.split(), " ")]
+            found += [(gid, part) for part in filled(line.split(), " ")]
     return found
 
 
@@ -106,7 +113,7 @@ def _keys(
     interval: bool,
 ) -> None:
     fits: list[Artist] = [
-        Line2D([], [], **class_line(result, kind, standing), label=kind + standing.get(kind, ""))
+        Line2D([], [], **_class_line(result, kind, standing), label=kind + standing.get(kind, ""))
         for kind in result.curves
     ]
     others: list[Artist] = [Line2D([], [], **mark) for mark in marks]
@@ -121,7 +128,7 @@ def _keys(
         legend.set_in_layout(False)
 
 
-def standing_of(result: Answer) -> dict[str, str]:
+def _standing_of(result: Answer) -> dict[str, str]:
     """What is said of the classes whose fits are dotted: all, where no class is named."""
     if result.status != "ok":
         return dict.fromkeys(result.curves, "")
@@ -133,7 +140,7 @@ def standing_of(result: Answer) -> dict[str, str]:
     }
 
 
-def class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
+def _class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
     """Solid, one inside another, for what is not excluded; dotted for the others."""
     if kind in standing:
         # Fits of power law and logarithm may coincide: each shows in the gaps of the other.
@@ -143,7 +150,7 @@ def class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[s
     return {"color": COLOUR[kind], "lw": width, "ls": "-", "zorder": 2 + 0.1 * rank}
 
 
-def profile(ax: Axes, found: Exponent, least: tuple[str, float], gid: str) -> None:
+def _profile(ax: Axes, found: Exponent, least: tuple[str, float], gid: str) -> None:
     """chi^2 over the exponent, its interval, and the least one of a power law."""
     letter, value = least
     rise = found.chi2 - found.chi2.min()
@@ -175,3 +182,296 @@ def profile(ax: Axes, found: Exponent, least: tuple[str, float], gid: str) -> No
     ax.set_xlabel(f"${letter}$ (0: logarithm)")
     ax.set_ylabel(r"$\chi^2$ above its minimum")
     plain_axes(ax)
+
+
+# ---- heights against the size --------------------------------------------------------------
+
+HEIGHT: dict[str, Any] = {
+    "ls": "", "marker": "o", "ms": 3.0, "color": BLACK, "zorder": 5,
+}  # fmt: skip
+LIMIT: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": ":"}
+TALL = 10  # largest over smallest height, from which on their axis is logarithmic
+LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify what is nothing
+JOINT = 5.991465  # chi^2 of two degrees of freedom at 95 %
+ABOVE_BELOW = 0.15  # of the height seen, left above and below it
+APART = 0.13  # share of the axis between sizes that are written below it
+
+
+def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figure:
+    """Heights and best fits, local exponents, and the plane of exponent and crossover length.
+
+    Parameters
+    ----------
+    result : Verdict
+        Made by :func:`heatcap.divergence_test`.
+    name : str
+        What the height is called.
+    head : bool
+        Whether the verdict stands above the panels in words.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
+        others dotted; all are where the status names no class; beyond the data, which is grey, they
+        are continued.  In the plane those powers and logarithms are filled, cut off or not, that
+        are not excluded at 95 % (without corrections to scaling); above the broken axis there is no
+        cut-off.  The head has the verdict, the exponent, the margins and the warnings.
+    """
+    standing = _standing_of(result)
+    least = (r"\kappa", result.margins.kappa_min)
+
+    def panels(left: Axes, centre: Axes, right: Axes) -> None:
+        _heights(left, result, name, standing)
+        _local(centre, result)
+        _region(right, result)
+
+    marks = [HEIGHT | {"label": "height, one standard deviation"}]
+    if result.crossover_length_lower_limit95 > 0:
+        marks.append(LIMIT | {"label": "lower limit of the crossover length"})
+    return _drawn(result, panels, marks, least, standing, head=head, interval=False)
+
+
+def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) -> None:
+    data = result.data
+    ax.set_xscale("log")
+    for kind, curve in result.curves.items():
+        line = _class_line(result, kind, standing)
+        (fit,) = ax.plot(curve["sizes"], curve["heights"], **line, gid=f"fit {kind}")
+        tell(fit, f"best fit, {kind}")
+    points = ax.errorbar(data.sizes, data.heights, data.errors, **HEIGHT)[0]
+    points.set_gid("height")
+    rows = zip(data.sizes, data.heights, data.errors, strict=True)
+    tell(points, [f"{result.size_name} = {L:g}: {h:.4g} ± {error:.2g}" for L, h, error in rows])
+    entitle(ax, "heights", result.size_name, "height")
+    ax.set_title("heights and best fits", loc="left")
+    ax.set_xlabel(f"{symbol(result.size_name)} (logarithmic)")
+    ax.set_ylabel(label(name))
+    far = result.curves["flat"]["sizes"][-1]
+    ax.axvspan(data.sizes[-1], far, color=GREY, alpha=0.12, lw=0, gid="beyond the data")
+    low, high = float((data.heights - data.errors).min()), float((data.heights + data.errors).max())
+    if low > 0 and high > TALL * low:
+        ax.set_yscale("log")
+        ax.set_ylim(low / 1.5, high * result.margins.saturation_ratio)
+    else:
+        room = ABOVE_BELOW * (high - low)
+        ax.set_ylim(low - room, high + max(room, 0.35 * (high - low)))
+        plain_axes(ax)
+    ax.xaxis.set_major_locator(FixedLocator(_spread(data.sizes, far)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(lambda each, _: f"{each:g}")
+    ax.set_xlim(data.sizes[0] / (far / data.sizes[0]) ** 0.04, far)
+
+
+def _region(ax: Axes, result: Verdict) -> None:
+    """Exponents and crossover lengths that are not excluded together."""
+    found, data = result.crossover, result.data
+    if result.status != "ok":
+        say(ax, "no class is named")
+        return
+    if np.ptp(found.chi2) < 1e-6:
+        say(ax, result.NO_POWER)
+        return
+    rise = found.chi2 - found.lowest
+    lengths = found.lengths.copy()
+    step = lengths[-2] / lengths[-3]
+    lengths[-1] = lengths[-2] * step**2  # no crossover: above the others
+    kappa, low, high = result.margins.kappa_min, data.sizes[0], data.sizes[-1]
+    ax.set_yscale("log")
+    edges = np.sqrt(lengths[1:] * lengths[:-1])
+    edges = np.concatenate([[lengths[0] / step**0.5], edges, [lengths[-1] * step]])
+    half = (found.exponents[1] - found.exponents[0]) / 2
+    sides = np.append(found.exponents - half, found.exponents[-1] + half)
+    shown = np.ma.masked_array(np.ones(rise.T.shape), rise.T > JOINT)
+    ax.pcolormesh(
+        sides, edges, shown, cmap="gray", vmin=0, vmax=2, alpha=0.6, lw=0, gid="region",
+        rasterized=True,
+    )  # fmt: skip
+    ax.axhline(high, **ZERO)
+    ax.axhline(lengths[-2] * step, **ZERO)
+    ax.axvline(kappa, **CENTRE, gid="kappa_min")
+    if (limit := result.crossover_length_lower_limit95) > 0:
+        ax.axhline(limit, **LIMIT, gid="limit")
+    ax.set_xlim(sides[0], sides[-1])
+    ax.set_ylim(edges[0], edges[-1])
+    ax.yaxis.set_major_locator(FixedLocator([low, high, lengths[-1]]))
+    ax.yaxis.set_major_formatter(FixedFormatter([f"{low:g}", f"{high:g}", "none"]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_title("cut-offs not excluded", loc="left")
+    ax.set_xlabel(r"exponent $\kappa$ (0: logarithm)")
+    ax.set_ylabel(f"crossover length ({symbol(result.size_name)})")
+
+
+def _spread(sizes: Floats, far: float) -> list[float]:
+    """Sizes whose names do not touch on an axis up to `far`, the smallest and largest included."""
+    step = min(APART * np.log(far / sizes[0]), np.log(sizes[-1] / sizes[0]) / 2)
+    kept = [float(sizes[0])]
+    for size in sizes[1:-1].tolist():
+        if np.log(size / kept[-1]) >= step and np.log(sizes[-1] / size) >= step:
+            kept.append(size)
+    return [*kept, float(sizes[-1])]
+
+
+def _exponents_shown(exponents: Floats, errors: Floats) -> tuple[float, float]:
+    """From zero to all exponents; of their bars no more than makes the exponents unreadable."""
+    span = max(float(np.ptp([*exponents, 0.0])), LEAST_SPAN)
+    low = max(min(0.0, float((exponents - errors).min())), min(0.0, exponents.min()) - span)
+    high = min(max(0.0, float((exponents + errors).max())), max(0.0, exponents.max()) + span)
+    room = max(0.08 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - room, high + room
+
+
+def _local(ax: Axes, result: Verdict) -> None:
+    rows = result.local_exponents
+    if not rows:
+        say(ax, "no local exponents:\nheights are not positive")
+        return
+    x, y, error = (
+        np.array([row[key] for row in rows]) for key in ("inverse_log_size", "exponent", "error")
+    )
+    ax.axhline(0, **ZERO)
+    points = ax.errorbar(x, y, error, **HEIGHT)[0]
+    points.set_gid("local exponent")
+    said = "from {} = {:g} on: {:.3g} ± {:.2g}"
+    firsts = [row["smallest_size"] for row in rows]
+    each = zip(firsts, y, error, strict=True)
+    tell(points, [said.format(result.size_name, *numbers) for numbers in each])
+    entitle(ax, "local exponents", f"1 / ln {result.size_name}", "exponent")
+    ax.set_xlim(0, 1.12 * x.max())
+    ax.set_ylim(*_exponents_shown(y, error))
+    ax.set_title("local exponents", loc="left")
+    ax.set_xlabel(f"1 / ln {symbol(result.size_name)}, sizes from each one on")
+    ax.set_ylabel(r"$\kappa_{\mathrm{eff}}$")
+    plain_axes(ax)
+
+
+# ---- a peak along the control --------------------------------------------------------------
+
+VALUE: dict[str, Any] = {
+    "ls": "", "marker": "o", "ms": 2.4, "color": BLACK, "elinewidth": 0.5, "zorder": 5,
+}  # fmt: skip
+SIDE: dict[str, dict[str, Any]] = {
+    "right": VALUE,
+    "left": VALUE | {"marker": "s", "mfc": "white", "mew": 0.6},
+}
+DEEP = 3.0  # errors below which a tail is drawn no further
+NARROW = 24  # letters in a line of a panel that is empty
+MANY = 40  # points from which on marks of the curve are smaller
+
+
+def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
+    """Values and best fits, tails on both sides of x_c, and the profile of chi^2 over alpha.
+
+    Parameters
+    ----------
+    result : PeakVerdict
+        Made by :func:`heatcap.peak_test`.
+    name : str
+        What the value is called.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
+        others dotted; all are where the status names no class.  Tails are what is left above the
+        background of the best power law, against the distance from its x_c: a power law is a
+        straight line there down to its cut-off.
+    """
+    standing = _standing_of(result)
+    least = (r"\alpha", result.margins.alpha_min)
+
+    def panels(left: Axes, centre: Axes, right: Axes) -> None:
+        _values(left, result, name, standing)
+        _tails(centre, result, standing)
+        if result.exponent_determined:
+            _profile(right, result.exponent, least, "alpha_min")
+        else:
+            say(right, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
+
+    sides = {"right": "value, right of $x_c$", "left": "left of $x_c$"}
+    marks = [_plain(side) | {"label": label} for side, label in sides.items()]
+    return _drawn(result, panels, marks, least, standing)
+
+
+def _plain(side: str) -> dict[str, Any]:
+    return {key: value for key, value in SIDE[side].items() if key != "elinewidth"}
+
+
+def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str]) -> None:
+    data = result.data
+    if data.logarithmic:
+        ax.set_xscale("log")
+    for kind, curve in result.curves.items():
+        line = _class_line(result, kind, standing)
+        ax.plot(curve["control"], curve["values"], **line, gid=f"fit {kind}")
+    size = {"ms": 1.8} if len(data.control) > MANY else {}
+    ax.errorbar(data.control, data.values, data.errors, **VALUE | size)[0].set_gid("value")
+    ax.set_title("values and best fits", loc="left")
+    ax.set_xlabel(symbol(result.control_name) + (" (logarithmic)" if data.logarithmic else ""))
+    ax.set_ylabel(label(name))
+    low, high = (data.values - data.errors).min(), (data.values + data.errors).max()
+    # A cut-off power law between two points may be far above both.
+    ax.set_ylim(low - 0.06 * (high - low), high + 0.15 * (high - low))
+    if data.logarithmic:
+        _number_decades(ax.xaxis)
+    else:
+        plain_axes(ax)
+
+
+def _tails(ax: Axes, result: PeakVerdict, standing: Mapping[str, str]) -> None:
+    data, law = result.data, result.curves["power-law"]
+    if result.status != "ok":
+        say(ax, f"no tails: {result.status}")
+        return
+    if "power-law" not in result.plausible:
+        # What it takes for background would give the tails of another peak.
+        say(ax, "no tails: a power law\nis excluded")
+        return
+    background = np.interp(data.control, law["control"], law["background"])
+    rest, place = data.values - background, law["x_c"]
+    distance = _distance(result, data.control)
+    seen = rest > DEEP * data.errors
+    if np.count_nonzero(seen) < 2:
+        say(ax, "no tails above\nthe background")
+        return
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for side, here in (("right", data.control >= place), ("left", data.control < place)):
+        rows = here & seen
+        style = SIDE[side] | {"ms": 2}
+        bars = ax.errorbar(distance[rows], rest[rows], data.errors[rows], **style)
+        bars[0].set_gid(f"tail {side}")
+    for kind, curve in result.curves.items():
+        at, line = curve["control"], _class_line(result, kind, standing)
+        tail = curve["values"] - np.interp(at, law["control"], law["background"])
+        for here in (at >= place, at < place):
+            rows = here & (tail > 0) & (_distance(result, at) > 0)
+            ax.plot(_distance(result, at)[rows], tail[rows], **line)
+    low, high = (rest - data.errors)[seen], (rest + data.errors)[seen]
+    ax.set_ylim(low.min() / 1.3, high.max() * 1.3)
+    near = distance[seen & (distance > 0)]
+    ax.set_xlim(near.min() / 1.5, near.max() * 1.2)
+    for axis in (ax.xaxis, ax.yaxis):
+        _number_decades(axis)
+    ax.set_title("tails on both sides", loc="left")
+    named = symbol(result.control_name)
+    ax.set_xlabel(rf"$|\ln$ {named} $- \ln x_c|$" if data.logarithmic else f"|{named} $- x_c$|")
+    ax.set_ylabel("above the background")
+
+
+def _number_decades(axis: Any) -> None:
+    """Few numbers on a logarithmic axis, written out."""
+    low, high = axis.get_view_interval()
+    few = np.log10(high / low) > 1.3
+    axis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda each, _: f"{each:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _distance(result: PeakVerdict, control: Floats) -> Floats:
+    """From the position of the best power law, in what forms are functions of."""
+    place = result.curves["power-law"]["x_c"]
+    if result.data.logarithmic:
+        return np.asarray(np.abs(np.log(control / place)))
+    return np.asarray(np.abs(control - place))

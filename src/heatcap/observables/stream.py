@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heatcap.attention.ensemble import heat_capacity_bound
+from heatcap.attention import heat_capacity_bound
 from heatcap.attention.geometry import Block, Fields, Time, TrainingPath, along_depth, clock, ranges
 from heatcap.attention.kernels import ROW_COLUMNS, weigh_words
 from heatcap.attention.moments import (

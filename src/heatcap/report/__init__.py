@@ -11,6 +11,7 @@ figures.  Where one of them has no answer, the page says why in its place.
 from heatcap.report.answers import Answer
 from heatcap.report.build import build_report, check_level
 from heatcap.report.cautions import Caution
-from heatcap.report.result import Report, Source
+from heatcap.report.findings import Findings, Source
+from heatcap.report.page import Report
 
-__all__ = ["Answer", "Caution", "Report", "Source", "build_report", "check_level"]
+__all__ = ["Answer", "Caution", "Findings", "Report", "Source", "build_report", "check_level"]

@@ -19,12 +19,13 @@ from heatcap.divergence import (
     divergence_test,
     verdict_of_runs,
 )
-from heatcap.divergence.judged import check_options
+from heatcap.divergence.testing import check_options
 from heatcap.events import SMOOTHING, Events, find_events
 from heatcap.report.answers import answers_of
 from heatcap.report.cautions import cautions_of
+from heatcap.report.findings import Source
 from heatcap.report.headline import headline
-from heatcap.report.result import Report, Source
+from heatcap.report.page import Report
 from heatcap.runfile import checksums
 
 __all__ = ["build_report", "check_level"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, metadata
-from typing import TYPE_CHECKING
 
 from heatcap.audit.conclusion import LEVEL
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY
@@ -12,10 +11,8 @@ from heatcap.divergence import Margins
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, Column, sizes_of
 from heatcap.figures.names import spoken
 from heatcap.report.answers import listed
+from heatcap.report.findings import Findings
 from heatcap.report.texts import size_label
-
-if TYPE_CHECKING:
-    from heatcap.report.result import Report
 
 __all__ = ["bibtex", "fluctuations", "methods"]
 
@@ -54,13 +51,13 @@ def _address() -> str:
     return next((known[name] for name in ADDRESSES if name in known), "")
 
 
-def methods(report: Report) -> str:
+def methods(report: Findings) -> str:
     """What was done, in sentences that can be pasted; only what was done is in it."""
     parts = (_runs, _ensemble, _events, _order, _growth)
     return " ".join(text for text in (part(report) for part in parts) if text)
 
 
-def _runs(report: Report) -> str:
+def _runs(report: Findings) -> str:
     runs, proper = report.events.runs, report.events.proper
     size = sorted(set(sizes_of(proper).dropna().tolist()) - {0.0})
     name = size_label(runs)
@@ -76,7 +73,7 @@ def _runs(report: Report) -> str:
     return f"{said} with heatcap {VERSION}."
 
 
-def _ensemble(report: Report) -> str:
+def _ensemble(report: Findings) -> str:
     if HEAT_CAPACITY not in report.obs or BOUND not in report.obs:
         return ""
     return (
@@ -86,7 +83,7 @@ def _ensemble(report: Report) -> str:
     ).strip()
 
 
-def fluctuations(report: Report) -> str:
+def fluctuations(report: Findings) -> str:
     """What the observables are, where one of those analysed is not the canonical one."""
     others = {answer.observable for answer in report.answers} - {HEAT_CAPACITY}
     if not others & set(DEFAULT_OBSERVABLES):
@@ -97,7 +94,7 @@ def fluctuations(report: Report) -> str:
     )
 
 
-def _events(report: Report) -> str:
+def _events(report: Findings) -> str:
     s, runs = report.settings, report.events.runs
     free = bool((runs[Column.ONSET_METRIC] == "mirror_free_accuracy").any())
     accuracy = (
@@ -121,7 +118,7 @@ def _events(report: Report) -> str:
     )
 
 
-def _order(report: Report) -> str:
+def _order(report: Findings) -> str:
     if report.audit is None:
         return ""
     leads = report.audit.leads
@@ -133,7 +130,7 @@ def _order(report: Report) -> str:
     ).strip()
 
 
-def _clock(report: Report) -> str:
+def _clock(report: Findings) -> str:
     """Clock and controls, where they were looked at."""
     leads = report.audit.leads.values() if report.audit else ()
     said = []
@@ -153,7 +150,7 @@ def _clock(report: Report) -> str:
     return " ".join(said)
 
 
-def _growth(report: Report) -> str:
+def _growth(report: Findings) -> str:
     if not report.verdicts:
         return ""
     found = next(iter(report.verdicts.values()))

@@ -5,35 +5,74 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from heatcap.core.text import plain
 from heatcap.core.version import VERSION
+from heatcap.core.writing import write_text
 from heatcap.figures.names import spoken
 from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
 from heatcap.report.definitions import SYMBOLS, definitions_of
-from heatcap.report.drawing import Picture, drawn
+from heatcap.report.drawing import CARD, Picture, drawn, shades
+from heatcap.report.findings import Findings
 from heatcap.report.methods import bibtex, fluctuations, methods
 from heatcap.report.plans import plans_of
-from heatcap.report.svg import CARD, shades
 from heatcap.report.tables import Cell, Column, Table
 from heatcap.report.training_tables import peaks_of, runs_of
 
-if TYPE_CHECKING:
-    from heatcap.report.result import Report
+__all__ = ["Report"]
 
-__all__ = ["page"]
+Progress = Callable[[int, int], None]
 
 LIBRARIES = ("numpy", "scipy", "pandas", "xarray", "statsmodels", "matplotlib")
 
 
-def page(report: Report, *, progress: Callable[[int, int], None] | None = None) -> str:
+@dataclass(frozen=True, eq=False)
+class Report(Findings):
+    """Answers about saved runs, with what they rest on, and the page that shows them.
+
+    The attributes are those of :class:`heatcap.report.findings.Findings`.
+    """
+
+    def html(self, *, progress: Progress | None = None) -> str:
+        """The page; equal results give equal text.
+
+        Parameters
+        ----------
+        progress
+            Called with (figures drawn, figures in all).
+        """
+        return _page(self, progress)
+
+    def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
+        """Write the page; the file appears when it is complete.
+
+        Raises
+        ------
+        ValueError
+            If the path does not end in .html or .htm.
+        """
+        target = Path(path)
+        if target.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"{target}: a report is written as .html, got {target.suffix!r}")
+        write_text(target, self.html(progress=progress))
+        return target
+
+    def __repr__(self) -> str:
+        runs = len(self.events.runs)
+        return f"<heatcap.Report: {runs} runs, {len(self.answers)} observables; see .save(path)>"
+
+
+def _page(report: Findings, progress: Progress | None) -> str:
     """HTML of a report, complete in itself."""
     plans = plans_of(report)
     pictures = []
@@ -99,11 +138,11 @@ def _framed(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _margins(report: Report) -> str:
+def _margins(report: Findings) -> str:
     return next((each.margins.summary() for each in report.verdicts.values()), "")
 
 
-def _versions(report: Report) -> list[tuple[str, str]]:
+def _versions(report: Findings) -> list[tuple[str, str]]:
     made = _several(report, "heatcap_version", "versions")
     own = [("heatcap", VERSION)]
     if set(made) - {VERSION}:
@@ -111,7 +150,7 @@ def _versions(report: Report) -> list[tuple[str, str]]:
     return own + [(name, version(name)) for name in LIBRARIES]
 
 
-def _several(report: Report, single: str, several: str) -> list[str]:
+def _several(report: Findings, single: str, several: str) -> list[str]:
     """An attribute of the observables, of every file where several were joined."""
     attrs = report.obs.attrs
     if several in attrs:
@@ -119,7 +158,7 @@ def _several(report: Report, single: str, several: str) -> list[str]:
     return [str(attrs[single])] if attrs.get(single) else []
 
 
-def _tables(report: Report) -> list[Table]:
+def _tables(report: Findings) -> list[Table]:
     """Those that have a row."""
     events, audit, verdicts = report.events, report.audit, report.verdicts
     found = [runs_of(events), peaks_of(events), sizes_table(events, audit), heads_of(audit)]
@@ -127,7 +166,7 @@ def _tables(report: Report) -> list[Table]:
     return [table for table in found if table.rows]
 
 
-def _runs(report: Report) -> Table | None:
+def _runs(report: Findings) -> Table | None:
     """Run files with their checksums."""
     obs = report.obs
     if "checksum" not in obs:

@@ -16,11 +16,12 @@ from heatcap.events import PROPER, Column, size_name_of
 from heatcap.figures.names import spoken
 from heatcap.observables.dataset import size_coordinate
 from heatcap.report.answers import listed
-from heatcap.report.drawing import Drawn, Plan
-from heatcap.report.figure_labels import of_evolution, of_leads, of_scan, of_verdict
+from heatcap.report.drawing import Plan
+from heatcap.report.findings import Findings
 
 if TYPE_CHECKING:
-    from heatcap.report.result import Report
+    from matplotlib.figure import Figure
+
 
 __all__ = ["plans_of"]
 
@@ -29,7 +30,7 @@ DRAWN = 12  # observables (and layers): a page of more would be too large to ope
 LEADS, GROWS = "Does the peak come first?", "Does it diverge?"
 
 
-def plans_of(report: Report) -> list[Plan]:
+def plans_of(report: Findings) -> list[Plan]:
     """Evolution, leads, verdicts, temperature scan; controls are folded away."""
     obs = _with_sizes(report.obs)
     parts = (_evolutions(report, obs), _leads(report), _verdicts(report), _scans(report, obs))
@@ -50,13 +51,13 @@ def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
     return obs.assign_coords(size=("run", number), size_name=("run", ["run"] * len(number)))
 
 
-def _shown(report: Report) -> tuple[str, ...]:
+def _shown(report: Findings) -> tuple[str, ...]:
     """One of each kind; or the first few of others."""
     have = list(dict.fromkeys(answer.observable for answer in report.answers))
     return preferred(have) or tuple(have[:MOST])
 
 
-def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
+def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     events, shown = report.events, _shown(report)
@@ -67,10 +68,9 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         n, censored = len(runs), int(runs[Column.CENSORED].sum())
         names = listed([spoken(name) for name in shown])
 
-        def draw(group: str = group, runs: pd.DataFrame = runs) -> Drawn:
+        def draw(group: str = group, runs: pd.DataFrame = runs) -> Figure:
             size_name_of(runs)  # panels of sizes with several names would share one
-            figure = figures.evolution(obs, events, observables=shown, group=group)
-            return figure, of_evolution(obs, events, shown, group, figure)
+            return figures.evolution(obs, events, observables=shown, group=group)
 
         control = "" if group == PROPER else f", control: {spoken(group)}"
         yield Plan(
@@ -89,7 +89,7 @@ def _evolutions(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
         )
 
 
-def _leads(report: Report) -> Iterator[Plan]:
+def _leads(report: Findings) -> Iterator[Plan]:
     """The same observables as along training, then the others, folded away."""
     import heatcap.figures as figures
 
@@ -106,9 +106,8 @@ def _leads(report: Report) -> Iterator[Plan]:
     chunks = [main, *(others[k : k + MOST] for k in range(0, len(others), MOST))]
     for number, chunk in enumerate(chunks):
 
-        def draw(chunk: list[str] = chunk) -> Drawn:
-            figure = figures.leads(audit, events, observables=chunk)
-            return figure, of_leads(audit, events, figure, chunk)
+        def draw(chunk: list[str] = chunk) -> Figure:
+            return figures.leads(audit, events, observables=chunk)
 
         pooled = {name: audit.leads[name].pooled for name in chunk}
         counted = [
@@ -137,20 +136,20 @@ def _in_tables(count: int) -> str:
     return f"{count} more {'is' if count == 1 else 'are'} in the tables alone"
 
 
-def _nothing(why: str) -> Callable[[], Drawn]:
-    def draw() -> Drawn:
+def _nothing(why: str) -> Callable[[], Figure]:
+    def draw() -> Figure:
         raise ValueError(why)
 
     return draw
 
 
-def _verdicts(report: Report) -> Iterator[Plan]:
+def _verdicts(report: Findings) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     for name, found in list(report.verdicts.items())[:DRAWN]:
 
-        def draw(name: str = name, found: Verdict = found) -> Drawn:
-            return figures.verdict(found, name=name, head=False), of_verdict(found)
+        def draw(name: str = name, found: Verdict = found) -> Figure:
+            return figures.verdict(found, name=name, head=False)
 
         answer = next(each for each in report.answers if each.name == name)
         yield Plan(
@@ -175,18 +174,18 @@ def _verdicts(report: Report) -> Iterator[Plan]:
         yield Plan(key, f"{GROWS} {listed(names).capitalize()}: no verdict", "", _nothing(why))
 
 
-def _scans(report: Report, obs: xr.Dataset) -> Iterator[Plan]:
+def _scans(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     for name in map(str, obs.data_vars):
         if name != scan_of(HEAT_CAPACITY):
             continue
 
-        def draw() -> Drawn:
+        def draw() -> Figure:
             controls = report.events.controls
             group = next(iter(controls)) if report.events.proper.empty else PROPER
             size_name_of(report.events.of_group(group))
-            return figures.scan(obs, report.events, group=group), of_scan()
+            return figures.scan(obs, report.events, group=group)
 
         temperatures = obs["temperature"].to_numpy()
         yield Plan(

@@ -11,11 +11,20 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.resampling.draws import Draw, take
 from heatcap.resampling.estimate import Estimate, between, deviations_of, like
-from heatcap.resampling.evaluation import Data, Statistic, evaluate, replicate
 from heatcap.resampling.intervals import LEVELS, bca_interval, percentile_interval, t_interval
-from heatcap.resampling.samples import Plan, Rows, Units, dim_of
+from heatcap.resampling.samples import (
+    Data,
+    Draw,
+    Plan,
+    Rows,
+    Statistic,
+    Units,
+    dim_of,
+    evaluate,
+    replicate,
+    take,
+)
 
 __all__ = ["bootstrap"]
 

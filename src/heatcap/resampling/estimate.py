@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import compact, plain, readable
+from heatcap.core.result import Result, Status, compact, plain, readable
 
 __all__ = ["Estimate", "between", "deviations_of", "like"]
 
@@ -20,7 +21,7 @@ _ARRAYS = ("value", "error", "ci68", "ci95", "n_eff", "bias", "tau")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate:
+class Estimate(Result):
     """A value, its standard error and its intervals; a number or an array with labels.
 
     Attributes
@@ -41,12 +42,14 @@ class Estimate:
         removed by the bootstrap.
     tau : DataArray (...), optional
         Integrated autocorrelation time, in entries of the series.
-    message : str
-        Why not to trust it; empty when all is well.
     replicates : DataArray (replicate, ...), optional
         Statistic of each resampled (bootstrap) or reduced (jackknife) data set.
     deviations : DataArray (replicate, ...), optional
         Scaled such that the squares sum to `error`\\ :sup:`2`, where replicates need weights.
+    status : Status
+        "ok", or "no errors" where not a single entry has one.
+    message : str
+        Why not to trust the error; empty when all is well.
     """
 
     value: xr.DataArray
@@ -57,9 +60,16 @@ class Estimate:
     method: str
     bias: xr.DataArray | None = None
     tau: xr.DataArray | None = None
-    message: str = ""
     replicates: xr.DataArray | None = None
     deviations: xr.DataArray | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.error).any():
+            object.__setattr__(self, "status", Status.NO_ERRORS)
+
+    def cautions(self) -> list[str]:
+        """Why not to trust the error, also where there is one."""
+        return [self.message] if self.message else super().cautions()
 
     def covariance(self) -> xr.DataArray:
         """Covariance matrix of the entries; its diagonal is the square of `error`.
@@ -135,6 +145,9 @@ class Estimate:
         return xr.DataArray(
             words.reshape(self.value.shape), dims=self.value.dims, coords=self.value.coords
         )
+
+    def _lines(self) -> Sequence[str]:
+        return [str(self), *self.cautions()]
 
     def __str__(self) -> str:
         words = self.strings()

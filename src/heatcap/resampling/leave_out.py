@@ -7,10 +7,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.resampling.draws import Draw
 from heatcap.resampling.estimate import Estimate, between, like
-from heatcap.resampling.evaluation import Data, Statistic, evaluate, replicate
 from heatcap.resampling.intervals import LEVELS, t_interval
+from heatcap.resampling.samples import Data, Draw, Statistic, evaluate, replicate
 
 __all__ = ["jackknife"]
 

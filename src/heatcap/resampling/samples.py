@@ -1,22 +1,122 @@
-"""Who is drawn among whom: units in strata, and rows of a finite population."""
+"""Samples like the data: what is drawn, the data that were drawn, a statistic on many of them.
+
+Units are drawn in strata, and rows of a finite population; :func:`replicate` evaluates a statistic
+on every drawn data set, one after the other or in batches.
+"""
 
 from __future__ import annotations
 
 import math
+import numbers
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.resampling.draws import Draw
+from heatcap.core.arrays import Floats
 
-__all__ = ["Plan", "Rows", "Units", "dim_of"]
+__all__ = [
+    "Data",
+    "Draw",
+    "Plan",
+    "Rows",
+    "Statistic",
+    "Units",
+    "dim_of",
+    "evaluate",
+    "replicate",
+    "take",
+]
 
+Data = xr.DataArray | xr.Dataset
+Statistic = Callable[[Any], Any]
 Positions = NDArray[np.intp]
 Labels = NDArray[np.int64]
+
+BATCH_BYTES = 1 << 26  # of drawn data: with a few temporaries of the statistic, 256 MB in all
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Positions along the dimension of the units, and rows for the set that each belongs to.
+
+    Attributes
+    ----------
+    dim, within : str
+        Names of the two dimensions; empty where nothing is drawn along them.
+    units : ndarray ([replicate,] unit)
+    rows : ndarray ([replicate,] [unit,] row) or None
+        With a dimension of units where not all units look at the same rows.
+    """
+
+    dim: str
+    units: Positions | None
+    within: str = ""
+    rows: Positions | None = None
+    stacked: bool = False
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(() if a is None else a.shape for a in (self.units, self.rows))
+
+    def nbytes(self, data: Data) -> int:
+        """Size of the drawn data, before padding and temporaries."""
+        share = 1.0
+        for dim, drawn in ((self.dim, self.units), (self.within, self.rows)):
+            if drawn is not None:
+                share *= drawn.shape[-1] / max(1, data.sizes[dim])
+        return int(data.nbytes * share)
+
+    @staticmethod
+    def stack(draws: list[Draw]) -> Draw:
+        """Draws of one shape, with a leading dimension of replicates."""
+        one = draws[0]
+        units = None if one.units is None else np.stack([_known(d.units) for d in draws])
+        rows = None if one.rows is None else np.stack([_known(d.rows) for d in draws])
+        return Draw(one.dim, units, one.within, rows, True)
+
+
+def _known(a: Positions | None) -> Positions:
+    assert a is not None
+    return a
+
+
+def take(data: Any, draw: Draw) -> Any:
+    """The drawn data; labels go with what they belong to.
+
+    With stacked draws a label of the units has dimensions (replicate, unit), unless it is the same
+    in all replicates, as that of a stratum is.
+    """
+    lead: tuple[str, ...] = ("replicate",) if draw.stacked else ()
+    indexers = {}
+    if draw.units is not None:
+        indexers[draw.dim] = xr.Variable((*lead, draw.dim), draw.units)
+    if draw.rows is not None:
+        own = draw.rows.ndim > len(lead) + 1
+        dims = (*lead, draw.dim, draw.within) if own else (*lead, draw.within)
+        indexers[draw.within] = xr.Variable(dims, draw.rows)
+        if own and draw.units is None:
+            indexers[draw.dim] = xr.Variable((draw.dim,), np.arange(data.sizes[draw.dim]))
+    if draw.stacked or draw.rows is not None:
+        # Labels of a dimension cannot have two dimensions.
+        data = data.drop_vars([d for d in indexers if d in data.coords])
+    out = data.isel(indexers)
+    return _settle(out) if draw.stacked else out
+
+
+def _settle(data: Any) -> Any:
+    """Labels that are the same in all replicates lose that dimension."""
+    for name, c in data.coords.items():
+        if "replicate" in c.dims:
+            values = c.transpose("replicate", ...)
+            first = values.isel(replicate=0)
+            if bool(np.all(values.to_numpy() == first.to_numpy())):
+                data = data.assign_coords({name: first.drop_vars(list(first.coords))})
+    return data
 
 
 @dataclass(frozen=True)
@@ -33,7 +133,7 @@ class Units:
     lone: tuple[str, ...]  # groups of one unit, in words
 
     @classmethod
-    def of(cls, data: xr.DataArray | xr.Dataset, unit: str, strata: str | None) -> Units:
+    def of(cls, data: Data, unit: str, strata: str | None) -> Units:
         dim = dim_of(data, unit, "unit")
         if not data.sizes[dim]:
             raise ValueError(f"data must have at least one {unit}, got none")
@@ -90,7 +190,7 @@ class Rows:
     @classmethod
     def of(
         cls,
-        data: xr.DataArray | xr.Dataset,
+        data: Data,
         within: str,
         population: int | xr.DataArray | None,
         strata: str | None,
@@ -152,7 +252,7 @@ class Plan:
         return each
 
 
-def dim_of(data: xr.DataArray | xr.Dataset, name: str, role: str) -> str:
+def dim_of(data: Data, name: str, role: str) -> str:
     """Dimension that a dimension or a 1-D coordinate enumerates."""
     if name in data.dims:
         return name
@@ -166,7 +266,7 @@ def dim_of(data: xr.DataArray | xr.Dataset, name: str, role: str) -> str:
     return str(data[name].dims[0])
 
 
-def _strata_of(data: xr.DataArray | xr.Dataset, strata: str | None, dim: str) -> Labels:
+def _strata_of(data: Data, strata: str | None, dim: str) -> Labels:
     """Number of the stratum of every position along `dim`."""
     if strata is None:
         return np.zeros(data.sizes[dim], dtype=np.int64)
@@ -201,7 +301,7 @@ def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     return sum(map(min, a, b))
 
 
-def _words(data: xr.DataArray | xr.Dataset, strata: str | None, at: Positions, unit: str) -> str:
+def _words(data: Data, strata: str | None, at: Positions, unit: str) -> str:
     if strata is None:
         return f"a single {unit}"
     label = data[strata].to_numpy()[at[0]] if strata in data.coords else at[0]
@@ -209,7 +309,7 @@ def _words(data: xr.DataArray | xr.Dataset, strata: str | None, at: Positions, u
 
 
 def _populations(
-    data: xr.DataArray | xr.Dataset,
+    data: Data,
     population: int | xr.DataArray | None,
     set_of: Labels | None,
     dim: str,
@@ -262,3 +362,83 @@ def _copies(m: int, drawn: int, population: int) -> tuple[int, float]:
 
     k = max(1, math.floor(drawn * (m - 1 - wanted * m) / (m * rest)))
     return k, max(0.0, (wanted - variance(k)) / (variance(k + 1) - variance(k)))
+
+
+def evaluate(statistic: Statistic, data: Any) -> xr.DataArray:
+    """The statistic as a DataArray of float64."""
+    result = statistic(data)
+    if isinstance(result, xr.DataArray):
+        if clash := {"bound", "replicate"} & set(map(str, result.dims)):
+            raise ValueError(f"statistic must not return dimension {sorted(clash)[0]!r}")
+        return result.astype(np.float64)
+    if isinstance(result, numbers.Real) or (isinstance(result, np.ndarray) and not result.ndim):
+        return xr.DataArray(float(result))
+    raise ValueError(f"statistic must return a number or a DataArray, got {_kind(result)}")
+
+
+def replicate(
+    data: Data,
+    statistic: Statistic,
+    like: xr.DataArray,
+    draws: Iterable[Draw],
+    *,
+    vectorized: bool,
+) -> Floats:
+    """Statistic (draw, ...) of every drawn data set, dimensions in the order of `like`."""
+    if not vectorized:
+        rows = [_checked(evaluate(statistic, take(data, draw)), like) for draw in draws]
+        return np.stack(rows) if rows else np.empty((0, *like.shape))
+    parts = [_batch(data, statistic, like, batch) for batch in _batches(draws, data)]
+    return np.concatenate(parts) if parts else np.empty((0, *like.shape))
+
+
+def _batch(data: Data, statistic: Statistic, like: xr.DataArray, batch: list[Draw]) -> Floats:
+    result = statistic(take(data, Draw.stack(batch)))
+    if not isinstance(result, xr.DataArray) or "replicate" not in result.dims:
+        came = result.dims if isinstance(result, xr.DataArray) else _kind(result)
+        raise ValueError(f"a vectorized statistic must keep dimension 'replicate', got {came}")
+    if result.sizes["replicate"] != len(batch):
+        raise ValueError(
+            f"a vectorized statistic must return {len(batch)} replicates, "
+            f"got {result.sizes['replicate']}"
+        )
+    first = result.isel(replicate=0, drop=True)
+    _checked(first, like)
+    return result.transpose("replicate", *like.dims).to_numpy().astype(np.float64)
+
+
+def _checked(result: xr.DataArray, like: xr.DataArray) -> Floats:
+    if set(result.dims) != set(like.dims) or dict(result.sizes) != dict(like.sizes):
+        raise ValueError(
+            "statistic must return one shape for all samples, "
+            f"got {dict(like.sizes)} and then {dict(result.sizes)}"
+        )
+    for dim in like.dims:
+        if dim in like.indexes and dim in result.indexes:
+            labels = result.indexes[dim]
+            if labels is not like.indexes[dim] and not labels.equals(like.indexes[dim]):
+                raise ValueError(
+                    f"statistic must return one set of labels of {dim!r} for all samples"
+                )
+    return result.transpose(*like.dims).to_numpy()
+
+
+def _batches(draws: Iterable[Draw], data: Data) -> Iterator[list[Draw]]:
+    """Runs of draws of one shape that fit into `BATCH_BYTES`."""
+    batch: list[Draw] = []
+    for draw in draws:
+        limit = max(1, BATCH_BYTES // max(1, draw.nbytes(data)))
+        if batch and (len(batch) >= limit or draw.shape != batch[0].shape):
+            yield batch
+            batch = []
+        batch.append(draw)
+    if batch:
+        yield batch
+
+
+def _kind(result: Any) -> str:
+    return (
+        f"{type(result).__name__} {np.shape(result)}"
+        if isinstance(result, np.ndarray)
+        else type(result).__name__
+    )

@@ -19,8 +19,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from heatcap.core.arrays import Floats
 from heatcap.resampling.estimate import Estimate, between, like
-from heatcap.resampling.evaluation import Data, Statistic, evaluate
 from heatcap.resampling.intervals import LEVELS, t_interval
+from heatcap.resampling.samples import Data, Statistic, evaluate
 
 __all__ = ["gamma_method", "integrated_time"]
 

@@ -15,9 +15,8 @@ from heatcap.scaling.crossing import Crossings, crossings
 from heatcap.scaling.data import Points, points, read_table
 from heatcap.scaling.histogram import Barriers, barriers
 from heatcap.scaling.jump import Stiffness, stiffness
-from heatcap.scaling.maxima import Extrema, extrema
 from heatcap.scaling.order import Evidence, Order, transition_order
-from heatcap.scaling.peaks import PeakScaling, peaks_against_size
+from heatcap.scaling.peaks import Extrema, PeakScaling, extrema, peaks_against_size
 from heatcap.scaling.reweighting import energy_series, reweight
 
 __all__ = [

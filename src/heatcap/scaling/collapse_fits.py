@@ -1,35 +1,255 @@
-"""The scan of models: windows around X = 0, smallest sizes, knots; and their average.
+"""Fits of a collapse: the search for a start, the scan of models, their average.
 
-Weights are those of :mod:`heatcap.scaling.fits`; k are the coefficients of the scaling
-functions, as all other parameters are in every model.
+Models differ in their window around X = 0, smallest size and number of knots.  Weights are those of
+:mod:`heatcap.scaling.fits`; k are the coefficients of the scaling functions, as all other
+parameters are in every model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain
-from heatcap.scaling.collapse_problem import Model, Problem
-from heatcap.scaling.correlation import Correlation, measure
+from heatcap.core.result import plain
+from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, X_C, Block, Model, Problem
 from heatcap.scaling.data import Points
-from heatcap.scaling.descent import OVERLAP, Solution, solve
-from heatcap.scaling.fits import averaged, weights_of_scores
+from heatcap.scaling.fits import inverse_normal, minimum, weights_of
 
-__all__ = ["Fit", "average", "correlation_of", "resampled", "scan", "weights_of"]
-
+__all__ = [
+    "Correlation",
+    "Fit",
+    "Solution",
+    "correlation_of",
+    "resampled",
+    "scan",
+    "search",
+    "solve",
+]
 
 KNOTS = (4, 6, 9, 13, 18, 25)
 WINDOWS = (1.0, 0.8, 0.65, 0.5, 0.4)  # shares of the points, nearest to X = 0
 NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
 CARRYING = 0.01  # the weight from which on a model is fitted to resamples
 MISFIT = 1.5  # chi^2 / dof from which on residuals that hang together are a misfit
+SEARCHED = 256  # points of the global search
+REFINED = 8  # of which are refined
+OVERLAP = 0.5  # of the points: where sizes do not meet, nothing is compared
+NEAR = 0.3  # share of the points, nearest to X = 0, that tell the exponent of a start
+SIGNIFICANT = 4.0  # standard errors of the autocorrelation between neighbours, all sizes together
+
+
+# ---- one fit, and the search that gives it its start -------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where a fit ended.
+
+    `chi2` with its priors, each of which counts as one point in `n`; `covariance` of the free
+    parameters in the order of ``problem.free``; `residuals` of the points, whitened, and their
+    `jacobian` for the free parameters; `knots` of every block.
+    """
+
+    theta: Floats
+    chi2: float
+    n: int
+    parameters: int  # free ones, linear ones included
+    covariance: Floats
+    residuals: Floats
+    jacobian: Floats
+    model: Model
+    knots: Sequence[Floats]
+
+    @property
+    def dof(self) -> int:
+        return self.n - self.parameters
+
+
+def solve(
+    problem: Problem,
+    theta: Floats,
+    model: Model,
+    *,
+    passes: int = 2,
+    knots: Sequence[Floats] | None = None,
+) -> Solution:
+    """The minimum next to a start; knots that are not given follow X between passes."""
+    free = problem.free(model)
+    theta = theta.copy()
+    if not model.corrected:
+        theta = problem.start(theta[X_C], theta[SHAPE], theta[SHARED::OWN].tolist())
+    low, high = (limit[free] for limit in problem.limits())
+
+    def rows(values: Floats, knots: Sequence[Floats]) -> tuple[Floats, Floats]:
+        moved = theta.copy()
+        moved[free] = values
+        residuals, jacobian, _ = problem.evaluate(moved, knots)
+        prior, prior_slopes = problem.priors(moved, model)
+        return np.concatenate([residuals, prior]), np.vstack([jacobian, prior_slopes])[:, free]
+
+    held = knots
+    for _ in range(passes):
+        knots = held or problem.knots(theta, model)
+        theta[free] = minimum(partial(rows, knots=knots), theta[free], low, high)
+    assert knots is not None
+    residuals, jacobian, linear = problem.evaluate(theta, knots)
+    prior, prior_slopes = problem.priors(theta, model)
+    return Solution(
+        theta=theta,
+        chi2=float(residuals @ residuals + prior @ prior),
+        n=residuals.size + prior.size,
+        parameters=linear + free.size,
+        covariance=inverse_normal(np.vstack([jacobian, prior_slopes])[:, free], 1e-14),
+        residuals=residuals,
+        jacobian=jacobian[:, free],
+        model=model,
+        knots=knots,
+    )
+
+
+def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generator) -> Solution:
+    """The best of local fits from the best points of a space-filling design, and from `start`.
+
+    The design covers x_c, the shape parameter, and a range of exponents about those that the sizes
+    of the values next to X = 0 suggest; without corrections.
+    """
+    smallest = min(block.value.size for block in problem.blocks)
+    model = Model(int(np.clip(smallest // 5, 3, 12)), corrected=False)
+    low, high = problem.centre - problem.half, problem.centre + problem.half
+    design = qmc.Sobol(2 + len(problem.blocks), rng=rng).random(SEARCHED)
+    first, last = problem.ansatz.bounds
+    thetas = []
+    for u in design:
+        x_c, shape = low + u[0] * (high - low), first + u[1] * (last - first)
+        theta = problem.start(x_c, shape, [0.0] * len(problem.blocks))
+        theta = problem.start(x_c, shape, (_exponents(problem, theta) + u[2:] - 0.5).tolist())
+        thetas.append(theta)
+    if start:
+        own = problem.start(problem.centre, (first + last) / 2, [0.0] * len(problem.blocks))
+        for name, value in start.items():
+            if name not in problem.fixed:
+                own[list(problem.names).index(name)] = value
+        thetas.append(own)
+    costs = np.array([_cost(problem, theta, model) for theta in thetas])
+    order = np.argsort(costs[:SEARCHED])[:REFINED].tolist() + list(range(SEARCHED, len(thetas)))
+    fits = [solve(problem, thetas[i], model) for i in order]
+    inside = [
+        f for f in fits if low <= f.theta[X_C] <= high and problem.overlap(f.theta) >= OVERLAP
+    ]
+    return min(inside or fits, key=lambda fit: fit.chi2)
+
+
+def _exponents(problem: Problem, theta: Floats) -> Floats:
+    """d ln|A| / d ln L of the points nearest to X = 0, for every block."""
+    blocks = enumerate(problem.blocks)
+    return np.array([_exponent(block, problem.scaled(b, theta)) for b, block in blocks])
+
+
+def _exponent(block: Block, x: Floats) -> float:
+    near = np.abs(x) <= np.quantile(np.abs(x), NEAR)
+    log = block.log_size[near]
+    if np.ptp(log) == 0:
+        return 0.0
+    height = np.log(np.maximum(np.abs(block.raw[near]), block.error[near]))
+    log = log - log.mean()
+    return float(np.clip(log @ height / (log @ log), -6, 6))
+
+
+def _cost(problem: Problem, theta: Floats, model: Model) -> float:
+    if problem.overlap(theta) < OVERLAP:
+        return np.inf
+    residual, _, _ = problem.evaluate(theta, problem.knots(theta, model), jacobian=False)
+    return float(residual @ residual)
+
+
+# ---- points of one size that share their runs --------------------------------------------
+#
+# Errors of such points are right one by one, but not independent: a fit that takes them so finds a
+# chi^2 far below its degrees of freedom and parameters with errors far too small.  Where a
+# covariance is given, nothing of this is needed.
+
+
+@dataclass(frozen=True, eq=False)
+class Correlation:
+    """A Gaussian kernel exp(-(x - x')^2 / 2 l^2) between points of one size.
+
+    `lengths`: l by block and size, 0 where neighbours are independent.  `share`: independent
+    points over points; 1 without any correlation.
+    """
+
+    lengths: Sequence[dict[float, float]]
+    share: float
+
+    def widened(self, jacobian: Floats, parts: Sequence[Points]) -> Floats:
+        """J^T R J over the whitened residuals of all blocks, R their correlation."""
+        out, start = np.zeros((jacobian.shape[1],) * 2), 0
+        for part, lengths in zip(parts, self.lengths, strict=True):
+            for size, length in lengths.items():
+                rows = np.flatnonzero(part.size == size)
+                j = jacobian[start + rows]
+                if length == 0:
+                    out += j.T @ j
+                    continue
+                apart = (part.control[rows][:, None] - part.control[rows]) / length
+                out += j.T @ np.exp(-0.5 * apart**2) @ j
+            start += len(part)
+        return out
+
+
+def _correlation(residuals: Floats, parts: Sequence[Points]) -> Correlation | None:
+    """The correlation of whitened residuals along the control, or None if there is none."""
+    lengths: list[dict[float, float]] = []
+    start, score, count, independent = 0, 0.0, 0, 0.0
+    for part in parts:
+        own: dict[float, float] = {}
+        for size in np.unique(part.size):
+            rows = np.flatnonzero(part.size == size)
+            r, x = residuals[start + rows], part.control[rows]
+            score += _lagged(r, 1) * max(r.size - 1, 0)
+            count += max(r.size - 1, 0)
+            own[float(size)] = _length(r, x)
+            independent += _independent(x, own[float(size)])
+        lengths.append(own)
+        start += len(part)
+    if not count or score / np.sqrt(count) < SIGNIFICANT:
+        return None
+    return Correlation(lengths, min(1.0, independent / start))
+
+
+def _lagged(r: Floats, lag: int) -> float:
+    """Autocorrelation about zero: a common offset of a size is correlation, too."""
+    square = float(np.mean(r**2)) if r.size > lag else 0.0
+    return float(np.mean(r[:-lag] * r[lag:]) / square) if square > 0 else 0.0
+
+
+def _length(r: Floats, x: Floats) -> float:
+    """From the largest lag, doubled from 1, over which residuals still agree."""
+    length, lag = 0.0, 1
+    while lag < r.size / 2:
+        rho = _lagged(r, lag)
+        if rho < 0.3:
+            break
+        apart = float(np.mean(x[lag:] - x[:-lag]))
+        length = apart / np.sqrt(-2 * np.log(min(rho, 0.95)))
+        lag *= 2
+    return length
+
+
+def _independent(x: Floats, length: float) -> float:
+    """Number of independent points on a record of the control."""
+    if length == 0 or x.size < 2:
+        return float(x.size)
+    return float(np.clip(np.ptp(x) / (np.sqrt(2 * np.pi) * length), 1.0, x.size))
+
+
+# ---- the scan of models ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +283,17 @@ class Fit:
     @cached_property
     def covariance(self) -> Floats:
         """Of the free parameters; with the correlation of the points, where there is one."""
-        plain = self.solution.covariance
+        alone = self.solution.covariance
         if self.correlation is None:
-            return plain
+            return alone
         # Priors hold what the points leave open: that share is not widened.
         jacobian = self.solution.jacobian
         extra = self.correlation.widened(jacobian, self.parts) - jacobian.T @ jacobian
-        return np.asarray(plain + plain @ extra @ plain)
+        return np.asarray(alone + alone @ extra @ alone)
+
+    def of(self, place: int) -> tuple[float, float]:
+        """Value and variance of a parameter."""
+        return float(self.solution.theta[place]), self.variance(place)
 
     def variance(self, place: int) -> float:
         free = self.problem.free(self.solution.model).tolist()
@@ -109,7 +333,7 @@ def correlation_of(
     best = min(fits, key=lambda fit: fit.chi2 + _charge(problem, fit.model, 0))
     if best.chi2 > MISFIT * best.dof:
         return None
-    return measure(best.residuals, parts)
+    return _correlation(best.residuals, parts)
 
 
 def scan(
@@ -166,17 +390,6 @@ def _models(parts: Sequence[Points]) -> list[Model]:
     smallest = min(map(len, parts))
     enough = min(np.unique(part.size).size for part in parts) > 2
     return [Model(knots, enough) for knots in KNOTS if knots + 3 <= smallest / 2]
-
-
-def weights_of(fits: Sequence[Fit]) -> Floats:
-    """Weights of the fits, which add up to 1."""
-    return weights_of_scores([fit.score for fit in fits])
-
-
-def average(fits: Sequence[Fit], place: int) -> Parameter:
-    """Mean of a parameter over models, its own error, and the spread between them."""
-    values = [fit.solution.theta[place] for fit in fits]
-    return averaged(weights_of(fits), values, [fit.variance(place) for fit in fits])
 
 
 def resampled(

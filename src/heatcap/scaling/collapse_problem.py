@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import minimize_scalar
 
 from heatcap.core.arrays import Floats
 from heatcap.scaling.ansatz import Ansatz
 from heatcap.scaling.data import Points
 
-__all__ = ["Block", "Model", "Problem", "names_of"]
+__all__ = ["Block", "Model", "Problem", "names_of", "without_structure"]
 
 
 X_C, SHAPE, C, OMEGA, SHARED = 0, 1, 2, 3, 4  # places in theta; SHARED of them belong to all blocks
@@ -352,3 +353,24 @@ def _back(r: Floats, y: Floats) -> Floats:
     if diagonal.min() > 1e-10 * diagonal.max():
         return np.asarray(solve_triangular(r, y, check_finite=False))
     return np.asarray(np.linalg.lstsq(r, y, rcond=1e-10)[0])
+
+
+def without_structure(problem: Problem) -> tuple[float, int]:
+    """chi^2 and parameters of values that do not depend on the control, A = B L^exponent."""
+    chi2, parameters = 0.0, 0
+    for b, block in enumerate(problem.blocks):
+        name = problem.names[SHARED + OWN * b]
+        if name in problem.fixed:
+            chi2 += _constant(problem.fixed[name], block)
+            parameters += 1
+            continue
+        fit = minimize_scalar(_constant, args=(block,), bounds=(-4, 4), method="bounded")
+        chi2 += min(float(fit.fun), _constant(0.0, block))
+        parameters += 2
+    return chi2, parameters
+
+
+def _constant(exponent: float, block: Block) -> float:
+    column = block.whitened(np.exp(exponent * block.log_size))
+    off = block.value - column * (column @ block.value) / (column @ column)
+    return float(off @ off)

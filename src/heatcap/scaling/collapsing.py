@@ -1,9 +1,9 @@
 """Data collapse: a global search, a scan of models, and an average with an honest error.
 
 The user gives no starting point.  A first fit is sought over the whole range of x_c and of the
-shape parameter (:mod:`heatcap.scaling.descent`); then windows around X = 0, smallest sizes and
-numbers of knots are scanned and averaged (:mod:`heatcap.scaling.collapse_fits`), so that the spread
-between models is part of the error.
+shape parameter; then windows around X = 0, smallest sizes and numbers of knots are scanned and
+averaged (all in :mod:`heatcap.scaling.collapse_fits`), so that the spread between models is part of
+the error.
 """
 
 from __future__ import annotations
@@ -18,25 +18,38 @@ import numpy as np
 from scipy import stats
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, goodness_line, parameter_line, plain, status_line
+from heatcap.core.result import (
+    Parameter,
+    Result,
+    Status,
+    goodness_line,
+    parameter_line,
+    status_line,
+)
 from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
-from heatcap.scaling.collapse_fits import Fit, average, correlation_of, resampled, scan, weights_of
-from heatcap.scaling.collapse_problem import Problem, names_of
+from heatcap.scaling.collapse_fits import (
+    Correlation,
+    Fit,
+    correlation_of,
+    resampled,
+    scan,
+    search,
+)
+from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
 from heatcap.scaling.competitors import (
     KINDS,
     NOT_EXCLUDED,
     Competitor,
     competitors,
     crossover_limit,
+    lone_point,
     objection,
+    other_orders,
     power_of_log,
     spanned,
 )
-from heatcap.scaling.correlation import Correlation
 from heatcap.scaling.data import Points
-from heatcap.scaling.descent import search
-from heatcap.scaling.remarks import lone_point, other_orders
-from heatcap.scaling.residuals import pattern, without_structure
+from heatcap.scaling.fits import Tested, average, weights_of
 
 __all__ = ["Collapse", "collapse"]
 
@@ -50,7 +63,7 @@ POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
 
 @dataclass(frozen=True, eq=False)
-class Collapse:
+class Collapse(Tested, Result):
     """The outcome of a collapse; a number counts only where `status` is "ok".
 
     Attributes
@@ -64,7 +77,7 @@ class Collapse:
     sizes_used : list of float
     models : list of dict
         Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
-    status : str
+    status : Status
         "ok", or the reason why not: "too few sizes", "too few points", "poor fit", "unidentified",
         "at an edge"; "crossover not excluded" or "logarithms not excluded" where such a form fits
         as well and moves a parameter by more than its error, which then is that of a pure power.
@@ -101,8 +114,6 @@ class Collapse:
     models: list[dict[str, Any]] = field(default_factory=list)
     ansatz: str = "second-order"
     fixed: Mapping[str, float] = field(default_factory=dict)
-    status: str = "ok"
-    message: str = ""
     seconds: float = 0.0
     curves: list[dict[str, Any]] = field(default_factory=list)
     residuals: list[dict[str, Any]] = field(default_factory=list)
@@ -114,12 +125,14 @@ class Collapse:
     def __repr__(self) -> str:
         return f"<Collapse {self.ansatz}, {self.summary()}>"
 
-    @property
-    def ok(self) -> bool:
-        return self.status == "ok"
+    FIELDS = (
+        "ansatz", "fixed", "parameters", "goodness_of_fit", "window", "sizes_used", "status",
+        "message", "seconds", "residuals", "models", "competitors",
+        "crossover_length_lower_limit95",
+    )  # fmt: skip
 
-    def summary(self) -> str:
-        """Parameters with their errors, goodness of fit and status, in lines."""
+    def _lines(self) -> list[str]:
+        """Parameters with their errors, goodness of fit and status."""
         lines = [status_line(self.status, self.message)]
         lines += [
             parameter_line(name, p, fixed=self.fixed.get(name))
@@ -131,7 +144,7 @@ class Collapse:
                 f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
                 f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
             )
-        return "\n".join([*lines, *self._conditions()])
+        return [*lines, *self._conditions()]
 
     def _conditions(self) -> list[str]:
         """What an "ok" excludes, and what no data of this kind exclude."""
@@ -150,29 +163,6 @@ class Collapse:
                     )
                     lines.append(f"{name} is that of a pure power: {said} in A")
         return lines
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "schema_version": 1,
-            "ansatz": self.ansatz,
-            "fixed": dict(self.fixed),
-            "parameters": {name: p.to_dict() for name, p in self.parameters.items()},
-            "goodness_of_fit": {
-                "chi2": plain(self.chi2),
-                "dof": self.dof,
-                "p_value": plain(self.p_value),
-            },
-            "window": [plain(x) for x in self.window],
-            "sizes_used": self.sizes_used,
-            "status": self.status,
-            "message": self.message,
-            "seconds": self.seconds,
-            "residuals": self.residuals,
-            "models": self.models,
-            "competitors": [each.to_dict() for each in self.competitors],
-            "crossover_length_lower_limit95": self.crossover_length_lower_limit95,
-        }
 
 
 def collapse(
@@ -242,7 +232,7 @@ def collapse(
     fits = scan(parts, problem, found, correlation)
     if not fits:
         return _refused(
-            "too few points", "no fit has degrees of freedom left", parts, options, began
+            Status.TOO_FEW_POINTS, "no fit has degrees of freedom left", parts, options, began
         )
     parameters = _parameters(fits, names)
     if bootstrap and any(part.replicates is not None for part in parts):
@@ -294,22 +284,23 @@ def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dic
 
 def _too_little(
     parts: Sequence[Points], names: Sequence[str], fixed: Mapping[str, float]
-) -> tuple[str, str] | None:
+) -> tuple[Status, str] | None:
     free = sum(name.split("_")[0] not in CORRECTIONS and name not in fixed for name in names)
     for part in parts:
         sizes, counts = np.unique(part.size, return_counts=True)
         if sizes.size < 2:
-            return "too few sizes", f"{part.name}: {sizes.size} size; a collapse compares sizes"
-        if len(part) < 4 + 3 + free or counts.max() < 4:
             return (
-                "too few points",
-                f"{part.name}: {len(part)} points, at least {7 + free} are needed",
+                Status.TOO_FEW_SIZES,
+                f"{part.name}: {sizes.size} size; a collapse compares sizes",
             )
+        if len(part) < 4 + 3 + free or counts.max() < 4:
+            said = f"{part.name}: {len(part)} points, at least {7 + free} are needed"
+            return Status.TOO_FEW_POINTS, said
     return None
 
 
 def _refused(
-    status: str, message: str, parts: Sequence[Points], options: dict[str, Any], began: float
+    status: Status, message: str, parts: Sequence[Points], options: dict[str, Any], began: float
 ) -> Collapse:
     nan = float("nan")
     sizes = sorted({float(s) for part in parts for s in part.size})
@@ -323,7 +314,7 @@ def _parameters(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Paramete
     """Those that are asked for: corrections are there to be got rid of, omega is of interest."""
     corrected = fits[0].solution.model.corrected
     return {
-        name: average(fits, i)
+        name: average(fits, [fit.of(i) for fit in fits])
         for i, name in enumerate(names)
         if name.split("_")[0] not in CORRECTIONS or (name == "omega" and corrected)
     }
@@ -347,10 +338,10 @@ def _result(
     chi2, dof = solution.chi2, solution.dof
     p_value = float(stats.chi2.sf(chi2 * share, dof * share))
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
-    if status == "ok":
+    if status is Status.OK:
         status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
     rivals: list[Competitor] = []
-    if status == "ok" and kinds:
+    if status is Status.OK and kinds:
         sizes = np.concatenate([part.size for part in parts])
         smallest, largest = float(sizes.min()), float(sizes.max())
         rivals = competitors(best, kinds, smallest)
@@ -360,12 +351,12 @@ def _result(
             if name not in options["fixed"] and name != "omega"
         }
         status, message = objection(rivals, asked, largest) or (status, message)
-        if status == "ok":
+        if status is Status.OK:
             parameters = {**parameters, **spanned(rivals, asked)}
     notes = [message]
-    if best.cut or status == "poor fit":
+    if best.cut or status is Status.POOR_FIT:
         notes.append(lone_point(parts, whole, fits))
-    if status in ("ok", *NOT_EXCLUDED, "at an edge"):
+    if status in (Status.OK, *NOT_EXCLUDED, Status.AT_AN_EDGE):
         notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
     notes += [*sorted({part.message for part in parts})]
     if correlation is not None:
@@ -384,7 +375,7 @@ def _result(
         status=status,
         message=message,
         seconds=time.perf_counter() - began,
-        residuals=pattern(solution.residuals, best.parts),
+        residuals=_pattern(solution.residuals, best.parts),
         score=chi2 - 2 * dof + 2 * sum(map(len, parts)),
         independent=share,
         competitors=rivals,
@@ -408,35 +399,35 @@ _CORRELATED = (
 )
 
 
-def _two_sizes(parts: Sequence[Points]) -> tuple[str, str] | None:
+def _two_sizes(parts: Sequence[Points]) -> tuple[Status, str] | None:
     """Two sizes always meet somewhere, and leave no room for a correction to scaling."""
     if min(np.unique(part.size).size for part in parts) > 2:
         return None
-    return "too few sizes", (
+    return Status.TOO_FEW_SIZES, (
         "two sizes leave no room for a correction to scaling, which the errors do not hold: add a "
         "third"
     )
 
 
-def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[str, str] | None:
+def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[Status, str] | None:
     """A good chi^2 that says nothing: of few of the points, or of points without structure."""
     best = fits[int(np.argmax(weights))]
     total = best.problem.n + best.cut
     kept = float(weights @ [fit.problem.n for fit in fits]) / total
     if kept < KEPT:
-        return "poor fit", (
+        return Status.POOR_FIT, (
             f"only {kept:.0%} of the {total} points, those nearest to x_c or of the largest sizes, "
             "follow the ansatz: try another one, or give it only the range where it should hold"
         )
     if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
-        return "poor fit", (
+        return Status.POOR_FIT, (
             f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
             "size, which is no correction: check what is fixed, or leave out the smallest sizes"
         )
     chi2, parameters = without_structure(best.problem)
     gain = (chi2 - best.solution.chi2) * best.independent
     if gain - 2 * (best.solution.parameters - parameters) < STRUCTURE:
-        return "unidentified", (
+        return Status.UNIDENTIFIED, (
             "values that do not depend on the control describe the data as well: there is nothing "
             "to collapse"
         )
@@ -451,11 +442,11 @@ def _status(
     dof: int,
     form: Ansatz,
     parts: Sequence[Points],
-) -> tuple[str, str]:
+) -> tuple[Status, str]:
     controls = np.concatenate([part.control for part in parts])
     span = float(np.ptp(controls))
     if p_value < POOR:
-        return "poor fit", (
+        return Status.POOR_FIT, (
             f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
             "data within their errors; check the errors, narrow the range of the control, or try "
             "another ansatz"
@@ -467,17 +458,17 @@ def _status(
     limits = {"x_c": span / 4, form.parameter: 0.25 * scale}
     for name, limit in limits.items():
         if name not in fixed and not parameters[name].error < limit:
-            return "unidentified", (
+            return Status.UNIDENTIFIED, (
                 f"{name} = {parameters[name].value:.4g} with an error of "
                 f"{parameters[name].error:.2g}: the data do not determine it"
             )
     for name, p in parameters.items():
         if name.startswith("exponent") and name not in fixed and not p.error < 0.5:
-            return "unidentified", f"{name} has an error of {p.error:.2g}"
+            return Status.UNIDENTIFIED, f"{name} has an error of {p.error:.2g}"
     low, high = controls.min(), controls.max()
     margin = max(0.02 * span, x_c.error)
     if "x_c" not in fixed and not low + margin < x_c.value < high - margin:
-        return "at an edge", (
+        return Status.AT_AN_EDGE, (
             f"x_c = {x_c.value:.6g} lies at the edge of the control, {low:g} to {high:g}: "
             "measure on both sides of it"
         )
@@ -485,5 +476,42 @@ def _status(
     if form.parameter not in fixed and not (
         form.bounds[0] + near / 2 < shape.value < form.bounds[1] - near
     ):
-        return "at an edge", f"{form.parameter} = {shape.value:.3g} lies at the edge of its range"
-    return "ok", ""
+        return (
+            Status.AT_AN_EDGE,
+            f"{form.parameter} = {shape.value:.3g} lies at the edge of its range",
+        )
+    return Status.OK, ""
+
+
+def _pattern(residuals: Floats, parts: Sequence[Points]) -> list[dict[str, Any]]:
+    """By observable: do residuals of neighbours agree, which size stands out, which point.
+
+    `neighbours` is the autocorrelation of successive residuals of one size, `sigma` how many of its
+    standard errors that is; `mean_square_by_size` is 1 where errors are right; `largest` is the
+    point that is furthest off, in units of its error.
+    """
+    out, start = [], 0
+    for part in parts:
+        r = residuals[start : start + len(part)]
+        start += len(part)
+        same = part.size[1:] == part.size[:-1]
+        products = (r[1:] * r[:-1])[same]
+        correlation = float(products.sum() / max((r**2).sum(), 1e-300))
+        worst = int(np.abs(r).argmax())
+        out.append(
+            {
+                "name": part.name,
+                "neighbours": correlation,
+                "sigma": correlation * np.sqrt(max(products.size, 1)),
+                "mean_square_by_size": {
+                    f"{size:g}": float(np.mean(r[part.size == size] ** 2))
+                    for size in np.unique(part.size)
+                },
+                "largest": {
+                    "size": float(part.size[worst]),
+                    "control": float(part.control[worst]),
+                    "residual": float(r[worst]),
+                },
+            }
+        )
+    return out

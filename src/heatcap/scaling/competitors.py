@@ -1,4 +1,4 @@
-"""Other forms that may describe the same points: fitted before a collapse is called "ok".
+"""Other forms that may describe the same points: and what a collapse says of its points.
 
     crossover     X = t l^(1/nu),  l = L (1 + (L/xi)^m)^(-1/m)        m = 1, 2
     logarithms    X = t L^(1/nu) (ln L/L0)^q                          |q| = 3/8 to 3/2
@@ -14,7 +14,7 @@ ended.  No data exclude every length or every power: a crossover counts where it
 the sizes (a growth that is cut off beyond them is that growth, by convention), a logarithm from 3/4
 on, the power of the four-state Potts model; others only where they fit better by far.  A logarithm
 in the height is a small power, within a correction to scaling, for any data: it is said how much of
-the exponent it would be.
+the exponent it would be.  All this before a collapse is called "ok".
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain
+from heatcap.core.result import Parameter, Status, plain
 from heatcap.scaling.ansatz import (
     START,
     Ansatz,
@@ -35,9 +36,9 @@ from heatcap.scaling.ansatz import (
     with_crossover,
     with_logarithms,
 )
-from heatcap.scaling.collapse_fits import Fit
-from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, Block, Problem
-from heatcap.scaling.descent import Solution, solve
+from heatcap.scaling.collapse_fits import Fit, Solution, solve
+from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, X_C, Block, Problem
+from heatcap.scaling.data import Points
 
 __all__ = [
     "KINDS",
@@ -46,7 +47,9 @@ __all__ = [
     "Competitor",
     "competitors",
     "crossover_limit",
+    "lone_point",
     "objection",
+    "other_orders",
     "power_of_log",
     "spanned",
 ]
@@ -54,7 +57,7 @@ __all__ = [
 Start = tuple[Problem, Floats]
 
 KINDS = ("crossover", "logarithms", "held")
-NOT_EXCLUDED = ("crossover not excluded", "logarithms not excluded")
+NOT_EXCLUDED = (Status.CROSSOVER_NOT_EXCLUDED, Status.LOGARITHMS_NOT_EXCLUDED)
 WITHIN = 6.0  # in chi^2 + 2 k of the fit: not excluded
 SHARPNESS = (2.0, 1.0)  # m
 LENGTHS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125)  # xi over the largest size
@@ -63,6 +66,12 @@ POWERS = (0.375, 0.75, 1.125, 1.5)  # |q|
 LOGARITHM = 0.75  # |q| from which on it need not fit better to be an objection
 HEIGHT = 0.5  # |p|
 SMALL = 0.7  # 1/nu below which Kosterlitz-Thouless data look like a power
+SUSPECTS = 3  # points with the largest residuals, each of which is tried
+ALONE = 25.0  # of chi^2 that one point must carry to be named
+POOR = 1e-3  # p-value
+WITHOUT = 1e6  # an error that is larger by this says nothing
+DIMENSIONS = (2.0, 3.0)
+NEAR, SHARP = 2.0, 0.125  # errors from d; error of 1/nu over d
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +142,10 @@ def crossover_limit(found: Sequence[Competitor]) -> float | None:
 
 
 _SAID = {
-    "crossover": "crossover not excluded",
-    "logarithms": "logarithms not excluded",
-    "height": "logarithms not excluded",
-    "held": "poor fit",
+    "crossover": Status.CROSSOVER_NOT_EXCLUDED,
+    "logarithms": Status.LOGARITHMS_NOT_EXCLUDED,
+    "height": Status.LOGARITHMS_NOT_EXCLUDED,
+    "held": Status.POOR_FIT,
 }
 _ONLY = "the errors hold only without it; if theory excludes it, say so (--excluded {0})"
 _WORSE = "a pure power is behind by that much"
@@ -144,7 +153,7 @@ _WORSE = "a pure power is behind by that much"
 
 def objection(
     found: Sequence[Competitor], asked: Mapping[str, Parameter], largest: float
-) -> tuple[str, str] | None:
+) -> tuple[Status, str] | None:
     """Status and message where a form that counts is not excluded and moves what is asked for."""
     serious = [c for c in found if c.delta <= _limit(c, largest) and _moved(c, asked)]
     if not serious:
@@ -308,3 +317,65 @@ def _logs(problem: Problem) -> Floats:
 def _divided(block: Block, factor: Floats) -> Block:
     """The block of A over a factor: whitened values stay as they are."""
     return replace(block, raw=block.raw / factor, whiten=block.whiten * factor)
+
+
+# ---- what a collapse says beside its numbers ---------------------------------------------
+
+
+def other_orders(
+    inverse_nu: Parameter | None, given: Mapping[str, float], found: Sequence[Competitor]
+) -> list[str]:
+    """A 1/nu that is that of another kind of transition."""
+    said = []
+    if inverse_nu is not None and "inverse_nu" not in given:
+        value, error = inverse_nu.value, inverse_nu.error
+        like = [d for d in DIMENSIONS if abs(value - d) < NEAR * error < NEAR * SHARP * d]
+        said += [_FIRST.format(d) for d in like]
+    said += [_KT.format(c.delta) for c in found if c.kind == _KIND and c.delta <= WITHIN]
+    return said
+
+
+_KIND = "kosterlitz-thouless"
+_FIRST = (
+    "X = t L^d with d = {0:g}: as at a first-order transition in {0:g} dimensions, which has no "
+    "exponent nu (heatcap order tells; a mean-field magnet has 1/nu = 2, too)"
+)
+_KT = (
+    "1/nu is small, and X = t (ln L/L0)^2 fits as well (chi2 + 2 k {0:+.1f}): Kosterlitz-Thouless? "
+    "(heatcap collapse --ansatz kosterlitz-thouless, heatcap stiffness)"
+)
+
+
+def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> str:
+    """The one point without which all others fit, where there is one: in words, else ""."""
+    if any(part.covariance is not None for part in parts):
+        return ""
+    all_points = [fit for fit in fits if fit.cut == 0]
+    if not all_points:
+        return ""
+    first = min(all_points, key=lambda fit: fit.score).solution
+    if stats.chi2.sf(first.chi2, first.dof) > POOR:
+        return ""
+    block = np.repeat(np.arange(len(parts)), list(map(len, parts)))
+    start = np.cumsum([0, *map(len, parts)])
+    tried = []
+    for i in np.argsort(-np.abs(first.residuals))[:SUSPECTS].tolist():
+        b, row = int(block[i]), i - int(start[block[i]])
+        error = parts[b].error.copy()
+        error[row] *= WITHOUT
+        kept = [replace(p, error=error) if k == b else p for k, p in enumerate(parts)]
+        problem = Problem.of(kept, whole.ansatz, whole.names, whole.fixed)
+        own = solve(problem, first.theta, first.model)
+        tried.append((own.chi2, i, b, row, own))
+    chi2, i, b, row, own = min(tried, key=lambda each: each[0])
+    dof = own.dof - 1
+    if stats.chi2.sf(chi2, dof) < POOR or first.chi2 - chi2 < ALONE:
+        return ""
+    part = parts[b]
+    fitted = part.value[row] - own.residuals[i] * part.error[row] * WITHOUT
+    values = f"x_c = {own.theta[X_C]:.5g}, {whole.names[SHAPE]} = {own.theta[SHAPE]:.3g}"
+    return (
+        f"one point stands alone: {part.name} at size {part.size[row]:g}, control "
+        f"{part.control[row]:g} is {part.value[row]:.3g}, not {fitted:.3g}; without it "
+        f"chi2/dof = {chi2:.1f}/{dof}, {values}"
+    )

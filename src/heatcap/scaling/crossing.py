@@ -18,15 +18,16 @@ import numpy as np
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
     Parameter,
+    Result,
+    Status,
     goodness_line,
     parameter_line,
-    plain,
     readable,
     status_line,
 )
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
-from heatcap.scaling.meetings import common, covariance_of, cross, meet, usual_place
+from heatcap.scaling.fits import Tested
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -37,18 +38,23 @@ from heatcap.scaling.powers import (
     heaviest,
 )
 
-__all__ = ["Crossings", "crossings"]
-
+__all__ = [
+    "Crossings",
+    "crossings",
+]
 
 DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
 APPROACH = (0.25, 4.0)  # of the exponent with which the heights approach theirs, omega
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
 SHOWN = 200  # sizes of the extrapolation that is drawn
 FARTHEST = 1e4  # of them, in units of the largest pair; infinity comes after it
+GRID = 501
+SURE = 3.0  # standard deviations by which two curves differ on either side of a crossing
+MOST_WITHOUT = 0.05  # share of draws without a crossing that is put up with
 
 
 @dataclass(frozen=True, eq=False)
-class Crossings:
+class Crossings(Tested, Result):
     """Where the curves of pairs of sizes cross, and where the crossings go.
 
     Attributes
@@ -68,7 +74,7 @@ class Crossings:
     height_infinity : Parameter or None
         The value at the crossing, extrapolated alike; None with fewer than 3 pairs.
     chi2, dof, p_value : of the extrapolation with the largest weight
-    status : str
+    status : Status
         "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit".
     message : str
         What it means, and what to do.
@@ -98,8 +104,6 @@ class Crossings:
     dof: int = 0
     p_value: float = float("nan")
     drift: float | None = None
-    status: str = "ok"
-    message: str = ""
     name: str = "A"
     models: list[dict[str, Any]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
@@ -107,16 +111,18 @@ class Crossings:
     draws: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     @property
-    def ok(self) -> bool:
-        return self.status == "ok"
-
-    @property
     def middle(self) -> Floats:
         """Geometric mean of the two sizes: the L of the extrapolation."""
         return np.asarray(np.sqrt(self.small * self.large))
 
-    def summary(self) -> str:
-        """Pairs, extrapolated values with their errors, goodness of fit and status, in lines."""
+    FIELDS = (
+        "name", "small", "large", "x", "error", "height", "height_error", "covariance",
+        "height_covariance", "x_c", "drift_exponent", "height_infinity", "drift", "status",
+        "message", "models", "goodness_of_fit",
+    )  # fmt: skip
+
+    def _lines(self) -> list[str]:
+        """Pairs, extrapolated values with their errors, goodness of fit and status."""
         lines = [status_line(self.status, self.message)]
         for k in range(self.x.size):
             pair = f"sizes {self.small[k]:g}, {self.large[k]:g}: "
@@ -134,18 +140,7 @@ class Crossings:
         ]
         if self.models:
             lines.append(goodness_line(self.chi2, self.dof, self.p_value))
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        pairs = ("small", "large", "x", "error", "height", "height_error")
-        names = (
-            "name", *pairs, "covariance", "height_covariance", "x_c", "drift_exponent",
-            "height_infinity", "drift", "status", "message", "models",
-        )  # fmt: skip
-        fit = {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
-        values = {name: getattr(self, name) for name in names} | {"goodness_of_fit": fit}
-        return {"schema_version": 1} | dict(plain(values))
+        return lines
 
 
 def crossings(
@@ -184,16 +179,16 @@ def crossings(
     _check(ratio, drift, draws)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     pairs = _pairs(lines, ratio)
-    met = [meet(a, b) for a, b in pairs]
-    place = usual_place(met)
-    found = [cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
+    met = [_meet(a, b) for a, b in pairs]
+    place = _usual_place(met)
+    found = [_cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
     small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
     x, height = (np.array([f[k] for f in found]) for k in (0, 1))
     drawn, drawn_height = (
         np.array([f[k] for f in found]).reshape(len(pairs), draws) for k in (2, 3)
     )
-    covariance = covariance_of(drawn, x, [common(a, b) for a, b in pairs])
-    heights = covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
+    covariance = _covariance_of(drawn, x, [_common(a, b) for a, b in pairs])
+    heights = _covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
     fits = _fits(small, large, x, covariance, DRIFT if drift is None else (drift, drift))
     of_height = _fits(small, large, height, heights, APPROACH)
     names = [f"{a.size:g}, {b.size:g}" for a, b in pairs]
@@ -205,10 +200,10 @@ def crossings(
         small, large, x, _errors(covariance), height, _errors(heights), covariance, heights, x_c,
         w, average(of_height, 0) if of_height else None,
         best.chi2 if best else float("nan"), best.dof if best else 0,
-        best.p_value if best and best.dof else float("nan"), drift, status,
-        "; ".join(filter(None, [message, points.message, missed(lines)])), points.name,
+        best.p_value if best and best.dof else float("nan"), drift, points.name,
         [fit.to_dict() for fit in fits], [drawing(line) for line in lines],
-        _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn,
+        _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn, status=status,
+        message="; ".join(filter(None, [message, points.message, missed(lines)])),
     )  # fmt: skip
 
 
@@ -231,7 +226,7 @@ def _errors(covariance: Floats) -> Floats:
     return np.asarray(np.sqrt(np.diag(covariance)))
 
 
-# ---- to infinite size ----------------------------------------------------------------------
+# ---- to infinite size --------------------------------------------------------------------
 
 
 def _drifting(u: Floats, w: float) -> Floats:
@@ -258,7 +253,7 @@ def _verdict(
     names: Sequence[str],
     many: Sequence[str],
     ratio: float | None,
-) -> tuple[Parameter, str, str]:
+) -> tuple[Parameter, Status, str]:
     """x_c, the status, and what to do about it."""
     nan = float("nan")
     known = np.flatnonzero(np.isfinite(x))
@@ -266,11 +261,11 @@ def _verdict(
     lost = f"sizes {' and '.join(without)} do not cross within their data" if without else ""
     if not names:
         what = "one size" if ratio is None else f"no two sizes at a ratio of {ratio:g}"
-        return Parameter(nan, nan, nan), "no crossing", f"there is {what}: add sizes"
+        return Parameter(nan, nan, nan), Status.NO_CROSSING, f"there is {what}: add sizes"
     if not known.size:
         said = "no pair of sizes crosses within its data: widen the range of the control, or the"
         said += " quantity is not dimensionless, or there is no transition in the range"
-        return Parameter(nan, nan, nan), "no crossing", said
+        return Parameter(nan, nan, nan), Status.NO_CROSSING, said
     if not fits:
         last = known[-1]
         spread = float(np.ptp(x[known])) if known.size > 1 else nan
@@ -280,23 +275,23 @@ def _verdict(
         )
         said = f"{crossing}, 3 are needed to"
         said += " extrapolate: add sizes; x_c is the crossing of the largest pair"
-        return value, "too few pairs", "; ".join(filter(None, [said, lost]))
+        return value, Status.TOO_FEW_PAIRS, "; ".join(filter(None, [said, lost]))
     x_c, best = average(fits, 0), heaviest(fits)
     if many:
         said = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
         said += " others is taken; narrow the range of the control to the one that is meant"
-        return x_c, "multiple crossings", "; ".join(filter(None, [said, lost]))
+        return x_c, Status.MULTIPLE_CROSSINGS, "; ".join(filter(None, [said, lost]))
     if best.p_value < POOR:
         said = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
         said += " smallest sizes, or errors are too small"
-        return x_c, "poor fit", "; ".join(filter(None, [said, lost]))
+        return x_c, Status.POOR_FIT, "; ".join(filter(None, [said, lost]))
     if best.dof:
-        return x_c, "ok", lost
+        return x_c, Status.OK, lost
     # A drift that nothing tests may still bend: by as much as from the last pair but one.
     step = float(np.abs(np.diff(x[known])[-1]))
     x_c = Parameter(x_c.value, x_c.statistical, float(np.hypot(x_c.systematic, step)))
     untested = "no more pairs than parameters: the drift is not tested, add sizes"
-    return x_c, "ok", "; ".join(filter(None, [untested, lost]))
+    return x_c, Status.OK, "; ".join(filter(None, [untested, lost]))
 
 
 def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
@@ -307,3 +302,129 @@ def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
     size = np.append(np.geomspace(heaviest(fits).smallest, FARTHEST * largest, SHOWN), np.inf)
     x, band = averaged_curve(fits, size, largest)
     return {"size": size, "x": x, "band": band}
+
+
+# ---- where two curves meet ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Meetings:
+    """The difference of two curves on a grid, and where it changes its sign for certain."""
+
+    x: Floats
+    mean: Floats
+    drawn: Floats
+    brackets: list[tuple[int, int]]
+
+
+def _common(a: Curve, b: Curve) -> tuple[float, float]:
+    """Where both have data."""
+    return max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
+
+
+def _meet(a: Curve, b: Curve) -> _Meetings:
+    """The difference of two curves where both have data."""
+    low, high = _common(a, b)
+    x = np.linspace(low, high, GRID) if high > low else np.empty(0)
+    if not x.size:
+        return _Meetings(x, x, np.empty((a.draws.shape[0], 0)), [])
+    mean, drawn = a(x) - b(x), a.drawn(x) - b.drawn(x)
+    return _Meetings(x, mean, drawn, _brackets(mean, drawn.std(axis=0)))
+
+
+def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
+    """Grid points between which the sign changes, each where its side is surest.
+
+    Far from a crossing the curves of a dimensionless quantity meet at its limits, where noise
+    makes them cross any number of times: a change between two sides that are no more than noise
+    does not count.
+    """
+    z = mean / np.maximum(deviation, 1e-300)
+    sure = np.flatnonzero(np.abs(z) > SURE)
+    if not sure.size:
+        return []
+    ends = np.flatnonzero(np.diff(np.sign(z[sure])) != 0) + 1
+    lobes = np.split(sure, ends)
+    tops = [int(lobe[np.abs(z[lobe]).argmax()]) for lobe in lobes]
+    return list(itertools.pairwise(tops))
+
+
+def _usual_place(met: Sequence[_Meetings]) -> float:
+    """The middle of all crossings that are certain; of all sign changes if none is."""
+    sure = [
+        x
+        for m in met
+        for low, high in m.brackets
+        for x in _roots(m.x[low : high + 1], m.mean[low : high + 1])
+    ]
+    every = sure or [x for m in met for x in _roots(m.x, m.mean)]
+    return float(np.median(every)) if every else float("nan")
+
+
+def _roots(x: Floats, y: Floats) -> Floats:
+    at = np.flatnonzero(np.signbit(y[1:]) != np.signbit(y[:-1]))
+    return np.asarray(x[at] - y[at] * (x[at + 1] - x[at]) / (y[at + 1] - y[at]))
+
+
+def _cross(a: Curve, met: _Meetings, guess: float) -> tuple[float, float, Floats, Floats]:
+    """Position, height and their draws, of the crossing nearest to a guess."""
+    nan, nothing = float("nan"), np.full(a.draws.shape[0], np.nan)
+    place = _place(met, guess)
+    if place is None:
+        return nan, nan, nothing, nothing
+    low, high, at = place
+    x, rows = met.x[low : high + 1], met.drawn[:, low : high + 1]
+    drawn = _nearest(x, rows, at)
+    if np.isfinite(drawn).mean() < 1 - MOST_WITHOUT:
+        return nan, nan, drawn, nothing
+    values = a.drawn(x)
+    heights = np.array([np.interp(p, x, y) for p, y in zip(drawn, values, strict=True)])
+    return at, float(a(np.array([at]))[0]), drawn, heights
+
+
+def _place(m: _Meetings, guess: float) -> tuple[int, int, float] | None:
+    """Grid points to look between, and the crossing."""
+    if not np.isfinite(guess) or not m.x.size:
+        return None
+    found = []
+    for low, high in m.brackets or [(0, m.x.size - 1)]:
+        roots = _roots(m.x[low : high + 1], m.mean[low : high + 1])
+        # Between sure sides there may be several by chance: their middle is nobody's choice.
+        if roots.size:
+            at = np.median(roots) if m.brackets else roots[np.abs(roots - guess).argmin()]
+            found.append((low, high, float(roots[np.abs(roots - at).argmin()])))
+    return min(found, key=lambda f: abs(f[2] - guess), default=None)
+
+
+def _nearest(x: Floats, rows: Floats, at: float) -> Floats:
+    """Of every row the sign change nearest to `at`, NaN where there is none."""
+    left, right = rows[:, :-1], rows[:, 1:]
+    change = np.signbit(left) != np.signbit(right)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        where = x[:-1] - left * np.diff(x) / (right - left)
+    apart = np.where(change, np.abs(where - at), np.inf)
+    k = apart.argmin(axis=1)
+    own = np.arange(rows.shape[0])
+    return np.where(np.isfinite(apart[own, k]), where[own, k], np.nan)
+
+
+def _covariance_of(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, float]]) -> Floats:
+    """Of the pairs that cross, NaN for the others.
+
+    A draw without a crossing has lost it beyond an end of the data: it counts as the nearer end, or
+    as far off as the farthest draw, whichever is farther.  To leave it out would make errors small.
+    """
+    filled = drawn.copy()
+    for row, at, (low, high) in zip(filled, value, ranges, strict=True):
+        lost = np.isnan(row)
+        if not np.isfinite(at) or not lost.any():
+            continue
+        side = -1.0 if at - low < high - at else 1.0
+        end = min(at - low, high - at)
+        far = float(np.nanmax(np.abs(row - at)))
+        row[lost] = at + side * max(end if np.isfinite(end) else 0.0, far)
+    out = np.full((value.size, value.size), np.nan)
+    known = np.flatnonzero(np.isfinite(value))
+    if known.size:
+        out[np.ix_(known, known)] = np.atleast_2d(np.cov(filled[known]))
+    return out

@@ -1,4 +1,4 @@
-"""Renormalisation flow of Kosterlitz, from a smallest size upwards, and its fit to a stiffness.
+"""Renormalisation flow of Kosterlitz from a smallest size upwards, fitted to a stiffness.
 
 With l = ln L, v -> 0 the distance of the stiffness from its universal value and u the fugacity of
 the vortices,
@@ -13,23 +13,45 @@ critical line, where 1/v = l + const at leading and l + ln(l) / 2 + ... at next 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
+from heatcap.core.result import Status
 from heatcap.scaling.data import Points
+from heatcap.scaling.fits import inverse_normal, minimum
 
-__all__ = ["Fit", "Form", "Problem", "critical_fugacity", "flow"]
-
+__all__ = [
+    "Fit",
+    "Form",
+    "Model",
+    "Problem",
+    "constant_of",
+    "critical_fugacity",
+    "described",
+    "flow",
+    "scan",
+    "search",
+    "smooth_score",
+    "too_little",
+]
 
 STEP = 0.18  # of ln L, at most: smaller ones move v by less than 3e-5
-MAX_ITERATIONS = 30
 LOWEST, HIGHEST = -0.6, 3.0  # of v: beyond them the flow is held, fits stay away from there
 NEXT = 1.5
 NAMES = ("t_kt", "v", "v_1", "g_1", "v_2", "g_2", "correction", "jump")
+SEARCH, REFINED = 256, 6  # points of the global search, and of those that are refined
+ROUGH = 0.03  # added to the errors of y in the search: far from T_KT the flow is only a sketch
+NEAR = (0.5, 2.2)  # y of the points of the search
+DEEPEST = -0.35  # v of the first guess, below which the flow, a series in v and u, says little
+SHARES = (1.0, 0.8, 0.65, 0.5)  # of the points, nearest to T_KT
+NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
+SMOOTH_ORDERS, SMOOTH_POWERS = (2, 3, 4), (0.5, 1.0, 2.0)  # of a stiffness without a jump
 
 
 def critical_fugacity(v: Floats, b: float) -> Floats:
@@ -176,27 +198,12 @@ class Problem:
         return np.asarray((self.expected(thetas, form, jump) - self.y) @ self.whiten.T)
 
     def solve(self, start: Floats, form: Form, jump: bool) -> Fit:
-        """Levenberg and Marquardt within the limits of the parameters."""
-        low, high = limits(form.names(jump), self)
-        theta = start.clip(low, high)
+        """The minimum next to a start, within the limits of the parameters."""
+        low, high = _limits(form.names(jump), self)
+        theta = minimum(lambda at: self._linear(at, form, jump), start, low, high)
         residual, jacobian = self._linear(theta, form, jump)
-        cost, damping = residual @ residual, 1e-3
-        for _ in range(MAX_ITERATIONS):
-            normal = jacobian.T @ jacobian
-            normal[np.diag_indices_from(normal)] *= 1 + damping
-            step = np.linalg.lstsq(normal, jacobian.T @ residual, rcond=1e-14)[0]
-            trial = (theta - step).clip(low, high)
-            new, new_jacobian = self._linear(trial, form, jump)
-            gain, better = cost - new @ new, new @ new < cost
-            if better:
-                theta, residual, jacobian, cost = trial, new, new_jacobian, new @ new
-                damping = max(damping / 10, 1e-9)
-            else:
-                damping *= 10
-            if (better and gain < 1e-4 + 1e-5 * cost) or damping > 1e6:
-                break
-        covariance = _inverse(jacobian)
-        return Fit(form, jump, theta, covariance, float(cost), self.y.size, self)
+        covariance, chi2 = inverse_normal(jacobian, 1e-13), float(residual @ residual)
+        return Fit(form, jump, theta, covariance, chi2, self.y.size, self)
 
     def _linear(self, theta: Floats, form: Form, jump: bool) -> tuple[Floats, Floats]:
         """Residuals and their derivatives, by central differences in one pass of the flow."""
@@ -208,7 +215,7 @@ class Problem:
         return residuals[0], np.asarray(((up - down) / (2 * steps[:, None])).T)
 
 
-def limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
+def _limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
     """Where parameters may go: T_KT a little beyond the data."""
     low = {"v": 0.02, "v_1": -6.0, "g_1": -3.0, "jump": 0.05}
     high = {"v": 2.5, "v_1": 3.0, "g_1": 6.0, "jump": 5.0}
@@ -220,10 +227,130 @@ def limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
     )
 
 
-def _inverse(jacobian: Floats) -> Floats:
-    """Covariance; very large where nothing determines a parameter."""
-    normal = jacobian.T @ jacobian
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
-    inverse = (vectors / np.maximum(values, 1e-13)) @ vectors.T
-    return np.asarray(inverse / np.outer(scale, scale))
+# ---- the scan of models ------------------------------------------------------------------
+#
+# Beside the flow stands the best of the smooth functions that have no jump.
+
+FORMS = (
+    Form(0.0), Form(0.0, True), Form(), Form(NEXT, True), Form(NEXT, False, True),
+    Form(NEXT, True, True),
+)  # fmt: skip
+
+
+def too_little(points: Points) -> tuple[Status, str] | None:
+    """Whether, and of what, there is too little for a fit."""
+    sizes = np.unique(points.size)
+    if sizes.size < 3:
+        return Status.TOO_FEW_SIZES, f"{sizes.size} sizes; a logarithm needs three or more"
+    if len(points) < 12 or np.unique(points.control).size < 3:
+        return (
+            Status.TOO_FEW_POINTS,
+            f"{len(points)} points, at least 12 at 3 temperatures are needed",
+        )
+    return None
+
+
+def search(points: Points, rng: np.random.Generator) -> Fit | None:
+    """The best of rough fits from the best points of a space-filling design."""
+    y = np.pi * points.value / (2 * points.control)
+    some = points.take((y > NEAR[0]) & (y < NEAR[1]))
+    if too_little(some):
+        return None
+    half = float(np.ptp(points.control)) / 2
+    problem, form = Problem.of(some, half, ROUGH), Form()
+    low, high = _limits(form.names(False), problem)
+    low[1:], high[1:] = (0.05, -3.0, -0.5), (1.5, 0.0, 3.0)
+    thetas = low + qmc.Sobol(low.size, rng=rng).random(SEARCH) * (high - low)
+    costs = np.log1p(problem.residuals(thetas, form, False) ** 2).sum(axis=1)
+    fits = [problem.solve(thetas[k], form, False) for k in np.argsort(costs)[:REFINED]]
+    return min(fits, key=lambda fit: fit.chi2)
+
+
+def described(guess: Fit, points: Points) -> NDArray[np.bool_]:
+    """Points that the flow can describe; by the guess and not by their noise."""
+    problem = Problem.of(points, guess.problem.half)
+    shift = problem.log_sizes - guess.problem.log_sizes[0]
+    # The guess starts at its own smallest size; sizes below it are taken as that one.
+    first = guess.problem.log_sizes[0]
+    problem = replace(problem, log_sizes=first + np.maximum(shift, 0.0))
+    expected = problem.expected(guess.theta[None], guess.form, False)[0]
+    return np.asarray(expected > 1 + DEEPEST / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fit to some of the points: `cut` were left out, a `share` of those nearest to T_KT kept."""
+
+    fit: Fit
+    points: Points
+    cut: int
+    share: float
+
+    @property
+    def score(self) -> float:
+        """Corrections are free of charge: that data do without is no evidence against them."""
+        return self.fit.chi2 + 2 * self.cut
+
+    @property
+    def charged(self) -> float:
+        """With all parameters, for the comparison with another kind of model."""
+        return self.score + 2 * self.fit.theta.size
+
+
+def scan(points: Points, guess: Fit, jump: bool) -> list[Model]:
+    """All models that have a weight worth the name."""
+    distance = np.abs(points.control - guess.of("t_kt")[0])
+    start = dict(zip(guess.form.names(False), guess.theta, strict=True)) | {"jump": 1.0}
+    out: list[Model] = []
+    best = np.inf
+    sizes = np.unique(points.size)
+    for smallest, share in itertools.product(sizes[: max(1, min(sizes.size - 2, 4))], SHARES):
+        reach = np.quantile(distance, share)
+        kept = points.take((points.size >= smallest) & (distance <= reach * (1 + 1e-9)))
+        if too_little(kept):
+            continue
+        problem, cut = Problem.of(kept, guess.problem.half), len(points) - len(kept)
+        begin = start
+        for form in FORMS:
+            names = form.names(jump)
+            dof = len(kept) - len(names)
+            least = dof - 3 * np.sqrt(2 * max(dof, 0)) + 2 * cut
+            if dof < max(3, len(kept) // 10) or least > best + NEGLIGIBLE:
+                continue
+            fit = problem.solve(np.array([begin.get(n, 0.0) for n in names]), form, jump)
+            if not (form.quadratic or form.correction):
+                begin = start | dict(zip(names, fit.theta, strict=True))
+            out.append(Model(fit, kept, cut, share))
+            best = min(best, out[-1].score)
+    return out
+
+
+def smooth_score(points: Points, guess: Fit) -> float:
+    """chi^2 + 2 k of the best y = P(T) + Q(T) L^-w: no jump, the same curve for all large sizes.
+
+    Below T_KT, and at it, a flow looks much like this; above it, where the fall with the size
+    grows ever steeper, it does not.
+    """
+    problem = Problem.of(points, guess.problem.half)
+    t = (points.control - guess.of("t_kt")[0]) / guess.problem.half
+    value, scores = problem.whiten @ problem.y, []
+    for order, power in itertools.product(SMOOTH_ORDERS, SMOOTH_POWERS):
+        in_t = np.polynomial.chebyshev.chebvander(t, order)
+        small = (points.size / points.size.min())[:, None] ** -power
+        design = problem.whiten @ np.hstack([in_t, small * in_t])
+        off = value - design @ np.linalg.lstsq(design, value, rcond=1e-12)[0]
+        scores.append(float(off @ off) + 2 * design.shape[1])
+    return float(min(scores))
+
+
+def constant_of(fit: Fit, largest: float) -> tuple[float, float]:
+    """c at T_KT and the largest size, with its variance: there v is that of the critical line."""
+    names, h = fit.form.names(fit.free_jump), 1e-4
+    trial = np.tile(fit.theta, (2, 1))
+    trial[:, names.index("v")] += [-h, h]
+    at = np.concatenate([fit.problem.log_sizes, [np.log(largest)]])
+    problem = replace(fit.problem, log_sizes=np.unique(at))
+    v = problem.running(trial, fit.form, fit.free_jump, fit.theta[:1])[-1, :, 0]
+    down, up = 2 / v - 2 * np.log(largest)
+    slope = (up - down) / (2 * h)
+    return float((up + down) / 2), float(slope**2 * fit.of("v")[1])

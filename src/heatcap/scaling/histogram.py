@@ -20,32 +20,37 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.interpolate import BSpline
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, plain, readable
-from heatcap.scaling.entropy import Entropy, entropy_of
-from heatcap.scaling.hull import Gap, widest_gap
-from heatcap.scaling.multihistogram import Ensemble
-from heatcap.scaling.reweighting import ensembles, inverse
+from heatcap.core.result import Parameter, Result, Status, readable
+from heatcap.scaling.reweighting import Ensemble, ensembles, inverse
 
-__all__ = ["Barriers", "barriers"]
+__all__ = ["Barriers", "Gap", "barriers", "hull_corners", "widest_gap"]
 
-
+SEEN = ("single", "double")  # shapes that are known
 DRAWS = 400
 CHANCE = 0.01  # of a gap as large with one peak; above, there is one
 POOR = 1e-3  # p-value below which the spline does not describe the histogram
 CROSSINGS = 10  # of the valley; below, the runs do not tunnel
 SMALLEST = 0.05  # error of a barrier at least: nothing hangs on less than a twentieth of T
+BINS = 160  # of the energy at most
+LEVELS = 4  # in a bin at least: the density of states of a lattice is uneven from level to level
+INTERVALS = (3, 4, 6, 8, 11, 15, 20)  # of the spline of the entropy
+GRID = 401
+BEYOND = 0.002  # share of the samples beyond either end of the range
+FEWEST = 20.0  # effective samples of a size; tunnelling counts in them, and is asked for below
 
 
 @dataclass(frozen=True, eq=False)
-class Barriers:
+class Barriers(Result):
     """Histograms of all sizes.
 
     Attributes
     ----------
     size : ndarray (size)
-    status : list of str
+    shapes : list of str
         By size: "double"; "single"; "no tunnelling" (two peaks, but runs hardly go from one to the
         other, so that the valley is not sampled); "one-sided" (a second peak, not inside the
         energies sampled); "poor fit" (no smooth curve describes the histogram: lattices of a few
@@ -66,11 +71,13 @@ class Barriers:
     curves : list of dict
         By size: `energy` per site, `log_p` = ln P / P_max at equal heights (at the peak of a
         single one) and its `error`.
+    status : Status
+        "ok", or "no evidence" where no size has a shape that is known.
     message : str
     """
 
     size: Floats
-    status: list[str]
+    shapes: list[str]
     barrier: Floats
     barrier_error: Floats
     distance: Floats
@@ -80,18 +87,21 @@ class Barriers:
     crossings: NDArray[np.int64]
     tension: Parameter
     curves: list[dict[str, Any]] = field(default_factory=list)
-    message: str = ""
+
+    FIELDS = (
+        "size", "status", "barrier", "barrier_error", "distance", "distance_error", "control",
+        "p_value", "crossings", "tension", "message",
+    )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = [name for name in self.__dataclass_fields__ if name != "curves"]
-        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+        """Plain values for JSON, where `status` is that of every size: its shape."""
+        return super().to_dict() | {"status": self.shapes}
 
-    def summary(self) -> str:
+    def _lines(self) -> list[str]:
         """A line for every size."""
         lines = []
         for i, size in enumerate(self.size):
-            line = f"L = {size:g}: {self.status[i]}"
+            line = f"L = {size:g}: {self.shapes[i]}"
             if np.isfinite(self.barrier[i]):
                 line += f", barrier {readable(self.barrier[i], self.barrier_error[i])}"
             if np.isfinite(self.distance[i]):
@@ -100,7 +110,7 @@ class Barriers:
         if np.isfinite(self.tension.value):
             slope = readable(self.tension.value, self.tension.error)
             lines.append(f"growth of the barrier with L^(d-1): {slope}")
-        return "\n".join([*lines, *filter(None, [self.message])])
+        return [*lines, *filter(None, [self.message])]
 
 
 def barriers(
@@ -135,14 +145,15 @@ def barriers(
     every, direct = ensembles(series), inverse(series)
     rows = [_analysed(each, series, direct, generator) for each in every]
     columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _NUMBERS}
-    status = [str(row["status"]) for row in rows]
+    shapes = [str(row["shape"]) for row in rows]
     size = np.array([each.size for each in every])
     tension = _tension(size ** (dimension - 1), columns["barrier"], columns["barrier_error"])
-    stuck = [f"{s:g}" for s, word in zip(size, status, strict=True) if word == "no tunnelling"]
+    stuck = [f"{s:g}" for s, word in zip(size, shapes, strict=True) if word == "no tunnelling"]
     message = f"sizes {', '.join(stuck)}: two phases, and runs that stay in theirs; run longer"
     return Barriers(
         size=size,
-        status=status,
+        shapes=shapes,
+        status=Status.OK if {*shapes} & {*SEEN} else Status.NO_EVIDENCE,
         tension=tension,
         curves=[row["curve"] for row in rows],
         message=message if stuck else "",
@@ -166,9 +177,9 @@ def _analysed(
 ) -> dict[str, Any]:
     nan = float("nan")
     out: dict[str, Any] = dict.fromkeys(_NUMBERS, nan) | {"crossings": 0, "curve": {}}
-    entropy = entropy_of(each)
+    entropy = _entropy_of(each)
     if entropy is None:
-        return out | {"status": "too short"}
+        return out | {"shape": "too short"}
     x, n = entropy.energy, len(entropy.left_out)
     found = widest_gap(x, entropy.value)
     error = np.sqrt((n - 1) / n) * (entropy.left_out - entropy.left_out.mean(axis=0))
@@ -179,21 +190,21 @@ def _analysed(
     tilt = found.slope if p_value <= CHANCE else float(np.median(each.beta))
     out |= {"curve": _curve(each, entropy, tilt, error), "p_value": p_value}
     if entropy.p_value < POOR:
-        return out | {"status": "poor fit"}
+        return out | {"shape": "poor fit"}
     gaps = [widest_gap(x, row) for row in entropy.left_out]
     spread = _jackknife([gap.height for gap in gaps])
     if p_value > CHANCE:
         known = {"barrier": found.height, "barrier_error": max(spread, SMALLEST, null.std())}
-        return out | known | {"status": "single"}
+        return out | known | {"shape": "single"}
     if found.low == x[0] or found.high == x[-1]:
-        return out | {"status": "one-sided"}
+        return out | {"shape": "one-sided"}
     apart = [(gap.high - gap.low) / each.sites for gap in gaps]
     crossings = _crossings(series, each, found)
     if crossings < CROSSINGS:
-        return out | {"status": "no tunnelling", "crossings": crossings}
+        return out | {"shape": "no tunnelling", "crossings": crossings}
     beta = found.slope
     return out | {
-        "status": "double",
+        "shape": "double",
         "barrier": found.height,
         "barrier_error": max(spread, SMALLEST),
         "distance": (found.high - found.low) / each.sites,
@@ -220,7 +231,7 @@ def _crossings(series: xr.Dataset, each: Ensemble, found: Gap) -> int:
     return count
 
 
-def _curve(each: Ensemble, entropy: Entropy, tilt: float, error: Floats) -> dict[str, Any]:
+def _curve(each: Ensemble, entropy: _Entropy, tilt: float, error: Floats) -> dict[str, Any]:
     """ln P / P_max at an inverse temperature."""
     x = entropy.energy
     log_p = entropy.value - tilt * x
@@ -255,3 +266,172 @@ def _line(x: Floats, y: Floats, error: Floats) -> tuple[float, float]:
     centre = w @ x / w.sum()
     moment = w @ (x - centre) ** 2
     return float(w @ ((x - centre) * y) / moment), float(moment**-0.5)
+
+
+# ---- the entropy of one size -------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Entropy:
+    """S on a grid of extensive energies, and S with each unit left out (unit, grid)."""
+
+    energy: Floats
+    value: Floats
+    left_out: Floats
+    p_value: float
+
+
+def _entropy_of(each: Ensemble) -> _Entropy | None:
+    """The spline with the smallest criterion, and its jackknife."""
+    bins = _Bins.of(each)
+    if bins is None or each.counts.shape[0] < 4:
+        return None
+    h, offset = bins.counted(each.total), bins.offset(each.log_mixture)
+    fits = []
+    for intervals in INTERVALS:
+        if intervals + 3 > h.size / 2:
+            break
+        knots = np.linspace(bins.edges[0], bins.edges[-1], intervals + 1)
+        knots = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
+        basis = BSpline.design_matrix(bins.middle, knots, 3).toarray()
+        c = _poisson(basis, h, offset, None)
+        deviance = _deviance(h, basis @ c + offset) / each.correlated
+        fits.append((deviance + 2 * c.size, deviance, h.size - c.size, knots, basis, c))
+    if not fits:
+        return None
+    _, deviance, dof, knots, basis, c = min(fits, key=lambda fit: fit[0])
+    x = np.linspace(bins.edges[0], bins.edges[-1], GRID)
+    on_grid = BSpline.design_matrix(x, knots, 3).toarray()
+    left_out = np.array(
+        [
+            on_grid @ _poisson(basis, bins.counted(counts), bins.offset(mixture), c)
+            for counts, mixture in each.without()
+        ]
+    )
+    return _Entropy(x, on_grid @ c, left_out, float(stats.chi2.sf(deviance, dof)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Bins:
+    edges: Floats
+    at: NDArray[np.intp]
+    level: Floats
+
+    @classmethod
+    def of(cls, each: Ensemble) -> _Bins | None:
+        """Equal bins over the energies that were seen often enough."""
+        seen = np.cumsum(each.total.sum(axis=0))
+        first = int(np.searchsorted(seen, BEYOND * seen[-1]))
+        last = int(np.searchsorted(seen, (1 - BEYOND) * seen[-1]))
+        if seen[-1] < FEWEST * each.correlated or last - first < INTERVALS[0] + 3:
+            return None
+        step, first = _lattice(each.level, first)
+        low, high = each.level[first] - step / 2, each.level[last] + step / 2
+        width = (high - low) / BINS
+        if step:
+            width = step * max(LEVELS, np.ceil(width / step))
+        count = int((high - low) / width + 1e-9)
+        if count < 2 * (INTERVALS[0] + 3):
+            return None
+        edges = low + width * np.arange(count + 1)
+        return cls(edges, np.searchsorted(edges, each.level) - 1, each.level)
+
+    @property
+    def middle(self) -> Floats:
+        return np.asarray((self.edges[1:] + self.edges[:-1]) / 2)
+
+    def counted(self, counts: Floats) -> Floats:
+        inside = (self.at >= 0) & (self.at < self.edges.size - 1)
+        h = counts.sum(axis=0)[inside]
+        counted = np.bincount(self.at[inside], weights=h, minlength=self.edges.size - 1)
+        return counted.astype(np.float64)
+
+    def offset(self, log_mixture: Floats) -> Floats:
+        return np.interp(self.middle, self.level, log_mixture)
+
+
+def _lattice(level: Floats, first: int) -> tuple[float, int]:
+    """Spacing of the levels, 0 if they are continuous; the first beyond the gaps near the ground.
+
+    Just above its ground state a lattice has no states at all at many multiples of the spacing.
+    """
+    spacing = np.diff(level)
+    step = float(np.median(spacing))
+    if np.ptp(spacing[spacing.size // 4 : -max(spacing.size // 4, 1)]) > 1e-5 * step:
+        return 0.0, first
+    below = np.flatnonzero(spacing[: spacing.size // 2] > 1.5 * step)
+    return step, max(first, int(below[-1]) + 1 if below.size else 0)
+
+
+def _poisson(basis: Floats, h: Floats, offset: Floats, start: Floats | None) -> Floats:
+    """Coefficients of ln <H> = basis c + offset by maximum likelihood, Newton's method."""
+
+    def loss(c: Floats) -> float:
+        eta = basis @ c + offset
+        return float(np.exp(np.minimum(eta, 100.0)).sum() - h @ eta)
+
+    if start is None:
+        weight = np.sqrt(h + 0.5)
+        target = np.log(h + 0.5) - offset
+        solved = np.linalg.lstsq(basis * weight[:, None], target * weight, rcond=None)[0]
+        start = np.asarray(solved, dtype=np.float64)
+    c = start
+    value = loss(c)
+    for _ in range(60):
+        mean = np.exp(np.minimum(basis @ c + offset, 100.0))
+        hessian = (basis * mean[:, None]).T @ basis
+        hessian += 1e-9 * np.trace(hessian) * np.eye(c.size)  # a knot without samples
+        step, scale = np.linalg.solve(hessian, basis.T @ (h - mean)), 1.0
+        while scale > 1e-4 and not loss(c + scale * step) <= value + 1e-12 * abs(value):
+            scale /= 2
+        c, before, value = c + scale * step, value, loss(c + scale * step)
+        if abs(before - value) < 1e-9 * max(1.0, abs(value)):
+            break
+    return c
+
+
+def _deviance(h: Floats, eta: Floats) -> float:
+    """Twice the log likelihood ratio against a free mean for every bin."""
+    log_h = np.log(np.maximum(h, 1.0))  # counts are whole numbers; 0 ln 0 = 0
+    return float(2 * np.sum(h * (log_h - eta) - (h - np.exp(eta))))
+
+
+# ---- its concave hull --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """The largest distance of a curve from its concave hull, between the points it touches."""
+
+    height: float
+    low: float
+    high: float
+    slope: float
+    hull: Floats
+
+
+def widest_gap(x: Floats, y: Floats) -> Gap:
+    corners = hull_corners(x, y)
+    hull = np.interp(x, x[corners], y[corners])
+    at = int((hull - y).argmax())
+    right = int(np.searchsorted(corners, at))
+    if hull[at] <= y[at] or right == 0:
+        nan = float("nan")
+        return Gap(0.0, nan, nan, nan, hull)
+    a, b = corners[right - 1], corners[right]
+    slope = float((y[b] - y[a]) / (x[b] - x[a]))
+    return Gap(float(hull[at] - y[at]), float(x[a]), float(x[b]), slope, hull)
+
+
+def hull_corners(x: Floats, y: Floats) -> NDArray[np.intp]:
+    """Corners of the upper concave hull (Andrew's monotone chain)."""
+    xs, ys = x.tolist(), y.tolist()
+    kept: list[int] = []
+    for i in range(len(xs)):
+        while len(kept) > 1:
+            a, b = kept[-2], kept[-1]
+            if (ys[b] - ys[a]) * (xs[i] - xs[b]) > (ys[i] - ys[b]) * (xs[b] - xs[a]):
+                break
+            kept.pop()
+        kept.append(i)
+    return np.array(kept)

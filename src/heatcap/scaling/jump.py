@@ -27,6 +27,8 @@ from scipy.optimize import minimize_scalar
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
     Parameter,
+    Result,
+    Status,
     goodness_line,
     parameter_line,
     plain,
@@ -34,31 +36,29 @@ from heatcap.core.result import (
     status_line,
 )
 from heatcap.scaling.data import Points
-from heatcap.scaling.flow import Fit
-from heatcap.scaling.flow_curves import curves_of
-from heatcap.scaling.flow_scan import (
+from heatcap.scaling.fits import Tested, average, weights_of
+from heatcap.scaling.flow import (
+    Fit,
     Model,
-    average,
     constant_of,
     described,
     scan,
     search,
     smooth_score,
     too_little,
-    weights_of,
 )
 
 __all__ = ["Stiffness", "stiffness"]
-
 
 POOR = 1e-3
 FAR = 3.0  # errors between the jump and the universal one that are no accident
 VAGUE = 0.15  # error of the jump from which on its test says nothing
 EXCLUDED = 6.0  # in the score: by so much the better of the two must win
+CURVE = 120  # points of a curve
 
 
 @dataclass(frozen=True, eq=False)
-class Stiffness:
+class Stiffness(Tested, Result):
     """Kosterlitz-Thouless temperature and jump, with what stands behind them.
 
     Attributes
@@ -86,7 +86,7 @@ class Stiffness:
     against_smooth : float
         By how much chi^2 + 2 k of a stiffness without a jump, smooth in T and L, is above that of
         the flow.
-    status : str
+    status : Status
         "ok", "too few sizes", "too few points", "no jump", "poor fit", "another jump",
         "unidentified" or "at an edge".
     message : str
@@ -110,20 +110,19 @@ class Stiffness:
     models: list[dict[str, Any]] = field(default_factory=list)
     free_jump: bool = False
     against_smooth: float = float("nan")
-    status: str = "ok"
-    message: str = ""
     seconds: float = 0.0
     curves: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    @property
-    def ok(self) -> bool:
-        return self.status == "ok"
+    FIELDS = (
+        "t_kt", "jump", "c", "window", "sizes_used", "free_jump", "against_smooth", "status",
+        "message", "seconds", "temperatures", "models", "goodness_of_fit",
+    )  # fmt: skip
 
-    def summary(self) -> str:
-        """Parameters with their errors, goodness of fit and status, in lines."""
+    def _lines(self) -> list[str]:
+        """Parameters with their errors, goodness of fit and status."""
         lines = [status_line(self.status, self.message)]
         if not np.isfinite(self.t_kt.value):
-            return lines[0]
+            return lines
         notes = {
             "T_KT": "jump free" if self.free_jump else "jump universal",
             "J": "jump over 2 T / pi, 1 if universal",
@@ -136,17 +135,7 @@ class Stiffness:
             f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
             f"T {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
         )
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = (
-            "t_kt", "jump", "c", "window", "sizes_used", "free_jump", "against_smooth", "status",
-            "message", "seconds", "temperatures", "models",
-        )  # fmt: skip
-        fit = {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
-        values = {name: getattr(self, name) for name in names} | {"goodness_of_fit": fit}
-        return {"schema_version": 1} | dict(plain(values))
+        return lines
 
 
 def stiffness(
@@ -188,39 +177,43 @@ def stiffness(
     near = points.take(described(guess, points)) if guess else points
     if guess is None or too_little(near):
         return _refused(
-            "no jump", "no point lies where a flow to a jump would be", points, free_jump, began
+            Status.NO_JUMP,
+            "no point lies where a flow to a jump would be",
+            points,
+            free_jump,
+            began,
         )
     fixed, free = (scan(near, guess, jump) for jump in (False, True))
     chosen = free if free_jump else fixed
     if not fixed or not free:
         return _refused(
-            "too few points", "no fit has degrees of freedom left", points, free_jump, began
+            Status.TOO_FEW_POINTS, "no fit has degrees of freedom left", points, free_jump, began
         )
     smooth = smooth_score(near, guess) - min(model.charged for model in (*fixed, *free))
     return _average(chosen, free, points, free_jump, smooth, began)
 
 
-def _no_crossing(points: Points) -> tuple[str, str] | None:
+def _no_crossing(points: Points) -> tuple[Status, str] | None:
     """Whether the largest size stays on one side of the line 2 T / pi, within two errors."""
     largest = points.take(points.size == points.size.max())
     y, error = (np.pi * a / (2 * largest.control) for a in (largest.value, largest.error))
     if np.all(y < FAR * error):
-        return "no jump", "at the largest size the stiffness is nowhere different from zero"
+        return Status.NO_JUMP, "at the largest size the stiffness is nowhere different from zero"
     if np.all(y + 2 * error < 1):
-        return "no jump", (
+        return Status.NO_JUMP, (
             "at the largest size the stiffness lies below 2 T / pi at all temperatures: if there "
             "is a transition, it lies at a lower one"
         )
     sizes = np.unique(points.size)
     if np.all(y - 2 * error > 1 + 1 / (2 * np.log(sizes[-1]))):
-        return "at an edge", (
+        return Status.AT_AN_EDGE, (
             "at the largest size the stiffness lies above 2 T / pi at all temperatures: measure "
             "at higher ones"
         )
     return None
 
 
-# ---- result --------------------------------------------------------------------------------
+# ---- result ------------------------------------------------------------------------------
 
 
 def _average(
@@ -248,62 +241,62 @@ def _average(
         models=[_row(m, w) for m, w in zip(chosen, weights_of(chosen), strict=True)],
         free_jump=free_jump,
         against_smooth=smooth,
-        curves=curves_of(chosen),
+        curves=_curves_of(chosen),
     )
     status, message = _status(found, min(free, key=lambda model: model.score).fit, points)
     return replace(found, status=status, message=message, seconds=time.perf_counter() - began)
 
 
-def _status(found: Stiffness, free: Fit, points: Points) -> tuple[str, str]:
+def _status(found: Stiffness, free: Fit, points: Points) -> tuple[Status, str]:
     low, high, t, jump = points.control.min(), points.control.max(), found.t_kt, found.jump
     if not min(found.p_value, p_free := _p_value(free)) >= POOR and not (
         p_free >= POOR and _differs(jump)
     ):
-        return "poor fit", (
+        return Status.POOR_FIT, (
             f"chi2/dof = {found.chi2:.1f}/{found.dof} (p = {found.p_value:.1g}; {p_free:.1g} with "
             "a free jump): no flow to a jump describes these data within their errors; check the "
             "errors, or there is no Kosterlitz-Thouless transition"
         )
     if not jump.value > 2 * jump.error:
-        return "no jump", (
+        return Status.NO_JUMP, (
             f"the jump, {readable(jump.value, jump.error)} of 2 T / pi, may be zero: the data do "
             "not show one"
         )
     if found.against_smooth < -EXCLUDED:
-        return "no jump", (
+        return Status.NO_JUMP, (
             "a stiffness that is smooth in T and in L describes these data better than the flow "
             f"to a jump does (chi2 + 2 k lower by {-found.against_smooth:.1f})"
         )
     if _differs(jump) and not found.free_jump:
-        return "another jump", (
+        return Status.ANOTHER_JUMP, (
             f"a free fit finds {readable(jump.value, jump.error)} of the universal jump 2 T / pi: "
             "other units, sizes too small, or no Kosterlitz-Thouless transition; T_KT here "
             "supposes the universal one"
         )
     if not low < t.value < high:
-        return "at an edge", (
+        return Status.AT_AN_EDGE, (
             f"T_KT = {t.value:.5g} lies outside the temperatures, {low:g} to {high:g}: measure on "
             "both sides of it"
         )
     return _undetermined(found, high - low)
 
 
-def _undetermined(found: Stiffness, span: float) -> tuple[str, str]:
+def _undetermined(found: Stiffness, span: float) -> tuple[Status, str]:
     t, jump = found.t_kt, found.jump
     if found.against_smooth < EXCLUDED:
-        return "unidentified", (
+        return Status.UNIDENTIFIED, (
             "a stiffness without a jump, smooth in T and in L, describes these data about as well "
             f"(chi2 + 2 k above the flow by {found.against_smooth:.1f}, {EXCLUDED:g} asked for): "
             "larger sizes, smaller errors or temperatures above T_KT would tell"
         )
     if not t.error < span / 8:
-        return "unidentified", f"T_KT = {t.value:.4g} has an error of {t.error:.2g}"
+        return Status.UNIDENTIFIED, f"T_KT = {t.value:.4g} has an error of {t.error:.2g}"
     if not jump.error < VAGUE:
-        return "unidentified", (
+        return Status.UNIDENTIFIED, (
             f"the jump is not determined, {readable(jump.value, jump.error)} of 2 T / pi: that "
             "there is one has been supposed and not seen"
         )
-    return "ok", ""
+    return Status.OK, ""
 
 
 def _p_value(fit: Fit) -> float:
@@ -314,7 +307,9 @@ def _differs(jump: Parameter) -> bool:
     return bool(abs(jump.value - 1) > FAR * jump.error)
 
 
-def _refused(status: str, message: str, points: Points, free_jump: bool, began: float) -> Stiffness:
+def _refused(
+    status: Status, message: str, points: Points, free_jump: bool, began: float
+) -> Stiffness:
     nan = float("nan")
     nothing = Parameter(nan, nan, nan)
     return Stiffness(
@@ -363,3 +358,67 @@ def _row(model: Model, weight: float) -> dict[str, Any]:
         "jump": plain(jump),
         "jump_error": plain(np.sqrt(jump_variance)),
     }
+
+
+# ---- for a picture -----------------------------------------------------------------------
+
+
+def _curves_of(models: Sequence[Model]) -> dict[str, Any]:
+    """What :class:`heatcap.scaling.Stiffness` holds as `curves`."""
+    weights = weights_of(models)
+    best = models[int(np.argmax(weights))]
+    fit, used = best.fit, best.points
+    t_kt = fit.of("t_kt")[0]
+    window = used.control.min(), used.control.max()
+    fine = np.linspace(*window, CURVE)
+    sizes = np.unique(used.size)
+    first, last = 1 / np.log(sizes[[0, -1]])
+    grid = np.exp(
+        1 / np.concatenate([np.linspace(first, last, 20), last * np.geomspace(0.9, 0.05, 30)])
+    )
+    at = _y(fit, sizes, np.concatenate([fine, [t_kt]]))
+    measured = [_moved(fit, used, size, at[k, -1]) for k, size in enumerate(sizes)]
+    heavy = [k for k in np.argsort(-weights)[:8] if weights[k] > 0.01]
+    return {
+        "size": sizes,
+        "used": set(zip(used.size.tolist(), used.control.tolist(), strict=True)),
+        "temperature": fine,
+        "stiffness": at[:, :-1] * 2 * fine / np.pi,
+        "t_kt": t_kt,
+        "measured": np.array([m[0] for m in measured]),
+        "measured_error": np.array([m[1] for m in measured]),
+        "log_size": np.log(grid),
+        "at_t_kt": [_critical(models[k].fit, grid) for k in heavy],
+        "weight": weights[heavy],
+    }
+
+
+def _y(fit: Fit, sizes: Floats, temperatures: Floats) -> Floats:
+    """y of the fit (size, temperature); no size below its smallest."""
+    first = fit.problem.log_sizes[0]
+    logs = np.maximum(np.log(sizes), first)
+    every = np.unique(np.concatenate([[first], logs]))
+    problem = replace(fit.problem, log_sizes=every)
+    v = problem.running(fit.theta[None], fit.form, fit.free_jump, temperatures)[:, 0]
+    values = 1 + v[np.searchsorted(every, logs)] / 2
+    if fit.form.correction:
+        weight = fit.theta[fit.form.names(fit.free_jump).index("correction")]
+        values = values + weight * np.exp(-2 * (logs - first))[:, None]
+    return np.asarray(fit.of("jump")[0] * values)
+
+
+def _critical(fit: Fit, sizes: Floats) -> Floats:
+    """y at the fit's own T_KT; NaN below its smallest size."""
+    y = _y(fit, sizes, fit.theta[:1])[:, 0]
+    return np.where(np.log(sizes) >= fit.problem.log_sizes[0] - 1e-9, y, np.nan)
+
+
+def _moved(fit: Fit, used: Points, size: float, there: float) -> tuple[float, float]:
+    """y of the two temperatures nearest to T_KT, moved there along the fit."""
+    own = used.take(used.size == size)
+    own = own.take(np.argsort(np.abs(own.control - fit.of("t_kt")[0]))[:2])
+    factor = np.pi / (2 * own.control)
+    expected = np.array([_y(fit, np.array([size]), np.array([t]))[0, 0] for t in own.control])
+    weight = 1 / (own.error * factor) ** 2
+    off = float(np.sum(weight * (own.value * factor - expected)) / weight.sum())
+    return there + off, float(1 / np.sqrt(weight.sum()))

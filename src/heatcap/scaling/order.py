@@ -20,7 +20,7 @@ checked: docs/references.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.core.result import Parameter, plain, readable
+from heatcap.core.result import Parameter, Result, Status, plain, readable
 from heatcap.scaling.ansatz import ANSATZE, in_unit
 from heatcap.scaling.collapsing import Collapse, collapse
 from heatcap.scaling.competitors import KINDS
@@ -36,8 +36,7 @@ from heatcap.scaling.data import Points, read_table
 from heatcap.scaling.histogram import Barriers, barriers
 from heatcap.scaling.jump import Stiffness
 from heatcap.scaling.jump import stiffness as fit_stiffness
-from heatcap.scaling.maxima import Extrema, extrema
-from heatcap.scaling.peaks import peaks_against_size
+from heatcap.scaling.peaks import Extrema, extrema, peaks_against_size
 from heatcap.scaling.reweighting import reweight
 
 __all__ = ["ORDERS", "Evidence", "Order", "transition_order"]
@@ -98,7 +97,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class Order(Result):
     """The verdict and what it rests on.
 
     Attributes
@@ -106,7 +105,7 @@ class Order:
     verdict : str
         "second order", "first order", "Kosterlitz-Thouless" or "undecided".
     evidence : list of Evidence
-    status : str
+    status : Status
         "ok", "undecided" (more than one order is left), "tests disagree", "no evidence".
     message : str
         What is left, and the limit of the verdict.
@@ -116,19 +115,14 @@ class Order:
 
     verdict: str
     evidence: list[Evidence]
-    status: str
-    message: str
     results: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def summary(self) -> str:
-        """Verdict, and a line for every test."""
-        lines = [f"verdict: {self.verdict} ({self.message})"]
-        return "\n".join([*lines, *(each.summary() for each in self.evidence)])
+    FIELDS = ("verdict", "status", "message", "evidence", "results")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = ("verdict", "status", "message", "evidence", "results")
-        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+    def _lines(self) -> list[str]:
+        """Verdict, and a line for every test."""
+        tests = [each.summary() for each in self.evidence]
+        return [f"verdict: {self.verdict} ({self.message})", *tests]
 
 
 def transition_order(
@@ -188,7 +182,8 @@ def transition_order(
     if stiffness is not None:
         results["stiffness"] = jump = fit_stiffness(stiffness, rng=generator)
         evidence.append(_jump(jump))
-    return Order(*_verdict(evidence, _largest(given)), results)
+    verdict, status, message = _verdict(evidence, _largest(given))
+    return Order(verdict, evidence, results, status=status, message=message)
 
 
 def _collapses(points: Points, dimension: int, rng: np.random.Generator) -> dict[str, Collapse]:
@@ -218,7 +213,7 @@ def _forms(found: Mapping[str, Collapse], dimension: int) -> Evidence:
     others = ", ".join(f"{FORMS[name]} {odds[name]:.1f}" for name in ranked[1:])
     if not np.isfinite(scores[best]) or not found[best].p_value >= POOR:
         return Evidence("collapse", quantity, NOTHING, message="no form fits: no evidence for any")
-    if found[best].status != "ok":
+    if not found[best].ok:
         said = f"the best form is {found[best].status}; behind it {others}"
         return Evidence("collapse", quantity, number, message=said)
     excluded = tuple(FORMS[name] for name in ranked[1:] if odds[name] >= DECISIVE)
@@ -299,7 +294,7 @@ def _heights(peaks: Extrema, dimension: int) -> Evidence:
         height=peaks.height[rows],
         height_covariance=peaks.height_covariance[np.ix_(rows, rows)],
     )
-    if growth.exponent is None or growth.height_status != "ok":
+    if growth.exponent is None or growth.height_status is not Status.OK:
         said = f"{growth.message or growth.height_status}; {said}"
         return Evidence(test, quantity, NOTHING, message=said)
     p = growth.exponent
@@ -326,15 +321,15 @@ def _last_exponent(peaks: Extrema, rows: NDArray[np.intp]) -> Parameter:
 def _histogram(found: Barriers) -> Evidence:
     """Growth of the barrier with L^(d-1)."""
     test, quantity = "energy histogram", "growth of the barrier with L^(d-1)"
-    known = [i for i, word in enumerate(found.status) if word in ("double", "single")]
+    known = [i for i, word in enumerate(found.shapes) if word in ("double", "single")]
     words = ", ".join(
-        f"{word} at L = {size:g}" for size, word in zip(found.size, found.status, strict=True)
+        f"{word} at L = {size:g}" for size, word in zip(found.size, found.shapes, strict=True)
     )
     if not known:
         return Evidence(test, quantity, found.tension, message=words)
     slope = found.tension
-    doubles = sum(found.status[i] == "double" for i in known)
-    if found.status[known[-1]] == "single":
+    doubles = sum(found.shapes[i] == "double" for i in known)
+    if found.shapes[known[-1]] == "single":
         return Evidence(test, quantity, slope, (), (), words)
     if doubles > 1 and slope.value > FAR * slope.error:
         return Evidence(test, quantity, slope, (FIRST,), (SECOND, KT), words)
@@ -344,9 +339,9 @@ def _histogram(found: Barriers) -> Evidence:
 def _jump(found: Stiffness) -> Evidence:
     """A jump of the stiffness, universal or not."""
     test, quantity = "stiffness", "jump over 2 T / pi"
-    if found.status == "ok":
+    if found.ok:
         return Evidence(test, quantity, found.jump, (KT,), (SECOND, FIRST), "1 if universal")
-    if found.status in ("no jump", "another jump"):
+    if found.status in (Status.NO_JUMP, Status.ANOTHER_JUMP):
         return Evidence(test, quantity, found.jump, (), (KT,), found.status)
     return Evidence(test, quantity, found.jump, message=f"{found.status}: {found.message}")
 
@@ -355,7 +350,7 @@ def _reweighted(series: xr.Dataset, histograms: Barriers) -> Points | None:
     """Heat capacities of the sizes whose runs sample both phases."""
     sampled = [
         size
-        for size, word in zip(histograms.size, histograms.status, strict=True)
+        for size, word in zip(histograms.size, histograms.shapes, strict=True)
         if word != "no tunnelling"
     ]
     if "point" in series.dims:
@@ -368,19 +363,19 @@ def _reweighted(series: xr.Dataset, histograms: Barriers) -> Points | None:
     )
 
 
-def _verdict(evidence: list[Evidence], largest: float) -> tuple[str, list[Evidence], str, str]:
+def _verdict(evidence: Sequence[Evidence], largest: float) -> tuple[str, Status, str]:
     excluded = {name for each in evidence for name in each.excludes}
     favoured = {name for each in evidence for name in each.favours}
     allowed = {name for each in evidence for name in each.allows}
     left = [name for name in ORDERS if name not in excluded]
     if not excluded and not favoured:
-        return "undecided", evidence, "no evidence", "no test says anything"
+        return "undecided", Status.NO_EVIDENCE, "no test says anything"
     if favoured & excluded or not left:
         names = ", ".join(sorted(favoured & excluded)) or "every order"
-        return "undecided", evidence, "tests disagree", f"{names}: favoured and excluded"
+        return "undecided", Status.TESTS_DISAGREE, f"{names}: favoured and excluded"
     if len(left) > 1 or left[0] not in favoured | allowed:
-        return "undecided", evidence, "undecided", f"not excluded: {', '.join(left)}"
-    return left[0], evidence, "ok", _limit(left[0], largest)
+        return "undecided", Status.UNDECIDED, f"not excluded: {', '.join(left)}"
+    return left[0], Status.OK, _limit(left[0], largest)
 
 
 def _largest(given: tuple[Any, ...]) -> float:

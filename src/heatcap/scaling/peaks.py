@@ -1,4 +1,4 @@
-"""Peaks against size: where they go, and how they grow.
+"""Peaks: the maximum of the curve of every size, where the maxima go, and how they grow.
 
     x_peak(L) = x_c + a L^(-1/nu) (1 + b L^(-omega))
     h(L) = A L^kappa (1 + b L^(-omega)),   c + A (L^kappa - 1) / kappa,   or   A ln L + B + b / L
@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats, numbers
-from heatcap.core.result import Parameter, parameter_line, plain, status_line
+from heatcap.core.result import Parameter, Result, Status, parameter_line, readable, status_line
+from heatcap.scaling.curves import Curve, curves, drawing, missed
+from heatcap.scaling.data import Points
+from heatcap.scaling.fits import weights_of
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -26,26 +29,207 @@ from heatcap.scaling.powers import (
     fit_forms,
     heaviest,
     predicted,
-    shares,
 )
 
-__all__ = ["PeakScaling", "peaks_against_size"]
-
+__all__ = ["Extrema", "PeakScaling", "extrema", "peaks_against_size"]
 
 SHIFT = (0.25, 4.0)  # bounds of 1/nu
 GROWTH = (-3.0, 5.0)  # bounds of kappa
 OMEGAS = (1.0, 2.0)
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 SHOWN = 101  # points of a fit that is drawn
+PARTS = ("position_status", "height_status")
 SAID = {
-    "too few sizes": "too few sizes for {}",
-    "undetermined": "{} undetermined",
-    "poor fit": "poor fit of {}",
+    Status.TOO_FEW_SIZES: "too few sizes for {}",
+    Status.UNDETERMINED: "{} undetermined",
+    Status.POOR_FIT: "poor fit of {}",
 }
+GRID = 501
+MOST_AT_END = 0.05  # share of draws that peak at an end of the data
+ACROSS = 4  # points within half the height of a peak, at least
+
+
+# ---- the maximum of every size -----------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class PeakScaling:
+class Extrema(Result):
+    """The maximum of every size.
+
+    Attributes
+    ----------
+    size, x, x_error, height, height_error : ndarray (size)
+        NaN for sizes whose curve is highest at an end of its data, or may be.  Heights have the
+        upward bias of a noisy maximum taken off (`bias`).
+    x_covariance, height_covariance : ndarray (size, size)
+        Diagonal unless sizes share replicates.
+    status : Status
+        "ok", "peak at an end" of the data of some sizes, "no peak" at any size, "undersampled".
+    message : str
+        Which sizes, and what to do.
+    curves : list of dict
+        By size: grid `x`, `y`, and `band`, its standard deviation.
+    draws : ndarray (size, draw)
+        Heights of the draws.
+    """
+
+    size: Floats
+    x: Floats
+    x_error: Floats
+    height: Floats
+    height_error: Floats
+    bias: Floats
+    height_covariance: Floats
+    x_covariance: Floats
+    name: str = "A"
+    curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    draws: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
+
+    def against_size(
+        self, *, inverse_nu: float | None = None, exponent: float | None = None
+    ) -> PeakScaling:
+        """Positions and heights against the size, of the sizes that have a peak."""
+        kept = np.flatnonzero(np.isfinite(self.x))
+        pairs = np.ix_(kept, kept)
+        return peaks_against_size(
+            self.size[kept], self.x[kept], self.x_error[kept], self.height[kept],
+            self.height_error[kept], x_covariance=self.x_covariance[pairs],
+            height_covariance=self.height_covariance[pairs], inverse_nu=inverse_nu,
+            exponent=exponent, name=self.name,
+        )  # fmt: skip
+
+    FIELDS = (
+        "name", "size", "x", "x_error", "height", "height_error", "bias", "x_covariance",
+        "height_covariance", "status", "message",
+    )  # fmt: skip
+
+    def _lines(self) -> list[str]:
+        """Peaks with their errors and status."""
+        lines = [status_line(self.status, self.message)]
+        for k, size in enumerate(self.size):
+            if np.isfinite(self.x[k]):
+                at = readable(float(self.x[k]), float(self.x_error[k]))
+                height = readable(float(self.height[k]), float(self.height_error[k]))
+                lines.append(f"size {size:g}: x = {at}, {self.name} = {height}")
+            else:
+                lines.append(f"size {size:g}: no peak inside its data")
+        return lines
+
+
+def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator = 0) -> Extrema:
+    """Position and height of the maximum of A(x) at every size.
+
+    A smooth curve is fitted to every size, and its maximum found on draws of it: their spread is
+    the error, their mean over the fit's own maximum the bias of a noisy maximum.  A maximum at an
+    end of the data is no peak: the size is listed, with NaN, and left out of fits.
+
+    Parameters
+    ----------
+    points : Points
+        For the minimum of a curve, give -A.
+    draws : int
+    rng : int or Generator
+
+    Returns
+    -------
+    Extrema
+        ``.against_size()`` fits them against the size.
+
+    Raises
+    ------
+    ValueError
+        If a size has fewer than 5 points, or for fewer than 50 draws.
+    """
+    if draws < 50:
+        raise ValueError(f"draws must be at least 50 for an error, got {draws}")
+    lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
+    found = [_maximum(line) for line in lines]
+    x, height, bias = (np.array([f[k] for f in found]) for k in range(3))
+    drawn_x, drawn = (np.array([f[k] for f in found]) for k in (3, 4))
+    shared = points.replicates is not None
+    x_covariance, covariance = (_covariance(d, x, shared) for d in (drawn_x, drawn))
+    inside = np.isfinite(x)
+    at_end = [f"{line.size:g}" for line, ok in zip(lines, inside, strict=True) if not ok]
+    said = f"highest at an end of the data: sizes {', '.join(at_end)}" if at_end else ""
+    said += "; widen the range of their control" if at_end else ""
+    coarse = [
+        f"{line.size:g}"
+        for line, ok in zip(lines, inside, strict=True)
+        if ok and _across(line, points.control[points.size == line.size]) < ACROSS
+    ]
+    if coarse:
+        said = "; ".join(filter(None, [said, _COARSE.format(", ".join(coarse), ACROSS)]))
+    status = Status.UNDERSAMPLED if coarse else Status.OK
+    if not inside.all():
+        status = Status.PEAK_AT_AN_END if inside.any() else Status.NO_PEAK
+    return Extrema(
+        np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
+        np.sqrt(np.diag(covariance)), bias, covariance, x_covariance,
+        points.name, [drawing(line) for line in lines], drawn, status=status,
+        message="; ".join(filter(None, [said, points.message, missed(lines)])),
+    )  # fmt: skip
+
+
+_COARSE = (
+    "undersampled: the peaks of sizes {} have fewer than {} points within half of their height, so "
+    "that the heights are guesses; measure in between"
+)
+
+
+def _across(line: Curve, control: Floats) -> int:
+    """Points about the peak, up to where the curve has fallen by half."""
+    x = np.linspace(*line.range, GRID)
+    y = line(x)
+    low = y < (y.max() + y.min()) / 2
+    top = int(y.argmax())
+    left, right = np.flatnonzero(low[:top]), np.flatnonzero(low[top:])
+    first = x[left[-1]] if left.size else x[0]
+    last = x[top + right[0]] if right.size else x[-1]
+    return int(np.sum((control >= first) & (control <= last)))
+
+
+def _maximum(line: Curve) -> tuple[float, float, float, Floats, Floats]:
+    """Position, height and bias of a peak, and the positions and heights of its draws."""
+    x = np.linspace(*line.range, GRID)
+    at, top = _tops(x, line(x)[None])
+    drawn_at, drawn = _tops(x, line.drawn(x))
+    ends = (drawn_at <= x[0]) | (drawn_at >= x[-1])
+    if at[0] in (x[0], x[-1]) or ends.mean() > MOST_AT_END:
+        nan = float("nan")
+        return nan, nan, nan, drawn_at, drawn
+    bias = float(drawn.mean() - top[0])
+    return float(at[0]), float(top[0] - bias), bias, drawn_at, drawn
+
+
+def _tops(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Maximum of every row: a parabola through the highest grid point and its neighbours."""
+    k = y.argmax(axis=1)
+    inner = np.clip(k, 1, x.size - 2)
+    rows = np.arange(y.shape[0])
+    left, middle, right = (y[rows, inner + step] for step in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    shift = 0.5 * (left - right) / np.where(bend < 0, bend, -np.inf)
+    inside = k == inner
+    at = np.where(inside, x[inner] + shift * (x[1] - x[0]), x[k])
+    return at, np.where(inside, middle - 0.25 * (left - right) * shift, y[rows, k])
+
+
+def _covariance(drawn: Floats, value: Floats, shared: bool) -> Floats:
+    """Of the sizes that have a peak, NaN for the others."""
+    out = np.full((value.size, value.size), np.nan)
+    known: Sequence[int] = np.flatnonzero(np.isfinite(value)).tolist()
+    if known:
+        found = np.atleast_2d(np.cov(drawn[known]))
+        # Of independent sizes, what is off the diagonal is chance.
+        out[np.ix_(known, known)] = found if shared else np.diag(np.diag(found))
+    return out
+
+
+# ---- against size ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class PeakScaling(Result):
     """Positions and heights of peaks against the size.
 
     Attributes
@@ -62,7 +246,9 @@ class PeakScaling:
     log_weight : float
         Weight of the logarithm against the power law: the best score of each, exp(-score / 2),
         score = chi^2 + 2 k + 2 n_cut.  Not a verdict on whether the heights diverge.
-    position_status, height_status : str
+    status : Status
+        Of the positions if they are not fitted well, else of the heights.
+    position_status, height_status : Status
         "ok", "too few sizes", "undetermined", "poor fit", "not given".
     message : str
         What they mean, and what to do.
@@ -84,9 +270,8 @@ class PeakScaling:
     log_slope: Parameter | None = None
     log_weight: float = float("nan")
     fixed: dict[str, float] = field(default_factory=dict)
-    position_status: str = "not given"
-    height_status: str = "not given"
-    message: str = ""
+    position_status: Status = Status.NOT_GIVEN
+    height_status: Status = Status.NOT_GIVEN
     name: str = "A"
     position_models: list[dict[str, Any]] = field(default_factory=list)
     height_models: list[dict[str, Any]] = field(default_factory=list)
@@ -94,18 +279,20 @@ class PeakScaling:
     height_curves: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
-    def status(self) -> str:
+    def outcome(self) -> str:
         """ "ok" if all that is given is fitted well; else which part is not, and why."""
         parts = {"positions": self.position_status, "heights": self.height_status}
         return ", ".join(SAID[v].format(k) for k, v in parts.items() if v in SAID) or "ok"
 
-    @property
-    def ok(self) -> bool:
-        return self.status == "ok"
+    FIELDS = (
+        "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu", "exponent",
+        "log_slope", "log_weight", "fixed", "status", "position_status", "height_status",
+        "message", "position_models", "height_models",
+    )  # fmt: skip
 
-    def summary(self) -> str:
-        """Parameters with their errors and status, in lines."""
-        lines = [status_line(self.status, self.message)]
+    def _lines(self) -> list[str]:
+        """Parameters with their errors and outcome."""
+        lines = [status_line(self.outcome, self.message)]
         names = ["x_c", "inverse_nu"] * (self.x is not None)
         names += ["exponent", "log_slope"] * (self.height is not None)
         lines += [
@@ -113,16 +300,11 @@ class PeakScaling:
         ]
         if np.isfinite(self.log_weight):
             lines.append(f"weight of the logarithm against the power law: {self.log_weight:.2g}")
-        return "\n".join(lines)
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        names = (
-            "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu",
-            "exponent", "log_slope", "log_weight", "fixed", "status", "position_status",
-            "height_status", "message", "position_models", "height_models",
-        )  # fmt: skip
-        return {"schema_version": 1} | dict(plain({name: getattr(self, name) for name in names}))
+        """Plain values for JSON, where `status` says which part is not fitted well."""
+        return super().to_dict() | {"status": self.outcome}
 
 
 def peaks_against_size(
@@ -195,6 +377,7 @@ def peaks_against_size(
         sizes, x_, x_error_, height_, height_error_,
         fixed={k: float(v) for k, v in given.items() if v is not None},
         message="; ".join(filter(None, said)), name=name, **found,
+        status=next(filter(SAID.get, (found[k] for k in PARTS if k in found)), Status.OK),
     )  # fmt: skip
 
 
@@ -233,7 +416,7 @@ def _checked(
     return y[order], cov[np.ix_(order, order)]
 
 
-# ---- positions -----------------------------------------------------------------------------
+# ---- positions ---------------------------------------------------------------------------
 
 
 def _shift(omega: float, bounds: tuple[float, float]) -> Form:
@@ -252,7 +435,7 @@ def _positions(
     fits = _fits(size, x, covariance, forms)
     if not fits:
         return {
-            "position_status": "too few sizes",
+            "position_status": Status.TOO_FEW_SIZES,
             "said": _few(size, "positions", 3 + forms[0].free),
         }
     best = heaviest(fits)
@@ -260,21 +443,21 @@ def _positions(
         "x_c": average(fits, 0),
         "position_models": _models(fits),
         "position_curve": _curve(best, size),
-        "position_status": "ok",
+        "position_status": Status.OK,
         "said": "",
     }
     if best.form.free and best.determined:
         out["inverse_nu"] = average(fits, EXPONENT)
     if best.p_value < POOR:
         said = f"no shift L^(-1/nu) describes the positions (p = {best.p_value:.1g}): leave out"
-        return out | {"position_status": "poor fit", "said": f"{said} the smallest sizes"}
+        return out | {"position_status": Status.POOR_FIT, "said": f"{said} the smallest sizes"}
     if best.form.free and not best.determined:
         said = "the positions do not determine 1/nu: add larger sizes, or give it (inverse_nu)"
-        return out | {"position_status": "undetermined", "said": said}
+        return out | {"position_status": Status.UNDETERMINED, "said": said}
     return out
 
 
-# ---- heights -------------------------------------------------------------------------------
+# ---- heights -----------------------------------------------------------------------------
 
 
 def _power(omega: float, bounds: tuple[float, float]) -> Form:
@@ -308,7 +491,7 @@ def _heights(
     powers = _fits(size, height, covariance, forms)
     logs = _fits(size, height, covariance, [_logarithm()])
     if not powers or not logs:
-        return {"height_status": "too few sizes", "said": _few(size, "heights", 3)}
+        return {"height_status": Status.TOO_FEW_SIZES, "said": _few(size, "heights", 3)}
     power, log = heaviest(powers), heaviest(logs)
     best = min(power, log, key=lambda fit: fit.score)
     out: dict[str, Any] = {
@@ -316,21 +499,24 @@ def _heights(
         "log_weight": float(1 / (1 + np.exp(np.clip((log.score - power.score) / 2, -700, 700)))),
         "height_models": _models([*powers, *logs]),
         "height_curves": {"power": _curve(power, size), "logarithm": _curve(log, size)},
-        "height_status": "ok",
+        "height_status": Status.OK,
         "said": "",
     }
     if power.form.free and power.determined:
         out["exponent"] = average(powers, EXPONENT)
     if best.p_value < POOR:
         said = f"neither a power of L nor a logarithm describes the heights (p = {best.p_value:.1g}"
-        return out | {"height_status": "poor fit", "said": f"{said}): leave out the smallest sizes"}
+        return out | {
+            "height_status": Status.POOR_FIT,
+            "said": f"{said}): leave out the smallest sizes",
+        }
     if best is power and power.form.free and not power.determined:
         said = "the heights do not determine their exponent: add larger sizes, or smaller errors"
-        return out | {"height_status": "undetermined", "said": said}
+        return out | {"height_status": Status.UNDETERMINED, "said": said}
     return out
 
 
-# ---- both ----------------------------------------------------------------------------------
+# ---- both --------------------------------------------------------------------------------
 
 
 def _fits(size: Floats, y: Floats, covariance: Floats, forms: Sequence[Form]) -> list[Fit]:
@@ -343,7 +529,7 @@ def _few(size: Floats, what: str, needed: int) -> str:
 
 
 def _models(fits: Sequence[Fit]) -> list[dict[str, Any]]:
-    weights = shares(fits).tolist()
+    weights = weights_of(fits).tolist()
     return [fit.to_dict() | {"weight": w} for fit, w in zip(fits, weights, strict=True)]
 
 

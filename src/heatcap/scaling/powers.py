@@ -22,11 +22,11 @@ from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter
-from heatcap.scaling.fits import averaged, moments, weights_of_scores
+from heatcap.scaling.fits import average as averaged
+from heatcap.scaling.fits import moments, weights_of
 
 __all__ = [
     "EXPONENT", "Fit", "Form", "average", "averaged_curve", "fit_forms", "heaviest", "predicted",
-    "shares",
 ]  # fmt: skip
 
 Columns = Callable[[Floats, float], Floats]
@@ -193,11 +193,6 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
     return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best, scan)
 
 
-def shares(fits: Sequence[Fit]) -> Floats:
-    """Weights of the fits, which add up to 1."""
-    return weights_of_scores([fit.score for fit in fits])
-
-
 def average(fits: Sequence[Fit], place: int) -> Parameter:
     """A coefficient, or the exponent, averaged: the spread between fits is `systematic`.
 
@@ -205,8 +200,7 @@ def average(fits: Sequence[Fit], place: int) -> Parameter:
     sizes that says nothing about it would add the width of the bounds to the error.
     """
     fits = _counted(fits)
-    variances = [fit.variance[place] for fit in fits]
-    return averaged(shares(fits), [fit.mean[place] for fit in fits], variances)
+    return averaged(fits, [(fit.mean[place], fit.variance[place]) for fit in fits])
 
 
 def averaged_curve(fits: Sequence[Fit], size: Floats, largest: float) -> tuple[Floats, Floats]:
@@ -217,7 +211,7 @@ def averaged_curve(fits: Sequence[Fit], size: Floats, largest: float) -> tuple[F
     fits = _counted(fits)
     curves = [_curve(fit, size / largest) for fit in fits]
     values, variances = (np.array(each) for each in zip(*curves, strict=True))
-    mean, statistical, spread = moments(shares(fits), values, variances)
+    mean, statistical, spread = moments(weights_of(fits), values, variances)
     return mean, np.hypot(statistical, spread)
 
 

@@ -10,18 +10,14 @@ Exact: :class:`TwoLevel`, :class:`RandomEnergy`, :class:`Ising1D`, :class:`Ising
 :mod:`heatcap.systems.table`, with the answers as its attributes.  J = k_B = 1.
 """
 
-from heatcap.systems.curie_weiss import CurieWeiss
-from heatcap.systems.ising1d import Ising1D
-from heatcap.systems.ising2d import Ising2D
-from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.clusters import SpinSystem
+from heatcap.systems.exact import CurieWeiss, Ising1D, Ising2DExact, RandomEnergy, TwoLevel
 from heatcap.systems.percolation import Percolation
 from heatcap.systems.planted import Planted
-from heatcap.systems.potts import Potts
-from heatcap.systems.random_energy import RandomEnergy
+from heatcap.systems.potts import Ising2D, Potts
 from heatcap.systems.registry import SYSTEMS, tabulate, write
 from heatcap.systems.system import ExactSystem, SampledSystem, System
 from heatcap.systems.table import to_csv, to_frame
-from heatcap.systems.two_level import TwoLevel
 from heatcap.systems.xy import XY, weber_minnhagen
 
 __all__ = [
@@ -37,6 +33,7 @@ __all__ = [
     "Potts",
     "RandomEnergy",
     "SampledSystem",
+    "SpinSystem",
     "System",
     "TwoLevel",
     "tabulate",

@@ -22,11 +22,10 @@ import xarray as xr
 from scipy.stats import binom
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.core.jit import jit
-from heatcap.systems.sampling import (
+from heatcap.core.jit import compiling, jit
+from heatcap.systems.clusters import (
     Seed,
     State,
-    compiling,
     generator,
     seed_attrs,
     states,

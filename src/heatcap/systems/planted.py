@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.systems.sampling import Seed, generator, seed_attrs
+from heatcap.systems.clusters import Seed, generator, seed_attrs
 from heatcap.systems.system import ExactSystem
 from heatcap.systems.table import Controls, make_table, points
 

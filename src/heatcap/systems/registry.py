@@ -12,17 +12,12 @@ from typing import Any
 import xarray as xr
 
 from heatcap.core.writing import write_bytes
-from heatcap.systems.curie_weiss import CurieWeiss
-from heatcap.systems.ising1d import Ising1D
-from heatcap.systems.ising2d import Ising2D
-from heatcap.systems.ising2d_exact import Ising2DExact
+from heatcap.systems.exact import CurieWeiss, Ising1D, Ising2DExact, RandomEnergy, TwoLevel
 from heatcap.systems.percolation import Percolation
 from heatcap.systems.planted import Planted
-from heatcap.systems.potts import Potts
-from heatcap.systems.random_energy import RandomEnergy
+from heatcap.systems.potts import Ising2D, Potts
 from heatcap.systems.system import ExactSystem, SampledSystem, System
 from heatcap.systems.table import Controls, to_csv, to_frame
-from heatcap.systems.two_level import TwoLevel
 from heatcap.systems.xy import XY
 
 __all__ = ["SYSTEMS", "tabulate", "write"]

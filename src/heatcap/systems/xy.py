@@ -13,37 +13,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.core.jit import jit
-from heatcap.systems.potts import check_run
-from heatcap.systems.sampling import (
-    Seed,
-    State,
-    compiling,
-    generator,
-    mean_and_spread,
-    seed_attrs,
-    states,
-    uniform,
-)
-from heatcap.systems.swendsen_wang import flatten, join
-from heatcap.systems.system import SampledSystem, positive
-from heatcap.systems.table import Controls, from_runs, points
+from heatcap.core.jit import compiling, jit
+from heatcap.systems.clusters import SpinSystem, State, flatten, join, uniform
 
 __all__ = ["T_KT", "XY", "weber_minnhagen"]
 
 T_KT = 0.8929
 """Kosterlitz-Thouless temperature of the square lattice, to four digits."""
-
-MOMENTS = ("energy", "energy_spread", "current", "square", "fourth", "magnetisation")
 
 
 def weber_minnhagen(size: ArrayLike, c: float, *, temperature: float = T_KT) -> Floats:
@@ -64,7 +47,7 @@ def weber_minnhagen(size: ArrayLike, c: float, *, temperature: float = T_KT) -> 
 
 
 @dataclass(frozen=True)
-class XY(SampledSystem):
+class XY(SpinSystem):
     """Sampled XY model.
 
     ``helicity_modulus`` <sum_x cos> / N - <(sum_x sin)^2> / (N T) over the bonds of a direction,
@@ -83,6 +66,7 @@ class XY(SampledSystem):
         "susceptibility",
         "binder",
     )
+    measured = ("energy", "current", "square", "fourth", "magnetisation")
     transition = "Kosterlitz-Thouless"
     critical_point = T_KT
     beta_over_nu = 0.125
@@ -93,71 +77,29 @@ class XY(SampledSystem):
         """As of every system, with the jump of the helicity modulus over T."""
         return super().answers() | {"universal_jump": self.universal_jump}
 
-    def sample(
-        self,
-        sizes: Sequence[int],
-        controls: Controls,
-        *,
-        replicates: int = 16,
-        sweeps: int = 1000,
-        thermalisation: int | None = None,
-        rng: Seed = None,
-    ) -> xr.Dataset:
-        """Averages over independent runs; see :meth:`heatcap.systems.Potts.sample`.
+    def _run(
+        self, length: int, control: float, seeds: State, sweeps: int, thermalisation: int
+    ) -> Floats:
+        """Every other run starts from an ordered state."""
+        _compile_once()
+        out = np.empty((len(seeds), 3, sweeps))
+        for i, seed in enumerate(seeds.copy()):
+            _run(length, 1.0 / control, bool(i % 2), thermalisation, seed, out[i])
+        energy, current, square = out.swapaxes(0, 1)
+        return np.array([energy, current, square, square**2, np.sqrt(square)])
 
-        Raises
-        ------
-        ValueError
-            If an argument is out of range.
-        """
-        size, control = points(sizes, controls)
-        positive("temperature", control)
-        seeds = states(generator(rng), size.size, replicates)
-        out, centres = np.empty((len(MOMENTS), size.size, replicates)), np.empty(size.size)
-        for i, (length, t) in enumerate(zip(size.tolist(), control.tolist(), strict=True)):
-            before = check_run(length, replicates, sweeps, thermalisation)
-            series = _runs(length, 1.0 / t, seeds[i], sweeps, before)
-            out[:2, i], centres[i] = mean_and_spread(series[0])
-            out[2:4, i] = series[1:].mean(axis=2)
-            out[4, i], out[5, i] = np.mean(series[2] ** 2, 1), np.mean(np.sqrt(series[2]), 1)
-        coords = {"moment": list(MOMENTS), "centre": ("point", centres)}
-        averages = xr.DataArray(out, dims=("moment", "point", "replicate"), coords=coords)
-        attrs = self.describe() | seed_attrs(rng) | {"replicates": replicates, "sweeps": sweeps}
-        return from_runs(size, control, averages, _Observables(size, control), attrs=attrs)
-
-
-@dataclass(frozen=True)
-class _Observables:
-    """From averages (moment, point) to observables (observable, point)."""
-
-    size: Any
-    temperature: Floats
-
-    def __call__(self, mean: xr.DataArray) -> xr.DataArray:
-        energy, spread, current, square, fourth, magnetisation = mean.to_numpy()
-        sites, shift = self.size**2, energy - mean["centre"].to_numpy()
-        values = {
-            "heat_capacity": sites * (spread - shift**2) / self.temperature**2,
+    def _observables(
+        self, sites: Ints, control: Floats, mean: dict[str, Floats]
+    ) -> dict[str, Floats]:
+        energy, square = mean["energy"], mean["square"]
+        return {
+            "heat_capacity": sites * mean["variance"] / control**2,
             "energy": energy,
-            "helicity_modulus": -energy / 2.0 - sites * current / self.temperature,
-            "magnetisation": magnetisation,
-            "susceptibility": sites * square / self.temperature,
-            "binder": 1.0 - fourth / (3.0 * square**2),
+            "helicity_modulus": -energy / 2.0 - sites * mean["current"] / control,
+            "magnetisation": mean["magnetisation"],
+            "susceptibility": sites * square / control,
+            "binder": 1.0 - mean["fourth"] / (3.0 * square**2),
         }
-        return xr.DataArray(
-            np.array(list(values.values())),
-            dims=("observable", "point"),
-            coords={"observable": list(values)},
-        )
-
-
-def _runs(length: int, beta: float, seeds: State, sweeps: int, thermalisation: int) -> Floats:
-    """Series (energy, current^2, m^2; replicate, sweep), per site; every other start is ordered."""
-    _compile_once()
-    out = np.empty((len(seeds), 3, sweeps))
-    for i, seed in enumerate(seeds.copy()):
-        _run(length, beta, bool(i % 2), thermalisation, seed, out[i])
-    return out.swapaxes(0, 1)
 
 
 @functools.cache

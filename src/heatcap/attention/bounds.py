@@ -1,4 +1,8 @@
-"""The random-energy null: the heat capacity of a row of independent Gaussian logits."""
+"""What a heat capacity can be at most, and what it is where logits mean nothing.
+
+:func:`heat_capacity_bound` is a theorem for every row; :func:`random_energy_heat_capacity` is the
+null of rows of independent Gaussian logits.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,45 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import ndtri
 
 from heatcap.core.arrays import Floats
 
-__all__ = ["random_energy_heat_capacity"]
+__all__ = ["bound_asymptote", "heat_capacity_bound", "random_energy_heat_capacity"]
+
+_SAMPLES = 4096
+_DEVIATIONS = np.r_[0.0, np.geomspace(0.05, 60, 48)]
+_MOST = 2**17  # keys; a minute
+_BLOCK = 2**22  # levels that are held at once
 
 
-SAMPLES = 4096
-DEVIATIONS = np.r_[0.0, np.geomspace(0.05, 60, 48)]
-MOST = 2**17  # keys; a minute
-BLOCK = 2**22  # levels that are held at once
+def heat_capacity_bound(n: ArrayLike) -> Floats:
+    """Largest heat capacity of a row with `n` visible keys; 0 for one key.
+
+    The Schottky peak of one level below n - 1 degenerate ones: the maximum over x of
+    x^2 w / (1 + w)^2 with w = (n - 1) e^(-x), at x (1 - w) = 2 (1 + w).  Stays below
+    :func:`bound_asymptote` for n >= 3.
+
+    Raises
+    ------
+    ValueError
+        If an `n` is below 1.
+    """
+    keys = np.asarray(n, dtype=np.float64)
+    if np.any(keys < 1):
+        raise ValueError(f"a row has at least 1 visible key, got {np.min(keys):g}")
+    degeneracy = np.maximum(keys, 2.0) - 1.0
+    x = np.log(degeneracy) + 2.0
+    for _ in range(20):  # x (1 - w) - 2 (1 + w) is concave and rises: Newton cannot leave the root
+        w = degeneracy * np.exp(-x)
+        x = x - (x * (1.0 - w) - 2.0 * (1.0 + w)) / (1.0 + w * (1.0 + x))
+    w = degeneracy * np.exp(-x)
+    return np.where(keys == 1, 0.0, x**2 * w / (1.0 + w) ** 2)
+
+
+def bound_asymptote(n: ArrayLike) -> Floats:
+    """(ln(n - 1))^2 / 4 + 1: the limit of :func:`heat_capacity_bound`, above it for n >= 3."""
+    return np.asarray(np.log(np.asarray(n, dtype=np.float64) - 1.0) ** 2 / 4.0 + 1.0)
 
 
 def random_energy_heat_capacity(variance: ArrayLike, keys: ArrayLike) -> Floats:
@@ -52,8 +84,8 @@ def random_energy_heat_capacity(variance: ArrayLike, keys: ArrayLike) -> Floats:
         raise ValueError(
             f"variance must be 0 or more and keys 1 or more, got {np.nanmin(s)}, {np.nanmin(n)}"
         )
-    if np.any(n > MOST):
-        raise ValueError(f"keys must be at most {MOST}, got {np.nanmax(n):g}")
+    if np.any(n > _MOST):
+        raise ValueError(f"keys must be at most {_MOST}, got {np.nanmax(n):g}")
     s = np.asarray(np.sqrt(s))
     out = np.full(s.shape, np.nan)
     known = ~(np.isnan(s) | np.isnan(n))
@@ -65,12 +97,12 @@ def random_energy_heat_capacity(variance: ArrayLike, keys: ArrayLike) -> Floats:
 
 def _of_deviations(s: Floats, keys: int) -> Floats:
     """C by standard deviation; C s is constant beyond the table."""
-    seen = np.minimum(s, DEVIATIONS[-1])
+    seen = np.minimum(s, _DEVIATIONS[-1])
     beyond = np.divide(seen, s, out=np.ones_like(s), where=s > seen)
     # Relative to what it is like at both ends: straight lines between points of the table are then
     # as good where it falls as where it rises.
-    relative = _per_variance(keys) * _bend(DEVIATIONS, keys)
-    return np.asarray(np.interp(seen, DEVIATIONS, relative) * seen**2 / _bend(seen, keys) * beyond)
+    relative = _per_variance(keys) * _bend(_DEVIATIONS, keys)
+    return np.asarray(np.interp(seen, _DEVIATIONS, relative) * seen**2 / _bend(seen, keys) * beyond)
 
 
 def _bend(s: Floats, keys: int) -> Floats:
@@ -82,11 +114,11 @@ def _bend(s: Floats, keys: int) -> Floats:
 def _per_variance(keys: int) -> Floats:
     """C / s^2 at every standard deviation of the table; 1 - 1/n at 0."""
     if keys == 1:
-        return np.zeros(DEVIATIONS.size)
-    total, rows = np.zeros(DEVIATIONS.size - 1), 0
+        return np.zeros(_DEVIATIONS.size)
+    total, rows = np.zeros(_DEVIATIONS.size - 1), 0
     for points in _points(keys):
-        energies = stats.norm.ppf(points.clip(1e-12, 1 - 1e-12))
-        total += [np.sum(_heat_capacity(s * energies)) / s**2 for s in DEVIATIONS[1:]]
+        energies = ndtri(points.clip(1e-12, 1 - 1e-12))
+        total += [np.sum(_heat_capacity(s * energies)) / s**2 for s in _DEVIATIONS[1:]]
         rows += len(points)
     return np.asarray(np.r_[1 - 1 / keys, total / rows])
 
@@ -95,11 +127,13 @@ def _points(keys: int) -> Iterator[Floats]:
     """Points (row, key) of the unit cube, in blocks."""
     rng = np.random.default_rng(0)
     if keys <= 64:
-        yield stats.qmc.Sobol(keys, rng=rng).random(SAMPLES)
+        from scipy.stats import qmc  # a second to import
+
+        yield qmc.Sobol(keys, rng=rng).random(_SAMPLES)
         return
     # Sobol's points gain nothing in so many dimensions.
-    rows = SAMPLES // 4
-    each = max(BLOCK // keys, 1)
+    rows = _SAMPLES // 4
+    each = max(_BLOCK // keys, 1)
     for first in range(0, rows, each):
         yield rng.random((min(each, rows - first), keys))
 

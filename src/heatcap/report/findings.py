@@ -1,28 +1,23 @@
-"""What :func:`heatcap.report.build_report` returns: answers, and the page that shows them."""
+"""What is found of saved runs: answers, cautions, and what they rest on.  Data, and no page."""
 
 from __future__ import annotations
 
-import os
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from heatcap.audit import Audit
 from heatcap.core.result import plain
-from heatcap.core.writing import write_text
 from heatcap.divergence import Verdict
 from heatcap.events import Events
 from heatcap.report.answers import Answer
 from heatcap.report.cautions import Caution
 from heatcap.report.headline import Said
 
-__all__ = ["Report", "Source"]
-
-Progress = Callable[[int, int], None]
+__all__ = ["Findings", "Source"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Findings:
     """Answers about saved runs, with what they rest on.
 
     Attributes
@@ -79,32 +74,6 @@ class Report:
         """Questions and sentences of `said` as text."""
         return [str(each) for each in self.said]
 
-    def html(self, *, progress: Progress | None = None) -> str:
-        """The page; equal results give equal text.
-
-        Parameters
-        ----------
-        progress
-            Called with (figures drawn, figures in all).
-        """
-        from heatcap.report.page import page
-
-        return page(self, progress=progress)
-
-    def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
-        """Write the page; the file appears when it is complete.
-
-        Raises
-        ------
-        ValueError
-            If the path does not end in .html or .htm.
-        """
-        target = Path(path)
-        if target.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{target}: a report is written as .html, got {target.suffix!r}")
-        write_text(target, self.html(progress=progress))
-        return target
-
     def summary(self) -> str:
         """The headline, then each caution, in lines of 100 columns."""
         said = [*self.headline, *(f"warning: {each.text}" for each in self.cautions)]
@@ -124,7 +93,3 @@ class Report:
             "sources": self.sources,
         }
         return dict(plain(content))
-
-    def __repr__(self) -> str:
-        runs = len(self.events.runs)
-        return f"<heatcap.Report: {runs} runs, {len(self.answers)} observables; see .save(path)>"

@@ -1,0 +1,113 @@
+"""Compiled kernels know their sources: what is kept of them, where, and what they rest on."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import heatcap
+from heatcap.core.jit import SOURCES
+
+PACKAGE = Path(heatcap.__file__).parent
+
+KERNEL = """
+import sys
+from heatcap.attention.kernels import _log_z
+from heatcap.core.jit import FOLDER
+print(FOLDER, _log_z(0.5, 1.5, 1 / 1.5), sum(_log_z.stats.cache_hits.values()))
+"""
+
+
+def run(package: Path, **environment: str) -> list[str]:
+    """Folder, value and loads from the cache of a kernel, in a process of its own."""
+    paths = {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    command = [sys.executable, "-c", KERNEL]
+    done = subprocess.run(
+        command, env=inherited | paths | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    skipped = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(PACKAGE, tmp_path / "heatcap", ignore=skipped)
+
+
+def test_a_kernel_sees_a_change_in_another_file(copy: Path) -> None:
+    first, second = run(copy), run(copy)
+    assert second[:2] == first[:2]
+    assert int(second[2]) == 1
+    arithmetic = copy / "attention" / "arithmetic.py"
+    text = arithmetic.read_text()
+    assert "return exponent * LN2 + (f" in text
+    arithmetic.write_text(
+        text.replace("return exponent * LN2 + (f", "return exponent * LN2 + (1 + f")
+    )
+    assert float(run(copy)[1]) == pytest.approx(float(first[1]) + 1)
+    arithmetic.write_text(text)  # and what was compiled before is still there
+    assert run(copy) == second
+
+
+def test_the_folder_is_where_numba_would_look(copy: Path, tmp_path: Path) -> None:
+    wanted, of_user = tmp_path / "wanted", tmp_path / "user"
+    there = Path(run(copy, NUMBA_CACHE_DIR=str(wanted))[0])
+    assert there.parent == wanted
+    assert list(there.rglob("kernels._log_z*"))
+    assert not (copy / "__pycache__").exists()
+    (copy / "__pycache__").write_text("")  # no folder can be made here
+    home = {"XDG_CACHE_HOME": str(of_user), "HOME": str(of_user)}
+    there = Path(run(copy, **home)[0])
+    assert of_user in there.parents
+    assert list(there.rglob("kernels._log_z*"))
+    (tmp_path / "file").write_text("")
+    nowhere = {name: str(tmp_path / "file") for name in home}
+    value, loads = run(copy, **nowhere)  # compiled, and not kept
+    assert float(value) == pytest.approx(0.4054651081)
+    assert loads == "0"
+
+
+def imports(tree: ast.Module) -> dict[str, str]:
+    """Name in a module -> module of heatcap that it comes from."""
+    return {
+        alias.asname or alias.name: str(node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("heatcap")
+        for alias in node.names
+    }
+
+
+def module(source: str) -> str:
+    return f"heatcap.{source.removesuffix('.py').replace('/', '.')}"
+
+
+def test_all_files_with_kernels_are_named() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if imports(ast.parse(path.read_text())).get("jit") == "heatcap.core.jit"
+    }
+    assert found | {"core/jit.py"} == {*SOURCES}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_a_kernel_reads_lies_in_a_file_with_kernels(source: str) -> None:
+    """A number that came from elsewhere would be compiled in, and change unseen."""
+    came = imports(ast.parse((PACKAGE / source).read_text()))
+    hashed = {module(name) for name in SOURCES}
+    names = vars(importlib.import_module(module(source))).values()
+    for kernel in names:
+        function: Any = getattr(kernel, "py_func", None)
+        if function is not None and function.__module__ == module(source):
+            read = {*function.__code__.co_names} & {*came}
+            assert {came[name] for name in read} <= hashed, (function, read)
