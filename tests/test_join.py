@@ -10,8 +10,9 @@ import xarray as xr
 
 import heatcap as hc
 from heatcap import join
-from heatcap.observables import dataset as _join
-from heatcap.observables.dataset import fitting, outgrown, problems_of
+from heatcap.observables import side_by_side
+from heatcap.observables.dataset import problems_of
+from heatcap.observables.side_by_side import fitting, outgrown
 
 from synthetic import Plan, observables, sweep
 
@@ -175,7 +176,7 @@ def test_runs_that_would_blow_up_the_others_are_told_apart():
 def test_a_file_that_would_blow_up_the_others_is_named(monkeypatch):
     a, b = halves()
     assert join({"a.nc": a, "b.nc": b}).sizes["run"] == 4
-    monkeypatch.setattr(_join, "ROOM", 0)
+    monkeypatch.setattr(side_by_side, "ROOM", 0)
     b = b.isel(run=[0]).pad(metric=(0, 100 * b.sizes["metric"]))
     b = b.drop_vars([name for name in b.data_vars if "metric" not in b[name].dims])
     with pytest.raises(ValueError, match=r"b\.nc: is so long or wide"):
@@ -189,7 +190,7 @@ def test_the_files_that_go_together_are_joined(monkeypatch):
     long = long.pad(metric=(0, 1000 * b.sizes["metric"]))
     none = a.isel(run=0, drop=True)
     given = {"none.nc": none, "long.nc": long, "a.nc": a, "twice.nc": a, "b.nc": b}
-    monkeypatch.setattr(_join, "ROOM", 0)
+    monkeypatch.setattr(side_by_side, "ROOM", 0)
     found, problems = fitting(given, ["said before"])
     xr.testing.assert_identical(found, join({"a.nc": a, "b.nc": b}))
     said = [line.split(":")[0] for line in problems]

@@ -16,9 +16,8 @@ import pytest
 import xarray as xr
 
 import heatcap
-from heatcap import observables
 from heatcap.attention import canonical, fisher_distance, heat_capacities
-from heatcap.observables import dataset as _join
+from heatcap.observables import observing, side_by_side
 from heatcap.observables import stream as _stream
 from heatcap.runfile import RunFileError, RunWriter, checksum, open_run, repair_run
 
@@ -346,9 +345,9 @@ def test_only_what_changed_is_computed_again(
     known = heatcap.observe(tmp_path)
     with RunWriter.resume(tmp_path / "s1.h5") as run:
         run.append(50, logits_at(50))
-    computed, real = [], observables._observe_run
+    computed, real = [], observing._observe_run
     monkeypatch.setattr(
-        observables, "_observe_run", lambda path, o: (computed.append(path.stem), real(path, o))[1]
+        observing, "_observe_run", lambda path, o: (computed.append(path.stem), real(path, o))[1]
     )
     again = heatcap.observe(tmp_path, known=known)
     assert computed == ["s1"]
@@ -383,7 +382,7 @@ def test_a_run_that_blows_up_the_others_is_left_out(
             run.log(step, train_loss=1.0)
         run.append(0, logits_at(0, run.shape))
     assert heatcap.observe(tmp_path).sizes["run"] == 21  # there is room
-    monkeypatch.setattr(_join, "ROOM", 0)
+    monkeypatch.setattr(side_by_side, "ROOM", 0)
     with pytest.warns(UserWarning, match=r"left out: .*long\.h5: is so long or wide"):
         found = heatcap.observe(tmp_path)
     assert "long.h5: is so long" in found.attrs["problems"]
@@ -398,8 +397,8 @@ def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     again = heatcap.observe(tmp_path / "short.h5", known=known)
     xr.testing.assert_equal(again, heatcap.observe(tmp_path / "short.h5"))
     older = known.assign_attrs(heatcap_version="0.0.1")
-    assert observables._reusable(older, observables._Options((), "step", "head")) == frozenset()
-    assert observables._reusable(known, observables._Options((), "step", "head"))
+    assert observing._reusable(older, observing._Options((), "step", "head")) == frozenset()
+    assert observing._reusable(known, observing._Options((), "step", "head"))
 
 
 def test_what_is_reused_has_the_parameters_of_its_file(tmp_path: Path) -> None:

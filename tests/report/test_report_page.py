@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from reading import Reader, few, report_of
 
-from heatcap.figures.names import LABEL, spoken
+from heatcap.core.quantities import FLUCTUATIONS, OBSERVABLES
+from heatcap.figures.names import spoken
 
 from synthetic import observables
 
@@ -110,8 +111,8 @@ def test_an_observable_has_one_name_on_the_page(sweep_page):
 
 
 def test_the_names_of_figures_are_those_of_the_page():
-    for name, label in LABEL.items():
-        assert label.replace("\n", " ") == spoken(name)
+    for name in FLUCTUATIONS:
+        assert OBSERVABLES[name].label.replace("\n", " ") == spoken(name)
 
 
 def test_what_columns_mean_stands_beside_the_table(sweep_page):

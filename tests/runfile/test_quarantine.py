@@ -293,16 +293,16 @@ KILLED = """
 import os, signal, warnings
 from pathlib import Path
 import heatcap
-from heatcap import observables
+from heatcap.observables import observing
 
-real = observables._observe_run
+real = observing._observe_run
 
 def mortal(path, options):
     if path.name == "seed1.h5":
         os.kill(os.getpid(), signal.SIGKILL)
     return real(path, options)
 
-observables._observe_run = mortal  # in the workers too: they import this file
+observing._observe_run = mortal  # in the workers too: they import this file
 
 if __name__ == "__main__":
     import sys

@@ -18,6 +18,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.quantities import (
+    FISHER_INFORMATION,
+    HEAT_CAPACITIES,
+    HEAT_CAPACITY,
+    LANDSCAPE,
+    LANDSCAPE_FIXED,
+    OBSERVABLES,
+    ROWS,
+    error_of,
+)
+
 __all__ = [
     "UNITS",
     "canonical",
@@ -26,31 +37,17 @@ __all__ = [
     "path_geometry",
 ]
 
-UNITS = {
-    "free_energy": "logit",
-    "energy": "logit",
-    "entropy": "nat",
-    "heat_capacity": "nat",
-    "third_cumulant": "1",
-    "fourth_cumulant": "1",
-    "participation_ratio": "key",
-    "max_probability": "1",
-    "visible_keys": "key",
-    "fisher_information": "logit^2",
-    "mean_energy": "logit",
+UNITS = {name: OBSERVABLES[name].unit for name in (*ROWS, FISHER_INFORMATION)} | {
+    "mean_energy": "logit"
 }
 """What :func:`canonical` returns, with units."""
 
 TABLE_UNITS = {
-    "heat_capacity": "nat",
-    "landscape_heat_capacity": "nat",
-    "landscape_heat_capacity_fixed": "nat",
-    "total_heat_capacity": "nat",
-    "unweighted_heat_capacity": "nat",
-    "offset_heat_capacity": "nat",
-    "heat_capacity_error": "nat",
-    "landscape_heat_capacity_error": "nat",
-    "landscape_heat_capacity_fixed_error": "nat",
+    name: OBSERVABLES[name].unit
+    for name in (
+        *HEAT_CAPACITIES,
+        *(error_of(name) for name in (HEAT_CAPACITY, LANDSCAPE, LANDSCAPE_FIXED)),
+    )
 }
 """What :func:`heat_capacities` returns, with units."""
 
@@ -228,7 +225,7 @@ def _canonical(logits: NDArray[Any], beta: ArrayLike) -> tuple[NDArray[np.float6
         return table.reshape(len(ROW_COLUMNS), *block.shape[:-1])
 
     column = dict(zip(ROW_COLUMNS, _each_beta(rows, logits, beta, core=1), strict=True))
-    column["fisher_information"] = column["heat_capacity"] / np.square(beta)
+    column[FISHER_INFORMATION] = column[HEAT_CAPACITY] / np.square(beta)
     return tuple(column[name] for name in UNITS)
 
 

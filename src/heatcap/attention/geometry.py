@@ -17,10 +17,10 @@ from scipy.special import logsumexp
 
 from heatcap.attention.kernels import fisher_distance
 from heatcap.core.arrays import Floats
+from heatcap.core.quantities import PATH_DIMS
 from heatcap.runfile import LogitReader
 
 __all__ = [
-    "PATH_DIMS",
     "Block",
     "Fields",
     "Time",
@@ -33,8 +33,6 @@ __all__ = [
 Time = Literal["step", "log"]
 Fields = dict[str, tuple[tuple[str, ...], Floats]]
 """Name -> (dimensions, values)."""
-
-PATH_DIMS = ("checkpoint", "layer", "head", "query")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from heatcap.attention.arithmetic import LN2, LOG2E, LOWEST, exp2, exp2m1, ln
 from heatcap.core.arrays import Floats, Logits
 from heatcap.core.jit import CONTRACT, REORDER, F, compiling, jit
+from heatcap.core.quantities import ENERGY, HEAT_CAPACITY, ROWS
 from heatcap.runfile.integrity import GOLDEN
 
 __all__ = [
@@ -48,22 +49,10 @@ __all__ = [
     "weigh_words",
 ]
 
-ROW_COLUMNS = (
-    "free_energy",
-    "energy",
-    "entropy",
-    "heat_capacity",
-    "third_cumulant",
-    "fourth_cumulant",
-    "participation_ratio",
-    "max_probability",
-    "visible_keys",
-    "mean_energy",
-    "energy_above_mean",
-)
+ROW_COLUMNS = (*ROWS, "mean_energy", "energy_above_mean")
 """What :func:`row_observables` computes; the last is U - mean_energy, free of the row's gauge."""
 
-FLUCTUATING = ("heat_capacity", "energy", "energy_above_mean")
+FLUCTUATING = (HEAT_CAPACITY, ENERGY, "energy_above_mean")
 """Columns whose spread over the probe is kept, up to the fourth moment."""
 
 COLUMNS = len(ROW_COLUMNS)

@@ -28,6 +28,16 @@ from heatcap.attention.kernels import (
     table_kernel,
 )
 from heatcap.core.arrays import Floats, Logits
+from heatcap.core.quantities import (
+    FISHER_INFORMATION,
+    HEAT_CAPACITY,
+    LANDSCAPE,
+    LANDSCAPE_FIXED,
+    OFFSET,
+    TOTAL,
+    UNWEIGHTED,
+    error_of,
+)
 
 __all__ = ["Subsets", "TableMoments", "merge_into", "table_heat_capacities", "table_moments"]
 
@@ -193,17 +203,17 @@ def table_heat_capacities(
             if i not in (MEAN, ABOVE)
         }
         c, u, v = (moments.spread[..., k, :] for k in range(len(FLUCTUATING)))
-        named["fisher_information"] = named["heat_capacity"] / beta**2
-        named["landscape_heat_capacity"] = beta**2 * u[..., 2] / count
-        named["landscape_heat_capacity_fixed"] = beta**2 * v[..., 2] / count
-        named["total_heat_capacity"] = named["heat_capacity"] + named["landscape_heat_capacity"]
+        named[FISHER_INFORMATION] = named[HEAT_CAPACITY] / beta**2
+        named[LANDSCAPE] = beta**2 * u[..., 2] / count
+        named[LANDSCAPE_FIXED] = beta**2 * v[..., 2] / count
+        named[TOTAL] = named[HEAT_CAPACITY] + named[LANDSCAPE]
         pairs, _, between, within = _pool(moments.keys)
-        named["unweighted_heat_capacity"] = beta**2 * (between + within) / (pairs + empty)
-        named["offset_heat_capacity"] = beta**2 * between / (pairs + empty)
+        named[UNWEIGHTED] = beta**2 * (between + within) / (pairs + empty)
+        named[OFFSET] = beta**2 * between / (pairs + empty)
         finite = _finite_population(count, population, inputs) + empty
-        named["heat_capacity_error"] = _corrected(c[..., 2] / (count - 1) / count, finite)
-        named["landscape_heat_capacity_error"] = beta**2 * _variance_error(u, finite)
-        named["landscape_heat_capacity_fixed_error"] = beta**2 * _variance_error(v, finite)
+        named[error_of(HEAT_CAPACITY)] = _corrected(c[..., 2] / (count - 1) / count, finite)
+        named[error_of(LANDSCAPE)] = beta**2 * _variance_error(u, finite)
+        named[error_of(LANDSCAPE_FIXED)] = beta**2 * _variance_error(v, finite)
     return named
 
 

@@ -12,7 +12,9 @@ import xarray as xr
 from heatcap.attention import random_energy_heat_capacity
 from heatcap.audit.table import LeadColumn
 from heatcap.core.arrays import Floats
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, KEYS, OFFSET, UNWEIGHTED
 from heatcap.events import Column
+from heatcap.observables.dataset import curve
 
 __all__ = ["Bound", "Share", "bound", "offset_share", "random_energy_ratio"]
 
@@ -68,12 +70,11 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
     query : int
         That of the events.
     """
-    if observable != "heat_capacity":
+    if observable != HEAT_CAPACITY:
         return Bound(False, message="the number of keys sets no bound on this observable")
-    if "heat_capacity_bound" not in obs:
+    if BOUND not in obs:
         return Bound(False, message="the number of visible keys is not in the record")
-    limit = obs["heat_capacity_bound"]
-    limit = limit.isel(query=query) if "query" in limit.dims else limit
+    limit = curve(obs, BOUND, query=query)
     of_run = dict(zip(obs["run"].to_numpy(), limit.to_numpy(), strict=True))
     limits = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
     reached = table[LeadColumn.HEIGHT].to_numpy() / limits
@@ -97,13 +98,13 @@ def offset_share(
     `offset_heat_capacity` over `unweighted_heat_capacity` at the checkpoint of the peak; other
     observables have no such part that could be told from averages over the probe.
     """
-    if observable == "offset_heat_capacity":
+    if observable == OFFSET:
         return Share(True, 1.0, 1.0, 1.0, "the offset itself")
-    if observable != "unweighted_heat_capacity":
+    if observable != UNWEIGHTED:
         return Share(False, message="not separable in this observable")
-    if "offset_heat_capacity" not in obs:
+    if OFFSET not in obs:
         return Share(False, message="the offset is not in the record")
-    names = ("offset_heat_capacity", "unweighted_heat_capacity")
+    names = (OFFSET, UNWEIGHTED)
     part, whole = (_at_peaks(obs, table, name, layer, query=query, inputs=inputs) for name in names)
     return Share.of(part / whole)
 
@@ -117,14 +118,13 @@ def random_energy_ratio(
     the same checkpoint) and the same number of keys.  A ratio near 1: the height says no more than
     that variance.
     """
-    if observable != "heat_capacity":
+    if observable != HEAT_CAPACITY:
         return Share(False, message="defined for the canonical heat capacity only")
-    missing = [n for n in ("unweighted_heat_capacity", "mean_visible_keys") if n not in obs]
+    missing = [n for n in (UNWEIGHTED, KEYS) if n not in obs]
     if missing:
         return Share(False, message=f"{' and '.join(missing)} not in the record")
-    variance = _at_peaks(obs, table, "unweighted_heat_capacity", layer, query=query, inputs=inputs)
-    keys = obs["mean_visible_keys"]
-    keys = keys.isel(query=query) if "query" in keys.dims else keys
+    variance = _at_peaks(obs, table, UNWEIGHTED, layer, query=query, inputs=inputs)
+    keys = curve(obs, KEYS, query=query)
     of_run = dict(zip(obs["run"].to_numpy(), keys.to_numpy(), strict=True))
     n = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
     return Share.of(table[LeadColumn.HEIGHT].to_numpy() / random_energy_heat_capacity(variance, n))
@@ -134,13 +134,7 @@ def _at_peaks(
     obs: xr.Dataset, table: pd.DataFrame, name: str, layer: Any, *, query: int, inputs: str
 ) -> Floats:
     """Head average of an observable at the checkpoint nearest to the peak of every run."""
-    values = obs[name]
-    values = values.sel(inputs=inputs) if "inputs" in values.dims else values
-    values = values.isel(query=query) if "query" in values.dims else values
-    if "layer" in values.dims:
-        labels = obs["layer"].to_numpy().tolist() if "layer" in obs.coords else None
-        values = values.isel(layer=labels.index(layer) if labels else layer)
-    values = values.mean("head") if "head" in values.dims else values
+    values = curve(obs, name, query=query, inputs=inputs, layer=layer, head="mean")
     curves = values.transpose("run", "checkpoint").to_numpy()
     steps = obs["step"].transpose("run", "checkpoint").to_numpy()
     row_of = {run: r for r, run in enumerate(obs["run"].to_numpy())}

@@ -18,6 +18,7 @@ from heatcap.audit.lead_tests import leads, precedes, records_of, sign_test
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
 from heatcap.audit.spikes import spike_share
 from heatcap.audit.table import LeadColumn, lead_table
+from heatcap.core.quantities import BOUND
 from heatcap.events import (
     AVERAGE,
     PROPER,
@@ -203,7 +204,7 @@ def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
     lacks = []
     if not events.controls:
         lacks.append("controls (no runs with random labels or weight decay 0)")
-    if "heat_capacity_bound" not in obs:
+    if BOUND not in obs:
         lacks.append("bound, offset and random-energy null (no keys in the record)")
     if "probe_size" not in obs:
         lacks.append("errors of the probe (no probe in the record)")

@@ -104,7 +104,8 @@ def _without(problems: list[str], tables: dict[str, xr.Dataset]) -> xr.Dataset:
     import json
     import warnings
 
-    from heatcap.observables.dataset import fitting, problems_of
+    from heatcap.observables.dataset import problems_of
+    from heatcap.observables.side_by_side import fitting
 
     found, problems = fitting(tables, problems)
     for problem in problems:

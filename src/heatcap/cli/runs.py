@@ -22,6 +22,7 @@ from heatcap.cli.application import (
     say,
     stop,
 )
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, KEYS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -172,13 +173,14 @@ def bound_notes(table: xr.Dataset) -> list[str]:
     """A sentence where the heat capacity of the last query comes close to its bound."""
     import numpy as np
 
-    if "heat_capacity" not in table:
+    from heatcap.observables.dataset import curve
+
+    if HEAT_CAPACITY not in table:
         return []
-    last = table.isel(query=-1)
-    highest = last["heat_capacity"].sel(inputs="all")
+    highest = curve(table, HEAT_CAPACITY)
     highest = highest.max([dim for dim in highest.dims if dim != "run"])
-    reached = (highest / last["heat_capacity_bound"]).values
-    keys = np.unique(last["mean_visible_keys"].values.round(6))
+    reached = (highest / curve(table, BOUND)).values
+    keys = np.unique(curve(table, KEYS).values.round(6))
     keys_said = f"{keys[0]:g}" if len(keys) == 1 else f"{keys[0]:g} to {keys[-1]:g}"
     note = (
         f"heat_capacity of the last query: at most {np.nanmax(reached):.0%} of the bound that "

@@ -29,6 +29,7 @@ from heatcap.cli.application import (
     words,
 )
 from heatcap.core.columns import PROPER
+from heatcap.core.quantities import HEAT_CAPACITY
 from heatcap.core.text import legible
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _of_runs(
         raise ValueError("--figure draws one verdict: name one --observable")
     found, problems = {}, {}
     for name in names:
-        bound = bound_by_keys(obs) if name == "heat_capacity" else None
+        bound = bound_by_keys(obs) if name == HEAT_CAPACITY else None
         try:
             found[name] = verdict_of_runs(events, name, group=group, bound=bound, **options)
         except ValueError as problem:

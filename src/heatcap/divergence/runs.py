@@ -12,9 +12,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.attention import heat_capacity_bound
+from heatcap.core.quantities import KEYS
 from heatcap.divergence.heights import Bound
 from heatcap.divergence.verdict import Verdict, divergence_test
-from heatcap.events import AVERAGE, PROPER, Column, Events, size_name_of, sizes_of
+from heatcap.events import AVERAGE, PROPER, Column, Events
+from heatcap.observables.dataset import curve, size_coordinate, size_name_of, sizes_of
 
 __all__ = ["bound_by_keys", "verdict_of_runs"]
 
@@ -118,11 +120,9 @@ def bound_by_keys(obs: xr.Dataset) -> Callable[[float], float] | None:
     (:func:`heatcap.heat_capacity_bound`), and where it grows along a straight line of the size, the
     bound grows like (ln n)^2 / 4.  None where it is neither.
     """
-    named = next((name for name in ("size", "p") if name in obs.coords), None)
-    if "mean_visible_keys" not in obs or named is None:
+    if KEYS not in obs or size_coordinate(obs) is None:
         return None
-    keys = obs["mean_visible_keys"].isel(query=-1).to_numpy().ravel()
-    size = obs[named].to_numpy().astype(np.float64)
+    keys, size = curve(obs, KEYS).to_numpy(), sizes_of(obs).to_numpy()
     known = np.isfinite(keys) & np.isfinite(size)
     keys, size = keys[known], size[known]
     if keys.size == 0:

@@ -42,10 +42,9 @@ from heatcap.events.result import (
     order_of_events,
     proper_of,
     settings_of,
-    size_name_of,
-    sizes_of,
 )
 from heatcap.events.survival import OnsetSurvival, onset_survival
+from heatcap.observables.dataset import size_name_of, sizes_of
 from heatcap.resampling.censored import censored_median
 
 __all__ = [

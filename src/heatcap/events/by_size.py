@@ -11,7 +11,8 @@ import xarray as xr
 
 from heatcap.core.columns import PROPER, Column
 from heatcap.core.student import errors_of_means
-from heatcap.events.result import Events, sizes_of
+from heatcap.events.result import Events
+from heatcap.observables.dataset import sizes_of
 from heatcap.resampling import Estimate, bootstrap
 from heatcap.resampling.estimate import deviations_of
 

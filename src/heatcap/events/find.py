@@ -11,26 +11,20 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.core.columns import AVERAGE, OF_PEAK, OF_RUN, PROPER, Column
+from heatcap.core.columns import AVERAGE, OF_PEAK, OF_RUN, Column
+from heatcap.core.quantities import FLUCTUATIONS
 from heatcap.events.accuracy import Onset, memorisation, mirror_leak, onset
 from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
 from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.record import not_negative, positive, usable
 from heatcap.events.result import Events, settings_of
+from heatcap.observables.dataset import curve, groups_of, labels_of
 from heatcap.runfile import TAKEN
 
 __all__ = ["DEFAULT_OBSERVABLES", "find_events"]
 
 
-DEFAULT_OBSERVABLES = (
-    "heat_capacity",
-    "landscape_heat_capacity",
-    "landscape_heat_capacity_fixed",
-    "total_heat_capacity",
-    "unweighted_heat_capacity",
-    "offset_heat_capacity",
-    "pooled_logit_variance",
-)
+DEFAULT_OBSERVABLES = FLUCTUATIONS
 
 SWEEP = ("p", "seed", "fraction", "weight_decay", "task", "control")
 
@@ -83,7 +77,7 @@ def find_events(
     positive(smoothing=smoothing, min_prominence=min_prominence)
     not_negative(min_significance=min_significance)
     names = _names(obs, observables)
-    curves = {name: _curves(obs[name], query, inputs) for name in names}
+    curves = {name: _curves(obs, name, query, inputs) for name in names}
     runs, spike_steps = _timelines(obs)
     steps = obs["step"].transpose("run", "checkpoint").to_numpy().astype(np.float64)
     _mark_shares(runs, steps, spike_steps)
@@ -204,34 +198,22 @@ def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     return names
 
 
-def _curves(values: xr.DataArray, query: int, inputs: str) -> tuple[list[Any], list[str], Floats]:
+def _curves(
+    obs: xr.Dataset, name: str, query: int, inputs: str
+) -> tuple[list[Any], list[str], Floats]:
     """Labels of layers and heads, and an array (run, checkpoint, layer, head).
 
     The last head is the average over heads, the only one where there are none.
     """
-    a, by_head = _select(values, query, inputs), "head" in values.dims
-    layers = a["layer"].to_numpy().tolist() if "layer" in a.coords else [*range(a.sizes["layer"])]
-    if not by_head:
-        return layers, [AVERAGE], a.to_numpy()
-    heads = a["head"].to_numpy().tolist() if "head" in a.coords else [*range(a.sizes["head"])]
-    mean = a.mean("head", skipna=True).to_numpy()[..., None]
-    return layers, [*map(str, heads), AVERAGE], np.concatenate([a.to_numpy(), mean], axis=-1)
-
-
-def _select(values: xr.DataArray, query: int, inputs: str) -> xr.DataArray:
-    if "inputs" in values.dims:
-        known = values["inputs"].to_numpy().tolist()
-        if inputs not in known:
-            raise ValueError(f"inputs must be one of {known}, got {inputs!r}")
-        values = values.sel(inputs=inputs)
-    if "query" in values.dims:
-        n = values.sizes["query"]
-        if not -n <= query < n:
-            raise ValueError(f"query must be an index into {n} queries, got {query}")
-        values = values.isel(query=query)
-    for dim in ("layer", "head"):
-        values = values if dim in values.dims else values.expand_dims(dim)
-    return values.transpose("run", "checkpoint", "layer", "head").astype(np.float64)
+    chosen = curve(obs, name, query=query, inputs=inputs)
+    heads = labels_of(chosen, "head") if "head" in chosen.dims else []
+    missing = [dim for dim in ("layer", "head") if dim not in chosen.dims]
+    each = chosen.expand_dims(missing).transpose("run", "checkpoint", "layer", "head")
+    values = each.to_numpy().astype(np.float64)
+    if heads:
+        mean = each.astype(np.float64).mean("head", skipna=True).to_numpy()[..., None]
+        values = np.concatenate([values, mean], axis=-1)
+    return labels_of(each, "layer"), [*map(str, heads), AVERAGE], values
 
 
 def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
@@ -258,7 +240,7 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
         raise ValueError(f"run ids must be unique, got {twice} more than once")
     stopped = Column.STOP_REASON
     table[stopped] = obs[stopped].to_numpy() if stopped in obs else ""
-    table[Column.GROUP] = _groups(table)
+    table[Column.GROUP] = groups_of(table)
     return table, spike_steps
 
 
@@ -306,22 +288,6 @@ def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
     present = [str(c) for c in obs.coords if obs[c].dims == ("run",) and c != "run"]
     ordered = [c for c in SWEEP if c in present] + [c for c in present if c not in SWEEP]
     return {c: obs[c].to_numpy()[r] for c in ordered}
-
-
-def _groups(runs: pd.DataFrame) -> pd.Series:
-    """The control that a run is, else `PROPER`.
-
-    Weight decay 0 is a control only beside runs that have some.
-    """
-    known = "control" in runs
-    group = runs["control"].astype(str) if known else pd.Series(PROPER, index=runs.index)
-    group = group.mask(group.isin(["", "nan", "None"]), PROPER)
-    if "weight_decay" in runs and (pd.to_numeric(runs["weight_decay"], errors="coerce") > 0).any():
-        group = group.mask(
-            (group == PROPER) & (pd.to_numeric(runs["weight_decay"], errors="coerce") == 0),
-            "weight_decay_0",
-        )
-    return group
 
 
 def _mark_shares(runs: pd.DataFrame, steps: Floats, spike_steps: Sequence[Floats]) -> None:

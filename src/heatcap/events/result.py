@@ -27,8 +27,6 @@ __all__ = [
     "order_of_events",
     "proper_of",
     "settings_of",
-    "size_name_of",
-    "sizes_of",
 ]
 
 
@@ -258,33 +256,6 @@ def order_of_events(lead: ArrayLike, spacing: ArrayLike) -> NDArray[Any]:
     lead = np.asarray(lead, dtype=np.float64)
     close = np.abs(lead) <= np.asarray(spacing, dtype=np.float64)
     return np.select([np.isnan(lead), close, lead > 0], ["", "unresolved", "first"], "later")
-
-
-def sizes_of(runs: pd.DataFrame) -> pd.Series:
-    """The size of every run: its `size`, its `p`, or 0 where neither is known."""
-    for name in ("size", "p"):
-        if name in runs and runs[name].notna().any():
-            return runs[name].astype(float)
-    return pd.Series(0.0, index=runs.index)
-
-
-def size_name_of(runs: pd.DataFrame) -> str:
-    """What the size of the runs is called.
-
-    Raises
-    ------
-    ValueError
-        If the runs have sizes of different names: on one axis they would be taken for one quantity.
-    """
-    named = runs["size_name"].dropna().astype(str) if "size_name" in runs else pd.Series(dtype=str)
-    counts = named[named != ""].value_counts()
-    if len(counts) > 1:
-        parts = [f"{name} ({n} {'run' if n == 1 else 'runs'})" for name, n in counts.items()]
-        shown = f"{', '.join(parts[:-1])} and {parts[-1]}"
-        raise ValueError(f"sizes are called {shown}: choose one")
-    if len(counts):
-        return str(counts.index[0])
-    return "p" if "p" in runs else "size"
 
 
 def _count(part: pd.DataFrame) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 from heatcap.core.arrays import Floats
 from heatcap.core.columns import Column
 from heatcap.core.result import plain
-from heatcap.events.result import Events, sizes_of
+from heatcap.events.result import Events
+from heatcap.observables.dataset import sizes_of
 from heatcap.resampling.censored import censored_median
 
 __all__ = ["OnsetSurvival", "onset_survival"]

@@ -15,9 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED
 from heatcap.events import AVERAGE, PROPER, Column, Events, find_events
 from heatcap.figures.names import label, spoken
-from heatcap.figures.selection import by_size, curve, rows_of, titled, usable
+from heatcap.figures.selection import by_size, rows_of, titled, usable
 from heatcap.figures.style import (
     COLUMN,
     ENSEMBLE,
@@ -27,16 +28,17 @@ from heatcap.figures.style import (
     styled,
 )
 from heatcap.figures.telling import entitle, tell
+from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["evolution"]
 
-DEFAULT = ("heat_capacity", "landscape_heat_capacity_fixed", "unweighted_heat_capacity")
+DEFAULT = tuple(kind[0] for kind in PREFERRED)
 # Drawn in the same panel, dashed: the share of the solid curve that is a constant offset of keys.
-BESIDE = {"unweighted_heat_capacity": "offset_heat_capacity"}
+BESIDE = {UNWEIGHTED: OFFSET}
 BOUND_IN_REACH = 0.4  # share of the bound from which on it is drawn
 TRAIN, TEST = "#7F7F7F", "#000000"
 DASHED, DOTTED, ONSET = (0, (4, 1.2)), (0, (1, 1.2)), (0, (3, 2))
-BOUND: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
+BOUND_LINE: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -60,11 +62,11 @@ class _View:
         chosen = curve(
             self.obs,
             name,
-            run,
+            run=run,
             query=self.query,
-            head=self.head,
-            layer=self.layer,
             inputs=self.inputs,
+            layer=_layer(self, name),
+            head=self.head,
         )
         return usable(self.steps(run), chosen.to_numpy())
 
@@ -79,10 +81,9 @@ class _View:
         return rows_of(self.events, self.obs["run"].to_numpy()[run])
 
     def bound(self, runs: Sequence[int]) -> float:
-        if "heat_capacity_bound" not in self.obs:
+        if BOUND not in self.obs:
             return np.nan
-        bound = self.obs["heat_capacity_bound"].isel(run=list(runs))
-        return float(bound.isel(query=self.query).max() if "query" in bound.dims else bound.max())
+        return float(curve(self.obs, BOUND, query=self.query).isel(run=list(runs)).max())
 
 
 def evolution(
@@ -175,17 +176,17 @@ def _column(
     """All panels of one size."""
     rows = [view.run(r) for r in runs]
     censored = sum(bool(row[Column.CENSORED]) for row in rows)
-    title = titled(view.obs, size)
+    title = titled(view.obs, size, runs)
     axes[0].set_title(title + (f"\n{censored} of {len(runs)} censored" if censored else ""))
     _accuracy(axes[0], view, runs)
     _spikes(axes[0], view, runs)
     for ax, name in zip(axes, ("accuracy", *view.observables), strict=True):
-        entitle(ax, titled(view.obs, size, plain=True), "step", spoken(name))
+        entitle(ax, titled(view.obs, size, runs, plain=True), "step", spoken(name))
     for ax, name in zip(axes[1:], view.observables, strict=True):
         _observable(ax, view, name, runs)
         ax.set_ylim(0, limits[name])
-        if name == "heat_capacity" and limits["bound"] <= limits[name]:
-            ax.axhline(view.bound(runs), **BOUND, gid="bound")
+        if name == HEAT_CAPACITY and limits["bound"] <= limits[name]:
+            ax.axhline(view.bound(runs), **BOUND_LINE, gid="bound")
     for ax in axes:
         for row in rows:
             _events(ax, row)
@@ -236,10 +237,9 @@ def _of_peak(kind: str, run: Any, row: pd.Series) -> str:
 
 
 def _layer(view: _View, name: str) -> Any:
-    if "layer" not in view.obs[name].dims:
+    if name not in view.obs or "layer" not in view.obs[name].dims:
         return None
-    layers = np.atleast_1d(view.obs["layer"]) if "layer" in view.obs.coords else np.arange(10**3)
-    return layers[view.layer]
+    return labels_of(view.obs[name], "layer")[view.layer]
 
 
 def _lines(
@@ -279,8 +279,8 @@ def _limits(view: _View, runs: list[int]) -> dict[str, float]:
     limits["bound"] = view.bound(runs)
     recorded = [view.obs[name].isel(run=runs).to_numpy() for name in ("metric_step", "step")]
     limits["end"] = float(np.nanmax(np.concatenate([r.ravel() for r in recorded] + [[1.0]])))
-    if top.get("heat_capacity", 0.0) >= BOUND_IN_REACH * limits["bound"]:
-        limits["heat_capacity"] = max(limits["heat_capacity"], 1.08 * limits["bound"])
+    if top.get(HEAT_CAPACITY, 0.0) >= BOUND_IN_REACH * limits["bound"]:
+        limits[HEAT_CAPACITY] = max(limits[HEAT_CAPACITY], 1.08 * limits["bound"])
     return limits
 
 
@@ -329,8 +329,8 @@ def _legend(figure: Figure, view: _View, limits: dict[str, float], runs: list[in
     for name in view.observables:
         if (beside := BESIDE.get(name)) in view.obs:
             styles["unweighted: its offset part"] = {"color": ENSEMBLE[str(beside)], "ls": DASHED}
-        if name == "heat_capacity" and limits["bound"] <= limits[name]:
-            styles[f"bound by the number of keys ({limits['bound']:.3g})"] = BOUND
+        if name == HEAT_CAPACITY and limits["bound"] <= limits[name]:
+            styles[f"bound by the number of keys ({limits['bound']:.3g})"] = BOUND_LINE
     handles = [Line2D([], [], label=label, **style) for label, style in styles.items()]
     wide = figure.get_figwidth() > COLUMN
     figure.legend(handles=handles, loc="outside upper center", ncols=4 if wide else 2)

@@ -16,9 +16,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.core.quantities import FLUCTUATIONS
 from heatcap.core.result import readable
 from heatcap.core.text import literal, plain
-from heatcap.figures.names import LABEL, label
+from heatcap.figures.names import label
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
@@ -417,7 +418,7 @@ def _parameter(name: str, several: bool) -> str:
 
 
 def _value_name(name: str) -> str:
-    if name in LABEL or len(name) == 1:
+    if name in FLUCTUATIONS or len(name) == 1:
         return label(name)
     lines = textwrap.wrap(plain(name.replace("_", " ")), 20)
     return "\n".join(map(literal, lines)) or label(name)

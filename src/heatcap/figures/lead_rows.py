@@ -19,6 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.audit import Audit, LeadAudit, LeadColumn, Leads, Slope, lead_table
+from heatcap.core.quantities import preferred
 from heatcap.core.text import literal, plain
 from heatcap.events import Column, Events, proper_of, size_name_of
 from heatcap.figures.names import letter, spoken
@@ -27,12 +28,6 @@ from heatcap.figures.telling import entitle, tell
 
 __all__ = ["leads"]
 
-# By default one of each group, the first that is there: the others nearly coincide with it.
-PREFERRED = (
-    ("heat_capacity",),
-    ("landscape_heat_capacity_fixed", "landscape_heat_capacity"),
-    ("unweighted_heat_capacity",),
-)
 MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # as many as there is room for
 FEWEST = 6  # runs for a slope
 SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
@@ -121,8 +116,7 @@ def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = N
 def _names(audit: Audit, observables: Sequence[str] | None) -> list[str]:
     have = list(audit.leads)
     if observables is None:
-        kinds = {lead.observable for lead in audit.leads.values()}
-        wanted = [next((n for n in group if n in kinds), None) for group in PREFERRED]
+        wanted = preferred(lead.observable for lead in audit.leads.values())
         some = [key for n in wanted for key in have if audit.leads[key].observable == n]
         return (some or have)[:MOST]
     if unknown := [name for name in observables if name not in have]:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
+from heatcap.core.quantities import OBSERVABLES
 from heatcap.core.text import literal
 
-__all__ = ["LABEL", "label", "letter", "spoken"]
+__all__ = ["label", "letter", "spoken"]
 
 LETTERS = 0x500  # Latin, Greek, Cyrillic: what mathtext has
-
-# With line breaks for the narrow axes of figures; spoken() without them.
-LABEL = {
-    "heat_capacity": "heat capacity",
-    "landscape_heat_capacity": "landscape\nheat capacity",
-    "landscape_heat_capacity_fixed": "landscape heat\ncapacity fixed",
-    "total_heat_capacity": "total\nheat capacity",
-    "unweighted_heat_capacity": "unweighted\nheat capacity",
-    "offset_heat_capacity": "offset\nheat capacity",
-    "pooled_logit_variance": "pooled\nlogit variance",
-}
 
 
 def spoken(name: str) -> str:
@@ -27,7 +17,8 @@ def spoken(name: str) -> str:
 
 def label(name: str) -> str:
     """An observable, as on an axis."""
-    return LABEL.get(name) or letter(spoken(name))
+    known = OBSERVABLES.get(name)
+    return (known and known.label) or letter(spoken(name))
 
 
 def letter(name: str) -> str:

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from heatcap.core.quantities import FLUCTUATIONS
 from heatcap.core.writing import write_bytes
 
 __all__ = [
@@ -31,15 +32,9 @@ COLUMN, PAGE = 3.4, 7.0  # inches: one and two columns of a journal
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
-ENSEMBLE = {
-    "heat_capacity": VERMILION,
-    "landscape_heat_capacity": GREEN,
-    "landscape_heat_capacity_fixed": GREEN,
-    "total_heat_capacity": SKY,
-    "unweighted_heat_capacity": BLUE,
-    "offset_heat_capacity": ORANGE,
-    "pooled_logit_variance": PURPLE,
-}
+ENSEMBLE = dict(
+    zip(FLUCTUATIONS, (VERMILION, GREEN, GREEN, SKY, BLUE, ORANGE, PURPLE), strict=True)
+)
 
 EVENT = {"memorisation": "#7F7F7F", "onset": BLACK, "spike": PURPLE}
 

@@ -16,17 +16,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of
 from heatcap.events import AVERAGE, PROPER, Events, find_events
 from heatcap.figures.names import label, spoken
-from heatcap.figures.selection import by_size, curve, titled, usable
+from heatcap.figures.selection import by_size, titled, usable
 from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
 from heatcap.figures.telling import entitle, tell
+from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["scan"]
 
 # The palest tenth of viridis is left out: thin yellow lines vanish on white.
 MODEL: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (3, 2))}
-BOUND: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
+BOUND_LINE: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
 COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
 
 
@@ -34,7 +36,7 @@ def scan(
     obs: xr.Dataset,
     events: Events | None = None,
     *,
-    observable: str = "heat_capacity",
+    observable: str = HEAT_CAPACITY,
     sizes: Sequence[float] | None = None,
     group: str = PROPER,
     seed: int | None = None,
@@ -81,7 +83,7 @@ def scan(
     ValueError
         If the scan, a size, a seed or a group is not there.
     """
-    name = f"scan_{observable}"
+    name = scan_of(observable)
     if name not in obs:
         raise ValueError(
             f"observables lack {name!r}: make them with `heatcap observe --temperature`"
@@ -96,12 +98,13 @@ def scan(
         figure = new_figure(PAGE if n_columns > 1 else COLUMN, 0.55 + 1.25 * n_rows)
         axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
         for ax, (size, run) in zip(axes.flat, shown.items(), strict=False):
-            values = curve(obs, name, run, query=query, head=head, layer=layer, inputs="all")
+            label_of_layer = labels_of(obs[name], "layer")[layer]
+            values = curve(obs, name, run=run, query=query, layer=label_of_layer, head=head)
             _panel(ax, obs, values.transpose("checkpoint", "temperature"), run, norm, checkpoints)
-            if observable == "heat_capacity" and "heat_capacity_bound" in obs:
-                ax.axhline(_bound(obs, run, query), **BOUND, zorder=1, gid="bound")
-            ax.set_title(titled(obs, size))
-            entitle(ax, titled(obs, size, plain=True), "temperature", spoken(observable))
+            if observable == HEAT_CAPACITY and BOUND in obs:
+                ax.axhline(_bound(obs, run, query), **BOUND_LINE, zorder=1, gid="bound")
+            ax.set_title(titled(obs, size, [run]))
+            entitle(ax, titled(obs, size, [run], plain=True), "temperature", spoken(observable))
         _dress(axes, len(shown), label(observable))
         _legend(figure, axes[0, 0])
         bar = figure.colorbar(
@@ -166,14 +169,13 @@ def _dress(axes: NDArray[Any], used: int, label: str) -> None:
 
 
 def _bound(obs: xr.Dataset, run: int, query: int) -> float:
-    bound = obs["heat_capacity_bound"].isel(run=run)
-    return float(bound.isel(query=query) if "query" in bound.dims else bound)
+    return float(curve(obs, BOUND, run=run, query=query))
 
 
 def _legend(figure: Figure, ax: Axes) -> None:
     handles = [Line2D([], [], **MODEL, label="the model's temperature, $T=1$")]
     if any(line.get_gid() == "bound" for line in ax.lines):
-        handles.append(Line2D([], [], **BOUND, label="bound by the number of visible keys"))
+        handles.append(Line2D([], [], **BOUND_LINE, label="bound by the number of visible keys"))
     figure.legend(
         handles=handles,
         loc="outside upper center",

@@ -1,178 +1,168 @@
-"""Observables of several files, side by side along `run`."""
+"""The Dataset of observables: sizes and groups of its runs, its curves, its file.
+
+Observables are (run, checkpoint) and as many of (inputs, layer, head, query) as they have, metrics
+(run, metric); `step` (run, checkpoint) and `metric_step` (run, metric) say when.  What is known of
+a run is a coordinate (run).  How observables are called: :mod:`heatcap.core.quantities`.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from statistics import median_low
+import os
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from heatcap.runfile import names_read, reading_notes, text_or_numbers, told
+from heatcap.core.columns import AVERAGE, PROPER
+from heatcap.core.writing import write_bytes
+from heatcap.runfile import SEALED, TAKEN, read_netcdf, sealed
 
 __all__ = [
-    "IN_FILE",
-    "OUTGROWN",
-    "apart",
-    "fitting",
-    "join",
-    "outgrown",
+    "SCHEMA_VERSION",
+    "SIZES",
+    "curve",
+    "groups_of",
+    "labels_of",
+    "load",
     "problems_of",
-    "renamed",
+    "save",
+    "size_coordinate",
+    "size_name_of",
+    "sizes_of",
 ]
 
-#: Attribute of a metric: its name in the file, where it is called otherwise beside observables.
-IN_FILE = "name_in_file"
+SCHEMA_VERSION = 1
 
-# Runs differ in these, and are padded with NaN; queries in front, to end together.
-LENGTHS = ("checkpoint", "metric", "query")
-AXES = ("layer", "head", "inputs", "temperature")
-EQUAL = ("layer", "head", "temperature")
-SAME = ("options", "source", "columns", "schema_version")
-OPTIONS = ("temperatures", "time", "per")  # in the order in which `observe` writes them
-
-#: Bytes that padded runs may take in any case.
-ROOM = 1 << 30
-#: How many times what they hold they may take: all of them, and each against the middle one.
-PADDING, SPREAD = 2, 10
-OUTGROWN = "is so long or wide that the others, padded to it, take too much memory; take it alone"
+#: Where the size of a run stands: the first that is there and known of any run.
+SIZES = ("size", "p")
 
 
-def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """One Dataset of the runs of several, all observed with the same options.
+# ---- runs ----------------------------------------------------------------------------------
 
-    Parameters
-    ----------
-    tables : dict
-        Observables by the name of their file.
 
-    Returns
-    -------
-    Dataset (run, checkpoint, ...)
-        What one file lacks is NaN (or "") in its runs; probe inputs are those that all files have.
-        ``attrs["problems"]``, ``["commands"]`` and ``["versions"]`` are lists in JSON, of all
-        files; ``["left_out"]`` is their sum.
+def size_coordinate(runs: xr.Dataset | pd.DataFrame) -> str | None:
+    """Which coordinate of the runs (or column of a table of them) holds their sizes, if any."""
+    known = _of_runs(runs)
+    return next((name for name in SIZES if name in known and known[name].notna().any()), None)
+
+
+def sizes_of(runs: xr.Dataset | pd.DataFrame) -> pd.Series:
+    """The size of every run: its `size`, its `p`, or 0 where neither is known."""
+    known = _of_runs(runs)
+    name = size_coordinate(known)
+    return known[name].astype(float) if name else pd.Series(0.0, index=known.index)
+
+
+def size_name_of(runs: xr.Dataset | pd.DataFrame) -> str:
+    """What the size of the runs is called.
 
     Raises
     ------
     ValueError
-        If there is none, one has no runs or malformed problems, a run is in two files, sizes are
-        called differently, options, layers, heads or temperatures differ, or one is so long that
-        the others, padded to it, take too much memory; the message names the file.
+        If the runs have sizes of different names: on one axis they would be taken for one quantity.
     """
-    if not tables:
-        raise ValueError("no observables to join")
-    said = [text for name, table in tables.items() for text in _checked(name, table)]
-    first, *others = tables
-    for name in others:
-        _check(first, tables[first], name, tables[name])
-    _check_runs(tables)
-    if not others:
-        return tables[first]
-    for number in outgrown([*tables.values()]):
-        raise ValueError(f"{[*tables][number]}: {OUTGROWN}")
-    tables = _common_inputs(dict(zip(tables, apart([*tables.values()]), strict=True)))
-    longest = {dim: max(table.sizes.get(dim, 0) for table in tables.values()) for dim in LENGTHS}
-    padded = [_padded(table, longest) for table in tables.values()]
-    whole = xr.concat(
-        _completed(padded), "run", data_vars="all", coords="different", compat="equals",
-        join="override", combine_attrs="override",
-    )  # fmt: skip
-    said += renamed(whole, said)
-    attrs = tables[first].attrs | {"problems": json.dumps(said)}
-    for single, several in (("command", "commands"), ("heatcap_version", "versions")):
-        attrs[several] = json.dumps(list(dict.fromkeys(_made(tables, single, several))))
-    if any("left_out" in table.attrs for table in tables.values()):
-        attrs["left_out"] = sum(int(table.attrs.get("left_out", 0)) for table in tables.values())
-    return whole.assign_attrs(attrs)
+    known = _of_runs(runs)
+    named = known.get("size_name", pd.Series(dtype=str)).dropna().astype(str)
+    counts = named[named != ""].value_counts()
+    if len(counts) > 1:
+        parts = [f"{name} ({n} {'run' if n == 1 else 'runs'})" for name, n in counts.items()]
+        shown = f"{', '.join(parts[:-1])} and {parts[-1]}"
+        raise ValueError(f"sizes are called {shown}: choose one")
+    if len(counts):
+        return str(counts.index[0])
+    return size_coordinate(known) or "size"
 
 
-def fitting(
-    tables: Mapping[str, xr.Dataset], problems: Sequence[str] = ()
-) -> tuple[xr.Dataset, list[str]]:
-    """The files that fit together, joined; to the problems a line for each that does not.
+def groups_of(runs: xr.Dataset | pd.DataFrame) -> pd.Series:
+    """The control that each run is, else `PROPER`.
 
-    A file has to fit those before it.  Raises ValueError, with all problems, where none is left.
+    Weight decay 0 is a control only beside runs that have some.
     """
-    of_runs = {name: table for name, table in tables.items() if "run" in table.dims}
-    large = {[*of_runs][number] for number in outgrown([*of_runs.values()])}
-    problems = [*problems, *(f"{name}: {OUTGROWN}" for name in tables if name in large)]
-    tables = {name: table for name, table in tables.items() if name not in large}
-    try:
-        return join(tables), problems
-    except Exception:  # of which file, is seen when they come one by one
-        whole = None
-    fit: dict[str, xr.Dataset] = {}
-    for name, table in tables.items():
-        try:
-            whole = join(fit | {name: table})
-            fit[name] = table
-        except ValueError as problem:
-            told = str(problem)
-            problems.append(told if told.startswith(f"{name}: ") else f"{name}: {told}")
-        except Exception as problem:  # a file can bring about any, xarray's own among them
-            told = " ".join(str(problem).split())
-            problems.append(f"{name}: does not fit ({type(problem).__name__}: {told})")
-    if whole is None:
-        raise ValueError("; ".join(problems))
-    return whole, problems
+    known = _of_runs(runs)
+    group = pd.Series(PROPER, index=known.index)
+    if "control" in known:
+        group = known["control"].astype(str)
+        group = group.mask(group.isin(["", "nan", "None"]), PROPER)
+    if "weight_decay" in known:
+        decay = pd.to_numeric(known["weight_decay"], errors="coerce")
+        if (decay > 0).any():
+            group = group.mask((group == PROPER) & (decay == 0), "weight_decay_0")
+    return group
 
 
-def outgrown(tables: Sequence[xr.Dataset]) -> list[int]:
-    """Numbers of the tables to which the others cannot be padded in reasonable memory.
+def _of_runs(runs: xr.Dataset | pd.DataFrame) -> pd.DataFrame:
+    """What is known of every run, one row each; a table of runs is that already."""
+    if isinstance(runs, pd.DataFrame):
+        return runs
+    of_run = [str(name) for name in runs.coords if runs[name].dims == ("run",)]
+    known = {name: runs[name].to_numpy() for name in of_run}
+    return pd.DataFrame(known, index=range(runs.sizes.get("run", 0)))
 
-    Padded, they may take a gibibyte, or a small multiple of what they hold themselves, or of what
-    they would hold if each run were like the middle one: runs that stop early are no fault.
+
+# ---- curves --------------------------------------------------------------------------------
+
+
+def curve(
+    obs: xr.Dataset,
+    name: str,
+    *,
+    run: int | None = None,
+    query: int = -1,
+    inputs: str = "all",
+    layer: Any = None,
+    head: int | str | None = None,
+) -> xr.DataArray:
+    """One observable at one query, on one kind of inputs.
+
+    Parameters
+    ----------
+    obs : Dataset
+        May lack any of the dimensions below; then there is nothing to choose.
+    name : str
+    run, query : int
+        Indices; all runs and the last query by default.
+    inputs : str
+        "all", "trained" or "untrained".
+    layer : label, optional
+        All by default; see :func:`labels_of`.
+    head : int or "mean", optional
+        All by default; "mean" is the average over heads.
+
+    Raises
+    ------
+    ValueError
+        If `obs` lacks the observable, the inputs or the query.
     """
-    dims = [_dims(table) for table in tables]
-    sizes = [{str(dim): n for dim, n in table.sizes.items() if dim != "run"} for table in tables]
-    counts = [table.sizes.get("run", 1) for table in tables]
-    held = [_bytes(*each) for each in zip(dims, sizes, strict=True)]
-
-    def is_too_much(kept: Sequence[int]) -> bool:
-        runs = sum(counts[k] for k in kept)
-        room = PADDING * sum(counts[k] * held[k] for k in kept)
-        room = max(ROOM, room, SPREAD * runs * median_low(held[k] for k in kept))
-        every = {name: each for k in kept for name, each in dims[k].items()}
-        return runs * _bytes(every, _longest([sizes[k] for k in kept])) > room
-
-    kept = list(range(len(tables)))
-    if len(kept) < 2 or not is_too_much(kept):
-        return []
-    # What a run would make of the middle one decides: its length, its width and its names.
-    every = {name: each for own in dims for name, each in own.items()}
-    shared = Counter(name for own in dims for name in own)
-    usual = {name: each for name, each in every.items() if 2 * shared[name] >= len(dims)}
-    middle = {dim: median_low(own[dim] for own in sizes if dim in own) for dim in _longest(sizes)}
-    reach = [_bytes(usual | own, _longest([middle, n])) for own, n in zip(dims, sizes, strict=True)]
-    kept.sort(key=reach.__getitem__)
-    left = []
-    while len(kept) > 1 and is_too_much(kept):
-        left.append(kept.pop())
-    return left
+    if name not in obs:
+        raise ValueError(f"observables lack {name!r}; they have {', '.join(map(str, obs))}")
+    values = obs[name] if run is None else obs[name].isel(run=run)
+    if "inputs" in values.dims:
+        known = values["inputs"].to_numpy().tolist()
+        if inputs not in known:
+            raise ValueError(f"inputs must be one of {known}, got {inputs!r}")
+        values = values.sel(inputs=inputs)
+    if "query" in values.dims:
+        n = values.sizes["query"]
+        if not -n <= query < n:
+            raise ValueError(f"query must be an index into {n} queries, got {query}")
+        values = values.isel(query=query)
+    if layer is not None and "layer" in values.dims:
+        values = values.isel(layer=labels_of(values, "layer").index(layer))
+    if head is not None and "head" in values.dims:
+        values = values.mean("head") if head == AVERAGE else values.sel(head=int(head))
+    return values
 
 
-def _dims(table: xr.Dataset) -> dict[str, tuple[str, ...]]:
-    """Dimensions of one run by the names of its variables."""
-    return {
-        str(name): tuple(str(dim) for dim in variable.dims if dim != "run")
-        for name, variable in table.variables.items()
-    }
+def labels_of(values: xr.DataArray, dim: str) -> list[Any]:
+    """Labels of layers or heads; numbers where they have none."""
+    if dim in values.coords:
+        return list(np.atleast_1d(values[dim].to_numpy()).tolist())
+    return [*range(values.sizes.get(dim, 1))]
 
 
-def _bytes(dims: Mapping[str, Sequence[str]], sizes: Mapping[str, int]) -> int:
-    return 8 * sum(math.prod(sizes.get(dim, 1) for dim in own) for own in dims.values())
-
-
-def _longest(sizes: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    longest: dict[str, int] = {}
-    for own in sizes:
-        longest |= {dim: max(n, longest.get(dim, 0)) for dim, n in own.items()}
-    return longest
+# ---- files ---------------------------------------------------------------------------------
 
 
 def problems_of(obs: xr.Dataset) -> list[str]:
@@ -193,180 +183,57 @@ def problems_of(obs: xr.Dataset) -> list[str]:
     return said
 
 
-def apart(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """The same, where no metric of one is called like a parameter of another."""
-    read = names_read("metric", _in_files(*tables), _parameters(*tables))
-    out = []
-    for table in tables:
-        changed = {name: now for name, now in _in_files(table).items() if read[name] != now}
-        marked = {now: table[now].assign_attrs({IN_FILE: name}) for name, now in changed.items()}
-        out.append(table.assign(marked).rename({now: read[name] for name, now in changed.items()}))
-    return out
-
-
-def renamed(table: xr.Dataset, said: Sequence[str] = ()) -> list[str]:
-    """A line for each metric that is not called as in its file, unless it was said."""
-    names = {name: now for name, now in _in_files(table).items() if name != now}
-    notes = []
-    for name, now in names.items():
-        (note,) = reading_notes("metric", {name: now}, _parameters(table))
-        has = table[now].notnull().any("metric").values
-        if not any(line.endswith(note) for line in said):
-            who = table["path" if "path" in table else "run"].values
-            notes += [(str(each), note) for each in who[has]]
-    return told(notes)
-
-
-def _in_files(*tables: xr.Dataset) -> dict[str, str]:
-    """Metrics by their names in the files: what they are called here."""
-    return {
-        str(table.variables[name].attrs.get(IN_FILE, name)): str(name)
-        for table in tables
-        for name in table.data_vars
-        if "metric" in table.variables[name].dims
+def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write observables as compressed NetCDF; the file appears when it is complete."""
+    # Encodings of the files that it came from would cut text to their length.
+    stamps = {"schema_version": SCHEMA_VERSION, SEALED: 1}
+    observables = observables.drop_encoding().assign_attrs(stamps)
+    packed = {"zlib": True, "complevel": 4, "shuffle": True}
+    encoding = {
+        name: packed
+        for name, variable in observables.variables.items()
+        if variable.dtype.kind in "fi" and variable.ndim
     }
+    # In memory first: HDF5 ends the process when it cannot flush a file to a full disk.
+    write_bytes(path, sealed(observables.to_netcdf(engine="h5netcdf", encoding=encoding)))
 
 
-def _parameters(*tables: xr.Dataset) -> set[str]:
-    return {
-        str(name)
-        for table in tables
-        for name in table.coords
-        if table.variables[name].dims in ((), ("run",))
-    }
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Observables from a file that `save` wrote, in memory.
 
-
-def _checked(name: str, table: xr.Dataset) -> list[str]:
-    """The problems of one file that has runs."""
-    if "run" not in table.dims or "run" not in table.coords:
-        raise ValueError(f"{name}: has no dimension 'run', expected observables of runs")
-    try:
-        return problems_of(table)
-    except ValueError as problem:
-        raise ValueError(f"{name}: {problem}") from None
-
-
-def _made(tables: Mapping[str, xr.Dataset], single: str, several: str) -> list[str]:
-    """Commands or versions of all files, also of those that were joined before."""
-    found: list[str] = []
-    for table in tables.values():
-        if several in table.attrs:
-            found += json.loads(table.attrs[several])
-        elif table.attrs.get(single):
-            found.append(str(table.attrs[single]))
-    return found
-
-
-def _common_inputs(tables: Mapping[str, xr.Dataset]) -> Mapping[str, xr.Dataset]:
-    """Probe inputs that all files have, in the order of the first."""
-    first, *others = tables
-    if "inputs" not in tables[first].dims:
-        return tables
-    known = tables[first]["inputs"].to_numpy().tolist()
-    kept = [
-        each
-        for each in known
-        if all(each in tables[name]["inputs"].to_numpy().tolist() for name in others)
-    ]
-    return {name: table.sel(inputs=kept) for name, table in tables.items()}
-
-
-def _check(first: str, one: xr.Dataset, name: str, other: xr.Dataset) -> None:
-    for key in SAME:
-        a, b = one.attrs.get(key), other.attrs.get(key)
-        if a != b:
-            a, b = _unlike(key, a, b)
-            raise ValueError(f"{name}: has {key} {b}, expected {a} as in {first}")
-    _check_sizes(first, one, name, other)
-    for dim in AXES:
-        if (dim in one.dims) != (dim in other.dims):
-            lacks, has = (name, first) if dim in one.dims else (first, name)
-            raise ValueError(f"{lacks}: lacks dimension {dim!r}, which {has} has")
-        if (
-            dim in EQUAL
-            and dim in one.dims
-            and not np.array_equal(one[dim].to_numpy(), other[dim].to_numpy())
-        ):
-            raise ValueError(
-                f"{name}: has {dim} {other[dim].to_numpy().tolist()}, expected "
-                f"{one[dim].to_numpy().tolist()} as in {first}"
-            )
-
-    if "inputs" in one.dims:
-        a, b = (table["inputs"].to_numpy().tolist() for table in (one, other))
-        if not set(a) & set(b):
-            raise ValueError(f"{name}: has inputs {b}, expected one of {a} as in {first}")
-
-
-def _unlike(key: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """The options that differ, where both can be read."""
-    try:
-        pair = [json.loads(text) for text in (a, b)]
-    except (TypeError, ValueError):
-        return a, b
-    if key == "options":
-        pair = [
-            dict(zip(OPTIONS, each, strict=True))
-            if isinstance(each, list) and len(each) == len(OPTIONS)
-            else each
-            for each in pair
-        ]
-    if not all(isinstance(each, dict) for each in pair):
-        return a, b
-    differ = [name for name in pair[0] | pair[1] if pair[0].get(name) != pair[1].get(name)]
-    one, other = (", ".join(f"{name} = {each.get(name)}" for name in differ) for each in pair)
-    return one, other
-
-
-def _check_sizes(first: str, one: xr.Dataset, name: str, other: xr.Dataset) -> None:
-    """A size is in the same coordinate everywhere, or runs of one file would have none."""
-    where = [
-        next((each for each in ("size", "p") if each in table.coords), "") for table in (one, other)
-    ]
-    if all(where) and where[0] != where[1]:
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged, not NetCDF, or holds something else.
+    """
+    table = read_netcdf(path, "observables (OBS.nc)")
+    version = table.attrs.get("schema_version")
+    if table.attrs.get("format") == "heatcap-run" or version is None:
         raise ValueError(
-            f"{name}: has sizes in {where[1]!r}, expected them in {where[0]!r} as in {first}"
+            f"{path}: holds no observables; expected what `heatcap observe` writes"
+            + (", got a run file" if "format" in table.attrs else "")
         )
+    if not isinstance(version, int | np.integer) or version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: has schema_version {version!r}, this heatcap reads versions up to "
+            f"{SCHEMA_VERSION}; install a newer heatcap"
+        )
+    if problem := _structure_problem(table):
+        raise ValueError(f"{path}: {problem}, expected what `heatcap observe` writes")
+    return table
 
 
-def _check_runs(tables: Mapping[str, xr.Dataset]) -> None:
-    owner: dict[Any, str] = {}
-    for name, table in tables.items():
-        for run in table["run"].to_numpy().tolist():
-            if run in owner:
-                raise ValueError(f"{name}: holds run {run}, which {owner[run]} has too")
-            owner[run] = name
-
-
-def _padded(table: xr.Dataset, longest: Mapping[str, int]) -> xr.Dataset:
-    width = {
-        dim: (n - table.sizes[dim], 0) if dim == "query" else (0, n - table.sizes[dim])
-        for dim, n in longest.items()
-        if dim in table.dims and table.sizes[dim] < n
-    }
-    return table.pad(width) if width else table
-
-
-def _completed(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Every table with every variable of runs that any of them has."""
-    out = list(tables)
-    for name in dict.fromkeys(str(n) for table in tables for n in table.variables):
-        owner = next(table for table in tables if name in table.variables)
-        if "run" not in owner[name].dims or name == "run":
-            continue
-        is_coord = name in owner.coords
-        for k, table in enumerate(out):
-            filled = (
-                table
-                if name in table.variables
-                else table.assign({name: _empty(owner[name], table)})
-            )
-            out[k] = filled.set_coords(name) if is_coord else filled.reset_coords(name)
-    return out
-
-
-def _empty(like: xr.DataArray, table: xr.Dataset) -> tuple[tuple[Any, ...], Any]:
-    shape = tuple(table.sizes.get(dim, like.sizes[dim]) for dim in like.dims)
-    if like.dtype.kind in "OUS":
-        return like.dims, text_or_numbers([""] * shape[0])
-    return like.dims, np.full(shape, np.nan)
+def _structure_problem(table: xr.Dataset) -> str:
+    """Why observables cannot be what `observe` made, or parts of it; empty when they can."""
+    for dim in ("layer", "head", "inputs", "temperature"):
+        if dim in table.dims and not table.sizes[dim]:
+            return f"has no {dim}"
+        if dim in table.indexes and not table.indexes[dim].is_unique:
+            return f"has one {dim} twice"
+    for name in TAKEN["an observable"]:
+        if name in table.variables and table.variables[name].dtype.kind not in "biuf":
+            return f"{name} must be numbers, got {table.variables[name].dtype}"
+    for name in (*TAKEN["an observable"], "size", "size_name", "seed"):
+        if "run" in table.dims and name in table.variables and "run" not in table[name].dims:
+            return f"{name} lacks the dimension 'run'"
+    return ""

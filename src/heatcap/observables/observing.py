@@ -1,6 +1,6 @@
 """Run files -> observables: one labelled Dataset for all runs of a sweep.
 
-Every run is one task, streamed in bounded memory (`_stream`); runs may differ in their
+Every run is one task, streamed in bounded memory (`stream`); runs may differ in their
 checkpoints, so ``checkpoint`` and ``metric`` count them and ``step(run, checkpoint)`` and
 ``metric_step(run, metric)`` say when.  What a run does not have is NaN.  Results carry the
 checksum of the file they come from, so that a known run is not computed again.
@@ -22,19 +22,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
+from heatcap.core.quantities import INPUTS, KEYS, OBSERVABLES, POOLED, SINGLE_KEY, VISIBLE_KEYS
 from heatcap.core.version import VERSION
-from heatcap.core.writing import write_bytes
-from heatcap.observables.dataset import (
+from heatcap.observables.dataset import SCHEMA_VERSION, problems_of
+from heatcap.observables.side_by_side import (
     IN_FILE,
     OUTGROWN,
+    alone,
     apart,
-    join,
     outgrown,
-    problems_of,
     renamed,
+    stacked,
 )
 from heatcap.runfile import (
-    SEALED,
     STANDARD_METRICS,
     TAKEN,
     LogitReader,
@@ -44,9 +44,6 @@ from heatcap.runfile import (
     checksum,
     names_read,
     open_runs,
-    read_netcdf,
-    sealed,
-    text_or_numbers,
 )
 from heatcap.runfile.quarantine import UNLIMITED, Limits, for_contents, in_workers, stored_bytes
 from heatcap.runfile.storage import INFLATION
@@ -54,22 +51,7 @@ from heatcap.runfile.storage import INFLATION
 if TYPE_CHECKING:
     from heatcap.attention.geometry import Fields, Time
 
-__all__ = ["SCHEMA_VERSION", "join", "load", "observe", "save"]
-
-SCHEMA_VERSION = 1
-
-_UNITS = {
-    "free_energy": "logit",
-    "energy": "logit",
-    "entropy": "nat",
-    "participation_ratio": "key",
-    "visible_keys": "key",
-    "mean_visible_keys": "key",
-    "fisher_information": "logit^2",
-    "third_cumulant": "1",
-    "fourth_cumulant": "1",
-    "max_probability": "1",
-}
+__all__ = ["observe"]
 
 #: Bytes of the observables of a checkpoint, layer, head and query, and at each temperature.
 _ROW, _SCANNED = 2000, 300
@@ -149,7 +131,8 @@ def observe(
             left_out.append(str(outcome))
         elif isinstance(outcome, str):
             assert known is not None
-            found[number] = _of_header(_unpadded(known, outcome), collection.headers[number])
+            held = alone(known, known["checksum"].values.tolist().index(outcome))
+            found[number] = _of_header(held, collection.headers[number])
         else:
             found[number] = outcome
         if progress:
@@ -163,7 +146,7 @@ def observe(
     for problem in left_out:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     tables = [found[number] for number in sorted(found)]
-    table = _stack(apart(tables))
+    table = stacked(apart(tables))
     cautions = collection.cautions
     doubts = [run.attrs[_DOUBT] for run in tables if _DOUBT in run.attrs]
     for line in (unseen := [*renamed(table, cautions), *doubts]):
@@ -171,62 +154,6 @@ def observe(
     problems = [*map(str, collection.problems), *left_out, *cautions, *unseen]
     table.attrs = _stamp(options, problems)
     return table
-
-
-def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write observables as compressed NetCDF; the file appears when it is complete."""
-    # Encodings of the files that it came from would cut text to their length.
-    stamps = {"schema_version": SCHEMA_VERSION, SEALED: 1}
-    observables = observables.drop_encoding().assign_attrs(stamps)
-    packed = {"zlib": True, "complevel": 4, "shuffle": True}
-    encoding = {
-        name: packed
-        for name, variable in observables.variables.items()
-        if variable.dtype.kind in "fi" and variable.ndim
-    }
-    # In memory first: HDF5 ends the process when it cannot flush a file to a full disk.
-    write_bytes(path, sealed(observables.to_netcdf(engine="h5netcdf", encoding=encoding)))
-
-
-def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Observables from a file that `save` wrote, in memory.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing, damaged, not NetCDF, or holds something else.
-    """
-    table = read_netcdf(path, "observables (OBS.nc)")
-    version = table.attrs.get("schema_version")
-    if table.attrs.get("format") == "heatcap-run" or version is None:
-        raise ValueError(
-            f"{path}: holds no observables; expected what `heatcap observe` writes"
-            + (", got a run file" if "format" in table.attrs else "")
-        )
-    if not isinstance(version, int | np.integer) or version > SCHEMA_VERSION:
-        raise ValueError(
-            f"{path}: has schema_version {version!r}, this heatcap reads versions up to "
-            f"{SCHEMA_VERSION}; install a newer heatcap"
-        )
-    if problem := _structure_problem(table):
-        raise ValueError(f"{path}: {problem}, expected what `heatcap observe` writes")
-    return table
-
-
-def _structure_problem(table: xr.Dataset) -> str:
-    """Why observables cannot be what `observe` made, or parts of it; empty when they can."""
-    for dim in ("layer", "head", "inputs", "temperature"):
-        if dim in table.dims and not table.sizes[dim]:
-            return f"has no {dim}"
-        if dim in table.indexes and not table.indexes[dim].is_unique:
-            return f"has one {dim} twice"
-    for name in TAKEN["an observable"]:
-        if name in table.variables and table.variables[name].dtype.kind not in "biuf":
-            return f"{name} must be numbers, got {table.variables[name].dtype}"
-    for name in (*TAKEN["an observable"], "size", "size_name", "seed"):
-        if "run" in table.dims and name in table.variables and "run" not in table[name].dims:
-            return f"{name} lacks the dimension 'run'"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -278,7 +205,7 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
 
 
 def _observe_run(path: Path, options: _Options) -> xr.Dataset:
-    from heatcap.observables.stream import INPUTS, observe_logits
+    from heatcap.observables.stream import observe_logits
 
     with LogitReader(path) as reader:
         if reader.header.checkpoints == 0:
@@ -329,9 +256,12 @@ def _head_average(table: xr.Dataset) -> xr.Dataset:
 def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Arrays with their names and units, the metrics and the parameters of the run."""
     table = xr.Dataset(
-        {name: (dims, values, {"units": _units(name)}) for name, (dims, values) in fields.items()}
+        {
+            name: (dims, values, {"units": OBSERVABLES[name].unit})
+            for name, (dims, values) in fields.items()
+        }
     )
-    table["single_key"] = (table["mean_visible_keys"] == 1).astype(np.int8)
+    table[SINGLE_KEY] = (table[KEYS] == 1).astype(np.int8)
     for name, called in names_read("metric", header.metrics, header.parameters).items():
         attrs = {} if called == name else {IN_FILE: name}
         table[called] = ("metric", tables[name].astype(np.float64), attrs)
@@ -370,81 +300,6 @@ def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
     )
 
 
-def _units(name: str) -> str:
-    plain = name.removeprefix("scan_")
-    if plain.startswith(("fisher_", "depth_")) and plain not in _UNITS:
-        return "logit" if "potential" in plain else "1"
-    return _UNITS.get(plain, "nat")
-
-
-def _stack(tables: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Runs side by side, the shorter ones padded with NaN (queries in front, to end together)."""
-    extents: dict[str, int] = {}
-    for table in tables:
-        for dim, extent in table.sizes.items():
-            extents[str(dim)] = max(extent, extents.get(str(dim), 0))
-    names = dict.fromkeys(str(name) for table in tables for name in table.variables)
-    indexes = {"layer", "head", "inputs", "temperature"}
-    coords: dict[str, Any] = {}
-    variables: dict[str, Any] = {}
-    for name in names:
-        owners = [table for table in tables if name in table.variables]
-        if name in indexes:
-            coords[name] = max((t[name].values for t in owners), key=len)
-            continue
-        dims, attrs = owners[0].variables[name].dims, owners[0].variables[name].attrs
-        values = [_padded(t, name, dims, extents) for t in tables]
-        stacked = (("run", *dims), _join(values, dims), attrs)
-        (coords if name in owners[0].coords else variables)[name] = stacked
-    return xr.Dataset(variables, coords)
-
-
-def _padded(
-    table: xr.Dataset, name: str, dims: Sequence[Any], extents: dict[str, int]
-) -> np.ndarray | Any:
-    if not dims:
-        return table.variables[name].values.item() if name in table.variables else None
-    shape = tuple(extents[dim] for dim in dims)
-    out = np.full(shape, np.nan)
-    if name in table.variables:
-        own = table.variables[name].transpose(*dims).values
-        out[
-            tuple(
-                slice(full - n, full) if dim == "query" else slice(0, n)
-                for dim, full, n in zip(dims, shape, own.shape, strict=True)
-            )
-        ] = own
-    return out
-
-
-def _join(values: list[Any], dims: Sequence[Any]) -> np.ndarray:
-    return np.stack(values) if dims else text_or_numbers(values)
-
-
-def _unpadded(known: xr.Dataset, digest: str) -> xr.Dataset:
-    """One run of earlier observables, without what other runs made longer or wider."""
-    table = known.isel(run=list(known["checksum"].values).index(digest))
-    own = table["visible_keys"].isel(inputs=0)
-    parts = {
-        "checkpoint": np.isfinite(table["step"].values),
-        "metric": np.isfinite(table["metric_step"].values),
-        "query": np.isfinite(table["query_position"].values),
-    }
-    for dim in ("layer", "head"):
-        if dim in own.dims:
-            parts[dim] = own.notnull().any([d for d in own.dims if d != dim]).values
-    table = table.isel({dim: np.flatnonzero(kept) for dim, kept in parts.items()})
-    foreign = [str(name) for name in table.coords if _is_missing(table[name])]
-    if table.sizes["layer"] == 1:
-        foreign += [str(name) for name in table.data_vars if str(name).startswith("depth_")]
-    return table.drop_vars(foreign)
-
-
-def _is_missing(value: xr.DataArray) -> bool:
-    """Whether a scalar is what `_stack` puts where a run lacks a parameter."""
-    return value.ndim == 0 and (value.item() == "" or value.item() != value.item())
-
-
 def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
     wanted = _stamp(options, ())
     stamps = ("options", "schema_version", "heatcap_version")
@@ -474,8 +329,8 @@ _LABELS = {
     "step": ("run", "checkpoint"),
     "metric_step": ("run", "metric"),
     "query_position": ("run", "query"),
-    "visible_keys": ("run", "inputs", "layer", "query"),
-    "pooled_logit_variance": ("run", "checkpoint", "inputs"),
+    VISIBLE_KEYS: ("run", "inputs", "layer", "query"),
+    POOLED: ("run", "checkpoint", "inputs"),
 }
 
 

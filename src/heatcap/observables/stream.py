@@ -25,29 +25,24 @@ from heatcap.attention.moments import (
     table_moments,
 )
 from heatcap.core.arrays import Floats
+from heatcap.core.quantities import (
+    BOUND,
+    FREE_ENERGY,
+    INPUTS,
+    KEYS,
+    POOLED,
+    SCAN_DIMS,
+    SCANNED,
+    TABLE_DIMS,
+    scan_of,
+)
 from heatcap.runfile import LogitReader, RunFileError
 from heatcap.runfile.integrity import DAMAGED, LayerSums
 from heatcap.runfile.rules import MASK_DEPTH, logit_problem, mask_problem
 
-__all__ = ["BLOCK_BYTES", "INPUTS", "SCANNED", "observe_logits"]
+__all__ = ["BLOCK_BYTES", "observe_logits"]
 
 BLOCK_BYTES = 1 << 19  # larger ones leave the cache between the reading and the computing
-
-INPUTS = ("all", "trained", "untrained")
-
-#: What a temperature scan keeps, under the prefix ``scan_``.
-SCANNED = (
-    "free_energy",
-    "energy",
-    "entropy",
-    "heat_capacity",
-    "landscape_heat_capacity",
-    "landscape_heat_capacity_fixed",
-    "total_heat_capacity",
-)
-
-_TABLE_DIMS = ("checkpoint", "inputs", "layer", "head", "query")
-_SCAN_DIMS = ("checkpoint", "temperature", "layer", "head", "query")
 
 
 def observe_logits(
@@ -235,18 +230,18 @@ class _Tables:
         return arrays[name]
 
     def fields(self) -> Fields:
-        fields: Fields = {name: (_TABLE_DIMS, value) for name, value in self._values.items()}
+        fields: Fields = {name: (TABLE_DIMS, value) for name, value in self._values.items()}
         count, square = self._pooled[..., 0], self._pooled[..., 2]
         variance = square / np.where(count > 0, count, np.nan)  # beta is 1
-        fields["pooled_logit_variance"] = (("checkpoint", "inputs"), variance)
-        return fields | {f"scan_{name}": (_SCAN_DIMS, v) for name, v in self._scans.items()}
+        fields[POOLED] = (("checkpoint", "inputs"), variance)
+        return fields | {scan_of(name): (SCAN_DIMS, v) for name, v in self._scans.items()}
 
 
 def _fixed_free_energy(moments: TableMoments) -> Floats:
     """<F - mean E> over all inputs, (head, query): the potential in the gauge of mean energy 0."""
     mean = moments.means[:, 0, :, :, 1]
     found: Floats = (
-        mean[..., ROW_COLUMNS.index("free_energy")] - mean[..., ROW_COLUMNS.index("mean_energy")]
+        mean[..., ROW_COLUMNS.index(FREE_ENERGY)] - mean[..., ROW_COLUMNS.index("mean_energy")]
     )
     return found
 
@@ -262,6 +257,6 @@ def _visible_keys(reader: LogitReader) -> Fields:
         visible += n.sum(axis=0)
         bound += heat_capacity_bound(n).sum(axis=0)
     return {
-        "mean_visible_keys": (("query",), visible / probes),
-        "heat_capacity_bound": (("query",), bound / probes),
+        KEYS: (("query",), visible / probes),
+        BOUND: (("query",), bound / probes),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from heatcap.audit import Audit, audit_leads
+from heatcap.core.quantities import HEAT_CAPACITY
 from heatcap.core.text import legible, plain
 from heatcap.divergence import (
     Margins,
@@ -146,5 +147,5 @@ def _audit(obs: xr.Dataset, events: Events, seed: int, missing: dict[str, str]) 
 
 def _verdict(obs: xr.Dataset, events: Events, place: Place, **options: Any) -> Verdict:
     name, layer = place
-    bound = bound_by_keys(obs) if name == "heat_capacity" else None
+    bound = bound_by_keys(obs) if name == HEAT_CAPACITY else None
     return verdict_of_runs(events, name, layer=layer, bound=bound, **options)

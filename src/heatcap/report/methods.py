@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, metadata
 
 from heatcap.audit.conclusion import LEVEL
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY
 from heatcap.core.version import VERSION
 from heatcap.divergence import Margins
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, Column, sizes_of
@@ -73,7 +74,7 @@ def _runs(report: Findings) -> str:
 
 
 def _ensemble(report: Findings) -> str:
-    if "heat_capacity" not in report.obs or "heat_capacity_bound" not in report.obs:
+    if HEAT_CAPACITY not in report.obs or BOUND not in report.obs:
         return ""
     return (
         "Each attention row is a canonical ensemble whose energies are minus its logits, at "
@@ -84,7 +85,7 @@ def _ensemble(report: Findings) -> str:
 
 def fluctuations(report: Findings) -> str:
     """What the observables are, where one of those analysed is not the canonical one."""
-    others = {answer.observable for answer in report.answers} - {"heat_capacity"}
+    others = {answer.observable for answer in report.answers} - {HEAT_CAPACITY}
     if not others & set(DEFAULT_OBSERVABLES):
         return ""
     return (

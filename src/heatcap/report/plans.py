@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import xarray as xr
 
+from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of
 from heatcap.divergence import Verdict
 from heatcap.events import PROPER, Column, size_name_of
 from heatcap.figures.names import spoken
+from heatcap.observables.dataset import size_coordinate
 from heatcap.report.answers import listed
 from heatcap.report.drawing import Plan
 from heatcap.report.findings import Findings
@@ -23,11 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plans_of"]
 
-PREFERRED = (
-    ("heat_capacity",),
-    ("landscape_heat_capacity_fixed", "landscape_heat_capacity"),
-    ("unweighted_heat_capacity",),
-)
 MOST = 4  # rows of panels
 DRAWN = 12  # observables (and layers): a page of more would be too large to open
 LEADS, GROWS = "Does the peak come first?", "Does it diverge?"
@@ -48,17 +45,16 @@ def plans_of(report: Findings) -> list[Plan]:
 
 def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
     """Runs without a size are numbered, so that each has a panel of its own."""
-    if any(name in obs.coords and obs[name].dims == ("run",) for name in ("size", "p")):
+    if size_coordinate(obs):
         return obs
     number = [float(k) for k in range(1, obs.sizes["run"] + 1)]
     return obs.assign_coords(size=("run", number), size_name=("run", ["run"] * len(number)))
 
 
 def _shown(report: Findings) -> tuple[str, ...]:
-    """One of each group, the first that is there; or the first few of others."""
+    """One of each kind; or the first few of others."""
     have = list(dict.fromkeys(answer.observable for answer in report.answers))
-    wanted = [next((n for n in group if n in have), None) for group in PREFERRED]
-    return tuple([n for n in wanted if n] or have[:MOST])
+    return preferred(have) or tuple(have[:MOST])
 
 
 def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
@@ -182,7 +178,7 @@ def _scans(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
     import heatcap.figures as figures
 
     for name in map(str, obs.data_vars):
-        if name != "scan_heat_capacity":
+        if name != scan_of(HEAT_CAPACITY):
             continue
 
         def draw() -> Figure:

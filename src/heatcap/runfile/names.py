@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from heatcap.core.columns import OF_PEAK, OF_RUN, Column
+from heatcap.core.quantities import OBSERVABLES
 from heatcap.runfile.layout import LOGIT_DIMS, STANDARD_METRICS
 
 __all__ = ["TAKEN", "Kind", "name_problem", "names_read", "reading_notes", "told"]
@@ -19,16 +20,6 @@ Kind = Literal["metric", "parameter"]
 
 _ESCAPE = "_nc4_non_coord_"  # which readers of netCDF take off
 
-_ROWS = (
-    *("free_energy", "energy", "entropy", "third_cumulant", "fourth_cumulant"),
-    *("participation_ratio", "max_probability", "visible_keys", "fisher_information"),
-)
-_HEAT_CAPACITIES = (
-    *("heat_capacity", "landscape_heat_capacity", "landscape_heat_capacity_fixed"),
-    *("total_heat_capacity", "unweighted_heat_capacity", "offset_heat_capacity"),
-)
-_PATH = ("distance", "length", "geodesic", "detour", "speed", "kinetic", "potential", "action")
-_AVERAGED = (*_ROWS, *_HEAT_CAPACITIES)
 # What a run file or the observables call so as well stands among theirs.
 _OTHERS = {Column.RUN, Column.LAYER, Column.HEAD, Column.CHECKPOINTS, Column.STOP_REASON}
 _EVENTS = tuple(name for name in dict.fromkeys((*OF_PEAK, *OF_RUN)) if name not in _OTHERS)
@@ -40,15 +31,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
         *("position", "metric", "metric_step", "run", "checkpoint", "inputs", "temperature"),
         *("query_position", "size", "size_name", "seed"),
     ),
-    "an observable": (
-        *_AVERAGED,
-        *(f"{name}_error" for name in _AVERAGED),
-        *(f"scan_{name}" for name in _AVERAGED),
-        *(f"fisher_{name}" for name in _PATH),
-        *(f"depth_{name}" for name in _PATH),
-        *(f"depth_{name}_head_average" for name in _PATH),
-        *("heat_capacity_bound", "mean_visible_keys", "single_key", "pooled_logit_variance"),
-    ),
+    "an observable": tuple(OBSERVABLES),
     "something that is known of every run": (
         *("run_id", "path", "checksum", "complete", "stop_reason", "checkpoints"),
         *("probe_size", "probe_population"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from heatcap.core.columns import Column
+from heatcap.core.quantities import BOUND, KEYS, SINGLE_KEY
 from heatcap.runfile import TAKEN
 
 __all__ = ["ACCURACIES", "METRICS", "NUMBERS", "PARAMETERS", "TEXTS", "Columns", "parse_columns"]
@@ -23,7 +24,7 @@ _MEANINGS = ("step", "run", *METRICS, "observable", *PARAMETERS)
 _TAKEN = frozenset(_MEANINGS) | {
     *TAKEN["a dimension or coordinate"],
     *TAKEN["something that is known of every run"],
-    *(Column.GROUP, "heat_capacity_bound", "mean_visible_keys", "single_key"),
+    *(Column.GROUP, BOUND, KEYS, SINGLE_KEY),
 }
 
 

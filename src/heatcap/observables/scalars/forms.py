@@ -1,9 +1,9 @@
-"""Forms of a table: what each file holds of which run."""
+"""Forms of a table: what each file holds of which run, brought to steps that increase."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.observables.dataset import SIZES
 from heatcap.observables.scalars.columns import TEXTS, Columns
-from heatcap.observables.scalars.rows import any_value, in_order, shown
 from heatcap.observables.scalars.table import Rows, Table, open_table
 
-__all__ = ["Parameter", "Piece", "Place", "pieces"]
+__all__ = ["Parameter", "Piece", "Place", "pieces", "shown"]
 
 Parameter = int | float | str | None
+Series = dict[str, Floats]
 
 _DOWNLOAD = ("Wall time", "Step", "Value")
 _DOWNLOAD_NAME = re.compile(r"run-(.*)-tag-(.*)", re.DOTALL)
@@ -48,7 +49,7 @@ class Piece:
 
     place: Place
     step: Floats
-    series: dict[str, Floats]
+    series: Series
     offers: tuple[str, ...] = ()
     parameters: dict[str, Parameter] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -93,7 +94,9 @@ def _one_row_per_step(table: Table, columns: Columns) -> Iterator[Piece]:
     texts = [c for name, c in columns.items() if name in TEXTS]
     rows = table.read(numbers, texts + ([columns.run] if columns.run else []))
     step, series = rows.numbers(columns.step), {c: rows.numbers(c) for c in columns.series}
-    cells = {n: _cells(rows, n, c) for n, c in columns.items()}
+    cells: dict[str, list[float] | list[str]] = {
+        n: rows.texts(c) if n in TEXTS else rows.numbers(c).tolist() for n, c in columns.items()
+    }
     hint = "" if columns.run else "; if the file holds several runs, say run=COLUMN"
     for label, at in _split(rows.texts(columns.run) if columns.run else [""] * step.size):
         own = {c: v[at] for c, v in series.items()}
@@ -110,11 +113,9 @@ def _one_row_per_step(table: Table, columns: Columns) -> Iterator[Piece]:
         yield _piece(place, columns, step[at], own, row, table.header, held, hint)
 
 
-def _without_run(
-    series: dict[str, Floats], at: NDArray[np.intp], rows: Rows, column: str
-) -> Iterator[Piece]:
+def _without_run(series: Series, at: NDArray[np.intp], rows: Rows, column: str) -> Iterator[Piece]:
     """A problem if rows that name no run hold anything."""
-    held = np.flatnonzero(any_value(series))
+    held = np.flatnonzero(_any_value(series))
     if held.size:
         row = at[held[0]] + rows.first
         yield Piece.bad(
@@ -175,14 +176,14 @@ def _piece(
     place: Place,
     columns: Columns,
     step: Floats,
-    series: dict[str, Floats],
+    series: Series,
     row: NDArray[np.intp],
     offers: tuple[str, ...] = (),
     parameters: dict[str, Parameter] | None = None,
     hint: str = "",
 ) -> Piece:
     try:
-        step, series, notes = in_order(step, series, row, place.where, columns.accuracies, hint)
+        step, series, notes = _in_order(step, series, row, place.where, columns.accuracies, hint)
     except ValueError as error:
         return Piece.bad(place, error)
     return Piece(place, step, series, offers or tuple(series), parameters or {}, notes)
@@ -226,10 +227,6 @@ def _split(labels: Iterable[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
     yield from zip(numbers, np.split(order, ends[:-1]), strict=bool(names))
 
 
-def _cells(rows: Rows, name: str, column: str) -> list[float] | list[str]:
-    return rows.texts(column) if name in TEXTS else rows.numbers(column).tolist()
-
-
 def _constant(
     cells: list[float] | list[str], at: NDArray[np.intp], name: str, rows: Rows, place: Place
 ) -> Parameter:
@@ -245,7 +242,7 @@ def _constant(
                 f"a sweep parameter must be the same in all rows of a run"
             )
         first = cell
-    whole = name in ("p", "size", "seed") and isinstance(first, float) and first.is_integer()
+    whole = name in (*SIZES, "seed") and isinstance(first, float) and first.is_integer()
     return int(first) if whole and first is not None else first
 
 
@@ -254,3 +251,114 @@ def _ladder(base: Path, name: str, run: str) -> tuple[str, ...]:
     parts = [*base.parts[1:-1], name]
     tails = ["/".join(parts[-k:]) for k in range(1, len(parts) + 1)] + [str(base)]
     return (run, *(f"{tail}/{run}" for tail in tails)) if run else tuple(tails)
+
+
+# ---- rows of one run ----------------------------------------------------------------------
+
+
+def _in_order(
+    step: Floats,
+    series: Series,
+    row: NDArray[np.intp],
+    where: str,
+    accuracies: Collection[str],
+    hint: str = "",
+) -> tuple[Floats, Series, tuple[str, ...]]:
+    """Steps that increase and the columns along them.
+
+    Rows without any value are left out.  Rows of one step that fill different columns are one
+    row; loggers write each metric when they have it.
+
+    Parameters
+    ----------
+    step : (row,)
+    series
+        Columns (row,), NaN where a cell is empty.
+    row : (row,)
+        Numbers of the rows in their file, for messages.
+    where
+        File and run, to begin messages with.
+    accuracies
+        Columns that must lie between 0 and 100.
+    hint
+        What may help if steps decrease.
+
+    Returns
+    -------
+    step : (step,)
+    series
+        Columns (step,); infinite values are NaN.
+    notes
+        What was left out.
+
+    Raises
+    ------
+    ValueError
+        If no row is left, steps decrease, two rows of a step fill the same column, or an accuracy
+        is out of range.
+    """
+    some = _any_value(series)
+    kept = some & np.isfinite(step)
+    notes = [f"{n} rows without a step left out"] if (n := int((some & ~kept).sum())) else []
+    if not kept.any():
+        raise ValueError(f"{where}no row has a step and a value of {', '.join(series)}")
+    step, row = step[kept], row[kept]
+    series = {column: v[kept] for column, v in series.items()}
+    _check_accuracies(series, accuracies, row, where)
+    if (falls := np.flatnonzero(np.diff(step) < 0)).size:
+        raise _disorder(where, row, step, falls[0], hint)
+    starts = np.flatnonzero(np.diff(step, prepend=-np.inf) > 0)
+    if starts.size < step.size:
+        series = _merged(step, series, row, starts, where, hint)
+    for column, v in series.items():
+        if n := int(np.isinf(v).sum()):
+            notes.append(f"{n} infinite value{'s' * (n > 1)} of {column} read as missing")
+            series[column] = np.where(np.isinf(v), np.nan, v)
+    return step[starts], series, tuple(notes)
+
+
+def _any_value(series: Series) -> NDArray[np.bool_]:
+    """Whether a row fills any column."""
+    filled: NDArray[np.bool_] = ~np.all([np.isnan(v) for v in series.values()], axis=0)
+    return filled
+
+
+def shown(value: float | str) -> str:
+    """A number as a person would write it."""
+    return value if isinstance(value, str) else f"{value:.15g}"
+
+
+def _merged(
+    step: Floats,
+    series: Series,
+    row: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    where: str,
+    hint: str,
+) -> Series:
+    for v in series.values():
+        held = np.flatnonzero(~np.isnan(v))
+        if (again := np.flatnonzero(np.diff(step[held]) == 0)).size:
+            raise _disorder(where, row[held], step[held], again[0], hint)
+    # fmax passes over NaN, so it picks the one value there is.
+    return {column: np.fmax.reduceat(v, starts) for column, v in series.items()}
+
+
+def _disorder(where: str, row: NDArray[np.intp], step: Floats, i: int, hint: str) -> ValueError:
+    return ValueError(
+        f"{where}row {row[i + 1]}: step {shown(step[i + 1])} after {shown(step[i])}; "
+        f"steps of a run must increase{hint}"
+    )
+
+
+def _check_accuracies(
+    series: Series, accuracies: Collection[str], row: NDArray[np.intp], where: str
+) -> None:
+    for column in series.keys() & set(accuracies):
+        v = series[column]
+        bad = np.flatnonzero(np.isfinite(v) & ((v < 0) | (v > 100)))
+        if bad.size:
+            raise ValueError(
+                f"{where}row {row[bad[0]]}: {column} is {shown(v[bad[0]])}, expected an accuracy "
+                f"from 0 to 1, or from 0 to 100 per cent"
+            )

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.core.version import VERSION
-from heatcap.observables.observing import SCHEMA_VERSION
+from heatcap.observables.dataset import SCHEMA_VERSION
 from heatcap.observables.scalars.columns import (
     ACCURACIES,
     METRICS,
@@ -24,13 +26,30 @@ from heatcap.observables.scalars.columns import (
     parse_columns,
     variable_name,
 )
-from heatcap.observables.scalars.forms import Piece, pieces
-from heatcap.observables.scalars.join import Run, accuracies_in_per_cent, joined, unique_ids
-from heatcap.runfile import checksum, text_or_numbers, told
+from heatcap.observables.scalars.forms import Parameter, Piece, pieces, shown
+from heatcap.observables.scalars.table import nearest
+from heatcap.observables.side_by_side import stacked
+from heatcap.runfile import checksum, told
 
 __all__ = ["read_scalars"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+#: An accuracy above is in per cent; a fraction may exceed 1 by a slip, not by so much.
+PER_CENT_ABOVE = 1.001  # no fraction exceeds 1, but for rounding
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: steps that increase and every column along them, NaN where it was not logged."""
+
+    names: tuple[str, ...]
+    source: Hashable
+    paths: tuple[Path, ...]
+    step: Floats
+    series: dict[str, Floats]
+    parameters: dict[str, Parameter]
+    notes: tuple[str, ...]
 
 
 def read_scalars(
@@ -69,14 +88,14 @@ def read_scalars(
     columns = parse_columns(columns) if isinstance(columns, str) else columns
     files = _files(paths)
     found, digests, left_out = _pieces(files, columns)
-    runs, incomplete = joined(found, columns)
+    runs, incomplete = _joined(found, columns)
     left_out += incomplete
     if not runs:
         if problems is not None:
             problems += left_out
         raise ValueError("; ".join(left_out) or "no file to read scalars from")
-    ids = unique_ids(runs)
-    per_cent, unit_notes = accuracies_in_per_cent(runs, columns)
+    ids = _unique_ids(runs)
+    per_cent, unit_notes = _accuracies_in_per_cent(runs, columns)
     notes = [(r, note) for r, run in enumerate(runs) for note in run.notes] + unit_notes
     said = [*left_out, *told((ids[r], note) for r, note in notes)]
     for line in said:
@@ -119,38 +138,30 @@ def _dataset(
     per_cent: set[tuple[Hashable, str]],
     digest: Mapping[Path, str],
 ) -> xr.Dataset:
-    at = [_checkpoints(run, columns.observables) for run in runs]
-    rows = [_checkpoints(run, tuple(columns.metrics.values())) for run in runs]
-    table = xr.Dataset(
-        {
-            variable_name(c): (
-                ("run", "checkpoint"),
-                _stack([run.series[c][own] for run, own in zip(runs, at, strict=True)]),
-                {"column": c},
-            )
-            for c in columns.observables
-        },
-        coords={
-            "run": np.array(ids, dtype=object),
-            "step": (("run", "checkpoint"), _steps(runs, at)),
-            "metric_step": (("run", "metric"), _steps(runs, rows)),
-        }
-        | {
-            name: ("run", text_or_numbers([run.parameters.get(name) for run in runs]))
-            for name in columns.parameters
-        },
-    )
-    for name in METRICS:
-        values = [
-            _metric(run, name, columns, per_cent)[own] for run, own in zip(runs, rows, strict=True)
-        ]
-        table[name] = (("run", "metric"), _stack(values))
+    tables = [
+        _of_run(run, columns, per_cent).assign_coords(run=name)
+        for run, name in zip(runs, ids, strict=True)
+    ]
     joined_paths = ["; ".join(map(str, run.paths)) for run in runs]
     digests = [_digest([digest[path] for path in run.paths]) for run in runs]
-    return table.assign(
+    return stacked(tables).assign(
         path=("run", np.array(joined_paths, dtype=object)),
         checksum=("run", np.array(digests, dtype=object)),
     )
+
+
+def _of_run(run: Run, columns: Columns, per_cent: set[tuple[Hashable, str]]) -> xr.Dataset:
+    seen = _checkpoints(run, columns.observables)
+    logged = _checkpoints(run, tuple(columns.metrics.values()))
+    observables = {
+        variable_name(c): ("checkpoint", run.series[c][seen], {"column": c})
+        for c in columns.observables
+    }
+    metrics = {name: ("metric", _metric(run, name, columns, per_cent)[logged]) for name in METRICS}
+    given = {name: run.parameters.get(name) for name in columns.parameters}
+    parameters = {name: np.nan if value is None else value for name, value in given.items()}
+    steps = {"step": ("checkpoint", run.step[seen]), "metric_step": ("metric", run.step[logged])}
+    return xr.Dataset(observables | metrics, steps | parameters)
 
 
 def _checkpoints(run: Run, names: Sequence[str]) -> NDArray[np.intp]:
@@ -169,18 +180,6 @@ def _metric(run: Run, name: str, columns: Columns, per_cent: set[tuple[Hashable,
     return run.series[column] / whole
 
 
-def _steps(runs: Sequence[Run], rows: Sequence[NDArray[np.intp]]) -> Floats:
-    return _stack([run.step[own] for run, own in zip(runs, rows, strict=True)])
-
-
-def _stack(values: Sequence[Floats]) -> Floats:
-    """Runs side by side (run, row), the shorter ones padded with NaN."""
-    out = np.full((len(values), max(v.size for v in values)), np.nan)
-    for row, v in zip(out, values, strict=True):
-        row[: v.size] = v
-    return out
-
-
 def _digest(digests: Sequence[str]) -> str:
     """Checksum of a file, or of the checksums of several."""
     if len(digests) == 1:
@@ -196,3 +195,121 @@ def _stamp(columns: Columns, problems: Sequence[str]) -> dict[str, Any]:
         "columns": columns.text(),
         "problems": json.dumps(list(problems)),
     }
+
+
+# ---- pieces of files -> runs ----------------------------------------------------------------
+
+
+def _joined(pieces: Iterable[Piece], columns: Columns) -> tuple[list[Run], list[str]]:
+    """Runs in the order of their first piece, and a message for each one that is incomplete."""
+    groups: dict[Hashable, list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(piece.place.key, []).append(piece)
+    runs, problems = [], []
+    for group in groups.values():
+        try:
+            runs.append(_join(group, columns))
+        except ValueError as error:
+            problems.append(str(error))
+    return runs, problems
+
+
+def _unique_ids(runs: Sequence[Run]) -> list[str]:
+    """The shortest name of every run that no other has; it does not depend on their order."""
+    rungs = [0] * len(runs)
+    while True:
+        ids = [run.names[rung] for run, rung in zip(runs, rungs, strict=True)]
+        count = Counter(ids)
+        climb = [
+            i for i, run in enumerate(runs) if count[ids[i]] > 1 and rungs[i] + 1 < len(run.names)
+        ]
+        if not climb:
+            return ids
+        for i in climb:
+            rungs[i] += 1
+
+
+def _accuracies_in_per_cent(
+    runs: Sequence[Run], columns: Columns
+) -> tuple[set[tuple[Hashable, str]], list[tuple[int, str]]]:
+    """Which (source, column) is in per cent, and notes (index of the run, text) that say so.
+
+    A column is judged over all runs of its source: an accuracy that is still low in one run may
+    be high in another.
+    """
+    highest: dict[tuple[Hashable, str], float] = {}
+    for run in runs:
+        for column in columns.accuracies:
+            v = run.series[column]
+            here = float(np.max(v, where=np.isfinite(v), initial=0.0))
+            place = (run.source, column)
+            highest[place] = max(here, highest.get(place, 0.0))
+    # Accuracies that were logged together have one unit; so has a column over all files, unless it
+    # never exceeds 1 there: a control may stay at 1 per cent.
+    sources = {source for (source, _), value in highest.items() if value > PER_CENT_ABOVE}
+    per_cent = {place for place in highest if place[0] in sources}
+    notes = []
+    for r, run in enumerate(runs):
+        for column in columns.accuracies:
+            text = _unit_note((run.source, column), highest, per_cent)
+            notes += [(r, text)] if text else []
+    return per_cent, notes
+
+
+def _unit_note(
+    place: tuple[Hashable, str],
+    highest: dict[tuple[Hashable, str], float],
+    per_cent: set[tuple[Hashable, str]],
+) -> str:
+    _, column = place
+    if place in per_cent:
+        return f"{column} read as per cent"
+    read = f"{column} read as a fraction, at most {shown(highest[place])}"
+    if any(c == column for _, c in per_cent):
+        return f"{read}, though other files have it in per cent"
+    return ""
+
+
+def _join(pieces: list[Piece], columns: Columns) -> Run:
+    if bad := [piece.problem for piece in pieces if piece.problem]:
+        raise ValueError("; ".join(sorted(bad)))
+    place = pieces[0].place
+    owner = _owners(pieces)
+    _require(owner, pieces, columns)
+    step = np.unique(np.concatenate([piece.step for piece in pieces]))
+    series = {c: _spread(owner[c].step, owner[c].series[c], step) for c in columns.series}
+    if not any(np.isfinite(series[c]).any() for c in columns.observables):
+        raise ValueError(f"{place.where}no value of {', '.join(columns.observables)}")
+    parameters = pieces[0].parameters
+    notes = [note for piece in pieces for note in piece.notes]
+    if columns.parameters and not parameters:
+        notes.append(f"no {', '.join(columns.parameters)}, which this form of file does not hold")
+    paths = tuple(sorted({piece.place.path for piece in pieces if piece.series}))
+    return Run(place.names, place.source, paths, step, series, parameters, tuple(sorted(notes)))
+
+
+def _owners(pieces: Iterable[Piece]) -> dict[str, Piece]:
+    """The one piece that holds a column."""
+    owner: dict[str, Piece] = {}
+    for piece in pieces:
+        for column in piece.series:
+            if column in owner:
+                both = sorted([str(owner[column].place.path), str(piece.place.path)])
+                raise ValueError(f"run {piece.place.names[0]}: {' and '.join(both)} have {column}")
+            owner[column] = piece
+    return owner
+
+
+def _require(owner: dict[str, Piece], pieces: Iterable[Piece], columns: Columns) -> None:
+    offers = sorted({name for piece in pieces for name in piece.offers})
+    path = min(str(piece.place.path) for piece in pieces)
+    name = next(piece.place.names[0] for piece in pieces)
+    for column in columns.series:
+        if column not in owner:
+            raise ValueError(f"{path}: run {name} has no {column!r}{nearest(column, offers)}")
+
+
+def _spread(step: Floats, values: Floats, all_steps: Floats) -> Floats:
+    out = np.full(all_steps.size, np.nan)
+    out[np.searchsorted(all_steps, step)] = values
+    return out

@@ -141,7 +141,8 @@ class Table:
         except UnicodeDecodeError as error:
             raise _not_text(self.path, error) from None
         except Exception as error:
-            raise ValueError(f"{self.path}: cannot be read as a table ({_line(error)})") from None
+            said = " ".join(str(error).split())[:200]
+            raise ValueError(f"{self.path}: cannot be read as a table ({said})") from None
         surplus = np.flatnonzero(frame[extra].notna().to_numpy())
         if surplus.size:
             raise ValueError(
@@ -245,7 +246,3 @@ def _limit() -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.splitlines()).strip()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
