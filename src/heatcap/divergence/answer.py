@@ -57,6 +57,7 @@ class Answer(Result):
         *("advice", "ways", "seconds"),
     )
     MEANING: ClassVar[Mapping[str, str]]  # of each verdict
+    MESSAGES: ClassVar[Mapping[Status, str]]  # of each status but "ok"
     MOST_TRIED: ClassVar[float]  # largest exponent whose detection is tried
     NO_POWER: ClassVar[str]  # why the profile has no minimum at a power law
 

@@ -39,10 +39,10 @@ __all__ = [
     "drawn_from",
     "judged_by",
     "least_draws",
-    "off",
     "plausible",
     "problem",
     "scale_of",
+    "standing_off",
     "unlikely",
 ]
 
@@ -472,7 +472,9 @@ def unlikely(found: Plausible) -> bool:
     return float(np.mean(found.drawn_chi2 >= found.best_chi2)) < SELDOM
 
 
-def off(at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str) -> list[str]:
+def standing_off(
+    at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str
+) -> list[str]:
     """Values that stand off the best fit by more than three errors, or the furthest one."""
     curve = fits.curves(np.array([np.argmin(fits.score)]))[0]
     pull = (values - curve) / np.sqrt(np.diag(covariance))
