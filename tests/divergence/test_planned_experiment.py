@@ -9,8 +9,8 @@ import pytest
 
 from heatcap.divergence import Calibration, calibrate
 from heatcap.divergence.calibration import Truth
-from heatcap.divergence.margins import BOUNDED, LOGARITHMIC, Margins
-from heatcap.divergence.power import kept_classes, verdict_of
+from heatcap.divergence.margins import BOUNDED, LOGARITHMIC, Margins, verdict_of
+from heatcap.divergence.power import kept_classes
 from heatcap.divergence.testing import problem
 
 DOUBLING = 2.0 ** np.arange(3, 9)

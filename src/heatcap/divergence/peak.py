@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, Status, plain
-from heatcap.divergence.answer import Answer, Streams
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.curve import Curve, read_curve
 from heatcap.divergence.exponent import Exponent
-from heatcap.divergence.margins import CLASSES, POWER, PeakMargins
+from heatcap.divergence.margins import CLASSES, POWER, PeakMargins, verdict_of
 from heatcap.divergence.models import models_of_peaks
 from heatcap.divergence.peak_fit import (
     PeakFits,
@@ -33,8 +33,8 @@ from heatcap.divergence.peak_fit import (
     peak_problem,
 )
 from heatcap.divergence.peak_shapes import STEEPEST_ALPHA, reach
-from heatcap.divergence.power import Advice, detectable_alpha, peak_advice, realised, verdict_of
-from heatcap.divergence.testing import Plausible, check_options, judged_by
+from heatcap.divergence.power import Advice, detectable_alpha, peak_advice, realised
+from heatcap.divergence.testing import Plausible, Streams, check_options, judged_by
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
 

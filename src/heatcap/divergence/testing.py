@@ -35,6 +35,7 @@ __all__ = [
     "Plausible",
     "Problem",
     "Setup",
+    "Streams",
     "check_options",
     "drawn_from",
     "judged_by",
@@ -68,6 +69,7 @@ POOR, SELDOM = 2.0, 0.01  # chi^2 over that of draws, and share of draws beyond:
 STANDS_OFF = 3.0  # errors from the best fit
 PER_CENT = 20.0  # errors that are larger than they can be by more may be in per cent
 AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
+PARTS = ("test", "conditional", "advice", "detectable", "realised", "stability")
 REPEATED = 100  # draws of a test within another
 
 
@@ -374,6 +376,20 @@ def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) ->
     curves = fits.curves(chosen)
     curves[~np.isfinite(curves).all(axis=1)] = fits.curves(best_one)[0]
     return np.asarray(curves[index] + fits.problem.noise(draws, rng))
+
+
+class Streams:
+    """Streams of random numbers, one for each part, so that none depends on what was asked."""
+
+    def __init__(self, rng: int | np.random.Generator) -> None:
+        if isinstance(rng, np.random.RandomState):
+            raise TypeError("give a seed or numpy.random.default_rng(seed), not a RandomState")
+        children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(PARTS))  # type: ignore[attr-defined]
+        self._seeds = dict(zip(PARTS, children, strict=True))
+
+    def of(self, part: str) -> np.random.Generator:
+        """The stream of a part, from its beginning."""
+        return np.random.default_rng(self._seeds[part])
 
 
 def check_options(level: float, draws: int) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Status, plain
-from heatcap.divergence.answer import Answer, Streams
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import (
     Crossover,
     Exponent,
@@ -40,17 +40,9 @@ from heatcap.divergence.heights import (
     informative,
     read_heights,
 )
-from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
+from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins, verdict_of
 from heatcap.divergence.models import models_of, predictions
-from heatcap.divergence.power import (
-    EXPONENTS,
-    Advice,
-    advice,
-    detectable,
-    realised,
-    stability,
-    verdict_of,
-)
+from heatcap.divergence.power import EXPONENTS, Advice, advice, detectable, realised, stability
 from heatcap.divergence.testing import (
     NEAR,
     POOR,
@@ -58,6 +50,7 @@ from heatcap.divergence.testing import (
     Fits,
     Plausible,
     Problem,
+    Streams,
     check_options,
     judged_by,
     least_draws,
