@@ -14,14 +14,23 @@ somewhere; this package asks of each what a referee would ask:
 """
 
 from heatcap.attention import random_energy_heat_capacity
-from heatcap.audit.artefacts import Bound, Share, bound, offset_share, random_energy_ratio
+from heatcap.audit.artefacts import (
+    Bound,
+    Share,
+    SpikeShare,
+    bound,
+    offset_share,
+    random_energy_ratio,
+    spike_share,
+)
 from heatcap.audit.clocks import Clock, Slope, clock
 from heatcap.audit.control_runs import Control, controls
-from heatcap.audit.elsewhere import holm, max_statistic
-from heatcap.audit.every_test import audit_leads
+from heatcap.audit.every_test import audit_leads, holm, max_statistic
 from heatcap.audit.lead_tests import (
+    LeadColumn,
     Leads,
     Precedes,
+    lead_table,
     leads,
     median_with_interval,
     phase_null,
@@ -29,8 +38,6 @@ from heatcap.audit.lead_tests import (
     records_of,
 )
 from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
-from heatcap.audit.spikes import SpikeShare, spike_share
-from heatcap.audit.table import LeadColumn, lead_table
 
 __all__ = [
     "Audit",

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from heatcap.audit.table import LeadColumn
+from heatcap.audit.lead_tests import LeadColumn
 from heatcap.core.arrays import Floats
 from heatcap.events import Column
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from heatcap.audit.table import LeadColumn
+from heatcap.audit.lead_tests import LeadColumn
 from heatcap.events import Column, controls_of, proper_of
 
 __all__ = ["Control", "controls"]

@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from heatcap.audit.artefacts import Bound, Share
+from heatcap.audit.artefacts import Bound, Share, SpikeShare
 from heatcap.audit.clocks import Clock
 from heatcap.audit.control_runs import Control
 from heatcap.audit.lead_tests import Leads, Precedes
-from heatcap.audit.spikes import SpikeShare
 from heatcap.core.result import plain
 from heatcap.events import Column, OnsetSurvival, PeaksBySize
 
