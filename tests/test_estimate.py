@@ -146,5 +146,5 @@ def test_a_missing_error_is_a_status_and_a_message_a_caution() -> None:
     short = gamma_method(xr.DataArray(walk, dims="step"), dim="step")
     assert short.ok
     assert "fewer than 50" in short.message
-    assert short.cautions() == [short.message]
+    assert [each.text for each in short.cautions()] == [short.message]
     assert short.summary().splitlines() == [str(short), short.message]

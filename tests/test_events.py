@@ -705,7 +705,7 @@ def test_the_highest_of_a_curve_is_one_row_a_run(events):
 
 def test_events_are_a_result(events):
     assert events.ok
-    assert events.cautions() == []
+    assert "Task differs" in {each.title for each in events.cautions()}
     assert events.summary(verbose=True) == events.summary()
 
 

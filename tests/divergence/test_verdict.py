@@ -15,7 +15,7 @@ from scipy.stats import chi2
 from heatcap.attention import heat_capacity_bound
 from heatcap.core.result import Status
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test, peak_test
-from heatcap.divergence.answer import UNSOUND, Answer
+from heatcap.divergence.answer import NO_CLASS, UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import CHANCE, hump_at, read_heights
 from heatcap.divergence.peak import PeakVerdict
@@ -504,18 +504,19 @@ def test_where_no_class_is_named_the_first_caution_says_so_once():
     found = divergence_test(MANY, y, errors, missing={8.0: 3})
     assert found.ok
     assert found.message == ""
-    assert found.cautions() == found.warnings != []
+    assert [each.text for each in found.cautions()] == found.warnings != []
     y[6] *= 1.6
     found = divergence_test(MANY, y, errors)
     assert found.status is Status.MISFIT
     assert found.message == Verdict.MESSAGES[Status.MISFIT]
-    assert found.cautions() == [found.meaning, *found.warnings]
+    assert [each.text for each in found.cautions()] == [found.meaning, *found.warnings]
+    assert found.cautions()[0].title == NO_CLASS
     x = np.linspace(0, 1, 30)
     found = peak_test(x, 2 + x + 0.003 * RNG.normal(size=30), np.full(30, 0.003))
     assert found.status is Status.EDGE
     assert found.message in found.warnings
-    assert found.cautions()[0] == found.message
-    assert sorted(found.cautions()) == sorted(found.warnings)
+    assert found.cautions()[0].text == found.message
+    assert sorted(each.text for each in found.cautions()) == sorted(found.warnings)
 
 
 def test_on_request_a_verdict_shows_every_family():

@@ -58,7 +58,7 @@ def report_of(obs, *names):
 
 
 def titles(found):
-    return {each.title for each in found.cautions}
+    return {each.title for each in found.cautions()}
 
 
 def text_of(page):

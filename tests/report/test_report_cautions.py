@@ -12,7 +12,7 @@ from reading import few, report_of, titles
 
 import heatcap as hc
 from heatcap.events import find_events, size_name_of
-from heatcap.report.cautions import cautions_of
+from heatcap.report.findings import cautions_of
 
 from synthetic import Plan, observables
 
@@ -98,7 +98,7 @@ def test_settings_come_first_and_stand_in_the_headline():
     )
     found = hc.build_report(table, NAME)
     assert found.verdicts
-    assert found.cautions[0].text.startswith("The runs differ in fraction (0.6, 0.7): a peak may")
+    assert found.cautions()[0].text.startswith("The runs differ in fraction (0.6, 0.7): a peak may")
     wanted = ", over runs that differ in fraction (0.6, 0.7): a height may follow it, not the size."
     assert found.headline[2].endswith(wanted)
 
@@ -140,8 +140,8 @@ def test_names_that_are_not_given_are_no_names(mixed):
 def test_a_report_says_so_first_and_gives_no_verdict(mixed):
     found = hc.build_report(mixed, NAME)
     assert not found.verdicts
-    assert found.cautions[0].title == "Sizes of several names"
-    assert TEXT[1:] in found.cautions[0].text
+    assert found.cautions()[0].title == "Sizes of several names"
+    assert TEXT[1:] in found.cautions()[0].text
     assert TEXT in found.headline[2]
     page = found.html()
     assert page.count(f"There is no figure: {TEXT}") >= 2
@@ -151,7 +151,7 @@ def test_a_report_says_so_first_and_gives_no_verdict(mixed):
 
 
 def test_warnings_that_a_sweep_deserves(sweep_report):
-    said = {each.title: each.text for each in sweep_report.cautions}
+    said = {each.title: each.text for each in sweep_report.cautions()}
     assert "at every size: it cannot diverge" in said["Bound the same for all sizes"]
     assert said["Mirror leak"].startswith("In 12 of 12 runs")
     assert "No controls" not in said
@@ -164,7 +164,7 @@ def test_warnings_of_spikes_seeds_settings_and_missing_controls():
     obs = obs.assign_coords(fraction=("run", [0.5, 0.5, 0.7, 0.7]))
     obs = obs.assign(complete=("run", [1, 1, 0, 1]))
     obs.attrs["problems"] = json.dumps(["runs/x.h5: is cut short"])
-    said = {each.title: each.text for each in report_of(obs).cautions}
+    said = {each.title: each.text for each in report_of(obs).cautions()}
     assert "spikes in 4 of 4 runs" in said["Loss spikes"]
     assert "of heat capacity (base rate" in said["Loss spikes"]
     assert "2 at p = 19, 31" in said["Few runs per size"]

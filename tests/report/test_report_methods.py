@@ -11,8 +11,8 @@ import pytest
 from reading import few, report_of, titles
 
 import heatcap as hc
+from heatcap.core.quantities import spoken
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED
-from heatcap.figures.names import spoken
 from heatcap.report.definitions import definitions_of
 from heatcap.report.methods import bibtex, methods
 from heatcap.report.plans import plans_of

@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 from reading import Reader, few, report_of
 
-from heatcap.core.quantities import FLUCTUATIONS, OBSERVABLES
-from heatcap.figures.names import spoken
+from heatcap.core.quantities import FLUCTUATIONS, OBSERVABLES, spoken
 
 from synthetic import observables
 

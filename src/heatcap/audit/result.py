@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,10 @@ from heatcap.audit.artefacts import Bound, Share, SpikeShare
 from heatcap.audit.clocks import Clock
 from heatcap.audit.control_runs import Control
 from heatcap.audit.lead_tests import Leads, Precedes
-from heatcap.core.result import plain
+from heatcap.core.quantities import spoken
+from heatcap.core.result import Caution, Result, plain
 from heatcap.events import Column, OnsetSurvival, PeaksBySize
+from heatcap.events.cautions import SPIKES
 
 __all__ = ["Audit", "LeadAudit", "LookElsewhere"]
 
@@ -122,7 +124,7 @@ class LeadAudit:
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Result):
     """The audit of all observables.
 
     Attributes
@@ -145,6 +147,11 @@ class Audit:
     not_tested: list[str]
     settings: dict[str, Any]
 
+    def cautions(self) -> list[Caution]:
+        """What could mislead a reader of these leads."""
+        parts = (_bound, _at_spikes, _at_end, _not_controls, _untested)
+        return [each for part in parts for each in part(self)]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON (the content of AUDIT.json)."""
         groups = self.runs[Column.GROUP].value_counts().to_dict()
@@ -161,12 +168,86 @@ class Audit:
             "observables": {name: lead.to_dict() for name, lead in self.leads.items()},
         }
 
-    def summary(self) -> str:
+    def _lines(self) -> list[str]:
         """The conclusion on each observable, then what was not tested, in lines of 100 columns."""
         said = [lead.conclusion for lead in self.leads.values()]
         if self.not_tested:
             said.append("Not tested: " + "; ".join(self.not_tested) + ".")
-        return "\n".join(textwrap.fill(text, 100, subsequent_indent="    ") for text in said)
+        return [textwrap.fill(text, 100, subsequent_indent="    ") for text in said]
 
     def __repr__(self) -> str:
         return f"<heatcap.Audit: {len(self.leads)} observables; see .summary()>"
+
+
+def _bound(audit: Audit) -> Iterator[Caution]:
+    tested = {k: lead for k, lead in audit.leads.items() if lead.bound.tested}
+    if not tested:
+        return
+    name, lead = max(tested.items(), key=lambda item: item[1].bound.reached)
+    reached = (
+        f"The highest peak of {spoken(name)} in a single run proper reaches "
+        f"{lead.bound.reached:.0%} of {lead.bound.bound:.3g}, the most that its number of visible "
+        "keys allows"
+    )
+    if lead.bound.within_reach:
+        yield Caution("Bound in reach", reached + ": part of its shape is that of the bound.")
+    if lead.bound.same_for_all_sizes and len(lead.by_size) > 1:
+        yield Caution(
+            "Bound the same for all sizes",
+            f"{reached}, at every size: it cannot diverge, and a height that saturates is no "
+            "finding.",
+        )
+
+
+def _at_end(audit: Audit) -> Iterator[Caution]:
+    at = [
+        f"{lead.pooled.highest_at_end} of {lead.pooled.runs} for {spoken(name)}"
+        for name, lead in audit.leads.items()
+        if lead.pooled.highest_at_end
+    ]
+    if at:
+        yield Caution(
+            "Highest at an end",
+            "Curves that are highest at an end of their record have no peak yet; longer records "
+            "could give them one: " + "; ".join(at) + ".",
+        )
+
+
+def _not_controls(audit: Audit) -> Iterator[Caution]:
+    """Runs of a control that do generalise: the same ones for every observable."""
+    leads = audit.leads.values()
+    for control in next((lead.controls for lead in leads), []):
+        if control.generalising:
+            every = control.runs + control.generalising
+            yield Caution(
+                "Controls that generalise",
+                f"{control.generalising} of {every} runs with {spoken(control.name)} do generalise "
+                f"and are no controls: {control.runs} are left to compare with.",
+            )
+
+
+def _untested(audit: Audit) -> Iterator[Caution]:
+    lacks = audit.not_tested
+    controls = [each for each in lacks if each.startswith("controls")]
+    others = [each for each in lacks if not each.startswith("controls")]
+    if controls:
+        yield Caution(
+            "No controls",
+            "There are no runs in which nothing can generalise (random labels, weight decay 0): "
+            "whether the same peak is there too is not tested.",
+        )
+    if others:
+        yield Caution(
+            "Not tested", "The record lacks what is needed for: " + "; ".join(others) + "."
+        )
+
+
+def _at_spikes(audit: Audit) -> Iterator[Caution]:
+    at = [
+        f"{lead.spikes.at_spike} of {lead.spikes.maxima} of {spoken(name)} (base rate "
+        f"{lead.spikes.base_rate:.1%}" + (", so they explain it)" if lead.spikes.explain else ")")
+        for name, lead in audit.leads.items()
+        if lead.spikes.at_spike
+    ]
+    if at:
+        yield Caution(SPIKES, f"Of the maxima before smoothing lie at a spike: {'; '.join(at)}.")

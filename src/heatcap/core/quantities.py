@@ -43,6 +43,7 @@ __all__ = [
     "error_of",
     "preferred",
     "scan_of",
+    "spoken",
 ]
 
 FREE_ENERGY, ENERGY, ENTROPY = "free_energy", "energy", "entropy"
@@ -224,3 +225,8 @@ def preferred(have: Iterable[str]) -> tuple[str, ...]:
     have = set(have)
     found = (next((name for name in group if name in have), None) for group in PREFERRED)
     return tuple(name for name in found if name)
+
+
+def spoken(name: str) -> str:
+    """A name as it stands in a sentence."""
+    return name.replace("_", " ").replace(", layer ", " in layer ")

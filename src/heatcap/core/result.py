@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 __all__ = [
+    "Caution",
     "Parameter",
     "Result",
     "Status",
@@ -69,6 +70,14 @@ class Status(StrEnum):
     NO_EVIDENCE = "no evidence", "no test could be made"
 
 
+@dataclass(frozen=True)
+class Caution:
+    """What to know before a number is used: a title of a few words, and the sentence."""
+
+    title: str
+    text: str
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result(ABC):
     """The base of all results.
@@ -92,9 +101,10 @@ class Result(ABC):
         """Whether the numbers may be used."""
         return self.status is Status.OK
 
-    def cautions(self) -> list[str]:
+    def cautions(self) -> list[Caution]:
         """What to know before the numbers are used; empty where there is nothing."""
-        return [] if self.ok else [self.message or self.status.meaning]
+        said = Caution(self.status.capitalize(), self.message or self.status.meaning)
+        return [] if self.ok else [said]
 
     def summary(self, verbose: bool = False) -> str:
         """The answer and its numbers, in lines; with `verbose` what stands behind them."""

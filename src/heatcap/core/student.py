@@ -12,6 +12,7 @@ from scipy.special import digamma, ndtri, polygamma, stdtrit
 from heatcap.core.arrays import Floats
 
 __all__ = [
+    "ENOUGH",
     "MANY",
     "counts_of_runs",
     "errors_of_means",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 
+ENOUGH = 8  # runs below which the spread at one size is no error by itself
 MANY = 1e4  # degrees of freedom that are as good as infinite
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from heatcap.core.result import Result, Status, goodness_line, plain
+from heatcap.core.result import Caution, Result, Status, goodness_line, plain
 from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.margins import Margins, PeakMargins
 from heatcap.divergence.power import Advice
@@ -26,6 +26,7 @@ UNSOUND = {  # why an exponent and its interval mean nothing
     Status.AGAINST_THE_BOUND: "the bound excludes what the data leave",
     Status.EDGE: "no peak is seen inside the window",
 }
+NO_CLASS = "No class is named"  # title of a caution
 UNLIMITED = "at these errors nothing limits it"
 UNTESTED = (Status.MISFIT, Status.NO_ERRORS)  # p-values would compare bad descriptions
 
@@ -128,9 +129,10 @@ class Answer(Result):
             return f"{UNDECIDED}; bounded would mean that {self.MEANING['bounded']}"
         return UNDECIDED
 
-    def cautions(self) -> list[str]:
+    def cautions(self) -> list[Caution]:
         """Why no class is named, where none is; then the warnings."""
-        return [*([] if self.ok else [self.meaning]), *self._beside_the_meaning]
+        first = [] if self.ok else [Caution(NO_CLASS, self.meaning)]
+        return [*first, *(Caution("Verdict", text) for text in self._beside_the_meaning)]
 
     @property
     def _beside_the_meaning(self) -> list[str]:

@@ -33,7 +33,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import stdtr
 
 from heatcap.core.arrays import Floats, numbers
-from heatcap.core.student import counts_of_runs, errors_of_means
+from heatcap.core.student import ENOUGH, counts_of_runs, errors_of_means
 from heatcap.divergence.margins import Margins
 
 __all__ = [
@@ -54,7 +54,6 @@ LEAST_SIZES = 4
 LEAST_RATIO = 1.05  # of the largest to the smallest
 SHARPEST = 1e-8  # error beside the heights, below which rounding decides
 KNOWN = 0.5  # relative error up to which a height is known
-FEW = 8  # runs below which the spread at one size is no error by itself
 LEAST_OTHERS = 3  # runs whose scatter says that another stands off it
 CARRIED = 1e-3  # chance of such a run among all, below which it is named
 AT_BOUND = 0.95  # share of the bound from which on a height is at the bound
@@ -280,11 +279,11 @@ def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tupl
     errors, wider = errors_of_means(mean, variance, count)
     if not np.all(errors > 0):
         raise ValueError("replicates of a size are all equal: give errors")
-    if count.min() >= FEW:
+    if count.min() >= ENOUGH:
         return np.diag(errors**2), ()
     shared = "relative spreads" if np.all(mean > 0) else "spreads"
     said = (
-        f"fewer than {FEW} runs at some sizes: their {shared} steady one another, and errors "
+        f"fewer than {ENOUGH} runs at some sizes: their {shared} steady one another, and errors "
         f"are wider by up to {wider.max():.3g} (Student)"
     )
     return np.diag(errors**2), (said,)

@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.columns import AVERAGE, PROPER, Column
-from heatcap.core.result import Result, plain
+from heatcap.core.result import Caution, Result, plain
 from heatcap.core.text import csv
 from heatcap.core.writing import write_text
+from heatcap.events.cautions import cautions_of_runs
 from heatcap.resampling.censored import censored_median
 
 __all__ = [
@@ -175,6 +176,10 @@ class Events(Result):
             "settings": dict(self.settings),
             **{name: plain(table.to_dict("records")) for name, table in tables.items()},
         }
+
+    def cautions(self) -> list[Caution]:
+        """What could mislead a reader of these runs."""
+        return cautions_of_runs(self.runs, self.proper)
 
     def counts(self) -> pd.DataFrame:
         """How many runs, onsets and peaks, and which came first: per observable, layer and group.

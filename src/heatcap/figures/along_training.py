@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED, spoken
 from heatcap.events import AVERAGE, PROPER, Column, Events, find_events
-from heatcap.figures.names import label, spoken
+from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, rows_of, titled, usable
 from heatcap.figures.style import (
     COLUMN,

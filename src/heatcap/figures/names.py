@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from heatcap.core.quantities import OBSERVABLES
+from heatcap.core.quantities import OBSERVABLES, spoken
 from heatcap.core.text import literal
 
-__all__ = ["label", "letter", "spoken"]
+__all__ = ["label", "letter"]
 
 LETTERS = 0x500  # Latin, Greek, Cyrillic: what mathtext has
-
-
-def spoken(name: str) -> str:
-    """A name as it stands in a sentence."""
-    return name.replace("_", " ").replace(", layer ", " in layer ")
 
 
 def label(name: str) -> str:

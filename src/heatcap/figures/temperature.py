@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of, spoken
 from heatcap.events import AVERAGE, PROPER, Events, find_events
-from heatcap.figures.names import label, spoken
+from heatcap.figures.names import label
 from heatcap.figures.selection import by_size, titled, usable
 from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
 from heatcap.figures.telling import entitle, tell

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,15 @@ import pandas as pd
 import xarray as xr
 
 from heatcap.core.columns import AVERAGE, PROPER
+from heatcap.core.result import Caution
+from heatcap.core.text import plain
 from heatcap.core.writing import write_bytes
 from heatcap.runfile import SEALED, TAKEN, read_netcdf, sealed
 
 __all__ = [
     "SCHEMA_VERSION",
     "SIZES",
+    "cautions_of",
     "curve",
     "groups_of",
     "labels_of",
@@ -29,6 +33,7 @@ __all__ = [
     "problems_of",
     "save",
     "size_coordinate",
+    "size_label",
     "size_name_of",
     "sizes_of",
 ]
@@ -73,6 +78,14 @@ def size_name_of(runs: xr.Dataset | pd.DataFrame) -> str:
     if len(counts):
         return str(counts.index[0])
     return size_coordinate(known) or "size"
+
+
+def size_label(runs: xr.Dataset | pd.DataFrame) -> str:
+    """Name of the size; "size" for a column that holds sizes of several names."""
+    try:
+        return size_name_of(runs)
+    except ValueError:
+        return "size"
 
 
 def groups_of(runs: xr.Dataset | pd.DataFrame) -> pd.Series:
@@ -181,6 +194,33 @@ def problems_of(obs: xr.Dataset) -> list[str]:
     if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
         raise ValueError(f"problems must be a list of texts in JSON, got {given!r}")
     return said
+
+
+def cautions_of(obs: xr.Dataset) -> list[Caution]:
+    """What was noted when the runs were read, and how many are not complete."""
+    return [*_problems(obs), *_incomplete(obs)]
+
+
+def _problems(obs: xr.Dataset) -> Iterator[Caution]:
+    try:
+        said = [plain(each) for each in problems_of(obs)]  # in JSON an escape is no control yet
+    except ValueError as problem:
+        said = [str(problem)]
+    if said:
+        text = f"{len(said)} noted when the runs were read: {'; '.join(said)}."
+        yield Caution("Problems of the files", text)
+
+
+def _incomplete(obs: xr.Dataset) -> Iterator[Caution]:
+    if "complete" not in obs:
+        return
+    n = int(np.sum(obs["complete"].to_numpy() != 1))
+    if n:
+        yield Caution(
+            "Runs not complete",
+            f"{n} of {obs.sizes['run']} run files were still being written, or their training "
+            "stopped without an end.",
+        )
 
 
 def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:

@@ -8,9 +8,9 @@ Nothing is computed here that another verb does not compute: :func:`build_report
 figures.  Where one of them has no answer, the page says why in its place.
 """
 
+from heatcap.core.result import Caution
 from heatcap.report.answers import Answer
 from heatcap.report.build import build_report, check_level
-from heatcap.report.cautions import Caution
 from heatcap.report.findings import Findings, Source
 from heatcap.report.page import Report
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heatcap.audit import Audit, LeadAudit
+from heatcap.core.quantities import spoken
 from heatcap.core.result import plain
 from heatcap.divergence import Verdict
 from heatcap.events import PROPER, Column, Count, Events, sizes_of
-from heatcap.figures.names import spoken
-from heatcap.report.texts import differing, size_label
+from heatcap.events.cautions import differing
+from heatcap.observables.dataset import size_label
 
 __all__ = [
     "Answer",

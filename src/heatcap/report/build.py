@@ -22,7 +22,6 @@ from heatcap.divergence import (
 from heatcap.divergence.testing import check_options
 from heatcap.events import SMOOTHING, Events, find_events
 from heatcap.report.answers import answers_of, headline
-from heatcap.report.cautions import cautions_of
 from heatcap.report.findings import Source
 from heatcap.report.page import Report
 from heatcap.runfile import checksums
@@ -109,7 +108,6 @@ def build_report(
         title=plain(title) or QUESTION,
         said=headline(events, answers, audit, verdicts),
         answers=answers,
-        cautions=cautions_of(obs, events, audit, verdicts),
         events=events,
         audit=audit,
         verdicts=verdicts,

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from heatcap.core.quantities import OBSERVABLES
-from heatcap.figures.names import spoken
+from heatcap.core.quantities import OBSERVABLES, spoken
 
 __all__ = ["SYMBOLS", "Definition", "definitions_of"]
 

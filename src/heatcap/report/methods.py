@@ -5,14 +5,13 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, metadata
 
 from heatcap.audit.conclusion import LEVEL
-from heatcap.core.quantities import BOUND, HEAT_CAPACITY
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, spoken
 from heatcap.core.version import VERSION
 from heatcap.divergence import Margins
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, Column, sizes_of
-from heatcap.figures.names import spoken
+from heatcap.observables.dataset import size_label
 from heatcap.report.answers import listed
 from heatcap.report.findings import Findings
-from heatcap.report.texts import size_label
 
 __all__ = ["bibtex", "fluctuations", "methods"]
 

@@ -16,10 +16,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from heatcap.core.quantities import spoken
 from heatcap.core.text import plain
 from heatcap.core.version import VERSION
 from heatcap.core.writing import write_text
-from heatcap.figures.names import spoken
 from heatcap.report.definitions import SYMBOLS, definitions_of
 from heatcap.report.drawing import CARD, Picture, drawn, shades
 from heatcap.report.findings import Findings
@@ -101,6 +101,7 @@ def _page(report: Findings, progress: Progress | None) -> str:
     colours = frozenset().union(*(p.image.colours for p in pictures if p.image))
     return environment.get_template("report.html.jinja").render(
         report=report,
+        cautions=report.cautions(),
         pictures=[_framed(each) for each in pictures],
         tables=_tables(report),
         margins=_margins(report),

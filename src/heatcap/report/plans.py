@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import xarray as xr
 
-from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of
+from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of, spoken
 from heatcap.divergence import Verdict
 from heatcap.events import PROPER, Column, size_name_of
-from heatcap.figures.names import spoken
 from heatcap.observables.dataset import size_coordinate
 from heatcap.report.answers import listed
 from heatcap.report.drawing import Plan

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from heatcap.audit import Audit
+from heatcap.core.quantities import spoken
 from heatcap.divergence import Verdict
 from heatcap.events import MEMORISED, Column, Events, PeaksBySize, settings_of, sizes_of
-from heatcap.figures.names import spoken
-from heatcap.report.texts import size_label
+from heatcap.observables.dataset import size_label
 
 __all__ = [
     "Cell",

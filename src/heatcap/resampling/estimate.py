@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Result, Status, compact, plain, readable
+from heatcap.core.result import Caution, Result, Status, compact, plain, readable
 
 __all__ = ["Estimate", "between", "deviations_of", "like"]
 
@@ -67,9 +67,9 @@ class Estimate(Result):
         if not np.isfinite(self.error).any():
             object.__setattr__(self, "status", Status.NO_ERRORS)
 
-    def cautions(self) -> list[str]:
+    def cautions(self) -> list[Caution]:
         """Why not to trust the error, also where there is one."""
-        return [self.message] if self.message else super().cautions()
+        return [Caution("Error", self.message)] if self.message else super().cautions()
 
     def covariance(self) -> xr.DataArray:
         """Covariance matrix of the entries; its diagonal is the square of `error`.
@@ -147,7 +147,7 @@ class Estimate(Result):
         )
 
     def _lines(self) -> Sequence[str]:
-        return [str(self), *self.cautions()]
+        return [str(self), *(each.text for each in self.cautions())]
 
     def __str__(self) -> str:
         words = self.strings()
