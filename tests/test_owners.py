@@ -73,7 +73,7 @@ OWNERS = {
         elsewhere={
             "heatcap.systems": _OF_TABLES,
             "heatcap.scaling": _OF_TABLES,
-            "heatcap.cli.order": _OF_TABLES,
+            "heatcap.cli.scaling": _OF_TABLES,
             "heatcap.figures.curves_of_sizes": _OF_TABLES,
             "heatcap.attention.ensemble": _OF_PATHS,
             "heatcap": frozenset({"heat_capacity_bound"}),  # the function, which the root lists
