@@ -208,7 +208,7 @@ def _runs(ax: Axes, table: pd.DataFrame, colour: str) -> None:
     ):
         if shown.any():
             (points,) = ax.plot(at[shown], ratio[shown], color=colour, gid=gid, **MARKER[gid])
-            named = zip(table["run"][shown], ratio[shown], strict=True)
+            named = zip(table[Column.RUN][shown], ratio[shown], strict=True)
             tell(points, [f"{run}: {value:.3g}{NOTE.get(gid, '')}" for run, value in named])
 
 
