@@ -63,7 +63,7 @@ EVENT_COLUMNS = {
 #: Modules that may write these names out, in the house of November 2026 and in the next, without
 #: their leading underscores.
 OWNERS = {
-    "event columns": ("heatcap.events",),
+    "event columns": ("heatcap.core.columns", "heatcap.events"),
     "observables": (
         *("heatcap.stream", "heatcap.moments", "heatcap.geometry", "heatcap.kernels"),
         *("heatcap.join", "heatcap.ensemble", "heatcap.attention", "heatcap.observables"),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from heatcap.divergence import PeakMargins, peak_test
 from heatcap.divergence.curve import read_curve
+from heatcap.divergence.margins import verdict_of
 from heatcap.divergence.peak import OFF_BY_TWO, judged_peak
 from heatcap.divergence.peak_fit import peak_position
-from heatcap.divergence.power import verdict_of
 from heatcap.scaling import Parameter
 from heatcap.systems.exact import Ising2DExact
 

@@ -11,7 +11,7 @@ from heatcap.core.result import plain
 from heatcap.divergence import CLASSES, Margins, divergence_test
 from heatcap.divergence.exponent import crossover
 from heatcap.divergence.heights import read_heights
-from heatcap.divergence.power import right_verdicts
+from heatcap.divergence.margins import right_verdicts
 from heatcap.divergence.testing import problem
 from heatcap.systems import CurieWeiss
 

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from heatcap.divergence import calibrate
+from heatcap.divergence import Calibration, calibrate
 from heatcap.divergence.calibration import Truth
-from heatcap.divergence.margins import BOUNDED, LOGARITHMIC, Margins
-from heatcap.divergence.power import kept_classes, verdict_of
+from heatcap.divergence.margins import BOUNDED, LOGARITHMIC, Margins, verdict_of
+from heatcap.divergence.power import kept_classes
 from heatcap.divergence.testing import problem
 
 DOUBLING = 2.0 ** np.arange(3, 9)
@@ -33,7 +33,13 @@ def test_a_design_by_truth():
         assert sum(row["verdicts"].values()) == pytest.approx(1)
     weak = {row["truth"] for row in planned.rows if row["power"] < 0.8}
     assert {each["truth"] for each in planned.suggestions} == weak
-    json.dumps(planned.to_dict(), allow_nan=False)
+    content = json.loads(json.dumps(planned.to_dict(), allow_nan=False))
+    assert list(content) == ["schema_version", *Calibration.FIELDS]
+    assert planned.summary().splitlines()[-len(weak) :] == [
+        each["text"] for each in planned.suggestions
+    ]
+    assert planned.summary(verbose=True) == planned.summary()
+    assert planned.ok
 
 
 def test_seeds_and_scatter_give_the_error():

@@ -13,7 +13,8 @@ from scipy.special import ndtri, stdtrit
 from scipy.stats import chi2
 
 from heatcap.attention import heat_capacity_bound
-from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test
+from heatcap.core.result import Status
+from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test, peak_test
 from heatcap.divergence.answer import UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import CHANCE, hump_at, read_heights
@@ -467,7 +468,7 @@ def test_errors_five_times_too_large_are_not_asked_for_per_cent():
 
 
 def test_every_status_says_why_it_has_no_exponent():
-    assert set(Verdict.STATUS) | set(PeakVerdict.STATUS) == set(UNSOUND)
+    assert set(Verdict.MESSAGES) | set(PeakVerdict.MESSAGES) == set(UNSOUND)
 
 
 @pytest.mark.parametrize("status", ["misfit", "against the bound", "no limit"])
@@ -495,6 +496,38 @@ def test_what_every_verdict_says_is_asked_of_its_class():
         *("tested", "exponent_said", "exponent", "models", "curves"),
         *("detectable_exponent", "calibration", "_advised"),
     }
+
+
+def test_where_no_class_is_named_the_first_caution_says_so_once():
+    y, errors = noisy(MANY, lambda L: 1 + 0.5 * np.log(L), 0.01, 2)
+    assert divergence_test(MANY, y, errors).cautions() == []
+    found = divergence_test(MANY, y, errors, missing={8.0: 3})
+    assert found.ok
+    assert found.message == ""
+    assert found.cautions() == found.warnings != []
+    y[6] *= 1.6
+    found = divergence_test(MANY, y, errors)
+    assert found.status is Status.MISFIT
+    assert found.message == Verdict.MESSAGES[Status.MISFIT]
+    assert found.cautions() == [found.meaning, *found.warnings]
+    x = np.linspace(0, 1, 30)
+    found = peak_test(x, 2 + x + 0.003 * RNG.normal(size=30), np.full(30, 0.003))
+    assert found.status is Status.EDGE
+    assert found.message in found.warnings
+    assert found.cautions()[0] == found.message
+    assert sorted(found.cautions()) == sorted(found.warnings)
+
+
+def test_on_request_a_verdict_shows_every_family():
+    found = divergence_test(DOUBLING, *noisy(DOUBLING, lambda L: 4 - 10 / L, 0.01))
+    short, long = found.summary().splitlines(), found.summary(verbose=True).splitlines()
+    assert long[: len(short)] == short
+    title, *rows = long[len(short) :]
+    assert title.startswith("families of shapes")
+    assert len(rows) == len(found.models)
+    for row, model in zip(rows, found.models, strict=True):
+        assert row.startswith(f"  {model['name']} ({model['class']}): chi2")
+        assert row.endswith(f"weight {model['weight']:.2g}")
 
 
 def test_what_is_said_is_there_in_parts():

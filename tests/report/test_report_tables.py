@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from reading import tables_of
 
-from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
-from heatcap.report.tables import word
-from heatcap.report.training_tables import peaks_of, runs_of
+from heatcap.report.tables import (
+    classes_of,
+    exponents_of,
+    heads_of,
+    peaks_of,
+    runs_of,
+    sizes_table,
+    word,
+)
 
 NAME = "landscape_heat_capacity"
 

@@ -13,8 +13,9 @@ from heatcap.core.result import Result, Status, goodness_line, plain
 from heatcap.divergence.exponent import Exponent
 from heatcap.divergence.margins import Margins, PeakMargins
 from heatcap.divergence.power import Advice
+from heatcap.divergence.testing import Streams
 
-__all__ = ["Answer", "Streams"]
+__all__ = ["Answer"]
 
 UNDECIDED = "the data do not exclude enough"
 LEAST_SAID = 0.001  # p-value below which no figure is printed
@@ -27,21 +28,6 @@ UNSOUND = {  # why an exponent and its interval mean nothing
 }
 UNLIMITED = "at these errors nothing limits it"
 UNTESTED = (Status.MISFIT, Status.NO_ERRORS)  # p-values would compare bad descriptions
-PARTS = ("test", "conditional", "advice", "detectable", "realised", "stability")
-
-
-class Streams:
-    """Streams of random numbers, one for each part, so that none depends on what was asked."""
-
-    def __init__(self, rng: int | np.random.Generator) -> None:
-        if isinstance(rng, np.random.RandomState):
-            raise TypeError("give a seed or numpy.random.default_rng(seed), not a RandomState")
-        children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(PARTS))  # type: ignore[attr-defined]
-        self._seeds = dict(zip(PARTS, children, strict=True))
-
-    def of(self, part: str) -> np.random.Generator:
-        """The stream of a part, from its beginning."""
-        return np.random.default_rng(self._seeds[part])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +43,7 @@ class Answer(Result):
         *("advice", "ways", "seconds"),
     )
     MEANING: ClassVar[Mapping[str, str]]  # of each verdict
+    MESSAGES: ClassVar[Mapping[Status, str]]  # of each status but "ok"
     MOST_TRIED: ClassVar[float]  # largest exponent whose detection is tried
     NO_POWER: ClassVar[str]  # why the profile has no minimum at a power law
 

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Result
 from heatcap.divergence.heights import checked_sizes
-from heatcap.divergence.margins import CLASSES, Margins
-from heatcap.divergence.power import DECIDED, kept_classes, right_verdicts, verdict_of
+from heatcap.divergence.margins import CLASSES, Margins, right_verdicts, verdict_of
+from heatcap.divergence.power import DECIDED, kept_classes
 from heatcap.divergence.testing import plausible, problem
 
 __all__ = ["Calibration", "Truth", "calibrate", "usual_truths"]

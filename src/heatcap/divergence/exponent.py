@@ -77,7 +77,8 @@ class Exponent:
 
     def said(self) -> str:
         """Value, interval and upper limit in words."""
-        low, high, upper = map(_limit, (*self.ci95, self.upper_limit95))
+        ends = (*self.ci95, self.upper_limit95)
+        low, high, upper = (f"{x:.2f}" if np.isfinite(x) else "no limit" for x in ends)
         return f"{self.value:.2f}, 95 % interval {low} to {high}, one-sided upper limit {upper}"
 
     def only_if(self, sound: bool) -> Exponent:
@@ -87,10 +88,6 @@ class Exponent:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return dict(plain({"value": self.value, "ci95": list(self.ci95)}))
-
-
-def _limit(x: float) -> str:
-    return f"{x:.2f}" if np.isfinite(x) else "no limit"
 
 
 def no_exponent(grid: Floats, chi2: Floats) -> Exponent:

@@ -68,7 +68,7 @@ OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
 DIFFERENCE = 3e-4  # of a parameter, for slopes
 EDGE = 1e-9  # of a parameter: nothing
-LEVEL = 1e-12  # of an exponent beside the least of a power law: rounding
+ROUNDING = 1e-12  # of an exponent beside the least one of a power law
 SAME = 0.01  # of an exponent
 FAINT = 1e-8  # change of a form beside its level: what is less is rounding
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
@@ -369,10 +369,10 @@ def _classed(
     falling = limited & (np.isinf(theta[:, 1]) if law == CUT else limited)
     yield from made(falling, BOUNDED, down, (0.0, ratio))
     yield from made(limited, LOGARITHMIC, up, (ratio, np.inf))
-    power = ~limited & (_kappa(law, theta) >= m.kappa_min - LEVEL)
+    power = ~limited & (_kappa(law, theta) >= m.kappa_min - ROUNDING)
     if exponent is not None:
         power &= _kappa(law, theta) == exponent
-    slow = ~limited & (_kappa(law, theta) < m.kappa_min - LEVEL)
+    slow = ~limited & (_kappa(law, theta) < m.kappa_min - ROUNDING)
     yield from made(slow, LOGARITHMIC, up, anything)
     yield from made(power, POWER, up, anything)
     if law == CUT:

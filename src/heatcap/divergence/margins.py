@@ -1,15 +1,37 @@
-"""The four classes, and the margins that separate them: by size, and at one size."""
+"""The four classes, the verdict on them, and the margins that separate them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-__all__ = ["BOUNDED", "CLASSES", "FLAT", "LOGARITHMIC", "POWER", "Margins", "PeakMargins"]
+__all__ = [
+    "BOUNDED",
+    "CLASSES",
+    "FLAT",
+    "LOGARITHMIC",
+    "POWER",
+    "Margins",
+    "PeakMargins",
+    "right_verdicts",
+    "verdict_of",
+]
 
 CLASSES = ("flat", "bounded", "logarithmic", "power-law")
 FLAT, BOUNDED, LOGARITHMIC, POWER = range(4)
 MAY_BE_ZERO = ("correction", "penalty")
 LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms are the same to the last digits
+
+
+def verdict_of(names: tuple[str, ...]) -> str:
+    """One class, "divergent" for {logarithmic, power-law}, else "undecided"."""
+    if len(names) == 1:
+        return names[0]
+    return "divergent" if set(names) == {"logarithmic", "power-law"} else "undecided"
+
+
+def right_verdicts(kind: str) -> tuple[str, ...]:
+    """Verdicts that are right for a class: itself, and "divergent" for the two that are."""
+    return (kind, "divergent") if kind in ("logarithmic", "power-law") else (kind,)
 
 
 @dataclass(frozen=True)

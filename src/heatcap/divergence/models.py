@@ -15,14 +15,13 @@ import numpy as np
 from scipy import stats
 
 from heatcap.core.arrays import Floats
-from heatcap.divergence.growth import Shapes
 from heatcap.divergence.heights import LEAST_SIZES, Heights
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.peak_fit import PeakFits
 from heatcap.divergence.peak_shapes import reach
 from heatcap.divergence.testing import Fits, problem
 
-__all__ = ["add_weights", "models_of", "models_of_peaks", "predictions"]
+__all__ = ["models_of", "models_of_peaks", "predictions"]
 
 
 def models_of(fits: Fits) -> list[dict[str, Any]]:
@@ -31,14 +30,32 @@ def models_of(fits: Fits) -> list[dict[str, Any]]:
     best: dict[tuple[int, str], int] = {}
     for i in np.argsort(fits.score, kind="stable").tolist():
         best.setdefault((int(shapes.kind[i]), shapes.name(i)), i)
-    counts = [_count(shapes, i) for i in best.values()]
-    rows = [
-        _row(fits, i, family, k) for ((_, family), i), k in zip(best.items(), counts, strict=True)
-    ]
-    return add_weights(rows, counts, len(fits.problem.error))
+    n, rows, counts = len(fits.problem.error), [], []
+    for (kind, family), i in best.items():
+        # Level, growth, the shape's free parameters, a correction and its exponent.
+        count = 2 + int(shapes.free[i].sum()) + 2 * int(shapes.omega[i] > 0)
+        parameters = {"s": float(fits.s[i]), "growth": float(fits.a[i])} | shapes.parameters(i)
+        if shapes.omega[i]:
+            parameters |= {"b": float(fits.b[i]), "omega": float(shapes.omega[i])}
+        rows.append(_row(family, kind, parameters, float(fits.chi2[i]), n - count))
+        counts.append(count)
+    return _weighted(rows, counts, n)
 
 
-def add_weights(rows: list[dict[str, Any]], counts: list[int], n: int) -> list[dict[str, Any]]:
+def _row(
+    family: str, kind: int, parameters: dict[str, float], chi2: float, dof: int
+) -> dict[str, Any]:
+    return {
+        "name": family,
+        "class": CLASSES[kind],
+        "parameters": parameters,
+        "chi2": chi2,
+        "dof": dof,
+        "p_value": float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan"),
+    }
+
+
+def _weighted(rows: list[dict[str, Any]], counts: list[int], n: int) -> list[dict[str, Any]]:
     """Rows with the weights of their chi^2, from their numbers of parameters and of data."""
     k, chi2 = np.array(counts, dtype=np.float64), np.array([row["chi2"] for row in rows])
     alike = [sum(other["class"] == row["class"] for other in rows) for row in rows]
@@ -51,27 +68,6 @@ def add_weights(rows: list[dict[str, Any]], counts: list[int], n: int) -> list[d
         for row, share in zip(rows, _normalised(cost), strict=True):
             row[name] = float(share)
     return sorted(rows, key=lambda row: -row["weight"])
-
-
-def _row(fits: Fits, i: int, family: str, count: int) -> dict[str, Any]:
-    shapes = fits.problem.shapes
-    parameters = {"s": float(fits.s[i]), "growth": float(fits.a[i])} | shapes.parameters(i)
-    if shapes.omega[i]:
-        parameters |= {"b": float(fits.b[i]), "omega": float(shapes.omega[i])}
-    dof, chi2 = len(fits.problem.error) - count, float(fits.chi2[i])
-    return {
-        "name": family,
-        "class": CLASSES[shapes.kind[i]],
-        "parameters": parameters,
-        "chi2": chi2,
-        "dof": dof,
-        "p_value": float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan"),
-    }
-
-
-def _count(shapes: Shapes, i: int) -> int:
-    """Level, growth, the shape's free parameters, a correction and its exponent."""
-    return 2 + int(shapes.free[i].sum()) + 2 * int(shapes.omega[i] > 0)
 
 
 def _normalised(cost: Floats) -> Floats:
@@ -87,12 +83,15 @@ def models_of_peaks(fits: PeakFits) -> list[dict[str, Any]]:
     families: dict[str, list[int]] = {}
     for i, (family, _) in enumerate(fits.problem.rows):
         families.setdefault(family.name, []).append(i)
-    n = len(fits.problem.error)
-    best = [members[int(np.argmin(fits.chi2[members]))] for members in families.values()]
-    counts = [_peak_count(fits, i) for i in best]
-    return add_weights(
-        [_peak_row(fits, i, n - k) for i, k in zip(best, counts, strict=True)], counts, n
-    )
+    n, rows, counts = len(fits.problem.error), [], []
+    for members in families.values():
+        i = members[int(np.argmin(fits.chi2[members]))]
+        family, theta = fits.problem.rows[i]
+        count = _peak_count(fits, i)
+        parameters = _peak_parameters(fits, i, dict(zip(family.axes, theta.tolist(), strict=True)))
+        rows.append(_row(family.name, family.kind, parameters, float(fits.chi2[i]), n - count))
+        counts.append(count)
+    return _weighted(rows, counts, n)
 
 
 def _peak_count(fits: PeakFits, i: int) -> int:
@@ -102,21 +101,6 @@ def _peak_count(fits: PeakFits, i: int) -> int:
     if i < len(own.flat):
         return 2 + len(family.axes)
     return 3 + int(own.peaks.box[5, i - len(own.flat)] > 0) + len(family.axes)
-
-
-def _peak_row(fits: PeakFits, i: int, dof: int) -> dict[str, Any]:
-    family, theta = fits.problem.rows[i]
-    chi2 = float(fits.chi2[i])
-    return {
-        "name": family.name,
-        "class": CLASSES[family.kind],
-        "parameters": _peak_parameters(
-            fits, i, dict(zip(family.axes, theta.tolist(), strict=True))
-        ),
-        "chi2": chi2,
-        "dof": dof,
-        "p_value": float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan"),
-    }
 
 
 def _peak_change(fits: PeakFits, i: int) -> float:

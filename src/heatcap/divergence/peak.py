@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, Status, plain
-from heatcap.divergence.answer import Answer, Streams
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.curve import Curve, read_curve
 from heatcap.divergence.exponent import Exponent
-from heatcap.divergence.margins import CLASSES, POWER, PeakMargins
+from heatcap.divergence.margins import CLASSES, POWER, PeakMargins, verdict_of
 from heatcap.divergence.models import models_of_peaks
 from heatcap.divergence.peak_fit import (
     PeakFits,
@@ -33,8 +33,8 @@ from heatcap.divergence.peak_fit import (
     peak_problem,
 )
 from heatcap.divergence.peak_shapes import STEEPEST_ALPHA, reach
-from heatcap.divergence.power import Advice, detectable_alpha, peak_advice, realised, verdict_of
-from heatcap.divergence.testing import Plausible, check_options, judged_by
+from heatcap.divergence.power import Advice, detectable_alpha, peak_advice, realised
+from heatcap.divergence.testing import Plausible, Streams, check_options, judged_by
 
 __all__ = ["ROUNDED_MEANS", "PeakVerdict", "judged_peak", "peak_test"]
 
@@ -49,7 +49,6 @@ FINITE = (
     "below it; whether the peak goes on growing, only heights against size tell"
 )
 MESSAGES = {
-    Status.OK: "",
     Status.EDGE: "the maximum is at the edge of the window: no peak is seen, and no class is named",
     Status.MISFIT: (
         "no form describes these values: chi2 is more than four times what it should be, and no "
@@ -120,6 +119,8 @@ class PeakVerdict(Answer):
         "ok"; "edge" where no maximum is inside the window, "misfit" where no form comes near the
         values with errors as they were given, whether or not these are then multiplied: then the
         verdict is "undecided", and no class is plausible.
+    message : str
+        What the status means here; empty where it is "ok".
     curves : dict
         By class the best fit: `name`, `control` (a grid), `values`, `x_c`; of a power law also
         its `background`.
@@ -130,6 +131,7 @@ class PeakVerdict(Answer):
     """
 
     MEANING = MEANING
+    MESSAGES = MESSAGES
     MOST_TRIED = STEEPEST_ALPHA
     NO_POWER = "no power law comes near"
 
@@ -295,19 +297,20 @@ def peak_test(
     gross = _too_large(read, data, found) > OFF_BY_TWO
     edge = Status.EDGE if _at_edge(fits, names) else Status.OK
     status = Status.MISFIT if gross else edge
+    message = MESSAGES.get(status, "")
     decided = verdict_of(names) if status is Status.OK else "undecided"
     return PeakVerdict(
         verdict=decided,
         plausible=names if status is Status.OK else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         margins=m,
-        warnings=[FINITE, *filter(None, [MESSAGES[status]]), *warnings, *_sparse(fits)],
+        warnings=[FINITE, *([message] if message else []), *warnings, *_sparse(fits)],
         seconds=time.perf_counter() - start,
         control_name=control_name,
         level=level,
         data=data,
         status=status,
-        message=MESSAGES[status],
+        message=message,
         fits=fits,
         streams=streams,
         draws=draws,

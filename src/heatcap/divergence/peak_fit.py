@@ -64,7 +64,7 @@ MOVED = 2  # parameters in which a finer point of the lattice differs from its p
 FINER = 5  # times that steps are halved, at most
 NEAR = 3.0  # errors below the largest value, for the points where the maximum may be
 AS_GOOD = 4.0  # in chi^2: families whose position differs as much as the data allow
-PARAMETERS = 7  # parameters of a peak, for chi^2 by degree of freedom: errors grow with a poor one
+PARAMETERS = 7  # of a peak, for chi^2 by degree of freedom: errors grow with a poor one
 SAMPLES, ROUNDS = 300, 4  # parameters drawn about those of a family, each time from where they were
 TAILS = 5  # degrees of freedom of what they are drawn from
 NARROWEST = 1e-3  # of the range of a parameter
@@ -384,7 +384,7 @@ def peak_position(fits: PeakFits, plausible: Sequence[str]) -> Parameter:
 def _family_position(fits: PeakFits, rows: Ints) -> tuple[float, float]:
     """Mean and deviation of the position."""
     family = fits.problem.rows[rows[0]][0]
-    theta, log, curves = about(fits, rows)
+    theta, log, curves = _samples_about(fits, rows)
     weight = np.exp(log - log.max())
     place = theta[:, 0] if family.name.startswith(POINTED) else _largest(curves, weight)
     place = fits.problem.curve.at(place)
@@ -392,7 +392,7 @@ def _family_position(fits: PeakFits, rows: Ints) -> tuple[float, float]:
     return float(mean), float(np.sqrt(weight @ (place - mean) ** 2 / weight.sum()))
 
 
-def about(fits: PeakFits, rows: Ints) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+def _samples_about(fits: PeakFits, rows: Ints) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
     """Parameters drawn about the shapes of a family, ln of their weights, and their curves.
 
     Importance sampling of exp(-chi^2 / 2), each round from where the last one was heavy.
@@ -460,7 +460,7 @@ def _unrounded_places(fits: PeakFits) -> Floats:
     kept = []
     for name in UNROUNDED:
         # As drawn, and not the best of them: those lie about one exponent.
-        theta = about(fits, np.flatnonzero(names == name))[0][:PLACES]
+        theta = _samples_about(fits, np.flatnonzero(names == name))[0][:PLACES]
         kept += [np.append(each, 1.0)[[0, 1, 3]] for each in theta]
     return np.array(kept)
 

@@ -19,7 +19,15 @@ from heatcap.core.arrays import Floats
 from heatcap.divergence.curve import Curve
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import LEAST_SIZES, Heights
-from heatcap.divergence.margins import BOUNDED, CLASSES, FLAT, LOGARITHMIC, POWER, Margins
+from heatcap.divergence.margins import (
+    BOUNDED,
+    CLASSES,
+    FLAT,
+    LOGARITHMIC,
+    POWER,
+    Margins,
+    verdict_of,
+)
 from heatcap.divergence.peak_fit import PeakFits, peak_problem
 from heatcap.divergence.peak_shapes import STEEPEST_ALPHA, cut_off, reach
 from heatcap.divergence.testing import (
@@ -44,9 +52,7 @@ __all__ = [
     "kept_classes",
     "peak_advice",
     "realised",
-    "right_verdicts",
     "stability",
-    "verdict_of",
 ]
 
 DETECTED, DECIDED = 0.95, 0.8
@@ -61,18 +67,6 @@ FINER = (2.0, 4.0)
 PEAK_SMALLER_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0)
 CLOSE = 1 / 3  # of the reach, on both sides of the maximum: where points are added
 HIDDEN = 4.0  # chi^2 between classes without noise, below which no test decides 80 in 100 times
-
-
-def verdict_of(names: tuple[str, ...]) -> str:
-    """One class, "divergent" for {logarithmic, power-law}, else "undecided"."""
-    if len(names) == 1:
-        return names[0]
-    return "divergent" if set(names) == {"logarithmic", "power-law"} else "undecided"
-
-
-def right_verdicts(kind: str) -> tuple[str, ...]:
-    """Verdicts that are right for a class: itself, and "divergent" for the two that are."""
-    return (kind, "divergent") if kind in ("logarithmic", "power-law") else (kind,)
 
 
 def kept_classes(

@@ -35,14 +35,15 @@ __all__ = [
     "Plausible",
     "Problem",
     "Setup",
+    "Streams",
     "check_options",
     "drawn_from",
     "judged_by",
     "least_draws",
-    "off",
     "plausible",
     "problem",
     "scale_of",
+    "standing_off",
     "unlikely",
 ]
 
@@ -68,6 +69,7 @@ POOR, SELDOM = 2.0, 0.01  # chi^2 over that of draws, and share of draws beyond:
 STANDS_OFF = 3.0  # errors from the best fit
 PER_CENT = 20.0  # errors that are larger than they can be by more may be in per cent
 AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
+PARTS = ("test", "conditional", "advice", "detectable", "realised", "stability")
 REPEATED = 100  # draws of a test within another
 
 
@@ -376,6 +378,20 @@ def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) ->
     return np.asarray(curves[index] + fits.problem.noise(draws, rng))
 
 
+class Streams:
+    """Streams of random numbers, one for each part, so that none depends on what was asked."""
+
+    def __init__(self, rng: int | np.random.Generator) -> None:
+        if isinstance(rng, np.random.RandomState):
+            raise TypeError("give a seed or numpy.random.default_rng(seed), not a RandomState")
+        children = np.random.default_rng(rng).bit_generator.seed_seq.spawn(len(PARTS))  # type: ignore[attr-defined]
+        self._seeds = dict(zip(PARTS, children, strict=True))
+
+    def of(self, part: str) -> np.random.Generator:
+        """The stream of a part, from its beginning."""
+        return np.random.default_rng(self._seeds[part])
+
+
 def check_options(level: float, draws: int) -> None:
     """Level and draws of a test.
 
@@ -472,7 +488,9 @@ def unlikely(found: Plausible) -> bool:
     return float(np.mean(found.drawn_chi2 >= found.best_chi2)) < SELDOM
 
 
-def off(at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str) -> list[str]:
+def standing_off(
+    at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str
+) -> list[str]:
     """Values that stand off the best fit by more than three errors, or the furthest one."""
     curve = fits.curves(np.array([np.argmin(fits.score)]))[0]
     pull = (values - curve) / np.sqrt(np.diag(covariance))

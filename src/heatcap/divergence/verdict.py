@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Status, plain
-from heatcap.divergence.answer import Answer, Streams
+from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import (
     Crossover,
     Exponent,
@@ -40,17 +40,9 @@ from heatcap.divergence.heights import (
     informative,
     read_heights,
 )
-from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins
+from heatcap.divergence.margins import BOUNDED, CLASSES, LOGARITHMIC, POWER, Margins, verdict_of
 from heatcap.divergence.models import models_of, predictions
-from heatcap.divergence.power import (
-    EXPONENTS,
-    Advice,
-    advice,
-    detectable,
-    realised,
-    stability,
-    verdict_of,
-)
+from heatcap.divergence.power import EXPONENTS, Advice, advice, detectable, realised, stability
 from heatcap.divergence.testing import (
     NEAR,
     POOR,
@@ -58,13 +50,14 @@ from heatcap.divergence.testing import (
     Fits,
     Plausible,
     Problem,
+    Streams,
     check_options,
     judged_by,
     least_draws,
-    off,
     plausible,
     problem,
     scale_of,
+    standing_off,
     unlikely,
 )
 
@@ -84,7 +77,6 @@ MEANING = {
     "divergent": "the height grows without a limit in sight; logarithm or power law is open",
 }
 MESSAGES = {
-    Status.OK: "",
     Status.MISFIT: (
         "no class describes the heights: errors too small, a wild height, or another form"
     ),
@@ -173,9 +165,12 @@ class Verdict(Answer):
         "ok", or why no class is named: "misfit" (no class describes the heights), "poor fit" (none
         does well), "no errors" (and too few sizes for them), "against the bound" (the data leave
         only what a theorem excludes).
+    message : str
+        What the status means here; empty where it is "ok".
     """
 
     MEANING = MEANING
+    MESSAGES = MESSAGES
     MOST_TRIED = EXPONENTS[-1]
     NO_POWER = "the heights do not grow"
 
@@ -431,14 +426,14 @@ def divergence_test(
         if not (scale_of(given) ** 2 > POOR and unlikely(given)):
             sharper = tuple(name for name in given.names(level) if name in names)
     if status in (Status.POOR_FIT, Status.MISFIT):
-        warnings += off(data.sizes, data.heights, data.covariance, fits, size_name)
+        warnings += standing_off(data.sizes, data.heights, data.covariance, fits, size_name)
     warnings += [*limit.messages, *said, *_missing(missing, asked, size_name)]
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
     return Verdict(
         verdict=verdict_of(names) if status is Status.OK else "undecided",
         status=status,
-        message=MESSAGES[status],
+        message=MESSAGES.get(status, ""),
         plausible=names if status is Status.OK else (),
         p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
         margins=m,

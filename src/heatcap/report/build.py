@@ -21,10 +21,9 @@ from heatcap.divergence import (
 )
 from heatcap.divergence.testing import check_options
 from heatcap.events import SMOOTHING, Events, find_events
-from heatcap.report.answers import answers_of
+from heatcap.report.answers import answers_of, headline
 from heatcap.report.cautions import cautions_of
 from heatcap.report.findings import Source
-from heatcap.report.headline import headline
 from heatcap.report.page import Report
 from heatcap.runfile import checksums
 

@@ -13,9 +13,8 @@ from heatcap.audit import Audit
 from heatcap.core.result import plain
 from heatcap.divergence import Verdict
 from heatcap.events import Events
-from heatcap.report.answers import Answer
+from heatcap.report.answers import Answer, Said
 from heatcap.report.cautions import Caution
-from heatcap.report.headline import Said
 
 __all__ = ["Findings", "Source"]
 

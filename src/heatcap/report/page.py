@@ -20,14 +20,22 @@ from heatcap.core.text import plain
 from heatcap.core.version import VERSION
 from heatcap.core.writing import write_text
 from heatcap.figures.names import spoken
-from heatcap.report.answer_tables import classes_of, exponents_of, heads_of, sizes_table
 from heatcap.report.definitions import SYMBOLS, definitions_of
 from heatcap.report.drawing import CARD, Picture, drawn, shades
 from heatcap.report.findings import Findings
 from heatcap.report.methods import bibtex, fluctuations, methods
 from heatcap.report.plans import plans_of
-from heatcap.report.tables import Cell, Column, Table
-from heatcap.report.training_tables import peaks_of, runs_of
+from heatcap.report.tables import (
+    Cell,
+    Heading,
+    Table,
+    classes_of,
+    exponents_of,
+    heads_of,
+    peaks_of,
+    runs_of,
+    sizes_table,
+)
 
 __all__ = ["Report"]
 
@@ -176,5 +184,5 @@ def _runs(report: Findings) -> Table | None:
         [Cell(str(each), str(each)) for each in row]
         for row in zip(obs["run"].to_numpy(), paths, obs["checksum"].to_numpy(), strict=True)
     ]
-    head = [Column("run"), Column("file"), Column("SHA-256")]
+    head = [Heading("run"), Heading("file"), Heading("SHA-256")]
     return Table("files", "Run files", "As they were read by `heatcap observe`.", head, rows)
