@@ -138,10 +138,7 @@ def _dataset(
     per_cent: set[tuple[Hashable, str]],
     digest: Mapping[Path, str],
 ) -> xr.Dataset:
-    tables = [
-        _of_run(run, columns, per_cent).assign_coords(run=name)
-        for run, name in zip(runs, ids, strict=True)
-    ]
+    tables = [_of_run(run, name, columns, per_cent) for run, name in zip(runs, ids, strict=True)]
     joined_paths = ["; ".join(map(str, run.paths)) for run in runs]
     digests = [_digest([digest[path] for path in run.paths]) for run in runs]
     return stacked(tables).assign(
@@ -150,7 +147,9 @@ def _dataset(
     )
 
 
-def _of_run(run: Run, columns: Columns, per_cent: set[tuple[Hashable, str]]) -> xr.Dataset:
+def _of_run(
+    run: Run, name: str, columns: Columns, per_cent: set[tuple[Hashable, str]]
+) -> xr.Dataset:
     seen = _checkpoints(run, columns.observables)
     logged = _checkpoints(run, tuple(columns.metrics.values()))
     observables = {
@@ -161,7 +160,7 @@ def _of_run(run: Run, columns: Columns, per_cent: set[tuple[Hashable, str]]) -> 
     given = {name: run.parameters.get(name) for name in columns.parameters}
     parameters = {name: np.nan if value is None else value for name, value in given.items()}
     steps = {"step": ("checkpoint", run.step[seen]), "metric_step": ("metric", run.step[logged])}
-    return xr.Dataset(observables | metrics, steps | parameters)
+    return xr.Dataset(observables | metrics, {"run": name} | steps | parameters)
 
 
 def _checkpoints(run: Run, names: Sequence[str]) -> NDArray[np.intp]:
