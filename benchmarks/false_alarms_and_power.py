@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.audit import LeadColumn, clock, lead_table, max_statistic, precedes, records_of
-from heatcap.audit.conclusion import order_of
+from heatcap.audit.result import order_of
 from heatcap.events import Column, find_events, order_of_events, peaks
 
 from machine import said

@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import t as student
 
 from heatcap.resampling import Estimate, bootstrap, jackknife
-from heatcap.resampling.intervals import bca_interval
+from heatcap.resampling.estimate import bca_interval
 
 Floats = NDArray[np.float64]
 

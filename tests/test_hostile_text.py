@@ -21,7 +21,7 @@ from heatcap.cli import app
 from heatcap.core.text import cell, csv, legible, literal, plain
 from heatcap.divergence import divergence_test, peak_test
 from heatcap.events import find_events
-from heatcap.figures.names import letter
+from heatcap.figures.style import letter
 from heatcap.observables import save
 from heatcap.runfile import open_runs
 

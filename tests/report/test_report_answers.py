@@ -10,7 +10,7 @@ import xarray as xr
 from reading import few, report_of, text_of, titles
 
 import heatcap as hc
-from heatcap.report.answers import answers_of, chance
+from heatcap.report.findings import answers_of, chance
 
 from synthetic import Plan, observables
 

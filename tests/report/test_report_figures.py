@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from heatcap.figures.telling import entitle, tell
-from heatcap.report.drawing import CARD, MOST, _contrast, _dark, _rgb, drawn, inline_svg, readout
-from heatcap.report.plans import plans_of
+from heatcap.figures.panels import entitle, tell
+from heatcap.report.plans import (
+    CARD,
+    POINTS,
+    _contrast,
+    _dark,
+    _rgb,
+    drawn,
+    inline_svg,
+    plans_of,
+    readout,
+)
 
 PALETTE = ("000000", "e69f00", "56b4e9", "009e73", "0072b2", "d55e00", "cc79a7")
 
@@ -99,7 +108,7 @@ def test_long_lines_are_thinned_and_gaps_left_out():
     entitle(ax, "")
     (panel,) = readout(figure)
     (series,) = panel["series"]
-    assert len(series["x"]) == MOST
+    assert len(series["x"]) == POINTS
     assert series["x"][0] == 0.0
     assert series["x"][-1] == 999.0
     assert np.isfinite(series["y"]).all()

@@ -13,8 +13,7 @@ from reading import few, report_of, titles
 import heatcap as hc
 from heatcap.core.quantities import spoken
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED
-from heatcap.report.definitions import definitions_of
-from heatcap.report.methods import bibtex, methods
+from heatcap.report.methods import bibtex, definitions_of, methods
 from heatcap.report.plans import plans_of
 
 from synthetic import observables

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 import heatcap as hc
 from heatcap.figures import verdict
-from heatcap.report.drawing import Plan as Picture
-from heatcap.report.drawing import drawn
+from heatcap.report.plans import Plan as Picture
+from heatcap.report.plans import drawn
 
 from synthetic import Plan, observables
 

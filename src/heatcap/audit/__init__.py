@@ -16,15 +16,16 @@ somewhere; this package asks of each what a referee would ask:
 from heatcap.attention import random_energy_heat_capacity
 from heatcap.audit.artefacts import (
     Bound,
+    Control,
     Share,
     SpikeShare,
     bound,
+    controls,
     offset_share,
     random_energy_ratio,
     spike_share,
 )
 from heatcap.audit.clocks import Clock, Slope, clock
-from heatcap.audit.control_runs import Control, controls
 from heatcap.audit.every_test import audit_leads, holm, max_statistic
 from heatcap.audit.lead_tests import (
     LeadColumn,

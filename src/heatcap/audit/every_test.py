@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from heatcap.audit.artefacts import bound, offset_share, random_energy_ratio, spike_share
+from heatcap.audit.artefacts import bound, controls, offset_share, random_energy_ratio, spike_share
 from heatcap.audit.clocks import clock
-from heatcap.audit.conclusion import against, conclude, order_of
-from heatcap.audit.control_runs import controls
 from heatcap.audit.lead_tests import LeadColumn, lead_table, leads, precedes, records_of, sign_test
-from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
+from heatcap.audit.result import Audit, LeadAudit, LookElsewhere, against, conclude, order_of
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import BOUND
 from heatcap.events import (

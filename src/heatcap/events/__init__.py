@@ -21,7 +21,10 @@ Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of
 """
 
 from heatcap.core.columns import AVERAGE, PROPER, Column
-from heatcap.events.accuracy import (
+from heatcap.events.by_size import OnsetSurvival, PeaksBySize, onset_survival, peaks_by_size
+from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
+from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
+from heatcap.events.record import (
     LEAST_FINAL,
     LEAST_RISE,
     MEMORISED,
@@ -29,12 +32,10 @@ from heatcap.events.accuracy import (
     Onset,
     memorisation,
     mirror_leak,
+    near_spikes,
     onset,
+    spikes,
 )
-from heatcap.events.by_size import PeaksBySize, peaks_by_size
-from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
-from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
-from heatcap.events.loss import near_spikes, spikes
 from heatcap.events.result import (
     Count,
     Events,
@@ -43,7 +44,6 @@ from heatcap.events.result import (
     proper_of,
     settings_of,
 )
-from heatcap.events.survival import OnsetSurvival, onset_survival
 from heatcap.observables.dataset import size_name_of, sizes_of
 from heatcap.resampling.censored import censored_median
 

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks, peak_prominences
 
 from heatcap.core.arrays import Bools, Floats, Ints
-from heatcap.events.loss import near_spikes
-from heatcap.events.record import not_negative, positive, record, usable
+from heatcap.events.record import near_spikes, not_negative, positive, record, usable
 from heatcap.events.scatter import FINE, Contrasts, Scatter, pseudo_residuals
 
 __all__ = ["SMOOTHING", "Grid", "Limits", "Peaks", "Smoother", "peaks", "smooth"]

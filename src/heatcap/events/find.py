@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from heatcap.core.arrays import Floats
 from heatcap.core.columns import AVERAGE, OF_PEAK, OF_RUN, Column
 from heatcap.core.quantities import FLUCTUATIONS
-from heatcap.events.accuracy import Onset, memorisation, mirror_leak, onset
 from heatcap.events.curves import MIN_PROMINENCE, MIN_SIGNIFICANCE, SMOOTHING, Grid, Limits, Peaks
-from heatcap.events.loss import near_spikes, spikes
-from heatcap.events.record import not_negative, positive, usable
+from heatcap.events.record import (
+    Onset,
+    memorisation,
+    mirror_leak,
+    near_spikes,
+    not_negative,
+    onset,
+    positive,
+    spikes,
+    usable,
+)
 from heatcap.events.result import Events, settings_of
 from heatcap.observables.dataset import curve, groups_of, labels_of
 from heatcap.runfile import TAKEN

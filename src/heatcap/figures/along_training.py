@@ -17,17 +17,16 @@ from numpy.typing import NDArray
 
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OFFSET, PREFERRED, UNWEIGHTED, spoken
 from heatcap.events import AVERAGE, PROPER, Column, Events, find_events
-from heatcap.figures.names import label
-from heatcap.figures.selection import by_size, rows_of, titled, usable
+from heatcap.figures.panels import by_size, entitle, rows_of, tell, titled, usable
 from heatcap.figures.style import (
     COLUMN,
     ENSEMBLE,
     EVENT,
     PAGE,
+    label,
     new_figure,
     styled,
 )
-from heatcap.figures.telling import entitle, tell
 from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["evolution"]

@@ -19,7 +19,6 @@ from heatcap.core.arrays import Floats
 from heatcap.core.quantities import FLUCTUATIONS
 from heatcap.core.result import readable
 from heatcap.core.text import literal, plain
-from heatcap.figures.names import label
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
@@ -38,7 +37,7 @@ from heatcap.figures.panels import (
     symbol,
     write_head,
 )
-from heatcap.figures.style import BLUE, PAGE, new_figure, styled
+from heatcap.figures.style import BLUE, PAGE, label, new_figure, styled
 from heatcap.scaling import Collapse, Points
 
 __all__ = ["collapse"]

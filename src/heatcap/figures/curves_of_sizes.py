@@ -20,7 +20,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from heatcap.core.result import readable
-from heatcap.figures.names import label
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
@@ -37,7 +36,7 @@ from heatcap.figures.panels import (
     symbol,
     write_head,
 )
-from heatcap.figures.style import BLUE, PAGE, VERMILION, new_figure, styled
+from heatcap.figures.style import BLUE, PAGE, VERMILION, label, new_figure, styled
 from heatcap.scaling import Crossings, Extrema, Parameter, Points
 from heatcap.scaling.histogram import Barriers
 from heatcap.scaling.peaks import PeakScaling

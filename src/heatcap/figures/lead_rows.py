@@ -22,9 +22,8 @@ from heatcap.audit import Audit, LeadAudit, LeadColumn, Leads, Slope, lead_table
 from heatcap.core.quantities import preferred, spoken
 from heatcap.core.text import literal, plain
 from heatcap.events import Column, Events, proper_of, size_name_of
-from heatcap.figures.names import letter
-from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, new_figure, styled
-from heatcap.figures.telling import entitle, tell
+from heatcap.figures.panels import entitle, tell
+from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, letter, new_figure, styled
 
 __all__ = ["leads"]
 

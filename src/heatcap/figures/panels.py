@@ -1,28 +1,59 @@
-"""What the figures of finite-size scaling share: a look for every size, marks, axes and words."""
+"""What figures share: a look for every size, marks, heads, words, and what a pointer is told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import SubFigure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from numpy.typing import NDArray
 
 from heatcap.core.text import plain
-from heatcap.figures.names import letter
-from heatcap.figures.style import PAGE, VERMILION
+from heatcap.events import Column, Events
+from heatcap.figures.style import PAGE, VERMILION, letter
+from heatcap.observables.dataset import size_coordinate, size_name_of, sizes_of
 
 __all__ = [
-    "CENTRE", "CURVE", "GREY", "LINE", "MARKERS", "PLAIN", "POINT", "SMALL", "SPREAD", "Look",
-    "filled", "goodness", "head_lines", "look_of_sizes", "plain_axes", "say", "symbol",
+    "CENTRE",
+    "CURVE",
+    "GREY",
+    "LINE",
+    "MARKERS",
+    "PLAIN",
+    "POINT",
+    "SMALL",
+    "SPREAD",
+    "Look",
+    "Panel",
+    "by_size",
+    "entitle",
+    "filled",
+    "goodness",
+    "head_lines",
+    "look_of_sizes",
+    "panel_of",
+    "plain_axes",
+    "rows_of",
+    "say",
+    "symbol",
+    "tell",
+    "titled",
+    "usable",
+    "words_of",
     "write_head",
-]  # fmt: skip
+]
 
 SMALL, LINE = 7.0, 0.132  # points; inches from line to line
 MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
@@ -117,3 +148,82 @@ def goodness(chi2: float, dof: int, p_value: float) -> list[str]:
 def symbol(name: str) -> str:
     """A letter in italics, words without underscores."""
     return letter(name.replace("_", " "))
+
+
+# ---- which runs a figure shows -------------------------------------------------------------
+
+
+def titled(obs: xr.Dataset, size: float, runs: Sequence[int], *, plain: bool = False) -> str:
+    """Name and value of the size of some runs (indices); symbols in italics unless plain."""
+    name = size_name_of(obs.coords.to_dataset().isel(run=list(runs)))
+    return f"{name if plain else letter(name)} = {size:g}"
+
+
+def by_size(
+    obs: xr.Dataset, events: Events, sizes: Sequence[float] | None, group: str
+) -> dict[Any, list[int]]:
+    """Indices of the runs of one group (a control, or "none") at every size, in order of size."""
+    if size_coordinate(obs) is None:
+        raise ValueError("observables lack a size: neither 'size' nor 'p' is a coordinate of run")
+    values, of_run = sizes_of(obs).to_numpy(), events.group_of
+    if missing := [str(run) for run in obs["run"].to_numpy() if run not in of_run]:
+        raise ValueError(f"events lack runs that the observables have: {', '.join(missing)}")
+    chosen = np.array([of_run[run] == group for run in obs["run"].to_numpy()])
+    if not chosen.any():
+        groups = ", ".join(sorted({of_run[run] for run in obs["run"].to_numpy()}))
+        raise ValueError(f"no run belongs to group {group!r}; there are {groups}")
+    have = sorted(set(values[chosen].tolist()))
+    wanted = have if sizes is None else list(sizes)
+    if unknown := [s for s in wanted if s not in have]:
+        known = ", ".join(f"{size:g}" for size in have)
+        raise ValueError(f"sizes must be among [{known}], got {unknown}")
+    return {s: np.flatnonzero(chosen & (values == s)).tolist() for s in wanted}
+
+
+def usable(step: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows that a logarithmic axis of steps can show."""
+    ok = np.isfinite(step) & (step > 0) & np.isfinite(values)
+    return step[ok], values[ok]
+
+
+def rows_of(events: Events, run: Any) -> pd.Series:
+    """What is known of one run."""
+    row: pd.Series = events.runs[events.runs[Column.RUN] == run].iloc[0]
+    return row
+
+
+# ---- what panels and lines stand for -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a panel shows, and what its axes are called, without mathematics."""
+
+    title: str
+    x: str = "x"
+    y: str = "y"
+
+
+# They live as long as what they speak of.
+_PANELS: WeakKeyDictionary[Axes, Panel] = WeakKeyDictionary()
+_WORDS: WeakKeyDictionary[Line2D, str | tuple[str, ...]] = WeakKeyDictionary()
+
+
+def entitle(ax: Axes, title: str, x: str = "x", y: str = "y") -> None:
+    """Say what a panel shows."""
+    _PANELS[ax] = Panel(title, x, y)
+
+
+def tell(line: Line2D, words: str | Sequence[str]) -> None:
+    """Say what a line stands for, or each of its points."""
+    _WORDS[line] = words if isinstance(words, str) else tuple(words)
+
+
+def panel_of(ax: Axes) -> Panel | None:
+    """What a panel shows; None where it was not said."""
+    return _PANELS.get(ax)
+
+
+def words_of(line: Line2D) -> str | tuple[str, ...] | None:
+    """Words of a line, or of each of its points; None where it stands for nothing."""
+    return _WORDS.get(line)

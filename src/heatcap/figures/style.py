@@ -1,4 +1,4 @@
-"""Widths and colours that all figures share, and how a figure is written: as PDF and as PNG."""
+"""Widths, colours and names that all figures share, and how one is written: as PDF and as PNG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from heatcap.core.quantities import FLUCTUATIONS
+from heatcap.core.quantities import FLUCTUATIONS, OBSERVABLES, spoken
+from heatcap.core.text import literal
 from heatcap.core.writing import write_bytes
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "ENSEMBLE",
     "EVENT",
     "PAGE",
+    "label",
+    "letter",
     "new_figure",
     "save",
     "styled",
@@ -100,3 +103,22 @@ def _laid_out(figure: Figure) -> Iterator[None]:
         yield
     finally:
         figure.set_layout_engine(engine)
+
+
+# ---- names on an axis ----------------------------------------------------------------------
+
+LETTERS = 0x500  # Latin, Greek, Cyrillic: what mathtext has
+
+
+def label(name: str) -> str:
+    """An observable, as on an axis."""
+    known = OBSERVABLES.get(name)
+    return (known and known.label) or letter(spoken(name))
+
+
+def letter(name: str) -> str:
+    """A letter in italics; any other name as it is, for it may come from a file."""
+    if len(name) == 1 and name.isalpha() and ord(name) < LETTERS:
+        return f"${name}$"
+    # A backslash at the end would take the dollar of a formula behind it for its own.
+    return literal(name) + " " * name.endswith("\\")

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 
 from heatcap.core.quantities import BOUND, HEAT_CAPACITY, scan_of, spoken
 from heatcap.events import AVERAGE, PROPER, Events, find_events
-from heatcap.figures.names import label
-from heatcap.figures.selection import by_size, titled, usable
-from heatcap.figures.style import COLUMN, PAGE, new_figure, styled
-from heatcap.figures.telling import entitle, tell
+from heatcap.figures.panels import by_size, entitle, tell, titled, usable
+from heatcap.figures.style import COLUMN, PAGE, label, new_figure, styled
 from heatcap.observables.dataset import curve, labels_of
 
 __all__ = ["scan"]

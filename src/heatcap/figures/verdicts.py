@@ -19,21 +19,31 @@ from heatcap.core.text import plain
 from heatcap.divergence import CLASSES, PeakVerdict, Verdict
 from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import TWO_SIDED, Exponent
-from heatcap.figures.names import label
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
     GREY,
     LINE,
     SPREAD,
+    entitle,
     filled,
     plain_axes,
     say,
     symbol,
+    tell,
     write_head,
 )
-from heatcap.figures.style import BLACK, BLUE, GREEN, PAGE, PURPLE, VERMILION, new_figure, styled
-from heatcap.figures.telling import entitle, tell
+from heatcap.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    PAGE,
+    PURPLE,
+    VERMILION,
+    label,
+    new_figure,
+    styled,
+)
 
 __all__ = ["peak_verdict", "verdict"]
 

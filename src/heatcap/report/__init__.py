@@ -9,9 +9,7 @@ figures.  Where one of them has no answer, the page says why in its place.
 """
 
 from heatcap.core.result import Caution
-from heatcap.report.answers import Answer
-from heatcap.report.build import build_report, check_level
-from heatcap.report.findings import Findings, Source
-from heatcap.report.page import Report
+from heatcap.report.findings import Answer, Findings, Source
+from heatcap.report.page import Report, build_report, check_level
 
 __all__ = ["Answer", "Caution", "Findings", "Report", "Source", "build_report", "check_level"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +10,27 @@ from typing import Any
 
 import xarray as xr
 
-from heatcap.audit import Audit
+from heatcap.audit import Audit, LeadAudit
 from heatcap.core.quantities import spoken
 from heatcap.core.result import Caution, Result, plain
 from heatcap.divergence import Verdict
 from heatcap.divergence.answer import NO_CLASS
-from heatcap.events import Events
+from heatcap.events import PROPER, Column, Count, Events, sizes_of
+from heatcap.events.result import differing
 from heatcap.observables.dataset import cautions_of as of_observables
-from heatcap.report.answers import Answer, Said
+from heatcap.observables.dataset import size_label
 
-__all__ = ["Findings", "Source", "cautions_of"]
+__all__ = [
+    "Answer",
+    "Findings",
+    "Said",
+    "Source",
+    "answers_of",
+    "cautions_of",
+    "chance",
+    "headline",
+    "listed",
+]
 
 
 @dataclass(frozen=True)
@@ -142,3 +154,268 @@ def _of_verdicts(verdicts: Mapping[str, Verdict]) -> Iterator[Caution]:
 def _sentence(parts: Sequence[str], *, upper: bool = True) -> str:
     text = "; ".join(part.rstrip(".") for part in parts)
     return f"{text[:1].upper() if upper else text[:1]}{text[1:]}."
+
+
+# ---- answers -------------------------------------------------------------------------------
+
+ORDERS = {
+    "precursor": "before the onset of generalisation, consistent with a precursor",
+    "not shown": "before the onset; a precursor is not shown",
+    "against": "before the onset, but no evidence of a precursor",
+    "later": "after the onset: no precursor",
+    "undecided": "undecided",
+    "nothing": "nothing to compare",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one observable (in one layer).
+
+    Attributes
+    ----------
+    name : str
+        That of the audit: the observable, with the layer where there are several.
+    observable, layer
+    peak, peak_note : str
+        How many runs have a peak; how many curves are highest at an end of their record.
+    order : str
+        A key of `ORDERS`, "" without an audit.
+    conclusion : str
+        The sentence of the audit, or why there is none.
+    chance : str
+        p-values of the order: sign test, and peaks at a random step; "" where nothing compares.
+    verdict : str
+        The word of the verdict, or "no verdict".
+    meaning : str
+        What the verdict says; "" where there is none.
+    tested : str
+        Which sizes, and which classes are not excluded; or why there is no verdict.
+    exponent : str
+    warnings : list of str
+        Of the verdict; they stand among the cautions.
+    advice : str
+        What would decide an undecided verdict.
+    """
+
+    name: str
+    observable: str
+    layer: Any
+    peak: str
+    peak_note: str
+    order: str
+    conclusion: str
+    verdict: str
+    tested: str
+    chance: str = ""
+    meaning: str = ""
+    exponent: str = ""
+    warnings: list[str] = field(default_factory=list)
+    advice: str = ""
+
+    @property
+    def precedes(self) -> str:
+        """The order in a few words."""
+        return ORDERS.get(self.order, "not tested")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return dict(plain(fields | {"precedes": self.precedes}))
+
+
+def answers_of(
+    places: Mapping[str, tuple[str, Any]],
+    events: Events,
+    audit: Audit | None,
+    verdicts: Mapping[str, Verdict],
+    missing: Mapping[str, str],
+) -> list[Answer]:
+    """One row for every name of `places`."""
+    counts = {
+        (row[Column.OBSERVABLE], row[Column.LAYER]): row
+        for row in events.counts().to_dict("records")
+        if row[Column.GROUP] == PROPER or audit is None
+    }
+    out = []
+    for name, place in places.items():
+        lead = audit.leads.get(name) if audit is not None else None
+        peak, note = _peak(counts.get(place))
+        out.append(
+            Answer(
+                name=name,
+                observable=place[0],
+                layer=place[1],
+                peak=peak,
+                peak_note=note,
+                order=_order(lead),
+                conclusion=_conclusion(name, lead, missing),
+                chance=_chance(lead),
+                **_verdict(name, verdicts.get(name), missing),
+            )
+        )
+    return out
+
+
+def _peak(row: Mapping[Any, Any] | None) -> tuple[str, str]:
+    if row is None:
+        return "no runs", ""
+    at_end = row[Count.HIGHEST_AT_END]
+    note = f"{at_end} highest at an end of the record, which is no peak" if at_end else ""
+    return f"{row[Count.WITH_PEAK]} of {row[Count.RUNS]} runs", note
+
+
+def _order(lead: LeadAudit | None) -> str:
+    if lead is None:
+        return ""
+    if lead.order == "first":
+        return "precursor" if lead.precursor else "against" if lead.against else "not shown"
+    if lead.order == "later":
+        return "later"
+    return "undecided" if lead.pooled.compared else "nothing"
+
+
+def _conclusion(name: str, lead: LeadAudit | None, missing: Mapping[str, str]) -> str:
+    if lead is None:
+        return f"no audit: {missing.get('audit', 'this curve was not audited')}"
+    return lead.conclusion.removeprefix(f"{name}: ")
+
+
+def _chance(lead: LeadAudit | None) -> str:
+    """p-values of the order found, whichever of them decided."""
+    if lead is None or not lead.precedes.runs:
+        return ""
+    tests = lead.precedes
+    values = {"sign test": tests.sign_p}
+    side, many = ("p", "many") if tests.share > 0.5 else ("p_as_few", "few")
+    for key, at in (("steps", "a random step"), ("log_steps", "a random ln step")):
+        values[f"as {many} peaks first at {at}"] = tests.phase_null[key][side]
+    said = [f"{name} {chance(value)}" for name, value in values.items() if math.isfinite(value)]
+    return f"p-values: {', '.join(said)}" if said else ""
+
+
+def chance(value: float) -> str:
+    """A probability in two digits."""
+    return f"{value:.2g}" if value >= 1e-4 or value == 0 else f"{value:.0e}"
+
+
+def _verdict(name: str, found: Verdict | None, missing: Mapping[str, str]) -> dict[str, Any]:
+    if found is None:
+        why = missing.get(name, "not tested")
+        return {"verdict": "no verdict", "tested": why}
+    return {
+        "verdict": found.verdict,
+        "meaning": found.meaning,
+        "tested": "; ".join([found.tested, *found.not_excluded.splitlines()]),
+        "exponent": found.exponent_said,
+        "warnings": [text for text in found.warnings if text != found.meaning],
+        "advice": found.advice,
+    }
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+# ---- the paragraph above the answers -------------------------------------------------------
+
+PRECEDES = "Does a peak precede generalisation?"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A part of the headline: the question, "" for none, and what is said."""
+
+    question: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.question} {self.text}".strip()
+
+
+def headline(
+    events: Events,
+    answers: Sequence[Answer],
+    audit: Audit | None,
+    verdicts: Mapping[str, Verdict],
+) -> list[Said]:
+    """The answer in a few sentences: what there is, what came first, does it grow with the size."""
+    return [
+        Said("", _inventory(events)),
+        Said(PRECEDES, _orders(answers, audit)),
+        Said(_growth_asked(events), _growth(answers, verdicts, events)),
+    ]
+
+
+def _inventory(events: Events) -> str:
+    runs = events.runs
+    proper, controls = events.proper, events.counted_controls()
+    counted = f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+    if controls:
+        others = [f"{n} with {spoken(name)}" for name, n in controls.items()]
+        counted += f": {len(proper)} runs proper, and as controls {listed(others)}"
+    size = sizes_of(runs if proper.empty else proper).dropna()
+    known = sorted(set(size.tolist()) - {0.0})
+    name = size_label(runs)
+    if not known:
+        return f"{counted}; no size is known."
+    if len(known) == 1:
+        return f"{counted}; one size, {name} = {known[0]:g}."
+    return f"{counted}; {len(known)} sizes, {name} = {known[0]:g} to {known[-1]:g}."
+
+
+def _orders(answers: Sequence[Answer], audit: Audit | None) -> str:
+    if audit is None:
+        return "Not tested: there is no audit."
+    found: dict[str, list[str]] = {}
+    for each in answers:
+        found.setdefault(each.order, []).append(spoken(each.name))
+    ways = {
+        "precursor": "before the onset and consistent with a precursor: {}",
+        "not shown": "before the onset, but a precursor is not shown: {}",
+        "against": "before the onset, but no evidence of a precursor: {}",
+        "later": "after the onset: {}",
+        "undecided": "order undecided: {}",
+        "nothing": "no peak to compare with an onset: {}",
+    }
+    names = listed if len(found) > 1 else _every
+    parts = [text.format(names(found[order])) for order, text in ways.items() if order in found]
+    none = "" if "precursor" in found else "No observable has a peak that these runs show to be a "
+    none += "precursor. " if none else ""
+    said = "; ".join(parts)
+    return f"{none}{said[:1].upper()}{said[1:]}."
+
+
+def _growth_asked(events: Events) -> str:
+    name = size_label(events.runs)
+    return f"Does the height diverge with the size{'' if name == 'size' else f' {name}'}?"
+
+
+def _growth(answers: Sequence[Answer], verdicts: Mapping[str, Verdict], events: Events) -> str:
+    found: dict[str, list[str]] = {}
+    for each in answers:
+        word = each.verdict if each.name in verdicts else f"no verdict ({each.tested})"
+        # One word may have several meanings: heights that saturate, or fall, are both bounded.
+        word += f", that is, {each.meaning}" if each.meaning else ""
+        found.setdefault(word, []).append(spoken(each.name))
+    about = listed if len(found) > 1 else _every
+    said = "; ".join(f"{about(names)}: {word}" for word, names in found.items())
+    return f"{said[:1].upper()}{said[1:]}{_qualified(events) if verdicts else ''}."
+
+
+def _qualified(events: Events) -> str:
+    """What else changes between the runs that a verdict compares."""
+    others = differing(events.proper)
+    if not others:
+        return ""
+    what = listed(list(map(str, others)))
+    return f", over runs that differ in {what}: a height may follow {_it(others)}, not the size"
+
+
+def _it(things: Sequence[object]) -> str:
+    return "it" if len(things) == 1 else "these"
+
+
+def _every(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"all {len(names)} observables"

@@ -1,19 +1,27 @@
-"""A paragraph for the methods section, with the settings as they were, and how to cite."""
+"""Texts for a paper: the methods with the settings as they were, definitions, how to cite."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 
-from heatcap.audit.conclusion import LEVEL
-from heatcap.core.quantities import BOUND, HEAT_CAPACITY, spoken
+from heatcap.audit.result import LEVEL
+from heatcap.core.quantities import BOUND, HEAT_CAPACITY, OBSERVABLES, spoken
 from heatcap.core.version import VERSION
 from heatcap.divergence import Margins
 from heatcap.events import DEFAULT_OBSERVABLES, LEAST_FINAL, LEAST_RISE, MEMORISED, Column, sizes_of
 from heatcap.observables.dataset import size_label
-from heatcap.report.answers import listed
-from heatcap.report.findings import Findings
+from heatcap.report.findings import Findings, listed
 
-__all__ = ["bibtex", "fluctuations", "methods"]
+__all__ = [
+    "SYMBOLS",
+    "Definition",
+    "bibtex",
+    "definitions_of",
+    "fluctuations",
+    "methods",
+]
 
 # Those of CITATION.cff, which is not part of an installed package; a test holds them together.
 TITLE = "heatcap: canonical thermodynamics of attention, and whether a peak is a phase transition"
@@ -166,3 +174,35 @@ def _growth(report: Findings) -> str:
         f"{found.draws} sets of data for each class (seed {report.settings['seed']}); "
         f"{margins.summary()}."
     )
+
+
+# ---- what each observable is ---------------------------------------------------------------
+
+SYMBOLS = (
+    "E = \N{MINUS SIGN}logit of a visible key, p its attention weight, U = Σ p E the energy of one "
+    "row with n visible keys, Ē the plain mean of E over them; Var_x and ⟨ ⟩_x are over the probe "
+    "inputs x, all at the temperature of the model (β = 1). Names in files have underscores for "
+    "spaces."
+)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Name as on the page, equation with words, and the bound on growth, if any."""
+
+    name: str
+    content: str
+    grows: str
+
+
+OTHER = ("as the file gives it", "not known here")
+
+
+def definitions_of(observables: Iterable[str]) -> list[Definition]:
+    """Definitions of the observables of a page, each once; those of others are not known."""
+    found = []
+    for name in dict.fromkeys(observables):
+        known = OBSERVABLES.get(name)
+        content = known and known.equation and (f"{known.equation}: {known.words}", known.grows)
+        found.append(Definition(spoken(name), *(content or OTHER)))
+    return found

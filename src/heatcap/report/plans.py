@@ -1,28 +1,46 @@
-"""Which figures the page shows, each with a caption of numbers; or why one is not there."""
+"""The figures of the page: which there are, with captions of numbers, and how they are drawn."""
 
 from __future__ import annotations
 
+import io
+import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter
 
 from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of, spoken
 from heatcap.divergence import Verdict
 from heatcap.events import PROPER, Column, size_name_of
+from heatcap.figures import styled
+from heatcap.figures.panels import panel_of, words_of
 from heatcap.observables.dataset import size_coordinate
-from heatcap.report.answers import listed
-from heatcap.report.drawing import Plan
-from heatcap.report.findings import Findings
+from heatcap.report.findings import Findings, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-__all__ = ["plans_of"]
+__all__ = [
+    "CARD",
+    "Inline",
+    "Picture",
+    "Plan",
+    "drawn",
+    "inline_svg",
+    "plans_of",
+    "readout",
+    "shades",
+]
 
 MOST = 4  # rows of panels
 DRAWN = 12  # observables (and layers): a page of more would be too large to open
@@ -198,3 +216,271 @@ def _scans(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
             draw=draw,
             paper=True,
         )
+
+
+# ---- drawing -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure before it is drawn.
+
+    `draw` gives the figure; a ValueError from it is the reason why there is none.  With `paper` it
+    keeps a white background, for a scale of colours that is read off it.
+    """
+
+    key: str
+    title: str
+    caption: str
+    draw: Callable[[], Figure]
+    folded: bool = False
+    paper: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as it stands on the page; without an `image`, `missing` says why."""
+
+    key: str
+    title: str
+    caption: str
+    folded: bool = False
+    paper: bool = False
+    image: Inline | None = None
+    panels: list[dict[str, Any]] = field(default_factory=list)
+    missing: str = ""
+
+
+def drawn(plan: Plan) -> Picture:
+    """The figure of a plan."""
+    kept: dict[str, Any] = {
+        "key": plan.key,
+        "title": plan.title,
+        "folded": plan.folded,
+        "paper": plan.paper,
+    }
+    try:
+        figure = plan.draw()
+    except ValueError as problem:
+        return Picture(**kept, caption="", missing=str(problem))
+    try:
+        image, panels = _rendered(plan, figure)
+    except Exception as problem:  # anything that a text from a file may do to a renderer
+        why = str(problem).strip().rpartition("\n")[2] or type(problem).__name__
+        return Picture(**kept, caption="", missing=f"it could not be drawn ({why})")
+    return Picture(**kept, caption=plan.caption, image=image, panels=panels)
+
+
+def _rendered(plan: Plan, figure: Figure) -> tuple[Inline, list[dict[str, Any]]]:
+    # At the resolution of the SVG, so that the panels lie where the page looks for them.
+    figure.set_dpi(72)
+    with styled(), mpl.rc_context({"svg.fonttype": "path"}):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        panels = readout(figure)
+    return inline_svg(figure, plan.key), panels
+
+
+# ---- what is read off under a pointer ------------------------------------------------------
+
+POINTS = 40  # points of a line that can be found
+SCALES = ("linear", "log")
+
+
+def readout(figure: Figure) -> list[dict[str, Any]]:
+    """Panels of a figure whose layout is settled, as far as they say what they show.
+
+    Returns
+    -------
+    list of dict
+        `box` (left, top, right, bottom, as shares of the figure), names, `x` and `y` (limits, and
+        whether the axis is logarithmic, or the labels of its ticks where these are words), and
+        `series`: labels with their points.  Lines are thinned to 40 points, numbers to 5 digits.
+    """
+    panels = []
+    for ax in figure.axes:
+        names = panel_of(ax)
+        if names is None or not {ax.get_xscale(), ax.get_yscale()} <= set(SCALES):
+            continue
+        box = ax.get_window_extent().transformed(figure.transFigure.inverted())
+        panels.append(
+            {
+                "box": [round(v, 5) for v in (box.x0, 1 - box.y1, box.x1, 1 - box.y0)],
+                "title": names.title,
+                "x": _axis(names.x, ax.xaxis, ax.get_xlim()),
+                "y": _axis(names.y, ax.yaxis, ax.get_ylim()),
+                "series": _series(ax),
+            }
+        )
+    return panels
+
+
+def _axis(name: str, axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": name, "limits": [_short(v) for v in limits]}
+    if axis.get_scale() == "log":
+        return out | {"log": True}
+    if isinstance(axis.get_major_formatter(), FixedFormatter):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        at = axis.get_majorticklocs()
+        out["ticks"] = [[_short(v), text] for v, text in zip(at, labels, strict=False) if text]
+    return out
+
+
+def _series(ax: Axes) -> list[dict[str, Any]]:
+    out = []
+    for line in ax.lines:
+        label = words_of(line)
+        if label is None:
+            continue
+        x = np.asarray(line.get_xdata(), dtype=np.float64)
+        y = np.asarray(line.get_ydata(), dtype=np.float64)
+        rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if not isinstance(label, str):
+            label = tuple(label[k] for k in rows.tolist())
+        elif rows.size > POINTS:
+            rows = rows[np.unique(np.linspace(0, rows.size - 1, POINTS).round().astype(int))]
+        if rows.size:
+            points = {"x": [_short(v) for v in x[rows]], "y": [_short(v) for v in y[rows]]}
+            said = label if isinstance(label, str) else list(label)
+            out.append({"label": said} | points)
+    return out
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}") if math.isfinite(value) else 0.0
+
+
+# ---- SVG: its colours follow the theme, its names clash with no other ----------------------
+
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+CARD, INK = (0x1B, 0x1F, 0x26), (0xE8, 0xE8, 0xE8)  # of the dark theme: behind a figure, and text
+VISIBLE = 3.0  # contrast of a line with what is behind it (WCAG 2.2, 1.4.11)
+# Paths are drawn for a page 7 inches wide: a hundredth of a point is nothing that is seen.
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
+COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")
+NAMED = re.compile(r"url\(#([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Inline:
+    """The element, its size in points, and the colours that the page has to define."""
+
+    text: str
+    width: float
+    height: float
+    colours: frozenset[str] = field(default=frozenset())
+
+
+def inline_svg(figure: Figure, key: str) -> Inline:
+    """Draw a figure whose layout is settled.
+
+    Parameters
+    ----------
+    figure : Figure
+    key : str
+        Unique on the page; prefix of all identifiers.
+
+    Returns
+    -------
+    Inline
+        Letters are paths, so that the figure looks alike everywhere; the page says in words what
+        it shows.  Equal figures and keys give equal text.
+    """
+    out = io.StringIO()
+    with styled(), mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    # The parser leaves out comments, and with them every text of the figure.
+    root = ElementTree.fromstring(out.getvalue())
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{SVG}metadata", f"{SVG}style"):
+                parent.remove(child)
+    names = _numbered(root, key)
+    colours = {"000000"}
+    for element in root.iter():
+        _rewrite(element, names, colours)
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    inside = "".join(ElementTree.tostring(child, "unicode") for child in root)
+    head = (
+        f'<svg class="drawing" viewBox="0 0 {width:g} {height:g}" aria-hidden="true" '
+        'focusable="false" fill="var(--c-000000)" stroke-linejoin="round" stroke-linecap="butt">'
+    )
+    return Inline(f"{head}{inside}</svg>", width, height, frozenset(colours))
+
+
+def _numbered(root: ElementTree.Element, key: str) -> dict[str, str]:
+    """Identifiers that are referred to, numbered as they come: those given vary with memory."""
+    asked: dict[str, None] = {}
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            asked |= dict.fromkeys(NAMED.findall(value))
+            if name == f"{XLINK}href" and value.startswith("#"):
+                asked[value[1:]] = None
+    return {name: f"{key}-{number}" for number, name in enumerate(asked)}
+
+
+def _rewrite(element: ElementTree.Element, names: dict[str, str], colours: set[str]) -> None:
+    """Plain tags, own identifiers, colours as variables, short numbers."""
+    element.tag = element.tag.removeprefix(SVG)
+    element.tail = element.text = None
+    attributes = dict(element.attrib)
+    element.attrib.clear()
+    for name, value in attributes.items():
+        if name == "id":
+            if value in names:
+                element.set("id", names[value])
+            continue
+        if name == f"{XLINK}href":
+            name = "href"
+            value = f"#{names[value[1:]]}" if value.startswith("#") else value
+        elif name == "d":
+            value = NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value)
+        elif name == "style":
+            value = COLOUR.sub(lambda found: _variable(found[1], colours), value)
+        element.set(name, NAMED.sub(lambda found: f"url(#{names[found[1]]})", value))
+
+
+def _variable(colour: str, colours: set[str]) -> str:
+    colour = colour.lower()
+    if _dark(colour) == colour:
+        return f"#{colour}"
+    colours.add(colour)
+    return f"var(--c-{colour})"
+
+
+def shades(colours: frozenset[str]) -> list[tuple[str, str]]:
+    """Each colour with the one that stands for it in the dark theme, both in hexadecimal."""
+    return [(colour, _dark(colour)) for colour in sorted(colours)]
+
+
+def _dark(colour: str) -> str:
+    """Greys change places with the background; other colours are lightened until they show."""
+    rgb = _rgb(colour)
+    if max(rgb) - min(rgb) <= 8:
+        share = ((255 - rgb[1]) / 255) ** 0.8
+        return _hex(tuple(c + (i - c) * share for c, i in zip(CARD, INK, strict=True)))
+    mixed = 0.0
+    while _contrast(rgb, CARD) < VISIBLE:
+        mixed += 0.04
+        rgb = tuple(c + (255 - c) * mixed for c in _rgb(colour))
+    return _hex(rgb) if mixed else colour
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    return tuple(float(int(colour[k : k + 2], 16)) for k in (0, 2, 4))
+
+
+def _hex(rgb: tuple[float, ...]) -> str:
+    return "".join(f"{round(each):02x}" for each in rgb)
+
+
+def _contrast(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(rgb: tuple[float, ...]) -> float:
+    """Relative luminance of sRGB (WCAG 2.2)."""
+    c = [each / 255 for each in rgb]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in c]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

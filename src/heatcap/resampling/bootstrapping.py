@@ -11,8 +11,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.resampling.estimate import Estimate, between, deviations_of, like
-from heatcap.resampling.intervals import LEVELS, bca_interval, percentile_interval, t_interval
+from heatcap.resampling.estimate import (
+    LEVELS,
+    Estimate,
+    bca_interval,
+    between,
+    deviations_of,
+    like,
+    percentile_interval,
+    t_interval,
+)
 from heatcap.resampling.samples import (
     Data,
     Draw,

@@ -7,8 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.resampling.estimate import Estimate, between, like
-from heatcap.resampling.intervals import LEVELS, t_interval
+from heatcap.resampling.estimate import LEVELS, Estimate, between, like, t_interval
 from heatcap.resampling.samples import Data, Draw, Statistic, evaluate, replicate
 
 __all__ = ["jackknife"]

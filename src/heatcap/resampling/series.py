@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from heatcap.core.arrays import Floats
-from heatcap.resampling.estimate import Estimate, between, like
-from heatcap.resampling.intervals import LEVELS, t_interval
+from heatcap.resampling.estimate import LEVELS, Estimate, between, like, t_interval
 from heatcap.resampling.samples import Data, Statistic, evaluate
 
 __all__ = ["gamma_method", "integrated_time"]
