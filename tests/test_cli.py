@@ -52,6 +52,9 @@ def test_wrong_usage_is_two() -> None:
     status, _, said = run("observe", "x", "-o", "y", "--temperature", "1,two")
     assert status == 2
     assert "expected numbers separated by commas, got '1,two'" in said
+    status, _, said = run("observe", "x", "-o", "y", "--time", "log")
+    assert status == 2
+    assert "needs --geometry" in said
     status, _, said = run("observe", "x", "-o", "y", "--temperature", "2:1:3")
     assert status == 2
     assert "expected LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT > 1, got '2:1:3'" in said

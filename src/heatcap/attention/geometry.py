@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from heatcap.attention.kernels import fisher_distance
+from heatcap.attention.distances import fisher_distance
+from heatcap.attention.moments import Subsets, TableMoments, table_moments
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import PATH_DIMS
 from heatcap.runfile import LogitReader
@@ -59,20 +60,35 @@ class TrainingPath:
         self._step, self._square, self._chord = np.zeros(
             (3, shape[0], shape[1], shape[2], shape[4])
         )
-        self._first = self._before = np.empty(0, np.float32)
+        self._trail = np.empty((0, 0))
 
-    def add(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
-        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block."""
+    def add(
+        self, checkpoints: slice, block: Block, logits: NDArray[np.float32], subsets: Subsets
+    ) -> TableMoments:
+        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block.
+
+        Returns the moments of these tables: both come from one exponential of each logit.
+        """
+        stack = logits.reshape(-1, *logits.shape[2:])
+        heads, queries = logits.shape[1], logits.shape[3]
+        sums = np.zeros((len(stack), queries, 4))
         if checkpoints.start == 0:
-            self._first = self._before = logits[:1].copy()
-        before = np.concatenate([self._before, logits[:-1]])
-        first = np.repeat(self._first, len(logits), axis=0)
+            self._trail = np.zeros((heads, 2 * stack[0].size))
+            table_moments(stack[:heads], subsets, path=(self._trail, sums.copy()))
+            before, first = np.split(self._trail, 2, axis=1)
+            first[:] = before
+        moments = table_moments(stack, subsets, path=(self._trail, sums))
         at = (checkpoints, block.layer, block.heads, block.queries)
-        distance = _distances(before, logits)
-        self._step[at] += distance.sum(axis=2)
-        self._square[at] += (distance**2).sum(axis=2)
-        self._chord[at] += _distances(first, logits).sum(axis=2)
-        self._before = logits[-1:].copy()
+        step, square, chord, unlike = np.moveaxis(sums.reshape(-1, heads, queries, 4), -1, 0)
+        if unlike.any():
+            raise ValueError(
+                f"{int(unlike.sum())} rows do not see the same keys at successive checkpoints: "
+                "they have no distance on a common simplex"
+            )
+        self._step[at] += step
+        self._square[at] += square
+        self._chord[at] += chord
+        return moments
 
     def fields(self, prefix: str, potential: Floats, clock: Floats) -> Fields:
         step, square, chord = (
