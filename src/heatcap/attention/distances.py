@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heatcap.attention.arithmetic import LOG2E, LOWEST, angle, exp2, exp2m1, ln
 from heatcap.attention.blocks import (
@@ -29,10 +30,11 @@ from heatcap.attention.blocks import (
 from heatcap.core.arrays import Floats, Logits
 from heatcap.core.jit import CONTRACT, REORDER, compiling, jit
 
-__all__ = ["ABSENT", "SHELF", "add_arcs", "fisher_distance", "move", "shelf_for"]
+__all__ = ["ABSENT", "SHELF", "Layers", "add_arcs", "fisher_distance", "move", "shelf_for"]
 
 ABSENT = -1.0  # weight of an absent key, apart from one too improbable
 _FAR = -10.0  # its amplitude
+_TINY = 1e-300  # probabilities below it have no logarithm here
 _MASKED = 3.0  # squared chords are at most 2 where both rows see the same keys
 
 # A shelf holds, `ROWS` lanes each, the squared chords of a block of rows to those before and to
@@ -112,6 +114,105 @@ def _add_weights(
             y = LOWEST if y < LOWEST else y
             w = exp2(y)
             sums[i] += 0.0 if y <= LOWEST else w
+
+
+@jit(CONTRACT)
+def _weigh(
+    tile: Logits, keys: int, count: int, top: Logits, scale: float, shelf: Floats, z: Floats
+) -> None:
+    """Weights of some keys of a block, and their sum."""
+    for j in range(keys):
+        base = np.uintp(j * ROWS)
+        for i in range(count):
+            r = base + np.uintp(i)
+            d = np.float64(tile[r]) - np.float64(top[i])
+            y: float = d * scale
+            y = LOWEST if y < LOWEST else y
+            w = exp2(y)
+            w = 0.0 if y <= LOWEST else w
+            z[i] += w
+            shelf[r] = w if d > -np.inf else ABSENT
+
+
+@jit()
+def _mix(trail: Floats, at: int, stop: int, mean: Floats) -> None:
+    """Add the probabilities of one head to their sum over heads; no head has seen a key below 0."""
+    for i in range(at, stop):
+        k = np.uintp(i)
+        a, m = trail[k], mean[k]
+        m = m if m > 0.0 or a < 0.0 else 0.0
+        mean[k] = m + a * a if a >= 0.0 else m
+
+
+@jit(CONTRACT)
+def _mean_logs(shelf: Floats, keys: int, count: int, share: float) -> tuple[float, int]:
+    """Sum over a block of rows of the mean ln p of the keys seen; how often p is too small."""
+    total, logs, seen, tiny = 0.0, np.zeros(ROWS), np.zeros(ROWS), 0
+    for j in range(keys):
+        base = np.uintp(SHELF + j * ROWS)
+        for i in range(count):
+            p = shelf[base + np.uintp(i)] * share
+            here = p >= 0.0
+            low = p < _TINY
+            tiny += 1 if here and low else 0
+            log = ln(1.0 / (_TINY if low else p))
+            logs[i] -= log if here else 0.0
+            seen[i] += 1.0 if here else 0.0
+    for i in range(count):
+        total += logs[i] / seen[i]
+    return total, tiny
+
+
+@jit()
+def _follow(
+    rows: Logits,
+    order: NDArray[np.int64],
+    trail: Floats,
+    sums: Floats,
+    mean: Floats,
+    logs: Floats,
+    shelf: Floats,
+    tile: Logits,
+) -> int:
+    """Distances of one layer's rows (head * row, key) from the layers before, and of their mean.
+
+    `order` (query, probe) are the rows of a head, `trail` and `sums` (head and mean, ...) as of
+    `move` and `add_arcs`.  `logs` (query) takes the mean ln p of the keys, p averaged over heads;
+    returns for how many keys it is too small for a logarithm.
+    """
+    n, heads, probes, tiny = rows.shape[1], len(trail) - 1, order.shape[1], 0
+    top, bottom = np.empty(ROWS, rows.dtype), np.empty(ROWS, rows.dtype)
+    z, whole = np.empty(ROWS), np.full(ROWS, 1.0 / heads)
+    for query in range(len(order)):
+        for start in range(0, probes, ROWS):
+            count = min(ROWS, probes - start)
+            at = (query * probes + start) * n
+            mean[at : at + count * n] = ABSENT
+            for head in range(heads):
+                table = rows[head * order.size : (head + 1) * order.size]
+                top[:], bottom[:], z[:] = -np.inf, np.inf, 0.0
+                for key in range(0, n, KEYS):
+                    width = min(KEYS, n - key)
+                    gather(table, order[query], start, count, key, width, tile)
+                    extremes(tile, width, count, top, bottom)
+                for key in range(0, n, KEYS):
+                    width = min(KEYS, n - key)
+                    if n > KEYS:
+                        gather(table, order[query], start, count, key, width, tile)
+                    _weigh(tile, width, count, top, LOG2E, shelf[SHELF + key * ROWS :], z)
+                z[:] = 1.0 / z
+                move(shelf, trail[head], at, n, count, z)
+                add_arcs(shelf, count, sums[head, query])
+                _mix(trail[head], at, at + count * n, mean)
+            for key in range(n):
+                first = at + key * count
+                shelf[SHELF + key * ROWS : SHELF + key * ROWS + count] = mean[first : first + count]
+            move(shelf, trail[heads], at, n, count, whole)
+            add_arcs(shelf, count, sums[heads, query])
+            total, rare = _mean_logs(shelf, n, count, 1.0 / heads)
+            logs[query] += total
+            tiny += rare
+    return tiny
 
 
 @jit(CONTRACT)
@@ -224,6 +325,44 @@ def fisher_distance(
     return out
 
 
+class Layers:
+    """Rows (head, probe, query, key) that go from layer to layer, and their mean over the heads."""
+
+    def __init__(self, heads: int, probes: int, queries: int, keys: int) -> None:
+        size = probes * queries * keys
+        self._order = np.arange(probes * queries).reshape(probes, queries).T.copy()
+        self._trail, self._mean = np.zeros((heads + 1, 2 * size)), np.empty(size)
+        self._shelf = shelf_for(keys)
+
+    def follow(self, logits: Logits, first: bool) -> tuple[Floats, Floats, bool]:
+        """Sums over the probe, of the next layer.
+
+        Returns
+        -------
+        sums : ndarray (head, query, 4)
+            As of :func:`add_arcs`; the last head is the mean of the others.
+        logs : ndarray (query,)
+            Of the mean over the keys of ln p, p the mean over the heads.
+        exact : bool
+            Whether no p was too small for `logs`.
+        """
+        rows = as_logits(logits.reshape(-1, logits.shape[-1]), 2)
+        _compile_once(rows.dtype)
+        sums, logs = np.zeros((len(self._trail), len(self._order), 4)), np.zeros(len(self._order))
+        tile = tile_for(rows)
+        tiny = _follow(rows, self._order, self._trail, sums, self._mean, logs, self._shelf, tile)
+        if first:
+            before, start = np.split(self._trail, 2, axis=1)
+            start[:] = before
+            sums[:] = 0.0
+        elif sums[..., 3].any():
+            raise ValueError(
+                f"{int(sums[:-1, :, 3].sum())} rows do not see the same keys in successive layers: "
+                "they have no distance on a common simplex"
+            )
+        return sums, logs, tiny == 0
+
+
 def shelf_for(keys: int) -> Floats:
     """Chords and weights of a block of rows."""
     return np.empty(SHELF + keys * ROWS)
@@ -235,3 +374,6 @@ def _compile_once(dtype: np.dtype[Any]) -> None:
     with compiling():
         rows = np.zeros((1, 1), dtype)
         _distance_kernel(rows, rows, 1.0, np.empty(1), (tile_for(rows), tile_for(rows)))
+        order, trail, sums = np.zeros((1, 1), np.int64), np.zeros((2, 2)), np.zeros((2, 1, 4))
+        one = np.zeros(1)
+        _follow(rows, order, trail, sums, one, one.copy(), shelf_for(1), tile_for(rows))
