@@ -145,7 +145,9 @@ def test_events_and_figures(tmp_path: Path) -> None:
     assert (status, "sizes must be among" in said) == (1, True)
     status, _, said = run("events", tmp_path / "obs.nc", "-o", "x.csv", "--observable", "entropie")
     assert status == 1
-    assert "observables lack entropie" in said
+    assert "observables lack entropie; they have" in said
+    missing = run("events", tmp_path / "obs.nc", "-o", "x.csv", "--observable", "fisher_speed")
+    assert "make them with `heatcap observe --geometry`" in missing[2]
 
 
 def test_scan_needs_a_scan(tmp_path: Path) -> None:

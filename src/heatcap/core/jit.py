@@ -41,7 +41,7 @@ SOURCES = (
     "systems/percolation.py",
     "systems/xy.py",
 )
-"""All files with kernels, and what their numbers come from; reading every file to find them would take 20 ms of each start."""
+"""All files with kernels, and what their numbers come from; to look for them would take 20 ms."""
 
 
 def _folder() -> str:
