@@ -426,8 +426,8 @@ def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     again = heatcap.observe(tmp_path / "short.h5", known=known)
     xr.testing.assert_equal(again, heatcap.observe(tmp_path / "short.h5"))
     older = known.assign_attrs(heatcap_version="0.0.1")
-    assert observing._reusable(older, observing._Options((), "step", "head")) == frozenset()
-    assert observing._reusable(known, observing._Options((), "step", "head"))
+    assert observing._reusable(older, observing._Options((), False, "step", "head")) == frozenset()
+    assert observing._reusable(known, observing._Options((), False, "step", "head"))
 
 
 def test_what_is_reused_has_the_parameters_of_its_file(tmp_path: Path) -> None:
