@@ -47,6 +47,8 @@ def main() -> None:
 
 def pooled(obs: xr.Dataset) -> xr.DataArray:
     """Variance of all logits of one layer and query at once (run, checkpoint)."""
+    if "fisher_potential" not in obs:
+        raise ValueError("observables lack 'fisher_potential'; `heatcap observe --geometry` has it")
     one = obs.sel(inputs="all").squeeze(["layer", "query"], drop=True)
     mean, within = one["free_energy"] - one["fisher_potential"], one[UNWEIGHTED]
     between = mean.var("head", skipna=False)

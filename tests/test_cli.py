@@ -52,6 +52,9 @@ def test_wrong_usage_is_two() -> None:
     status, _, said = run("observe", "x", "-o", "y", "--temperature", "1,two")
     assert status == 2
     assert "expected numbers separated by commas, got '1,two'" in said
+    status, _, said = run("observe", "x", "-o", "y", "--time", "log")
+    assert status == 2
+    assert "needs --geometry" in said
     status, _, said = run("observe", "x", "-o", "y", "--temperature", "2:1:3")
     assert status == 2
     assert "expected LOW:HIGH:COUNT with 0 < LOW < HIGH and COUNT > 1, got '2:1:3'" in said
@@ -142,7 +145,9 @@ def test_events_and_figures(tmp_path: Path) -> None:
     assert (status, "sizes must be among" in said) == (1, True)
     status, _, said = run("events", tmp_path / "obs.nc", "-o", "x.csv", "--observable", "entropie")
     assert status == 1
-    assert "observables lack entropie" in said
+    assert "observables lack entropie; they have" in said
+    missing = run("events", tmp_path / "obs.nc", "-o", "x.csv", "--observable", "fisher_speed")
+    assert "make them with `heatcap observe --geometry`" in missing[2]
 
 
 def test_scan_needs_a_scan(tmp_path: Path) -> None:

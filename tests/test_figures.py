@@ -247,6 +247,9 @@ def test_refusals(obs, events):
         evolution(obs, events, group="dropout")
     with pytest.raises(ValueError, match="observables lack 'magnetisation'"):
         evolution(obs, events, observables=["magnetisation"])
+    bare = obs.drop_vars("fisher_speed", errors="ignore")
+    with pytest.raises(ValueError, match=r"lack 'fisher_speed'; make them with .* --geometry`"):
+        evolution(bare, events, observables=["fisher_speed"])
     with pytest.raises(ValueError, match="observables lack a size"):
         evolution(obs.drop_vars("p"), events)
     with pytest.raises(ValueError, match="observables lack 'scan_entropy': make them with"):

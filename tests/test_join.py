@@ -72,7 +72,7 @@ def test_only_the_options_that_differ_are_shown():
     a, b = halves()
     a = a.assign_attrs(options=json.dumps([[0.5, 1.0], "step", "head"]))
     b = b.assign_attrs(options=json.dumps([[0.5, 1.0], "log", "head"]))
-    wanted = r"b\.nc: has options time = log, expected time = step as in a\.nc$"
+    wanted = r"b\.nc: has options geometry = log, expected geometry = step as in a\.nc$"
     with pytest.raises(ValueError, match=wanted):
         join({"a.nc": a, "b.nc": b})
 

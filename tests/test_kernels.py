@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from heatcap.attention import heat_capacity_bound
-from heatcap.attention.kernels import FLUCTUATING, ROW_COLUMNS, fisher_distance, row_observables
+from heatcap.attention.arithmetic import angle
+from heatcap.attention.distances import fisher_distance
+from heatcap.attention.kernels import FLUCTUATING, ROW_COLUMNS, row_observables
 from heatcap.attention.moments import Subsets, TableMoments, table_heat_capacities, table_moments
 
 import oracles
@@ -647,6 +649,11 @@ def test_distance_needs_the_same_keys():
         fisher_distance(a, b)
 
 
+@pytest.mark.parametrize("square", [0.0, 1e-30, 1e-6, 0.1, 1.0, 1.9999, 2.0])
+def test_the_angle_of_a_chord(square: float) -> None:
+    assert angle(square) == pytest.approx(4 * math.asin(math.sqrt(square) / 2), rel=2e-14)
+
+
 # --- import ---------------------------------------------------------------------------------------
 
 
@@ -665,7 +672,8 @@ def test_read_only_rows_are_taken() -> None:
 USER_OF_KERNELS = """
 import sys
 import numpy as np
-from heatcap.attention.kernels import fisher_distance, row_observables
+from heatcap.attention.distances import fisher_distance
+from heatcap.attention.kernels import row_observables
 from heatcap.attention.moments import Subsets, table_moments
 
 def rows():
@@ -701,6 +709,7 @@ def test_processes_that_compile_at_once_leave_a_right_cache(tmp_path):
 
 def test_each_type_of_logits_is_compiled_once():
     """Every way to the kernels meets the signatures that were compiled under the lock."""
+    from heatcap.attention import distances
     from heatcap.attention import kernels as _kernels
 
     for dtype in (np.float32, np.float64):
@@ -710,6 +719,6 @@ def test_each_type_of_logits_is_compiled_once():
             table_heat_capacities(moments.merge(moments))
         row_observables(logits.reshape(-1, 4)[::2], out=None)
         fisher_distance(logits[0, 0], np.asfortranarray(logits[0, 1]))
-    for kernel in (_kernels.table_kernel, _kernels._distance_kernel):
+    for kernel in (_kernels.table_kernel, distances._distance_kernel):
         assert len(kernel.signatures) == 2
     assert len(_kernels.absorb.signatures) <= 2  # from Python, and from within a kernel

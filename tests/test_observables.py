@@ -185,6 +185,34 @@ def test_rows_are_averaged_over_the_probe(tmp_path: Path) -> None:
             np.testing.assert_allclose(obs[name].sel(inputs=inputs), expected, rtol=1e-10)
 
 
+def test_geometry_is_computed_on_demand(tmp_path: Path) -> None:
+    """And nothing else depends on it, to the last bit; what is known without is computed again."""
+    path = ragged_run(tmp_path / "run.h5")
+    without, whole = heatcap.observe(path), heatcap.observe(path, geometry=True)
+    names = ("distance", "length", "geodesic", "detour", "speed", "kinetic", "potential", "action")
+    more = {f"{along}_{name}" for along in ("fisher", "depth") for name in names}
+    more |= {f"depth_{name}_head_average" for name in names}
+    assert {*whole.data_vars} - {*without.data_vars} == more
+    xr.testing.assert_identical(
+        whole.drop_vars(more).drop_attrs(deep=False), without.drop_attrs(deep=False)
+    )
+    xr.testing.assert_identical(heatcap.observe(path, geometry=True, known=without), whole)
+    xr.testing.assert_identical(heatcap.observe(path, known=whole), without)
+    with pytest.raises(ValueError, match="it needs geometry=True"):
+        heatcap.observe(path, time="log")
+
+
+def test_keys_that_change_along_training_have_no_path(tmp_path: Path) -> None:
+    with create_run(tmp_path / "run.h5") as run:
+        for step in range(3):
+            logits = logits_at(step, run.shape)
+            logits[0, 1, 7, 0, step % 2] = -np.inf
+            run.append(step, logits)
+    assert np.isfinite(heatcap.observe(tmp_path / "run.h5")["heat_capacity"]).all()
+    with pytest.raises(RunFileError, match="2 rows do not see the same keys"):
+        heatcap.observe(tmp_path / "run.h5", geometry=True)
+
+
 @pytest.mark.parametrize("block_bytes", [1 << 22, 60])
 @pytest.mark.parametrize("time", ["step", "log"])
 def test_geometry_along_training(
@@ -192,7 +220,7 @@ def test_geometry_along_training(
 ) -> None:
     monkeypatch.setattr(_stream, "BLOCK_BYTES", block_bytes)
     path = ragged_run(tmp_path / "run.h5")
-    obs = heatcap.observe(path, time=time).isel(run=0)
+    obs = heatcap.observe(path, geometry=True, time=time).isel(run=0)
     with open_run(path) as run:
         logits = run.logits.load()
     d = [fisher_distance(logits[i], logits[i + 1]) for i in range(3)]
@@ -219,7 +247,7 @@ def test_geometry_along_training(
 
 
 def test_no_path_is_shorter_than_the_geodesic(tmp_path: Path) -> None:
-    obs = heatcap.observe(ragged_run(tmp_path / "run.h5", checkpoints=6))
+    obs = heatcap.observe(ragged_run(tmp_path / "run.h5", checkpoints=6), geometry=True)
     for prefix in ("fisher", "depth"):
         length, geodesic = obs[f"{prefix}_length"], obs[f"{prefix}_geodesic"]
         assert (length >= geodesic - 1e-12).all()
@@ -229,7 +257,7 @@ def test_no_path_is_shorter_than_the_geodesic(tmp_path: Path) -> None:
 
 def test_geometry_along_depth(tmp_path: Path) -> None:
     path = ragged_run(tmp_path / "run.h5")
-    obs = heatcap.observe(path).isel(run=0)
+    obs = heatcap.observe(path, geometry=True).isel(run=0)
     with open_run(path) as run:
         logits = run.logits.load()
     expected = fisher_distance(logits.isel(layer=0), logits.isel(layer=1)).mean("probe")
@@ -268,7 +296,7 @@ def test_a_key_that_all_heads_froze_out_is_not_absent(tmp_path: Path) -> None:
         logits = np.zeros(run.shape, np.float32)
         logits[0, ..., 0] = 1000.0
         run.append(0, logits)
-    obs = heatcap.observe(tmp_path / "run.h5").isel(run=0, checkpoint=0, query=0)
+    obs = heatcap.observe(tmp_path / "run.h5", geometry=True).isel(run=0, checkpoint=0, query=0)
     expected = 2 * np.arccos(np.sqrt(1 / 3))  # one key against three alike
     assert obs.depth_distance_head_average[1] == pytest.approx(expected, rel=1e-9)
     assert obs.depth_potential_head_average[0] == pytest.approx(-2000 / 3, rel=1e-6)
@@ -311,7 +339,8 @@ def test_runs_of_different_length_and_width_stand_side_by_side(tmp_path: Path) -
 
 def test_per_layer_averages_over_heads(tmp_path: Path) -> None:
     path = ragged_run(tmp_path / "run.h5")
-    by_head, by_layer = heatcap.observe(path), heatcap.observe(path, per="layer")
+    by_head = heatcap.observe(path, geometry=True)
+    by_layer = heatcap.observe(path, geometry=True, per="layer")
     assert "head" not in by_layer.dims
     np.testing.assert_allclose(by_layer.heat_capacity, by_head.heat_capacity.mean("head"))
     assert "heat_capacity_error" in by_head
@@ -397,8 +426,8 @@ def test_what_is_reused_is_not_padded(tmp_path: Path) -> None:
     again = heatcap.observe(tmp_path / "short.h5", known=known)
     xr.testing.assert_equal(again, heatcap.observe(tmp_path / "short.h5"))
     older = known.assign_attrs(heatcap_version="0.0.1")
-    assert observing._reusable(older, observing._Options((), "step", "head")) == frozenset()
-    assert observing._reusable(known, observing._Options((), "step", "head"))
+    assert observing._reusable(older, observing._Options((), False, "step", "head")) == frozenset()
+    assert observing._reusable(known, observing._Options((), False, "step", "head"))
 
 
 def test_what_is_reused_has_the_parameters_of_its_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from heatcap.core.jit import CONTRACT, jit
 
-__all__ = ["LN2", "LOG2E", "LOWEST", "exp2", "exp2m1", "ln"]
+__all__ = ["LN2", "LOG2E", "LOWEST", "angle", "exp2", "exp2m1", "ln"]
 
 LN2 = math.log(2.0)
 LOG2E = 1.0 / LN2
@@ -73,3 +73,30 @@ def ln(x: float) -> float:
     p = p * z + 6.666666666666735130e-01
     half = 0.5 * f * f
     return exponent * LN2 + (f - (half - s * (half + p * z)))
+
+
+@jit(CONTRACT)
+def angle(square: float) -> float:
+    """Geodesic distance 4 arcsin(c / 2) of two rows by the square of their chord, c^2 <= 2.
+
+    The polynomial interpolates arcsin(x) / x in x^2 <= 1/2 at Chebyshev nodes; made with 60 digits;
+    relative error 5e-15.
+    """
+    t = 0.25 * square
+    p = 0.4506961623648314
+    p = p * t - 1.31765094826782
+    p = p * t + 1.851318110732128
+    p = p * t - 1.560034226250262
+    p = p * t + 0.8998613648486288
+    p = p * t - 0.34939268545353547
+    p = p * t + 0.11291573948991558
+    p = p * t - 0.009982357841429139
+    p = p * t + 0.01720225913966385
+    p = p * t + 0.0170082049638628
+    p = p * t + 0.02239732936987961
+    p = p * t + 0.030380744182298736
+    p = p * t + 0.044642891587955105
+    p = p * t + 0.07499999948308628
+    p = p * t + 0.16666666666972135
+    p = p * t + 0.999999999999997
+    return 2.0 * math.sqrt(square) * p

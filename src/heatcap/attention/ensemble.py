@@ -249,7 +249,7 @@ def _heat_capacities(
 
 
 def _distance(first: NDArray[Any], second: NDArray[Any], *, beta: float) -> NDArray[np.float64]:
-    from heatcap.attention.kernels import fisher_distance
+    from heatcap.attention.distances import fisher_distance
 
     a, b = np.broadcast_arrays(first, second)
     n = a.shape[-1]
@@ -263,7 +263,7 @@ def _each_beta(
 
     A kernel keeps the leading axes of its block and puts a new axis first.
     """
-    from heatcap.attention.kernels import check_beta
+    from heatcap.attention.blocks import check_beta
 
     values = np.asarray(beta, dtype=np.float64)
     check_beta(values)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from heatcap.attention.kernels import fisher_distance
+from heatcap.attention.distances import Layers
+from heatcap.attention.moments import Subsets, TableMoments, table_moments
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import PATH_DIMS
 from heatcap.runfile import LogitReader
@@ -59,20 +60,35 @@ class TrainingPath:
         self._step, self._square, self._chord = np.zeros(
             (3, shape[0], shape[1], shape[2], shape[4])
         )
-        self._first = self._before = np.empty(0, np.float32)
+        self._trail = np.empty((0, 0))
 
-    def add(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
-        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block."""
+    def add(
+        self, checkpoints: slice, block: Block, logits: NDArray[np.float32], subsets: Subsets
+    ) -> TableMoments:
+        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block.
+
+        Returns the moments of these tables: both come from one exponential of each logit.
+        """
+        stack = logits.reshape(-1, *logits.shape[2:])
+        heads, queries = logits.shape[1], logits.shape[3]
+        sums = np.zeros((len(stack), queries, 4))
         if checkpoints.start == 0:
-            self._first = self._before = logits[:1].copy()
-        before = np.concatenate([self._before, logits[:-1]])
-        first = np.repeat(self._first, len(logits), axis=0)
+            self._trail = np.zeros((heads, 2 * stack[0].size))
+            table_moments(stack[:heads], subsets, path=(self._trail, sums.copy()))
+            before, first = np.split(self._trail, 2, axis=1)
+            first[:] = before
+        moments = table_moments(stack, subsets, path=(self._trail, sums))
         at = (checkpoints, block.layer, block.heads, block.queries)
-        distance = _distances(before, logits)
-        self._step[at] += distance.sum(axis=2)
-        self._square[at] += (distance**2).sum(axis=2)
-        self._chord[at] += _distances(first, logits).sum(axis=2)
-        self._before = logits[-1:].copy()
+        step, square, chord, unlike = np.moveaxis(sums.reshape(-1, heads, queries, 4), -1, 0)
+        if unlike.any():
+            raise ValueError(
+                f"{int(unlike.sum())} rows do not see the same keys at successive checkpoints: "
+                "they have no distance on a common simplex"
+            )
+        self._step[at] += step
+        self._square[at] += square
+        self._chord[at] += chord
+        return moments
 
     def fields(self, prefix: str, potential: Floats, clock: Floats) -> Fields:
         step, square, chord = (
@@ -116,42 +132,6 @@ def clock(steps: NDArray[np.int64], time: Time) -> Floats:
     return np.log(np.where(steps > 0, steps, np.nan))
 
 
-def _distances(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
-    """Fisher distances of the rows of two blocks (..., key)."""
-    keys = a.shape[-1]
-    return fisher_distance(a.reshape(-1, keys), b.reshape(-1, keys)).reshape(a.shape[:-1])
-
-
-class _DepthPath:
-    """The same along the layers, all checkpoints (checkpoint, head, query) at every layer."""
-
-    def __init__(self, layers: int, checkpoints: int, heads: int, queries: int) -> None:
-        self._sums = np.zeros((3, layers, checkpoints, heads, queries))
-        self._first: NDArray[np.floating]
-        self._before: NDArray[np.floating]
-
-    def add(self, layer: int, checkpoint: int, logits: NDArray[np.floating]) -> None:
-        """Go on from layer to layer with rows (head, probe, query, key) of one checkpoint."""
-        if layer == 0:
-            self._first = self._before = logits
-            return
-        distance = _distances(self._before, logits)
-        for sums, value in zip(
-            self._sums,
-            (distance, distance**2, _distances(self._first, logits)),
-            strict=True,
-        ):
-            sums[layer, checkpoint] += value.sum(axis=1)
-        self._before = logits
-
-    def geometry(self, probes: int, potential: Floats) -> dict[str, Floats]:
-        """By name, (checkpoint, layer, head, query); `potential` has these dimensions."""
-        step, square, chord = self._sums / probes
-        layers = np.arange(len(step), dtype=np.float64)
-        found = _geometry(step, square, chord, np.swapaxes(potential, 0, 1), layers)
-        return {name: np.swapaxes(value, 0, 1) for name, value in found.items()}
-
-
 def along_depth(reader: LogitReader, potential: Floats, block_bytes: int) -> Fields:
     """Geometry along the layers: head by head, and of the distribution averaged over the heads.
 
@@ -160,35 +140,36 @@ def along_depth(reader: LogitReader, potential: Floats, block_bytes: int) -> Fie
     mean of ln p_j over the keys.
     """
     checkpoints, layers, heads, probes, queries, keys = reader.header.shape
-    by_head = _DepthPath(layers, checkpoints, heads, queries)
-    average = _DepthPath(layers, checkpoints, 1, queries)
-    average_potential = np.zeros((checkpoints, layers, 1, queries))
+    sums = np.zeros((layers, checkpoints, heads + 1, queries, 4))
+    logs = np.zeros((layers, checkpoints, 1, queries))
     count = max(1, min(probes, block_bytes // (4 * heads * queries * keys)))
     for part in ranges(probes, count):
+        path = Layers(heads, part.stop - part.start, queries, keys)
         for checkpoint in range(checkpoints):
             for layer in range(layers):
                 block = (slice(checkpoint, checkpoint + 1), layer, slice(0, heads), part)
-                logits = reader.read(*block, slice(0, queries))[0].copy()
-                by_head.add(layer, checkpoint, logits)
-                log_p = _log_head_average(logits)
-                average.add(layer, checkpoint, log_p)
-                mean = np.mean(log_p, axis=-1, where=np.isfinite(log_p))
-                average_potential[checkpoint, layer] += mean.sum(axis=1) / probes
-    fields: Fields = {
-        f"depth_{name}": (PATH_DIMS, value)
-        for name, value in by_head.geometry(probes, potential).items()
-    }
-    for name, value in average.geometry(probes, average_potential).items():
-        fields[f"depth_{name}_head_average"] = (("checkpoint", "layer", "query"), value[:, :, 0])
+                logits = reader.read(*block, slice(0, queries))[0]
+                moved, mean, exact = path.follow(logits, layer == 0)
+                sums[layer, checkpoint] += moved
+                logs[layer, checkpoint, 0] += mean if exact else _sum_of_logs(logits)
+    step, square, chord = np.moveaxis(sums[..., :3], -1, 0) / probes
+    potentials = np.concatenate([np.swapaxes(potential, 0, 1), logs / probes], axis=2)
+    found = _geometry(step, square, chord, potentials, np.arange(layers, dtype=np.float64))
+    fields: Fields = {}
+    for name, value in found.items():
+        by_head, average = np.split(np.swapaxes(value, 0, 1), [heads], axis=2)
+        fields[f"depth_{name}"] = (PATH_DIMS, by_head)
+        fields[f"depth_{name}_head_average"] = (("checkpoint", "layer", "query"), average[:, :, 0])
     return fields
 
 
-def _log_head_average(logits: NDArray[np.float32]) -> Floats:
-    """ln of the average over heads of p, (1, probe, query, key); -inf for absent keys alone.
+def _sum_of_logs(logits: NDArray[np.float32]) -> Floats:
+    """Sum over the probe of the mean over the keys of ln p, p the average over heads, by query.
 
     In logarithms throughout: a key that all heads have frozen out is improbable, not absent.
     """
     values = logits.astype(np.float64)
     log_p = values - logsumexp(values, axis=-1, keepdims=True)
-    log_mean: Floats = logsumexp(log_p, axis=0, keepdims=True) - np.log(len(log_p))
-    return log_mean
+    log_mean = logsumexp(log_p, axis=0) - np.log(len(log_p))
+    sums: Floats = np.mean(log_mean, axis=-1, where=np.isfinite(log_mean)).sum(axis=0)
+    return sums

@@ -16,21 +16,28 @@ more than a factor n + 1.  No second pass is needed even for frozen rows and log
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import config, types
-from numba.extending import intrinsic
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from heatcap.attention.arithmetic import LN2, LOG2E, LOWEST, exp2, exp2m1, ln
+from heatcap.attention.arithmetic import LN2, LOG2E, LOWEST, exp2, ln
+from heatcap.attention.blocks import (
+    KEYS,
+    ROWS,
+    as_logits,
+    check_beta,
+    check_rows,
+    extremes,
+    gather,
+    tile_for,
+)
+from heatcap.attention.distances import ABSENT, SHELF, add_arcs, move, shelf_for
+from heatcap.core import quantities
 from heatcap.core.arrays import Floats, Logits
-from heatcap.core.jit import CONTRACT, REORDER, F, compiling, jit
-from heatcap.core.quantities import ENERGY, HEAT_CAPACITY, ROWS
+from heatcap.core.jit import CONTRACT, REORDER, compiling, jit
+from heatcap.core.quantities import ENERGY, HEAT_CAPACITY
 from heatcap.runfile.integrity import GOLDEN
 
 __all__ = [
@@ -38,18 +45,14 @@ __all__ = [
     "FLUCTUATING",
     "ROW_COLUMNS",
     "absorb",
-    "as_logits",
-    "check_beta",
-    "check_rows",
     "compile_once",
-    "fisher_distance",
     "row_observables",
     "scratch_for",
     "table_kernel",
     "weigh_words",
 ]
 
-ROW_COLUMNS = (*ROWS, "mean_energy", "energy_above_mean")
+ROW_COLUMNS = (*quantities.ROWS, "mean_energy", "energy_above_mean")
 """What :func:`row_observables` computes; the last is U - mean_energy, free of the row's gauge."""
 
 FLUCTUATING = (HEAT_CAPACITY, ENERGY, "energy_above_mean")
@@ -59,136 +62,21 @@ COLUMNS = len(ROW_COLUMNS)
 _F, _U, _S, _C, _K3, _K4, _PR, _PMAX, _N, MEAN, ABOVE = range(COLUMNS)
 _SPREAD = tuple(ROW_COLUMNS.index(name) for name in FLUCTUATING)
 
-_ROWS = 64  # rows of a block: eight 512-bit vectors of doubles
-_KEYS = 128  # keys of a block: the transposed block is 32 KiB of float32
 _SUMS = 9
 
 
-# Row r of sum k lies at k * _ROWS + r of one flat array: with a common base pointer LLVM sees
+# Row r of sum k lies at k * ROWS + r of one flat array: with a common base pointer LLVM sees
 # that the sums do not overlap.  Unsigned, for numba wraps signed indices.
-_Z, _S1, _S2, _S3, _S4, _Q, _D, _V = (np.uintp(k * _ROWS) for k in range(1, _SUMS))
-_DONE = _SUMS * _ROWS  # the columns of a finished block follow the sums
+_Z, _S1, _S2, _S3, _S4, _Q, _D, _V = (np.uintp(k * ROWS) for k in range(1, _SUMS))
+_DONE = _SUMS * ROWS  # the columns of a finished block follow the sums
 _O0, _O1, _O2, _O3, _O4, _O5, _O6, _O7, _O8, _O9, _O10 = (
-    np.uintp(_DONE + k * _ROWS) for k in range(COLUMNS)
+    np.uintp(_DONE + k * ROWS) for k in range(COLUMNS)
 )
-_WORK = _DONE + COLUMNS * _ROWS
-
-
-_intrinsic = cast(Callable[[F], Callable[..., Any]], intrinsic)
+_PER_Z = _DONE + _PMAX * ROWS  # 1 / Z is the largest probability
+_WORK = _DONE + COLUMNS * ROWS
 
 
 # --- one block of rows ----------------------------------------------------------------------------
-
-
-@_intrinsic
-def _transpose(
-    _context: Any, tile: Any, at: Any, table: Any, key: Any, rows: Any
-) -> tuple[Any, Callable[..., Any]]:
-    """tile[at + j * _ROWS + i] = table[rows[i], key + j] for i, j < 4, as vectors.
-
-    Written in LLVM's own language since its loop vectoriser makes scatters of the plain loop, which
-    cost more than the exponentials.
-    """
-    return types.void(tile, at, table, key, rows), partial(_emit_copy, square=True)
-
-
-@_intrinsic
-def _column(
-    _context: Any, tile: Any, at: Any, table: Any, key: Any, rows: Any
-) -> tuple[Any, Callable[..., Any]]:
-    """tile[at + i] = table[rows[i], key] for i < 4: the same for rows of fewer than four keys."""
-    return types.void(tile, at, table, key, rows), partial(_emit_copy, square=False)
-
-
-def _emit_copy(context: Any, builder: Any, signature: Any, args: Any, *, square: bool) -> Any:
-    """Code of both: four loads, two rounds of shuffles, stores."""
-    tile_type, _, table_type, _, rows_type = signature.args
-    tile = context.make_array(tile_type)(context, builder, args[0])
-    table = context.make_array(table_type)(context, builder, args[2])
-    stride = builder.extract_value(table.shape, 1)
-    rows = [builder.extract_value(args[4], i) for i in range(rows_type.count)]
-    scalar = context.get_data_type(tile_type.dtype)
-    vector = ir.VectorType(scalar, 4).as_pointer()
-    size = tile_type.dtype.bitwidth // 8
-
-    def source(row: Any) -> Any:
-        offset = builder.add(builder.mul(row, stride), args[3])
-        return builder.gep(table.data, [offset])
-
-    def store(value: Any, j: int) -> None:
-        offset = builder.add(args[1], ir.Constant(args[1].type, j * _ROWS))
-        target = builder.bitcast(builder.gep(tile.data, [offset]), vector)
-        builder.store(value, target, align=size)
-
-    def shuffle(left: Any, right: Any, lanes: tuple[int, ...]) -> Any:
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(lanes))
-        return builder.shuffle_vector(left, right, mask)
-
-    if square:
-        a, b, c, d = (builder.load(builder.bitcast(source(r), vector), align=size) for r in rows)
-        low, high = (0, 4, 1, 5), (2, 6, 3, 7)
-        ab, cd = shuffle(a, b, low), shuffle(c, d, low)
-        store(shuffle(ab, cd, (0, 1, 4, 5)), 0)
-        store(shuffle(ab, cd, (2, 3, 6, 7)), 1)
-        ab, cd = shuffle(a, b, high), shuffle(c, d, high)
-        store(shuffle(ab, cd, (0, 1, 4, 5)), 2)
-        store(shuffle(ab, cd, (2, 3, 6, 7)), 3)
-    else:
-        column = ir.Constant(ir.VectorType(scalar, 4), ir.Undefined)
-        for i, row in enumerate(rows):
-            lane = ir.Constant(ir.IntType(32), i)
-            column = builder.insert_element(column, builder.load(source(row)), lane)
-        store(column, 0)
-    return context.get_dummy_value()
-
-
-# NUMBA_DISABLE_JIT, to look into the kernels with a debugger.  Names of `config` come at run time.
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
-
-    def _transpose(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
-        for j in range(4):
-            _column(tile, at + j * _ROWS, table, key + j, rows)
-
-    def _column(tile: Any, at: Any, table: Any, key: Any, rows: Any) -> None:
-        tile[at : at + len(rows)] = table[np.array(rows), key]
-
-
-@jit()
-def _gather(
-    table: Logits,
-    order: NDArray[np.int64],
-    first: int,
-    count: int,
-    key: int,
-    keys: int,
-    tile: Logits,
-) -> None:
-    """Transpose rows order[first : first + count], keys key : key + keys, into tile[j * _ROWS + r].
-
-    Four by four; the last row and the last keys are copied again to fill the square.
-    """
-    last = first + count - 1
-    for r in range(0, count, 4):
-        i = first + r
-        rows = (order[i], order[min(i + 1, last)], order[min(i + 2, last)], order[min(i + 3, last)])
-        if keys < 4:
-            for j in range(keys):
-                _column(tile, j * _ROWS + r, table, key + j, rows)
-        else:
-            for j in range(0, keys, 4):
-                j = min(j, keys - 4)
-                _transpose(tile, j * _ROWS + r, table, key + j, rows)
-
-
-@jit()
-def _extremes(tile: Logits, keys: int, count: int, top: Logits, bottom: Logits) -> None:
-    """Largest and smallest logit of each row so far; a NaN is neither, the sums find it."""
-    for j in range(keys):
-        base = np.uintp(j * _ROWS)
-        for i in range(count):
-            s = tile[base + np.uintp(i)]
-            top[i] = s if s > top[i] else top[i]
-            bottom[i] = s if s < bottom[i] else bottom[i]
 
 
 @jit()
@@ -205,8 +93,16 @@ def _fold(width: int, tame: bool) -> Callable[..., None]:
     """Kernel that adds `width` keys to the sums: each sum is then loaded once per `width` keys."""
 
     @jit(CONTRACT)
-    def fold(tile: Logits, key: int, count: int, top: Logits, scale: float, sums: Floats) -> None:
-        base = np.uintp(key * _ROWS)
+    def fold(
+        tile: Logits,
+        key: int,
+        count: int,
+        top: Logits,
+        scale: float,
+        sums: Floats,
+        weights: Floats | None,
+    ) -> None:
+        base = np.uintp(key * ROWS)
         for i in range(count):
             r = np.uintp(i)
             peak = np.float64(top[i])
@@ -214,7 +110,7 @@ def _fold(width: int, tame: bool) -> Callable[..., None]:
             s1, s2, s3, s4 = sums[r + _S1], sums[r + _S2], sums[r + _S3], sums[r + _S4]
             depth, visible = sums[r + _D], sums[r + _V]
             for k in range(width):
-                d = np.float64(tile[base + np.uintp(k * _ROWS) + r]) - peak
+                d = np.float64(tile[base + np.uintp(k * ROWS) + r]) - peak
                 y: float = d * scale
                 if not tame:
                     y = LOWEST if y < LOWEST else y
@@ -226,6 +122,8 @@ def _fold(width: int, tame: bool) -> Callable[..., None]:
                 else:
                     depth += d
                     visible += 1.0
+                if weights is not None:  # decided when it is compiled
+                    weights[base + np.uintp(k * ROWS) + r] = w if tame or d > -np.inf else ABSENT
                 y2 = y * y
                 wy2 = w * y2
                 rest += w if y < 0.0 else 0.0
@@ -248,22 +146,29 @@ _wild_1, _wild_4 = (_fold(width, False) for width in (1, 4))
 
 @jit()
 def _fold_keys(
-    tile: Logits, keys: int, count: int, top: Logits, scale: float, tame: bool, sums: Floats
+    tile: Logits,
+    keys: int,
+    count: int,
+    top: Logits,
+    scale: float,
+    tame: bool,
+    sums: Floats,
+    weights: Floats | None,
 ) -> None:
     whole = keys - keys % 4
     for key in range(0, whole, 4):
         if tame:
-            _tame_4(tile, key, count, top, scale, sums)
+            _tame_4(tile, key, count, top, scale, sums, weights)
         else:
-            _wild_4(tile, key, count, top, scale, sums)
+            _wild_4(tile, key, count, top, scale, sums, weights)
     if tame and keys - whole == 3:  # all of modular arithmetic
-        _tame_3(tile, whole, count, top, scale, sums)
+        _tame_3(tile, whole, count, top, scale, sums, weights)
         whole += 3
     for key in range(whole, keys):
         if tame:
-            _tame_1(tile, key, count, top, scale, sums)
+            _tame_1(tile, key, count, top, scale, sums, weights)
         else:
-            _wild_1(tile, key, count, top, scale, sums)
+            _wild_1(tile, key, count, top, scale, sums, weights)
 
 
 @jit(CONTRACT)
@@ -304,7 +209,7 @@ def _deliver(work: Floats, count: int, first: int, out: Floats) -> None:
     """Finished columns to out[:, first : first + count]: all, or those that are `FLUCTUATING`."""
     for k in range(len(out)):
         c = k if len(out) == COLUMNS else _SPREAD[k]
-        source, target = np.uintp(_DONE + c * _ROWS), out[k, first : first + count]
+        source, target = np.uintp(_DONE + c * ROWS), out[k, first : first + count]
         for i in range(count):
             target[i] = work[source + np.uintp(i)]
 
@@ -321,7 +226,7 @@ def _column_sum(work: Floats, base: int, count: int) -> float:
 def _add_totals(work: Floats, count: int, totals: Floats) -> None:
     """Sums of the finished columns over the rows, while they are at hand."""
     for c in range(len(totals)):
-        totals[c] += _column_sum(work, _DONE + c * _ROWS, count)
+        totals[c] += _column_sum(work, _DONE + c * ROWS, count)
 
 
 @jit()
@@ -366,7 +271,7 @@ def _add_keys(tile: Logits, key: int, keys: int, count: int, moments: Floats) ->
     """Add a block of rows to moments (key, 4): count, sum, sum of squares and the shift of both."""
     for j in range(keys):
         own = moments[key + j]
-        base = j * _ROWS
+        base = j * ROWS
         if own[0] == 0.0:
             own[3] = _first_visible(tile, base, count)
         seen, total, square = _key_sums(tile, base, count, own[3])
@@ -450,31 +355,39 @@ def _rows(
     totals: Floats,
     keys: Floats,
     scratch: tuple[Logits, Logits, Logits, Floats],
+    path: tuple[Floats, Floats, Floats] | None,
 ) -> int:
     """Rows order[first:stop] into out[:, first:stop], added to `totals` and `keys` unless empty.
 
-    Returns the number of defects.
+    With a `path` also the distances that the rows have moved.  Returns the number of defects.
     """
     tile, top, bottom, work = scratch
     n, bad, scale = table.shape[1], 0, beta * LOG2E
-    for start in range(first, stop, _ROWS):
-        count = min(_ROWS, stop - start)
+    for start in range(first, stop, ROWS):
+        count = min(ROWS, stop - start)
         top[:], bottom[:] = -np.inf, np.inf
         work[:_DONE] = 0.0
-        for key in range(0, n, _KEYS):
-            width = min(_KEYS, n - key)
-            _gather(table, order, start, count, key, width, tile)
-            _extremes(tile, width, count, top, bottom)
+        for key in range(0, n, KEYS):
+            width = min(KEYS, n - key)
+            gather(table, order, start, count, key, width, tile)
+            extremes(tile, width, count, top, bottom)
             if len(keys) > 0:
                 _add_keys(tile, key, width, count, keys)
         tame = _is_tame(top, bottom, count, scale)
-        for key in range(0, n, _KEYS):
-            width = min(_KEYS, n - key)
-            if n > _KEYS:
-                _gather(table, order, start, count, key, width, tile)
-            _fold_keys(tile, width, count, top, scale, tame, work)
+        for key in range(0, n, KEYS):
+            width = min(KEYS, n - key)
+            if n > KEYS:
+                gather(table, order, start, count, key, width, tile)
+            if path is None:
+                _fold_keys(tile, width, count, top, scale, tame, work, None)
+            else:
+                shelf = path[0][SHELF + key * ROWS :]
+                _fold_keys(tile, width, count, top, scale, tame, work, shelf)
         bad += _defects(work, count)
         _finish(work, top, 1.0 / beta, count)
+        if path is not None:
+            move(path[0], path[1], start * n, n, count, work[_PER_Z:])
+            add_arcs(path[0], count, path[2])
         _deliver(work, count, start, out)
         _add_totals(work, count, totals)
     return bad
@@ -489,8 +402,13 @@ def table_kernel(
     beta: float,
     moments: tuple[Floats, Floats, Floats],
     scratch: tuple[Logits, Logits, Logits, Floats],
+    path: tuple[Floats, Floats, Floats] | None,
 ) -> int:
-    """Moments of each table (table, subset, query, ...), group by group; returns the defects."""
+    """Moments of each table (table, subset, query, ...), group by group; returns the defects.
+
+    `path` is a shelf, the amplitudes that rows of each head had before and at first (head, 2, row
+    and key), and the sums of their distances (table, query, 4).
+    """
     means, spread, keys = moments
     n, queries, bad = tables.shape[2], means.shape[2], 0
     columns, totals = np.empty((len(_SPREAD), len(order))), np.empty(COLUMNS)
@@ -501,7 +419,11 @@ def table_kernel(
         for i in range(len(starts) - 1):
             group, query, a, b = i // queries, i % queries, starts[i], starts[i + 1]
             sums[:], totals[:] = 0.0, 0.0
-            bad += _rows(tables[t], order, a, b, beta, columns, totals, sums, scratch)
+            if path is None:
+                bad += _rows(tables[t], order, a, b, beta, columns, totals, sums, scratch, None)
+            else:
+                here = (path[0], path[1][t % len(path[1])], path[2][t, query])
+                bad += _rows(tables[t], order, a, b, beta, columns, totals, sums, scratch, here)
             _centre_keys(sums, own_keys)
             _centre_rows(totals, columns, a, b, own_means, own_spread)
             for s in range(len(membership)):
@@ -510,99 +432,6 @@ def table_kernel(
                     absorb(spread[t, s, query], own_spread)
                     absorb(keys[t, s, query], own_keys)
     return bad
-
-
-# --- geometry -------------------------------------------------------------------------------------
-
-
-@jit(CONTRACT)
-def _add_weights(
-    tile: Logits, keys: int, count: int, top: Logits, scale: float, sums: Floats
-) -> None:
-    for j in range(keys):
-        base = np.uintp(j * _ROWS)
-        for i in range(count):
-            y: float = (np.float64(tile[base + np.uintp(i)]) - np.float64(top[i])) * scale
-            y = LOWEST if y < LOWEST else y
-            w = exp2(y)
-            sums[i] += 0.0 if y <= LOWEST else w
-
-
-@jit(CONTRACT)
-def _add_chords(
-    pair: tuple[Logits, Logits],
-    tops: tuple[Logits, Logits],
-    logs: tuple[Floats, Floats],
-    keys: int,
-    count: int,
-    scale: float,
-    chord: Floats,
-    unlike: Floats,
-) -> None:
-    """chord += (sqrt p - sqrt q)^2; unlike += keys that only one of the two rows sees."""
-    for j in range(keys):
-        base = np.uintp(j * _ROWS)
-        for i in range(count):
-            a = np.float64(pair[0][base + np.uintp(i)])
-            b = np.float64(pair[1][base + np.uintp(i)])
-            ta, tb = np.float64(tops[0][i]), np.float64(tops[1][i])
-            here, there = a > -np.inf, b > -np.inf
-            # ln p - ln q from the difference of the logits: keeps its digits when p is close to q.
-            change = ((a - b) - (ta - tb)) * scale - (logs[0][i] - logs[1][i])
-            la, lb = (a - ta) * scale - logs[0][i], (b - tb) * scale - logs[1][i]
-            high = la if la > lb else lb
-            low = -0.5 * abs(change)
-            low = LOWEST if low < LOWEST else low
-            high = LOWEST if high < LOWEST else high
-            ratio = exp2m1(low)
-            term = exp2(high if high < 0.0 else 0.0) * (ratio * ratio)
-            chord[i] += term if here and there else 0.0
-            unlike[i] += 1.0 if here != there else 0.0
-
-
-@jit()
-def _distance_kernel(
-    rows_a: Logits,
-    rows_b: Logits,
-    beta: float,
-    out: Floats,
-    pair: tuple[Logits, Logits],
-) -> tuple[int, int]:
-    n, scale, bad, unlike = rows_a.shape[1], beta * LOG2E, 0, 0
-    order = np.arange(len(rows_a))
-    tops = (np.empty(_ROWS, pair[0].dtype), np.empty(_ROWS, pair[0].dtype))
-    logs = (np.empty(_ROWS), np.empty(_ROWS))
-    chord, odd, bottom = np.empty(_ROWS), np.empty(_ROWS), np.empty(_ROWS, pair[0].dtype)
-    for start in range(0, len(rows_a), _ROWS):
-        count = min(_ROWS, len(rows_a) - start)
-        chord[:], odd[:] = 0.0, 0.0
-        for side in range(2):
-            rows, tile, top, log = (rows_a, rows_b)[side], pair[side], tops[side], logs[side]
-            top[:], log[:] = -np.inf, 0.0
-            for key in range(0, n, _KEYS):
-                width = min(_KEYS, n - key)
-                _gather(rows, order, start, count, key, width, tile)
-                _extremes(tile, width, count, top, bottom)
-            for key in range(0, n, _KEYS):
-                width = min(_KEYS, n - key)
-                if n > _KEYS:
-                    _gather(rows, order, start, count, key, width, tile)
-                _add_weights(tile, width, count, top, scale, log)
-        for i in range(count):
-            bad += 0 if logs[0][i] >= 1.0 else 1
-            bad += 0 if logs[1][i] >= 1.0 else 1
-            logs[0][i] = ln(logs[0][i]) * LOG2E
-            logs[1][i] = ln(logs[1][i]) * LOG2E
-        for key in range(0, n, _KEYS):
-            width = min(_KEYS, n - key)
-            if n > _KEYS:
-                _gather(rows_a, order, start, count, key, width, pair[0])
-                _gather(rows_b, order, start, count, key, width, pair[1])
-            _add_chords(pair, tops, logs, width, count, scale, chord, odd)
-        for i in range(count):
-            unlike += 1 if odd[i] > 0.0 else 0
-            out[start + i] = min(4.0 * math.asin(min(0.5 * math.sqrt(chord[i]), 1.0)), math.pi)
-    return bad, unlike
 
 
 # --- checksums of a run file ----------------------------------------------------------------------
@@ -652,41 +481,10 @@ def row_observables(logits: Logits, beta: float = 1.0, out: Floats | None = None
     compile_once(rows.dtype)
     order = np.arange(len(rows))
     none, scratch = np.empty(0), scratch_for(rows)
-    bad = _rows(rows, order, 0, len(rows), float(beta), out, none, none.reshape(0, 4), scratch)
+    bad = _rows(
+        rows, order, 0, len(rows), float(beta), out, none, none.reshape(0, 4), scratch, None
+    )
     check_rows(bad, len(rows))
-    return out
-
-
-def fisher_distance(
-    logits_a: Logits, logits_b: Logits, beta: float = 1.0, out: Floats | None = None
-) -> Floats:
-    """Geodesic distance between rows (row, key) of two sets: 2 arccos sum_j sqrt(p_j q_j) <= pi.
-
-    Computed as 4 arcsin(|sqrt p - sqrt q| / 2), the chord from differences of the logits, so that
-    small distances keep their digits.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a row holds NaN, +inf or no visible key, or two rows do not see the
-        same keys.
-    """
-    a, b = as_logits(logits_a, 2), as_logits(logits_b, 2)
-    if a.shape != b.shape:
-        raise ValueError(f"both sets of rows must have the same shape, got {a.shape} and {b.shape}")
-    check_beta(beta)
-    if a.dtype != b.dtype:
-        a, b = a.astype(np.float64), b.astype(np.float64)
-    if out is None:
-        out = np.empty(len(a))
-    compile_once(a.dtype)
-    bad, unlike = _distance_kernel(a, b, float(beta), out, (_tile(a), _tile(a)))
-    check_rows(bad, 2 * len(a))
-    if unlike:
-        raise ValueError(
-            f"{unlike} of {len(a)} pairs of rows do not see the same keys: "
-            "they have no distance on a common simplex"
-        )
     return out
 
 
@@ -705,8 +503,10 @@ def weigh_words(
 
 
 @functools.cache
-def compile_once(dtype: np.dtype[Any]) -> None:
+def compile_once(dtype: np.dtype[Any], path: bool = False) -> None:
     """Compile the kernels for logits of a type, or load them from numba's cache, once a process.
+
+    Those of a path apart, for few look at one.
 
     One process at a time: numba numbers the files of its cache function by function, so that two
     processes that compile at once can give one number to two kernels, and a third process then
@@ -715,51 +515,25 @@ def compile_once(dtype: np.dtype[Any]) -> None:
     with compiling():
         rows = np.zeros((1, 1), dtype)
         order, none, out = np.zeros(1, np.int64), np.empty(0), np.empty((COLUMNS, 1))
-        _rows(rows, order, 0, 1, 1.0, out, none, none.reshape(0, 4), scratch_for(rows))
+        _rows(rows, order, 0, 1, 1.0, out, none, none.reshape(0, 4), scratch_for(rows), None)
         moments = (
             np.zeros((1, 1, 1, COLUMNS, 2)),
             np.zeros((1, 1, 1, len(FLUCTUATING), 5)),
             np.zeros((1, 1, 1, 1, 3)),
         )
         starts, every = np.array([0, 1]), np.ones((1, 1), bool)
-        table_kernel(rows[np.newaxis], order, starts, every, 1.0, moments, scratch_for(rows))
+        tables = (rows[np.newaxis], order, starts, every, 1.0, moments, scratch_for(rows))
+        if path:
+            table_kernel(*tables, (shelf_for(1), np.zeros((1, 2)), np.zeros((1, 1, 4))))
+            return
+        table_kernel(*tables, None)
         absorb(np.ones((1, 5)), np.ones((1, 5)))
         with np.errstate(over="ignore"):
             one = np.ones(1, np.uint64)
             _word_sums(np.ones((1, 1), np.uint32), one, one[0], one)
-        _distance_kernel(rows, rows, 1.0, np.empty(1), (_tile(rows), _tile(rows)))
-
-
-def check_beta(beta: ArrayLike) -> None:
-    """Raise unless every `beta` is positive and finite."""
-    values = np.asarray(beta, dtype=np.float64)
-    if not np.all((values > 0) & np.isfinite(values)):
-        raise ValueError(f"beta must be positive and finite, got a minimum of {np.min(values)}")
-
-
-def check_rows(bad: int, total: int) -> None:
-    if bad:
-        raise ValueError(
-            f"{bad} of {total} rows are NaN, +inf or fully masked: ln Z is not finite; "
-            "an absent key is -inf and every row needs a visible one"
-        )
-
-
-def as_logits(logits: ArrayLike, ndim: int) -> Logits:
-    """C-contiguous, writeable float32 or float64 (what is narrower becomes float32)."""
-    values = np.asarray(logits)
-    if values.ndim != ndim or values.shape[-1] == 0:
-        raise ValueError(f"logits must have {ndim} dimensions, the last not empty: {values.shape}")
-    dtype = np.float32 if values.dtype in (np.float16, np.float32) else np.float64
-    # Read-only arrays are another type to numba: it would compile all kernels once more.
-    return cast(Logits, np.require(values, dtype, ("C_CONTIGUOUS", "WRITEABLE")))
 
 
 def scratch_for(logits: Logits) -> tuple[Logits, Logits, Logits, Floats]:
     """A block of rows: logits (key, row), their extremes, and the sums with the results."""
-    rows = np.empty(_ROWS, logits.dtype)
-    return _tile(logits), rows, rows.copy(), np.empty(_WORK)
-
-
-def _tile(logits: Logits) -> Logits:
-    return np.empty(_KEYS * _ROWS, logits.dtype)
+    rows = np.empty(ROWS, logits.dtype)
+    return tile_for(logits), rows, rows.copy(), np.empty(_WORK)

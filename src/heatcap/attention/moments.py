@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.attention.blocks import as_logits, check_beta, check_rows
+from heatcap.attention.distances import shelf_for
 from heatcap.attention.kernels import (
     ABOVE,
     COLUMNS,
@@ -20,9 +22,6 @@ from heatcap.attention.kernels import (
     MEAN,
     ROW_COLUMNS,
     absorb,
-    as_logits,
-    check_beta,
-    check_rows,
     compile_once,
     scratch_for,
     table_kernel,
@@ -131,7 +130,12 @@ def merge_into(own: Floats, more: Floats) -> None:
     absorb(own.reshape(-1, own.shape[-1]), more.reshape(-1, more.shape[-1]))
 
 
-def table_moments(logits: Logits, subsets: Subsets, beta: float = 1.0) -> TableMoments:
+def table_moments(
+    logits: Logits,
+    subsets: Subsets,
+    beta: float = 1.0,
+    path: tuple[Floats, Floats] | None = None,
+) -> TableMoments:
     """Moments over the probe of a stack of tables.
 
     Parameters
@@ -141,6 +145,9 @@ def table_moments(logits: Logits, subsets: Subsets, beta: float = 1.0) -> TableM
         is read in place.
     subsets : Subsets
         Made once for a probe, with as many queries as the tables have.
+    path : (array (head, 2 * row * key), array (table, query, 4)), optional
+        Amplitudes sqrt p of the rows of the table before and of the first one of every head, and
+        where the distances from both are added (:class:`heatcap.attention.geometry.TrainingPath`).
 
     Raises
     ------
@@ -162,8 +169,9 @@ def table_moments(logits: Logits, subsets: Subsets, beta: float = 1.0) -> TableM
     keys = np.zeros((*shape, tables.shape[2], 3))
     order, starts, membership = subsets.order, subsets.starts, subsets.membership
     moments, scratch = (means, spread, keys), scratch_for(tables)
-    compile_once(tables.dtype)
-    bad = table_kernel(tables, order, starts, membership, float(beta), moments, scratch)
+    compile_once(tables.dtype, path is not None)
+    moved = None if path is None else (shelf_for(tables.shape[2]), *path)
+    bad = table_kernel(tables, order, starts, membership, float(beta), moments, scratch, moved)
     check_rows(bad, len(tables) * len(order))
     return TableMoments(*moments)
 

@@ -133,8 +133,14 @@ def observe(
         ),
     ] = "",
     per: Annotated[Per, typer.Option(help="Keep the heads, or average over them.")] = Per.head,
+    geometry: Annotated[
+        bool,
+        typer.Option(
+            "--geometry", help="Also the information geometry along training and the layers."
+        ),
+    ] = False,
     time: Annotated[
-        Time, typer.Option(help="Unit of time in the geometry of the path: step or ln step.")
+        Time, typer.Option(help="Unit of time of the --geometry: step or ln step.")
     ] = Time.step,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Processes; 0 for one per core.", min=0)
@@ -146,6 +152,8 @@ def observe(
     from heatcap.runfile import open_runs
 
     with plain_errors():
+        if time is not Time.step and not geometry:
+            raise typer.BadParameter("needs --geometry, whose time it is", param_hint="--time")
         check_outputs(paths, output)
         temperatures = _temperatures(temperature)
         runs = open_runs(paths, untrusted=untrusted)
@@ -155,6 +163,7 @@ def observe(
                 runs,
                 temperatures=temperatures,
                 per=per.value,
+                geometry=geometry,
                 time=time.value,
                 jobs=jobs or _cores(),
                 known=known,

@@ -31,14 +31,17 @@ REORDER = {"contract", "reassoc", "nsz"}  # sums may be split over vector lanes
 
 SOURCES = (
     "attention/arithmetic.py",
+    "attention/blocks.py",
+    "attention/distances.py",
     "attention/kernels.py",
     "core/jit.py",
+    "core/quantities.py",  # names and order of the columns
     "divergence/kernel.py",
     "systems/clusters.py",
     "systems/percolation.py",
     "systems/xy.py",
 )
-"""All files with kernels; reading every file to find them would take 20 ms of each start."""
+"""All files with kernels, and what their numbers come from; to look for them would take 20 ms."""
 
 
 def _folder() -> str:

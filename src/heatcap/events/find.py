@@ -26,7 +26,7 @@ from heatcap.events.record import (
     usable,
 )
 from heatcap.events.result import Events, settings_of
-from heatcap.observables.dataset import curve, groups_of, labels_of
+from heatcap.observables.dataset import curve, groups_of, labels_of, lacking
 from heatcap.runfile import TAKEN
 
 __all__ = ["DEFAULT_OBSERVABLES", "find_events"]
@@ -189,7 +189,7 @@ def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     if missing or not names:
         wanted = ", ".join(missing) or "any of " + ", ".join(DEFAULT_OBSERVABLES)
         known = [str(n) for n in obs.data_vars if {"run", "checkpoint"} <= set(obs[n].dims)]
-        raise ValueError(f"observables lack {wanted}; they have {', '.join(known)}")
+        raise ValueError(lacking(wanted, known))
     for name in ("step", "metric_step", "train_accuracy", "test_accuracy"):
         if name not in obs.variables:
             raise ValueError(f"observables lack {name!r}, which events need")

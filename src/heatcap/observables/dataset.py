@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "curve",
     "groups_of",
     "labels_of",
+    "lacking",
     "load",
     "problems_of",
     "save",
@@ -117,6 +118,13 @@ def _of_runs(runs: xr.Dataset | pd.DataFrame) -> pd.DataFrame:
 # ---- curves --------------------------------------------------------------------------------
 
 
+def lacking(wanted: str, held: Iterable[str]) -> str:
+    """What to say of an observable that is not there: how to get it, and what there is."""
+    path = wanted.removeprefix("'").startswith(("fisher_", "depth_"))
+    how = "make them with `heatcap observe --geometry`; " if path else ""
+    return f"observables lack {wanted}; {how}they have {', '.join(held)}"
+
+
 def curve(
     obs: xr.Dataset,
     name: str,
@@ -149,7 +157,7 @@ def curve(
         If `obs` lacks the observable, the inputs or the query.
     """
     if name not in obs:
-        raise ValueError(f"observables lack {name!r}; they have {', '.join(map(str, obs))}")
+        raise ValueError(lacking(repr(name), map(str, obs)))
     values = obs[name] if run is None else obs[name].isel(run=run)
     if "inputs" in values.dims:
         known = values["inputs"].to_numpy().tolist()

@@ -35,7 +35,7 @@ IN_FILE = "name_in_file"
 AXES = ("layer", "head", "inputs", "temperature")
 EQUAL = ("layer", "head", "temperature")
 SAME = ("options", "source", "columns", "schema_version")
-OPTIONS = ("temperatures", "time", "per")  # in the order in which `observe` writes them
+OPTIONS = ("temperatures", "geometry", "per")  # in the order in which `observe` writes them
 
 #: Bytes that padded runs may take in any case.
 ROOM = 1 << 30

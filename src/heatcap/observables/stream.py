@@ -51,15 +51,16 @@ def observe_logits(
     trained: NDArray[np.int8],
     *,
     temperatures: Sequence[float] = (),
-    time: Time = "step",
+    geometry: Time | None = None,
 ) -> tuple[Fields, str]:
     """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,).
 
-    And a caution where they look as if a mask was left in them, or "".  Raises RunFileError where
-    `validate_run` finds anything else wrong with the logits.
+    Those of its path only where `geometry` says in which time.  And a caution where they look as if
+    a mask was left in them, or "".  Raises RunFileError where `validate_run` finds anything else
+    wrong with the logits.
     """
     tables = _Tables(reader.header.shape, temperatures)
-    path = TrainingPath(reader.header.shape)
+    path = TrainingPath(reader.header.shape) if geometry else None
     guard = _Guard(reader)
     population = reader.header.probe_population
     for block in _blocks(reader):
@@ -69,9 +70,10 @@ def observe_logits(
             tables.close(block, population)
     guard.check()
     fields = tables.fields()
-    fields |= path.fields("fisher", tables.potential, clock(steps, time))
-    if reader.header.shape[1] > 1:
-        fields |= along_depth(reader, tables.potential, BLOCK_BYTES)
+    if geometry and path:
+        fields |= path.fields("fisher", tables.potential, clock(steps, geometry))
+        if reader.header.shape[1] > 1:
+            fields |= along_depth(reader, tables.potential, BLOCK_BYTES)
     return fields | _visible_keys(reader), guard.caution
 
 
@@ -107,7 +109,7 @@ def _run_through(
     reader: LogitReader,
     block: Block,
     subsets: dict[str, Subsets],
-    sinks: tuple[_Guard, _Tables, TrainingPath],
+    sinks: tuple[_Guard, _Tables, TrainingPath | None],
 ) -> None:
     """All checkpoints of one block, as many at once as fit."""
     guard, tables, path = sinks
@@ -119,8 +121,9 @@ def _run_through(
         logits = reader.read(checkpoints, block.layer, block.heads, block.probes, block.queries)
         guard.add(checkpoints, block, logits)
         try:
-            tables.add(checkpoints, logits, subsets)
-            path.add(checkpoints, block, logits)
+            every = subsets["inputs"]
+            moments = path.add(checkpoints, block, logits, every) if path else None
+            tables.add(checkpoints, logits, subsets, moments)
         except ValueError:
             guard.look(checkpoints, block, logits)
             raise
@@ -186,11 +189,15 @@ class _Tables:
         self._pooled = np.zeros((shape[0], len(INPUTS), 3))
 
     def add(
-        self, checkpoints: slice, logits: NDArray[np.float32], subsets: dict[str, Subsets]
+        self,
+        checkpoints: slice,
+        logits: NDArray[np.float32],
+        subsets: dict[str, Subsets],
+        moments: TableMoments | None,
     ) -> None:
-        """Merge one part of the probe of some checkpoints."""
+        """Merge one part of the probe of some checkpoints, with its moments if they are known."""
         stack = logits.reshape(-1, *logits.shape[2:])
-        self._merge(checkpoints, -1, table_moments(stack, subsets["inputs"]))
+        self._merge(checkpoints, -1, moments or table_moments(stack, subsets["inputs"]))
         for number, temperature in enumerate(self._temperatures):
             self._merge(checkpoints, number, table_moments(stack, subsets["scan"], 1 / temperature))
 
