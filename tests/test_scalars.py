@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heatcap import load, save
+from heatcap.core import tables
 from heatcap.events import find_events
-from heatcap.observables.scalars import Columns, is_table, parse_columns, read_scalars, table
+from heatcap.observables.scalars import Columns, is_table, parse_columns, read_scalars
 from heatcap.observables.scalars.columns import METRICS
 from heatcap.runfile import STANDARD_METRICS, checksum
 
@@ -531,7 +532,7 @@ def test_files_that_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_bad_bytes_beyond_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "HEADER_BYTES", 12)
+    monkeypatch.setattr(tables, "HEADER_BYTES", 12)
     (tmp_path / "a.csv").write_bytes(b"epoch,cv\n1,2\n3,\xff\n")
     with pytest.raises(ValueError, match=r"a.csv: is not text in UTF-8 \(byte 0xff"):
         read_scalars(tmp_path / "a.csv", ONE)
@@ -552,7 +553,7 @@ def test_size_is_checked_before_reading(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ValueError, match=r"a.csv: has 5 GiB, more than 4 GiB are not read"):
         read_scalars(tmp_path / "a.csv", ONE)
     pd.DataFrame({"epoch": np.arange(10**5), "cv": 1.0}).to_parquet(tmp_path / "b.parquet")
-    monkeypatch.setattr(table, "LIMIT", 15 * 10**5)
+    monkeypatch.setattr(tables, "LIMIT", 15 * 10**5)
     with pytest.raises(ValueError, match=r"b.parquet: has 100000 rows, more than 0.0014 GiB are"):
         read_scalars(tmp_path / "b.parquet", ONE)
 
@@ -717,7 +718,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "a.csv")
 
-    monkeypatch.setattr(table, "_open_text", denied)
+    monkeypatch.setattr(tables, "_open_text", denied)
     with pytest.raises(ValueError, match=r"a.csv: Permission denied$"):
         read_scalars(tmp_path / "a.csv", ONE)
 

@@ -180,11 +180,20 @@ def test_bad_tables_name_the_file_the_column_and_the_row(tmp_path):
     path.write_text("L,K,A\n8,1\n")
     with pytest.raises(ValueError, match="row 1 of the data has 2 columns, expected 3"):
         read_table(path, size="L", control="K", value="A")
+    path.write_text("L,K,A,A\n8,1,2,3\n")
+    with pytest.raises(ValueError, match=r"t.csv: 2 columns are called 'A', expected one"):
+        read_table(path, size="L", control="K", value="A")
     path.write_text("")
     with pytest.raises(ValueError, match="holds no data"):
         read_table(path, size="L", control="K", value="A")
     with pytest.raises(ValueError, match="no such file"):
         read_table(tmp_path / "none.csv", size="L", control="K", value="A")
+
+
+def test_a_quote_that_is_left_open_takes_no_other_row_with_it(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('L,K,A\n8,1,"2\n8,2,3\n16,1,4\n')
+    assert read_columns(path, ["A"], names=None, value="A")[0]["A"].tolist() == [2, 3, 4]
 
 
 def test_times_are_no_numbers() -> None:

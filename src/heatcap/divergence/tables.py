@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from heatcap.core.arrays import Floats
-from heatcap.scaling.data import columns_of, load_table, number_or_name, read_columns
+from heatcap.core.tables import columns_of
+from heatcap.scaling.data import load_table, number_or_name, read_columns
 
 __all__ = ["read_curve", "read_heights"]
 

@@ -1,13 +1,13 @@
-"""The points of a collapse: size, control, value and error, from tables of many kinds."""
+"""The points of a collapse: size, control, value and error, from tables of many kinds.
+
+Files of text and Parquet are read by :mod:`heatcap.core.tables`; what a Dataset holds beside its
+columns, replicates and a covariance, is known here.
+"""
 
 from __future__ import annotations
 
-import csv
-import itertools
 import math
-import re
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import polygamma
 
 from heatcap.core.arrays import Floats, numbers
-from heatcap.core.parquet import flat_columns, open_parquet, read_flat
 from heatcap.core.student import counts_of_runs, prior_degrees, student_factor
+from heatcap.core.tables import LARGEST, columns_of, read_frame
 
 __all__ = [
     "Points",
-    "columns_of",
     "load_table",
     "number_or_name",
     "points",
@@ -36,13 +35,7 @@ __all__ = [
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 
-ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said for no value
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-SEPARATORS = (",", ";", "\t", None)  # None is white space
-FIRST = 5  # rows that show what separates
-LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, that are read
 SAID = 1.05  # Student's factor from which on it is said
-WIDEST = 10_000  # columns of one; each cell costs a hundred times its bytes
 REACH = 3.0  # points of a size along the control: standard deviation of the kernel
 
 
@@ -348,52 +341,6 @@ def read_columns(
     return columns_of(data, wanted, _called(table)), beside
 
 
-def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
-    """Columns as numbers, empty cells as NaN; `called` begins what is said of the table.
-
-    Raises
-    ------
-    ValueError
-        For a column that is not there, or a cell that is no number.
-    """
-    if missing := [name for name in wanted if name not in data.columns]:
-        raise ValueError(
-            f"{called}no column {', '.join(map(repr, missing))}; there is "
-            + ", ".join(map(repr, data.columns))
-            + (": no header? Then name the columns, " if _all_numbers(data.columns) else "")
-            + ("--names L,C,dC (in Python names=)" if _all_numbers(data.columns) else "")
-        )
-    return {name: _numbers(data[name], name, called) for name in wanted}
-
-
-def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
-    if column.dtype.kind in "mM":  # which pandas counts in units of its own, and NaT as one, too
-        raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    text = np.isnan(numbers) & column.notna().to_numpy()
-    words = column.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
-    if (bad := text & ~words).any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"{called}row {row + 1} of the data, column {name!r}: expected a number, got"
-            f" {column.iloc[row]!r}{_hint(str(column.iloc[row]))}"
-        )
-    return numbers
-
-
-def _hint(cell: str) -> str:
-    """What a cell that is no number may have meant."""
-    if DECIMAL_COMMA.fullmatch(cell):
-        return f": a decimal comma? Write {cell.replace(',', '.')}"
-    if cell.lower() in ABSENT:
-        return ": leave the cell empty where there is no value, such as a run without a peak"
-    return ""
-
-
-def _all_numbers(names: Iterable[str]) -> bool:
-    return bool(pd.to_numeric(pd.Series(list(names)), errors="coerce").notna().all())
-
-
 def _called(table: Table) -> str:
     return f"{table}: " if isinstance(table, str | Path) else ""
 
@@ -422,13 +369,11 @@ def _load(
     path = Path(table)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    if path.suffix in (".parquet", ".pq"):
-        return _parquet(path), {}
     if path.suffix in (".nc", ".h5", ".nc4"):
         from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
 
         return _of_dataset(read_netcdf(path, "a table"), value, str(path))
-    return _text(path, names), {}
+    return read_frame(path, names), {}
 
 
 def _of_dataset(
@@ -449,79 +394,6 @@ def _of_dataset(
     if (cells := size // 8) > LARGEST:
         raise ValueError(f"{where}: has {cells} cells, more than {LARGEST} are not read")
     return data.to_dataframe().reset_index(), beside
-
-
-def _parquet(path: Path) -> pd.DataFrame:
-    file = open_parquet(path)
-    about = file.metadata
-    if (cells := about.num_rows * about.num_columns) > LARGEST:
-        raise ValueError(f"{path}: has {cells} cells, more than {LARGEST} are not read")
-    return read_flat(file, path, flat_columns(file))
-
-
-def _text(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path}: larger than {LARGEST // 2**20} MiB, expected a table of points")
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = [line for line in file if line.strip() and not line.startswith("#")]
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
-    if not lines:
-        raise ValueError(f"{path}: holds no data")
-    if (width := _width(lines[0])) > WIDEST:
-        raise ValueError(f"{path}: has {width} columns or more, expected at most {WIDEST}")
-    separator = _separator(lines, names)
-    rows = [_cells(line, separator) for line in lines]
-    header = rows.pop(0) if names is None else list(names)
-    width = len(header)
-    for number, row in enumerate(rows, 1):
-        if len(row) != width:
-            raise ValueError(
-                f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
-                f" {', '.join(header)}"
-                + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
-            )
-    return pd.DataFrame(rows, columns=header)
-
-
-def _width(line: str) -> int:
-    """Columns of a row, by the separator that gives most of them."""
-    return 1 + max(line.count(separator) for separator in (*SEPARATORS[:-1], " "))
-
-
-def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
-    """What gives the first rows the width of the header, and more cells that are numbers."""
-    data = lines[names is None :][:FIRST]
-
-    def fits(separator: str | None) -> tuple[bool, int, bool, int]:
-        rows = [_cells(line, separator) for line in data]
-        first = len(_cells(lines[0], separator))
-        width = first if names is None else len(names)
-        alike = first > 1 and all(len(row) == width for row in rows)
-        # Between semicolons 3,14 is a number with a decimal comma, which is said by cell.
-        numbers = sum(map(_like_number, itertools.chain(*rows))) if alike else 0
-        return alike, numbers, separator is not None, first
-
-    return max((each for each in SEPARATORS if each is None or each in lines[0]), key=fits)
-
-
-def _cells(line: str, separator: str | None) -> list[str]:
-    """Cells of a row; a separator within quotes separates nothing."""
-    line = line.strip()
-    if separator is not None and '"' in line:
-        with suppress(csv.Error):
-            found = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-            return [cell.strip() for cell in found]
-    return [cell.strip() for cell in line.split(separator)]
-
-
-def _like_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return DECIMAL_COMMA.fullmatch(cell) is not None
-    return True
 
 
 def number_or_name(text: str | None) -> int | str | None:

@@ -23,8 +23,8 @@ W&B, download of a chart
 In the last three, a column of `Columns` is the name of a tag or metric.
 """
 
+from heatcap.core.tables import is_table
 from heatcap.observables.scalars.columns import Columns, parse_columns
 from heatcap.observables.scalars.read import read_scalars
-from heatcap.observables.scalars.table import is_table
 
 __all__ = ["Columns", "is_table", "parse_columns", "read_scalars"]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.core.tables import Rows, Table, open_table
 from heatcap.observables.dataset import SIZES
 from heatcap.observables.scalars.columns import TEXTS, Columns
-from heatcap.observables.scalars.table import Rows, Table, open_table
 
 __all__ = ["Parameter", "Piece", "Place", "pieces", "shown"]
 

@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.core.tables import nearest
 from heatcap.core.version import VERSION
 from heatcap.observables.dataset import SCHEMA_VERSION
 from heatcap.observables.scalars.columns import (
@@ -27,7 +28,6 @@ from heatcap.observables.scalars.columns import (
     variable_name,
 )
 from heatcap.observables.scalars.forms import Parameter, Piece, pieces, shown
-from heatcap.observables.scalars.table import nearest
 from heatcap.observables.side_by_side import stacked
 from heatcap.runfile import checksum, told
 

@@ -1,6 +1,13 @@
-"""Tables in files: their header, and numbers and text of the columns that are asked for.
+"""Tables in files, text or Parquet: their columns, as numbers and as text.
 
-Nothing is read before the size is known to be bearable, and no column that is not needed.
+Nothing is read before its size is known to be bearable.
+
+`open_table`, a log of runs
+    Up to gigabytes; the header is the first line, and only the columns that are asked for are read.
+`read_frame`, points of a study
+    Small, and written by people: any separator, lines of ``#``, perhaps no header.  All columns are
+    read, and every row must have the width of the header.  A further form of table is one more
+    entry of `FORMS`.
 """
 
 from __future__ import annotations
@@ -9,7 +16,10 @@ import codecs
 import csv
 import difflib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -18,20 +28,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heatcap.core.arrays import Floats
 from heatcap.core.parquet import flat_columns, open_parquet, read_flat
 
-__all__ = ["Rows", "Table", "is_table", "open_table"]
+__all__ = [
+    "LARGEST", "Rows", "Table", "columns_of", "is_table", "nearest", "open_table", "read_frame",
+]  # fmt: skip
 
 #: Largest file, and largest content of a compressed one, in bytes.
 LIMIT = 4 * 2**30
 #: The header is sought in so many bytes; a chart of a thousand runs needs about a million.
 HEADER_BYTES = 2**22
 
+ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said for no value
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+SEPARATORS = (",", ";", "\t", None)  # None is white space
+FIRST = 5  # rows that show what separates
+LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, that are read
+WIDEST = 10_000  # columns of one; each cell costs a hundred times its bytes
+
 _PARQUET = (".parquet", ".pq")
 _TEXT = (".csv", ".tsv", ".txt")
 _MISSING = ("", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "-nan", "+nan")
+_LOG_SEPARATORS = (",", "\t", ";")
 _SPELLINGS = [s for m in _MISSING for s in {m, m.upper(), m.capitalize(), m.replace("n", "N")}]
-_SEPARATORS = (",", "\t", ";")
 
 # Since pandas 3.1 the default is exact, and asking for it is deprecated.
 _EXACT: dict[str, Any] = (
@@ -103,8 +123,7 @@ class Table:
         for name in names:
             if name not in self.header:
                 raise ValueError(f"{self.path}: no column {name!r}{nearest(name, self.header)}")
-            if (n := self.header.count(name)) > 1:
-                raise ValueError(f"{self.path}: {n} columns are called {name!r}, expected one")
+            _once(name, self.header, f"{self.path}: ")
 
     def read(self, numbers: Sequence[str], texts: Sequence[str] = ()) -> Rows:
         """The named columns; those of `texts` are taken as they are written.
@@ -193,6 +212,11 @@ def open_table(path: Path, wanted: Iterable[str]) -> Table:
     return _open_text(path, set(wanted))
 
 
+def _once(name: str, header: Sequence[str], called: str) -> None:
+    if (n := header.count(name)) > 1:
+        raise ValueError(f"{called}{n} columns are called {name!r}, expected one")
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """Ending of a message that a name is missing: what was perhaps meant, and what there is."""
     close = difflib.get_close_matches(name, known, n=1)
@@ -210,8 +234,8 @@ def _open_text(path: Path, wanted: set[str]) -> Table:
         raise _not_text(path, error) from None
     if "\0" in text:
         raise ValueError(f"{path}: is not text, expected a table in UTF-8")
-    headers = {separator: _header(path, text, separator) for separator in _SEPARATORS}
-    best = max(_SEPARATORS, key=lambda s: (len(wanted & {*headers[s]}), len(headers[s])))
+    headers = {separator: _header(path, text, separator) for separator in _LOG_SEPARATORS}
+    best = max(_LOG_SEPARATORS, key=lambda s: (len(wanted & {*headers[s]}), len(headers[s])))
     if not any(headers[best]):
         raise ValueError(f"{path}: the first line is empty, expected the names of the columns")
     return Table(path, headers[best], best)
@@ -246,3 +270,149 @@ def _limit() -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.splitlines()).strip()
+
+
+# ---- points of a study -------------------------------------------------------------------
+
+
+def read_frame(path: Path, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """All columns of a table of points; `names` are those of a text without a header.
+
+    Cells of a text stay text, stripped.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    """
+    return FORMS.get(path.suffix, _text_points)(path, names)
+
+
+def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
+    """Columns as numbers, empty cells as NaN; `called` begins what is said of the table.
+
+    Raises
+    ------
+    ValueError
+        For a column that is not there, or a cell that is no number.
+    """
+    if missing := [name for name in wanted if name not in data.columns]:
+        raise ValueError(
+            f"{called}no column {', '.join(map(repr, missing))}; there is "
+            + ", ".join(map(repr, data.columns))
+            + (": no header? Then name the columns, " if _all_numbers(data.columns) else "")
+            + ("--names L,C,dC (in Python names=)" if _all_numbers(data.columns) else "")
+        )
+    for name in wanted:
+        _once(name, data.columns.tolist(), called)
+    return {name: _numbers(data[name], name, called) for name in wanted}
+
+
+def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
+    if column.dtype.kind in "mM":  # which pandas counts in units of its own, and NaT as one, too
+        raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    text = np.isnan(numbers) & column.notna().to_numpy()
+    words = column.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
+    if (bad := text & ~words).any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"{called}row {row + 1} of the data, column {name!r}: expected a number, got"
+            f" {column.iloc[row]!r}{_hint(str(column.iloc[row]))}"
+        )
+    return numbers
+
+
+def _hint(cell: str) -> str:
+    """What a cell that is no number may have meant."""
+    if DECIMAL_COMMA.fullmatch(cell):
+        return f": a decimal comma? Write {cell.replace(',', '.')}"
+    if cell.lower() in ABSENT:
+        return ": leave the cell empty where there is no value, such as a run without a peak"
+    return ""
+
+
+def _all_numbers(names: Iterable[str]) -> bool:
+    return bool(pd.to_numeric(pd.Series(list(names)), errors="coerce").notna().all())
+
+
+def _parquet_points(path: Path, _: Sequence[str] | None) -> pd.DataFrame:
+    file = open_parquet(path)
+    about = file.metadata
+    if (cells := about.num_rows * about.num_columns) > LARGEST:
+        raise ValueError(f"{path}: has {cells} cells, more than {LARGEST} are not read")
+    return read_flat(file, path, flat_columns(file))
+
+
+def _text_points(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: larger than {LARGEST // 2**20} MiB, expected a table of points")
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = [line for line in file if line.strip() and not line.startswith("#")]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
+    if not lines:
+        raise ValueError(f"{path}: holds no data")
+    if (width := _width(lines[0])) > WIDEST:
+        raise ValueError(f"{path}: has {width} columns or more, expected at most {WIDEST}")
+    separator = _separator(lines, names)
+    rows = [_cells(line, separator) for line in lines]
+    header = rows.pop(0) if names is None else list(names)
+    width = len(header)
+    # Not by pandas: it takes a row that is too short for one with empty cells, and a quote that is
+    # left open for the rest of the file.
+    for number, row in enumerate(rows, 1):
+        if len(row) != width:
+            raise ValueError(
+                f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
+                f" {', '.join(header)}"
+                + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
+            )
+    return pd.DataFrame(rows, columns=header)
+
+
+def _width(line: str) -> int:
+    """Columns of a row, by the separator that gives most of them."""
+    return 1 + max(line.count(separator) for separator in (*SEPARATORS[:-1], " "))
+
+
+def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
+    """What gives the first rows the width of the header, and more cells that are numbers."""
+    data = lines[names is None :][:FIRST]
+
+    def fits(separator: str | None) -> tuple[bool, int, bool, int]:
+        rows = [_cells(line, separator) for line in data]
+        first = len(_cells(lines[0], separator))
+        width = first if names is None else len(names)
+        alike = first > 1 and all(len(row) == width for row in rows)
+        # Between semicolons 3,14 is a number with a decimal comma, which is said by cell.
+        numbers = sum(map(_like_number, itertools.chain(*rows))) if alike else 0
+        return alike, numbers, separator is not None, first
+
+    return max((each for each in SEPARATORS if each is None or each in lines[0]), key=fits)
+
+
+def _cells(line: str, separator: str | None) -> list[str]:
+    """Cells of a row; a separator within quotes separates nothing."""
+    line = line.strip()
+    if separator is not None and '"' in line:
+        with suppress(csv.Error):
+            found = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+            return [cell.strip() for cell in found]
+    return [cell.strip() for cell in line.split(separator)]
+
+
+def _like_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return DECIMAL_COMMA.fullmatch(cell) is not None
+    return True
+
+
+#: By suffix; any other is text.
+FORMS: dict[str, Callable[[Path, Sequence[str] | None], pd.DataFrame]] = {
+    ".parquet": _parquet_points,
+    ".pq": _parquet_points,
+}
