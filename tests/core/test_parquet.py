@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from heatcap.core.parquet import SMALL, flat_columns, open_parquet, read_flat
+from heatcap.core.tables import SMALL, flat_columns, open_parquet, read_flat
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

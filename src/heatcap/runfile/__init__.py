@@ -23,9 +23,9 @@ from heatcap.runfile.reader import (
     open_runs,
     parameter_names,
     text_or_numbers,
+    validate_run,
 )
 from heatcap.runfile.rules import MASK_DEPTH
-from heatcap.runfile.validate import validate_run
 from heatcap.runfile.writer import RunWriter, repair_run
 
 __all__ = [
