@@ -37,7 +37,7 @@ test: $(VENV)/everything
 # A quick part of the suite and of the study as on a processor without vector instructions: sums come
 # in another order there, and nothing that is tested or written may hang on it.
 PLAIN := $(BIN)/python .ci/generic.py
-PLAIN_TESTS := tests/test_kernels.py tests/scaling tests/divergence/test_shape_fits.py \
+PLAIN_TESTS := tests/attention/test_kernels.py tests/scaling tests/divergence/test_shape_fits.py \
 	tests/divergence/test_hump.py
 PLAIN_PARTS := scan.json fraction_60.leads.json systems.json
 generic: $(VENV)/everything
