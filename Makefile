@@ -30,19 +30,20 @@ evolution leads:
 random_labels weight_decay_0:
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group $@ -o out/$@.pdf
 
-# Tests named by TESTS are all run; else `statistical` ones, rates by repetition, with ALL=1 only.
+# Tests named by TESTS are all run; else rates by repetition (`statistical`) and files of gigabytes
+# (`large`) with ALL=1 only.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 test: $(VENV)/everything
 ifdef ALL
 	$(BIN)/coverage erase
 	$(PYTEST) --cov --cov-report=term $(TESTS)
 else
-	$(PYTEST) $(or $(TESTS),-m "not statistical")
+	$(PYTEST) $(or $(TESTS),-m "not statistical and not large")
 endif
 
 # For people at work.
 test-quick: $(VENV)/everything
-	$(PYTEST) -q -m "not slow and not statistical" $(TESTS)
+	$(PYTEST) -q -m "not slow and not statistical and not large" $(TESTS)
 
 # A quick part of the suite and of the study as on a processor without vector instructions: sums come
 # in another order there, and nothing that is tested or written may hang on it.

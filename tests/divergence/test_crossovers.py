@@ -145,6 +145,7 @@ def test_the_limit_is_not_above_the_best_bounded_fit():
             assert found.crossover_length_lower_limit95 <= 128 * (1 + 1e-6)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("m", [0.5, 1, 2, 4])
 def test_the_limit_of_the_crossover_length_lies_below_it(m):
     """Inside the sizes, at the largest, and beyond it: 95 times in 100, so 58 of 64 are few."""

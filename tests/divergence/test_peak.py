@@ -57,6 +57,7 @@ def p_values(data, margins=None, draws=100):
     return judged_peak(data, margins or PeakMargins(), False, draws, rng)[2].p_values
 
 
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("name", [name for name in TRUTHS if not name.startswith("drift")])
 def test_precise_peaks_get_their_class(name):
     kind, _ = TRUTHS[name]
@@ -167,6 +168,7 @@ def test_a_logarithmic_control_is_the_same_test_in_its_logarithm():
     assert logarithmic == pytest.approx(plain_x, abs=0.05)  # has the Schottky anomaly as well
 
 
+@pytest.mark.statistical
 def test_the_true_class_is_kept():
     """A miniature of benchmarks/peak_marks.py: 5 % of 28 is 1.4, and 5 is far too many."""
     lost = 0
@@ -288,6 +290,7 @@ def test_bounded_says_what_one_size_does_not_tell():
     assert "no power law comes near" in found.summary()
 
 
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_a_maximum_at_the_edge_is_no_peak(sign, noise):
@@ -451,6 +454,7 @@ def test_the_maximum_of_a_rounded_peak_is_its_position_and_not_that_of_its_form(
     assert at.error < top / 4
 
 
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize(
     ("curve", "status"),
     [
@@ -506,6 +510,7 @@ def names_no_class(found, because):
     assert ("p-values" in found.summary()) == (found.status == "edge")
 
 
+@pytest.mark.usefixtures("without_extras")
 def test_values_that_no_form_describes_have_no_verdict():
     """Errors multiplied until chi^2 is right make no form of them."""
     x = control(36)
@@ -599,6 +604,7 @@ def test_a_straight_line_has_no_peak(values):
         peak_test(X, values, np.full(60, 0.01))
 
 
+@pytest.mark.usefixtures("without_extras")
 def test_margins_at_their_bounds_give_a_verdict():
     y, error = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.02)
     for margins in (PeakMargins(alpha_min=1e-3), PeakMargins(decade=1e6)):

@@ -131,6 +131,7 @@ def test_the_advice_holds():
     assert decided >= 9
 
 
+@pytest.mark.statistical
 def test_the_true_class_is_kept():
     """A miniature of benchmarks/divergence_marks.py: 5 % of 48 is 2.4, and 8 is far too many."""
     lost, margins, rng = 0, Margins(), np.random.default_rng(5)
@@ -161,6 +162,7 @@ def test_units_and_order_change_nothing(scale, seed):
     assert growth_exponent(other).value == pytest.approx(growth_exponent(plain).value, abs=1e-6)
 
 
+@pytest.mark.usefixtures("without_extras")
 def test_order_of_the_sizes_changes_nothing():
     y, errors = noisy(DOUBLING, lambda L: 1 + 0.3 * L, 0.02)
     plain = divergence_test(DOUBLING, y, errors).to_dict()
@@ -194,6 +196,7 @@ def test_the_exponent_of_first_order_growth():
     assert "power-law" not in slow.plausible
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("kappa", "noise", "share"), [(0.5, 0.003, 1.0), (0.5, 0.01, -0.5), (2.0, 0.003, 1.0)]
 )
@@ -471,6 +474,7 @@ def test_every_status_says_why_it_has_no_exponent():
     assert set(Verdict.MESSAGES) | set(PeakVerdict.MESSAGES) == set(UNSOUND)
 
 
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("status", ["misfit", "against the bound", "no limit"])
 def test_what_is_not_determined_is_nowhere_a_number(status):
     heights = 1 + 0.3 * DOUBLING**0.4
@@ -563,6 +567,7 @@ def test_a_hump_is_said_and_no_saturation():
         assert found.meaning.endswith("; the height has a maximum near p = 64 and falls after it")
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("sizes", [DOUBLING, MANY])
 @pytest.mark.parametrize(
     "curve", [lambda L: 4 - 10 / L, lambda L: 4 - 100 / L**2, lambda L: 3 + 0 * L]

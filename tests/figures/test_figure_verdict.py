@@ -14,6 +14,8 @@ from heatcap.figures import verdict as draw
 
 from pictures import gids, overlapping, words
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 SIX = 2.0 ** np.arange(3, 9)
 TEN = 2.0 ** np.arange(3, 13)
 PRIMES = np.array([19.0, 23, 29, 37, 43, 59, 73, 83, 97, 113])

@@ -16,6 +16,8 @@ from heatcap.report.findings import cautions_of
 
 from synthetic import Plan, observables
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 NAME = "landscape_heat_capacity"
 
 

@@ -364,6 +364,7 @@ def test_shift_and_scale(seed: int, shift: float, scale: float) -> None:
 # Intervals
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("n", [3, 10])
 def test_coverage_of_gaussian_means(n: int) -> None:
     found = bootstrap(runs(n, 2000, seed=16), mean, rng=1, replicates=1500, interval="t")
@@ -373,6 +374,7 @@ def test_coverage_of_gaussian_means(n: int) -> None:
     assert normal < 0.935  # negative control: without Student
 
 
+@pytest.mark.statistical
 def test_bca_covers_skewed_means_better_on_both_sides() -> None:
     data = xr.DataArray(np.random.default_rng(17).exponential(size=(20, 1500)), dims=("run", "k"))
     above = {}
@@ -383,6 +385,7 @@ def test_bca_covers_skewed_means_better_on_both_sides() -> None:
     assert above["bca"] < above["percentile"] < above["t"]
 
 
+@pytest.mark.statistical
 def test_coverage_of_runs_on_a_finite_probe() -> None:
     data, truth = probe(8, 20, 40, 18, 800)
     right = bootstrap(data, both, within="probe", population=40, rng=1, replicates=300)
@@ -394,6 +397,7 @@ def test_coverage_of_runs_on_a_finite_probe() -> None:
     assert covered(alone, truth)[0] < 0.60
 
 
+@pytest.mark.statistical
 def test_coverage_of_a_difference_between_sizes_that_share_seeds() -> None:
     data = shared_seeds(10, seed=19, count=1000)
 

@@ -137,6 +137,7 @@ def test_a_critical_point_outside_the_data_is_not_ok():
     assert not found.ok
 
 
+@pytest.mark.statistical
 def test_points_that_share_their_runs_get_wider_errors():
     """Noise that is common to all points of a size: errors as if independent are far too small."""
     z, widened = [], []
@@ -322,6 +323,7 @@ def test_first_order_holds_the_dimension():
     assert fixed.ok
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("shared", [True, False], ids=["shared runs", "a run for each point"])
 def test_the_bootstrap_of_replicates_goes_through_the_whole_fit(shared):
     """An offset that is common to a size blurs the exponent and leaves x_c alone."""
