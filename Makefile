@@ -32,7 +32,8 @@ random_labels weight_decay_0:
 
 # Tests named by TESTS are all run; else rates by repetition (`statistical`) and files of gigabytes
 # (`large`) with ALL=1 only.
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+# One thread each: two processes with threads of their own are slower than one.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 test: $(VENV)/everything
 ifdef ALL
 	$(BIN)/coverage erase
@@ -52,7 +53,7 @@ PLAIN_TESTS := tests/attention/test_kernels.py tests/scaling tests/divergence/te
 	tests/divergence/test_hump.py
 PLAIN_PARTS := scan.json fraction_60.leads.json systems.json
 generic: $(VENV)/everything
-	$(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) $(or $(TESTS),$(PLAIN_TESTS))
+	OMP_NUM_THREADS=1 $(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) $(or $(TESTS),$(PLAIN_TESTS))
 	@$(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \
 	    $(PLAIN_PARTS:%=out/study/%)
 	@$(PLAIN) $(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \

@@ -664,6 +664,7 @@ def test_frozen_rows_have_little_heat_capacity(variance):
     assert random_energy_heat_capacity([1e300, np.inf], 8).tolist() == pytest.approx([0, 0])
 
 
+@pytest.mark.slow
 def test_as_many_random_energies_as_can_be_held():
     """In blocks of rows; more than there is time for are refused."""
     many = random_energy_heat_capacity(0.25, 10_000)
@@ -943,6 +944,7 @@ def test_a_planted_precursor_is_called_consistent_with_one():
     assert "consistent with a precursor of generalisation" in lead.conclusion
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_audits(obs, events, audit):
     again = audit_leads(obs, events)
     assert json.dumps(again.to_dict()) == json.dumps(audit.to_dict())

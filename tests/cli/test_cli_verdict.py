@@ -58,6 +58,7 @@ def without_time(content: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "seconds"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".dat", ".parquet"])
 def test_the_verdict_on_a_table_is_that_of_the_function(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -298,6 +299,7 @@ def peak(sizes: tuple[float, ...] = (8.0,)) -> pd.DataFrame:
 ALONG = ("--control", "T", "--value", "C", "--error", "dC")
 
 
+@pytest.mark.slow
 def test_along_the_control_the_verdict_is_that_of_the_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ CROSSOVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CROSSOVERS)
 def test_a_crossover_is_never_called_a_divergence(name):
     sizes, heights = CROSSOVERS[name]
@@ -65,6 +66,7 @@ def test_a_logarithm_with_an_onset_is_kept():
     assert false <= lost <= 2  # 0.6 on average, if 5 %
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("early", "late", "length"), [(1.5, 0.5, 50), (1.0, 0.5, 50), (2, 1, 60)])
 def test_a_crossover_between_two_powers_is_never_called_a_logarithm(early, late, length):
     """The late one decides; three in four were single "logarithmic"."""
@@ -91,6 +93,7 @@ def test_chi2_of_a_precise_logarithm_is_that_of_the_noise(noise):
     assert 0 < found.fits.score.min() < 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "growth"),
     [
@@ -248,6 +251,7 @@ def test_a_height_without_information_changes_nothing(loose, at):
     assert any(f"L = {at:g}: left out" in text for text in second.warnings)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_changes_no_number():
     """Advice, power, level and stability have random streams of their own."""
     sizes, heights = CROSSOVERS["1 + L^0.4, cut off at L_max"]

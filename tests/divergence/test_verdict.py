@@ -64,6 +64,7 @@ def noisy(sizes, curve, noise, seed=0):
     return h * (1 + noise * np.random.default_rng(seed).normal(size=sizes.size)), noise * h
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("curve", "verdict"),
     [
@@ -117,6 +118,7 @@ def test_a_logarithm_on_few_noisy_sizes_is_undecided_and_says_what_would_decide(
     assert set(found.ways) == set(found.plausible)
 
 
+@pytest.mark.slow
 def test_the_advice_holds():
     """Errors as small as advised decide, most of the time, where the class is true."""
     curve = lambda L: 4 - 10 / L  # noqa: E731
@@ -162,6 +164,7 @@ def test_units_and_order_change_nothing(scale, seed):
     assert growth_exponent(other).value == pytest.approx(growth_exponent(plain).value, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_extras")
 def test_order_of_the_sizes_changes_nothing():
     y, errors = noisy(DOUBLING, lambda L: 1 + 0.3 * L, 0.02)
@@ -171,6 +174,7 @@ def test_order_of_the_sizes_changes_nothing():
     assert other == plain
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results():
     data = noisy(DOUBLING, lambda L: 1 + 0.3 * L, 0.02)
     first, second = (divergence_test(DOUBLING, *data, rng=4).to_dict() for _ in range(2))
@@ -474,6 +478,7 @@ def test_every_status_says_why_it_has_no_exponent():
     assert set(Verdict.MESSAGES) | set(PeakVerdict.MESSAGES) == set(UNSOUND)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("status", ["misfit", "against the bound", "no limit"])
 def test_what_is_not_determined_is_nowhere_a_number(status):

@@ -20,6 +20,7 @@ def noisy(curve, noise, seed):
     return curve + noise * np.random.default_rng(seed).normal(size=curve.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 @pytest.mark.parametrize("width", [0.3, 0.5])
 def test_the_bias_of_a_noisy_smoothed_maximum_is_removed(noise, width):

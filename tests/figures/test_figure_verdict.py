@@ -39,6 +39,7 @@ def verdicts():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_overlaps_and_axes_are_named(name, verdicts):
     figure = draw(verdicts[name], name="heat_capacity")
@@ -100,6 +101,7 @@ def test_best_fits_go_on_beyond_the_data(verdicts):
     assert verdicts["bounded"].curves["bounded"]["sizes"][-1] > 4 * 256
 
 
+@pytest.mark.slow
 def test_warnings_and_what_a_bound_excludes_are_shown():
     heights = np.array([1.697, 2.259, 3.523, 4.627, 6.054, 7.725])
     result = divergence_test(SIX, heights, 0.03 * heights, bound=heat_capacity_bound)
@@ -133,6 +135,7 @@ def test_a_misfit_has_words_instead_of_a_region():
     assert overlapping(figure) == []
 
 
+@pytest.mark.slow
 def test_drawing_leaves_no_trace_and_files_are_equal(verdicts, tmp_path):
     before = dict(mpl.rcParams)
     first, *others = (save(draw(verdicts["bounded"]), tmp_path / f"{k}.pdf")[0] for k in range(4))

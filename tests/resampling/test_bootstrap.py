@@ -47,6 +47,7 @@ def covered(found: Estimate, truth: Floats | float) -> tuple[float, float]:
 # Variances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 40])
 def test_the_variance_of_a_mean_is_that_of_the_textbook(n: int) -> None:
     data = runs(n, 300, seed=n)
@@ -65,6 +66,7 @@ def test_z_score_of_one_standard_error() -> None:
     assert found.value.item() == data.mean().item()
 
 
+@pytest.mark.slow
 def test_strata_keep_their_numbers_and_their_exact_variance() -> None:
     data = runs(7, 200, seed=4).assign_coords(p=("run", [31, 59, 31, 59, 59, 31, 59]))
     sizes = []
@@ -142,6 +144,7 @@ def both(data: xr.DataArray) -> xr.DataArray:
     return data.mean(("run", "probe"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("population", [20, 25, 50, 400, None])
 def test_two_stages_add_up_to_the_analytic_variance(population: int | None) -> None:
     m, n = 20, 6
@@ -279,6 +282,7 @@ def smoothed_peak(data: xr.DataArray) -> xr.DataArray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

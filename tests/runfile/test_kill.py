@@ -53,6 +53,7 @@ def deaths(path: Path, *how: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_two_hundred_kills(tmp_path: Path) -> None:
     """One file through 200 writers killed at random instants, each going on where one died."""
     path = tmp_path / "run.h5"
@@ -474,6 +475,7 @@ def check_last_logits(path: Path, step: int) -> None:
         np.testing.assert_array_equal(run.logits.sel(step=step), logits_at(step))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.statistical) for seed in (1, 2))]
 )

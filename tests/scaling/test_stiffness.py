@@ -115,6 +115,7 @@ def test_derivatives_are_those_of_the_residuals(data) -> None:
 # ---- planted transitions -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_planted_transitions_come_back_with_honest_errors() -> None:
     z, values = [], []
     for seed in range(10, 18):
@@ -157,6 +158,7 @@ def test_units_and_order_do_not_matter(data, found) -> None:
     assert other.status == found.status
 
 
+@pytest.mark.slow
 def test_a_covariance_is_used(data, found) -> None:
     plain = points(data.size, data.control, data.value, covariance=np.diag(data.error**2))
     assert stiffness(plain).t_kt.value == pytest.approx(found.t_kt.value, abs=1e-6)
@@ -204,6 +206,7 @@ def test_another_jump_is_noticed() -> None:
     assert abs(free.t_kt.value - T_PLANTED) < 3.2 * free.t_kt.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "statuses"),
     [
