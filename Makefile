@@ -53,7 +53,8 @@ PLAIN_TESTS := tests/attention/test_kernels.py tests/scaling tests/divergence/te
 	tests/divergence/test_hump.py
 PLAIN_PARTS := scan.json fraction_60.leads.json systems.json
 generic: $(VENV)/everything
-	OMP_NUM_THREADS=1 $(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) $(or $(TESTS),$(PLAIN_TESTS))
+	OMP_NUM_THREADS=1 $(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) \
+	    $(or $(TESTS),-m "not statistical" $(PLAIN_TESTS))
 	@$(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \
 	    $(PLAIN_PARTS:%=out/study/%)
 	@$(PLAIN) $(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from hypothesis import settings
 
+from heatcap.audit import Audit, audit_leads
+from heatcap.events import Events, find_events
+
 from runs import write_run
+from synthetic import observables, sweep
 
 # The first example of a kernel compiles it; a deadline would measure that.
 settings.register_profile("heatcap", deadline=None)
@@ -26,3 +31,23 @@ def without_extras(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run_path(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run.h5")
+
+
+# A sweep for all files, its events and audit: a test that changes one of them makes a copy first.
+
+
+@pytest.fixture(scope="session")
+def sweep_obs() -> xr.Dataset:
+    """Ten sizes, three seeds, controls; onset and peak of every run are known."""
+    return observables(sweep(), noise=0.01, scan=False)
+
+
+@pytest.fixture(scope="session")
+def sweep_events(sweep_obs: xr.Dataset) -> Events:
+    names = ("landscape_heat_capacity", "unweighted_heat_capacity", "heat_capacity")
+    return find_events(sweep_obs, *names)
+
+
+@pytest.fixture(scope="session")
+def sweep_audit(sweep_obs: xr.Dataset, sweep_events: Events) -> Audit:
+    return audit_leads(sweep_obs, sweep_events)

@@ -57,25 +57,24 @@ from false_alarms_and_power import (
     table_of,
     verdicts,
 )
-from synthetic import Plan, observables, sweep
+from synthetic import Plan, observables
 
 RNG = np.random.default_rng
 
 
-@pytest.fixture(scope="module")
-def obs():
-    """Ten sizes, three seeds, controls; onset and peak of every run are known."""
-    return observables(sweep(), noise=0.01, scan=False)
+@pytest.fixture
+def obs(sweep_obs):
+    return sweep_obs
 
 
-@pytest.fixture(scope="module")
-def events(obs):
-    return find_events(obs, "landscape_heat_capacity", "unweighted_heat_capacity", "heat_capacity")
+@pytest.fixture
+def events(sweep_events):
+    return sweep_events
 
 
-@pytest.fixture(scope="module")
-def audit(obs, events):
-    return audit_leads(obs, events)
+@pytest.fixture
+def audit(sweep_audit):
+    return sweep_audit
 
 
 def records(table, start=START, end=END):

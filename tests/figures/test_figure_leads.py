@@ -256,8 +256,8 @@ def test_a_long_conclusion_makes_room_for_itself(found):
 
 
 @pytest.mark.slow
-def test_ten_sizes_fit_the_page():
-    figure = leads(*audited(observables(sweep(), scan=False)))
+def test_ten_sizes_fit_the_page(sweep_audit, sweep_events):
+    figure = leads(sweep_audit, sweep_events)
     assert figure.get_figwidth() == 7.0
     assert figure.get_figheight() < 9.2
     assert overlapping(figure) == []
