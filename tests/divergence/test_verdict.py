@@ -14,13 +14,20 @@ from scipy.stats import chi2
 
 from heatcap.attention import heat_capacity_bound
 from heatcap.core.result import Status
-from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test, peak_test
+from heatcap.divergence import (
+    BOUNDED_MEANS,
+    CLASSES,
+    Margins,
+    PeakVerdict,
+    Verdict,
+    divergence_test,
+    peak_test,
+)
 from heatcap.divergence.answer import NO_CLASS, UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import CHANCE, hump_at, read_heights
-from heatcap.divergence.peak import PeakVerdict
 from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
-from heatcap.divergence.verdict import Verdict, judged
+from heatcap.divergence.verdict import judged
 from heatcap.systems import CurieWeiss, TwoLevel
 
 DOUBLING = 2.0 ** np.arange(3, 9)

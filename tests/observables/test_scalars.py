@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from heatcap import load, save
 from heatcap.core import tables
 from heatcap.events import find_events
-from heatcap.observables.scalars import Columns, is_table, parse_columns, read_scalars
+from heatcap.observables import read_scalars
+from heatcap.observables.scalars import Columns, is_table, parse_columns
 from heatcap.observables.scalars.columns import METRICS
 from heatcap.runfile import STANDARD_METRICS, checksum
 

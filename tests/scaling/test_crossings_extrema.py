@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
 from heatcap.core.result import Status
-from heatcap.scaling import crossings, extrema, points, read_table
+from heatcap.scaling import crossings, extrema, peaks_against_size, points, read_table
 from heatcap.scaling.curves import curves
-from heatcap.scaling.peaks import peaks_against_size
 from heatcap.scaling.powers import Form, average, averaged_curve, fit_forms
 from heatcap.systems import CurieWeiss, Ising2DExact, Planted
 

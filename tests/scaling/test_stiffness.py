@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from heatcap.cli import app
 from heatcap.figures import save
-from heatcap.figures.jump import stiffness as draw
-from heatcap.scaling import points
+from heatcap.figures import stiffness as draw
+from heatcap.scaling import points, stiffness
 from heatcap.scaling.flow import (
     NEXT,
     Form,
@@ -27,7 +27,6 @@ from heatcap.scaling.flow import (
     scan,
     search,
 )
-from heatcap.scaling.jump import stiffness
 from heatcap.systems import weber_minnhagen
 
 from pictures import gids
