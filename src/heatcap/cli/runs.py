@@ -1,4 +1,4 @@
-"""Run files and their observables: info, validate, observe."""
+"""Commands on run files: info, validate, repair, observe."""
 
 from __future__ import annotations
 
@@ -157,7 +157,9 @@ def observe(
         check_outputs(paths, output)
         temperatures = _temperatures(temperature)
         runs = open_runs(paths, untrusted=untrusted)
-        known = observables.load(output) if output.exists() else None
+        computed = observables.load(output) if output.exists() else None
+        # Those that this process may use, in a container too.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         with progress(len(runs), "observing") as shown:
             table = observables.observe(
                 runs,
@@ -165,8 +167,8 @@ def observe(
                 per=per.value,
                 geometry=geometry,
                 time=time.value,
-                jobs=jobs or _cores(),
-                known=known,
+                jobs=jobs or cores or 1,
+                known=computed,
                 progress=shown,
             )
         table.attrs["command"] = command()
@@ -179,7 +181,10 @@ def observe(
 
 
 def bound_notes(table: xr.Dataset) -> list[str]:
-    """A sentence where the heat capacity of the last query comes close to its bound."""
+    """State how close the heat capacity of the last query comes to its bound.
+
+    Empty where there is no heat capacity.
+    """
     import numpy as np
 
     from heatcap.observables.dataset import curve
@@ -201,6 +206,7 @@ def bound_notes(table: xr.Dataset) -> list[str]:
 
 
 def _temperatures(text: str) -> list[float]:
+    """Parse a,b,c or LOW:HIGH:COUNT in even steps of ln T."""
     import numpy as np
 
     try:
@@ -220,14 +226,10 @@ def _temperatures(text: str) -> list[float]:
 
 
 def _extents(table: xr.Dataset) -> str:
+    """Numbers of runs, checkpoints, ... in words."""
     order = ("run", "checkpoint", "layer", "head", "query", "temperature")
     counted = [(table.sizes[dim], dim) for dim in order if dim in table.sizes]
     return ", ".join(f"{n} {plural(dim, n)}" for n, dim in counted)
-
-
-def _cores() -> int:
-    """Cores that this process may use, in a container too."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _short(value: Any) -> str:
