@@ -58,12 +58,12 @@ _CHUNK_BYTES = 1 << 20
 
 
 class RunWriter:
-    """Appends checkpoints and metrics to one run file; made by `create` or `resume`.
+    """Writer of checkpoints and metrics to one run file; made by `create` or `resume`.
 
     A context manager.  Leaving it closes the file and keeps the run open for `resume`; only
-    `finish` says that the run has ended.  A writer that is interrupted while it changes the file
-    (KeyboardInterrupt, a full disk) gives it up, with the whole of that commit or nothing of it;
-    `last_step` of one that resumes tells.
+    `finish` marks the run as ended.  A writer that is interrupted while it changes the file
+    (KeyboardInterrupt, a full disk) gives the file up, with the whole of that commit or nothing of
+    it; `last_step` of a writer that resumes shows which.
     """
 
     def __init__(self, path: Path, run_id: str, **how: Any) -> None:
@@ -214,7 +214,7 @@ class RunWriter:
     def resume(
         cls, path: str | os.PathLike[str], *, step: int | None = None, durable: bool = False
     ) -> Self:
-        """Go on with a run; checkpoints and metrics after `step` are dropped (None: kept).
+        """Continue a run; checkpoints and metrics after `step` are dropped (None: kept).
 
         Raises
         ------
@@ -241,12 +241,12 @@ class RunWriter:
 
     @property
     def last_step(self) -> int | None:
-        """Step of the last complete checkpoint; None before the first."""
+        """Return the step of the last complete checkpoint; None before the first."""
         self._check_usable()
         return _last(self._h5["step"])
 
     def log(self, step: int, **metrics: float) -> None:
-        """Note one row of metrics; it reaches the file with the next commit.
+        """Log one row of metrics; it reaches the file with the next commit.
 
         A metric that is not given is NaN in this row.  Raises RunFileError for a name that was
         not announced to `create`, for a step that does not grow, and for an accuracy in per cent.
@@ -288,7 +288,7 @@ class RunWriter:
             self._write_metrics()
 
     def finish(self, reason: str) -> None:
-        """Say that the run has ended, and by which rule."""
+        """Mark the run as ended, with the rule that ended it."""
         if not isinstance(reason, str) or not reason:
             raise RunFileError(f"{self.path}: the reason of the end must be a text, got {reason!r}")
         if problem := text_problem("the reason of the end", reason):
@@ -299,7 +299,7 @@ class RunWriter:
             self._write_metrics()
 
     def close(self) -> None:
-        """Commit what was logged, and release the file; nothing is left to do the second time.
+        """Commit what was logged, and release the file; a second call does nothing.
 
         A fork of the process that writes has nothing to do either.
         """
@@ -322,7 +322,7 @@ class RunWriter:
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
-        """Changes of the file that arrive all together, or, when interrupted, not at all."""
+        """Commit all changes of the file made within, or, when interrupted, none."""
         try:
             yield
             self._h5.flush()
@@ -429,7 +429,7 @@ class RunWriter:
 
 
 def repair_run(path: str | os.PathLike[str]) -> bool:
-    """Finish in the file the commit that a killed writer had sealed; True when there was one.
+    """Finish the commit that a killed writer had sealed; True when there was one.
 
     What a writer that goes on does, too; readers do not need it.
 
@@ -447,7 +447,7 @@ def repair_run(path: str | os.PathLike[str]) -> bool:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """What keeps a file from being changed, as an error that names it."""
+    """Turn what keeps a file from being changed into an error that names it."""
     try:
         yield
     except Locked:
@@ -505,7 +505,7 @@ def _checked_probe(
 
 
 def _check_fits(path: Path, name: str, values: np.ndarray, dtype: type) -> None:
-    """Raise for what a cast would change: HDF5 clips, NumPy wraps."""
+    """Raise ValueError for values that a cast would change: HDF5 clips, NumPy wraps."""
     with np.errstate(invalid="ignore"):
         bad = values.astype(dtype) != values
     if bad.any():
@@ -520,7 +520,7 @@ def _write_frame(
     metrics: Sequence[str],
     attributes: Mapping[str, Any],
 ) -> None:
-    """All dimensions, variables and attributes, with no checkpoint yet."""
+    """Create all dimensions, variables and attributes, without a checkpoint."""
     h5.attrs.update(attributes)
     layers, heads, inputs, _, keys = shape
     coordinates = {
@@ -578,7 +578,10 @@ def _variable(
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One checkpoint of one layer, cut about evenly (head, query, probe) to about a mebibyte."""
+    """Shape of a chunk: one checkpoint of one layer, cut evenly to about a mebibyte.
+
+    Cut along heads, then queries, then probe inputs.
+    """
     chunk = [1, 1, *shape[1:]]
     for axis in (2, 4, 3):
         rest = 4 * int(np.prod(chunk)) // chunk[axis]
