@@ -261,12 +261,13 @@ class RunConfig:
         return asdict(self)
 
     def _unusual(self) -> dict[str, Any]:
+        """Keys of task, model and optimiser that are not at default."""
         sections = (self.task, self.model, self.optimiser)
         return {
-            f.name: _flat(getattr(section, f.name))
+            f.name: _text(value) if isinstance(value, tuple) else value
             for section in sections
             for f in fields(section)
-            if f.name != "name" and getattr(section, f.name) != f.default
+            if f.name != "name" and (value := getattr(section, f.name)) != f.default
         }
 
 
@@ -449,10 +450,6 @@ def _all_different(runs: list[RunConfig]) -> None:
         if run.name in seen:
             raise ConfigError(f"sweep: the run {run.name} is described twice")
         seen[run.name] = run
-
-
-def _flat(value: Any) -> Any:
-    return _text(value) if isinstance(value, tuple) else value
 
 
 def _text(value: Any) -> str:

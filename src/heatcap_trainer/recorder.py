@@ -211,10 +211,12 @@ class Recorder:
         return np.asarray(logits.cpu() if isinstance(logits, Tensor) else logits, np.float32)
 
     def _create(self, logits: np.ndarray, metrics: Mapping[str, float]) -> RunWriter:
+        """Start the run file, with what the model itself tells of its header."""
         layers, heads, _, queries, keys = logits.shape
+        dtypes = (str(weight.dtype).removeprefix("torch.") for weight in self.model.parameters())
         defaults: dict[str, Any] = {
             "queries": range(keys - queries, keys),
-            "model_dtype": _dtype(self.model),
+            "model_dtype": next(dtypes, "float32"),
         }
         return RunWriter.create(
             self.path,
@@ -317,7 +319,3 @@ def _tokens(probe: Any) -> np.ndarray:
     if isinstance(first, Tensor) and first.ndim == 2 and not first.is_floating_point():
         return first.detach().cpu().numpy()
     return np.arange(_probe_size(probe))[:, np.newaxis]
-
-
-def _dtype(model: nn.Module) -> str:
-    return next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), "float32")

@@ -110,6 +110,7 @@ def _recall(task: TaskConfig) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _vocabulary(task: TaskConfig) -> int:
+    """Number of distinct tokens: residues and "=", or keys and values."""
     if task.modular:
         return task.p + 1
     return task.alphabet + task.values * (task.alphabet if task.joined else 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,9 +65,10 @@ def info(paths: RunPaths, untrusted: Untrusted = False) -> None:
     for header in runs.headers:
         sizes = header.sizes
         extents = (sizes["layer"], sizes["head"], sizes["probe"], sizes["key"], sizes["step"])
-        values = (header.parameters.get(name, "") for name in names)
+        given = [header.parameters.get(name, "") for name in names]
+        values = [f"{value:g}" if isinstance(value, float) else str(value) for value in given]
         end = header.stop_reason or "(not finished)"
-        rows.append((header.run_id, *map(_short, values), *map(str, extents), end))
+        rows.append((header.run_id, *values, *map(str, extents), end))
     print_table(columns, rows, left=(0, len(columns) - 1))
     fail_if(bool(runs.problems))
 
@@ -230,7 +231,3 @@ def _extents(table: xr.Dataset) -> str:
     order = ("run", "checkpoint", "layer", "head", "query", "temperature")
     counted = [(table.sizes[dim], dim) for dim in order if dim in table.sizes]
     return ", ".join(f"{n} {plural(dim, n)}" for n, dim in counted)
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -634,6 +634,7 @@ def _to_json(path: Path, name: str, value: Any) -> str:
 
 
 def _versions() -> dict[str, str]:
+    """Versions of this package and of the libraries that write the file."""
     return {
         "heatcap": VERSION,
         "python": platform.python_version(),
