@@ -1,7 +1,7 @@
 """Figure of a collapse: the data of all sizes, the scaling function, residuals, and the models.
 
-The scaling variable X is in units of L/L_0 and of half the range of the control, as the fit has it;
-residuals are in errors; bars and bands are one standard deviation.
+The scaling variable X is that of :attr:`heatcap.scaling.Collapse.curves`; residuals are in errors;
+bars are one standard deviation, and so is the band unless it would vanish behind the line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ from heatcap.figures.style import BLUE, PAGE, label, new_figure, styled
 from heatcap.scaling import Collapse, Points
 
 __all__ = ["collapse"]
-
 
 WEIGHT = 1e-4  # models of less weight are not drawn
 CARRYING = 0.01  # from this weight on the error bar of a model widens the axis

@@ -29,7 +29,6 @@ from heatcap.scaling.jump import Stiffness
 
 __all__ = ["stiffness"]
 
-
 POINT: dict[str, Any] = parts.POINT | {"ms": 3.0, "zorder": 3}
 LINE: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
 CENTRE: dict[str, Any] = {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1}

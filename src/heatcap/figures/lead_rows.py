@@ -63,8 +63,6 @@ KEY = {
     "interval": "its 95 % interval",
     "null": "share by chance",
 }
-
-
 NOTE = {"unresolved": ", too close to tell", "censored": ", no onset yet"}  # for a pointer
 
 

@@ -29,7 +29,6 @@ import heatcap.figures as figures
 from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of, spoken
 from heatcap.divergence import Verdict
 from heatcap.events import PROPER, Column, size_name_of
-from heatcap.figures import styled
 from heatcap.figures.panels import panel_of, words_of
 from heatcap.observables.dataset import size_coordinate
 from heatcap.report.findings import Findings, listed
@@ -278,7 +277,7 @@ def drawn(plan: Plan) -> Picture:
 def _rendered(plan: Plan, figure: Figure) -> tuple[Inline, list[dict[str, Any]]]:
     # At the resolution of the SVG, so that the panels lie where the page looks for them.
     figure.set_dpi(72)
-    with styled(), mpl.rc_context({"svg.fonttype": "path"}):
+    with figures.styled(), mpl.rc_context({"svg.fonttype": "path"}):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         panels = readout(figure)
@@ -393,7 +392,7 @@ def inline_svg(figure: Figure, key: str) -> Inline:
         it shows.  Equal figures and keys give equal text.
     """
     out = io.StringIO()
-    with styled(), mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
+    with figures.styled(), mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
         figure.savefig(out, format="svg", metadata={"Date": None})
     # The parser drops comments, in which Matplotlib writes every text of the figure.
     root = ElementTree.fromstring(out.getvalue())
