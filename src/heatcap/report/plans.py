@@ -181,7 +181,8 @@ def _verdicts(report: Findings) -> Iterator[Plan]:
             title=f"{GROWS} {spoken(name).capitalize()}: {answer.verdict}",
             caption=(
                 "Left: heights with the errors of the verdict, and the best fit of each class. "
-                "Centre: local exponents. Right: profile of the exponent. "
+                "Centre: local exponents. Right: exponents and crossover lengths that are "
+                "not excluded. "
                 f"Tested: {answer.tested}; {verdict.p_values_said}. "
                 f"{answer.verdict.capitalize()}: {verdict.meaning}."
             ),
