@@ -127,7 +127,7 @@ def _split(task: TaskConfig, rng: np.random.Generator) -> np.ndarray:
         trained[rng.permutation(task.population)[: round(task.fraction * task.population)]] = True
         return trained
     a, b = np.divmod(np.arange(task.population), task.p)
-    # Off the diagonal a pair is two inputs: shares by kind keep the size equal for all seeds.
+    # A pair off the diagonal is two inputs: fixed shares by kind keep the size equal for all seeds.
     for kind in (np.flatnonzero(a < b), np.flatnonzero(a == b)):
         trained[rng.permutation(kind)[: round(task.fraction * len(kind))]] = True
     trained[_mirror(task.p)[trained]] = True

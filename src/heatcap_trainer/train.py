@@ -147,7 +147,7 @@ def train(
     try:
         loop.start(resume)
         loop.go(report or (lambda _: None))
-    except BaseException as error:  # a run that ends has closed its file itself
+    except BaseException as error:  # runs that ended have closed their files
         for failure in _close(runs):
             error.add_note(f"then a file could not be closed: {failure}")
         raise

@@ -284,7 +284,7 @@ def plural(word: str, count: int) -> str:
 def command(*, without: Collection[str] = ()) -> str:
     """Return the command line as a shell takes it, without the named options of one value."""
     typed = shlex.join(["heatcap", *_without(sys.argv[1:], without)])
-    return os.fsencode(typed).decode(errors="backslashreplace")  # whatever bytes names have
+    return os.fsencode(typed).decode(errors="backslashreplace")  # file names may hold any bytes
 
 
 def _without(arguments: Sequence[str], options: Collection[str]) -> list[str]:

@@ -38,7 +38,7 @@ __all__ = ["evolution"]
 DEFAULT = tuple(kind[0] for kind in PREFERRED)
 # Drawn in the same panel, dashed: the share of the solid curve that is a constant offset of keys.
 BESIDE = {UNWEIGHTED: OFFSET}
-BOUND_IN_REACH = 0.4  # share of the bound from which on it is drawn
+BOUND_IN_REACH = 0.4  # the bound is drawn where a curve exceeds this share of it
 TRAIN, TEST = "#7F7F7F", "#000000"
 DASHED, DOTTED, ONSET = (0, (4, 1.2)), (0, (1, 1.2)), (0, (3, 2))
 BOUND_LINE: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
@@ -211,7 +211,7 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
     """Curves of an observable with their peaks, and the part that is drawn beside it."""
     colour = ENSEMBLE.get(name, "#0072B2")
     beside = BESIDE.get(name)
-    pair = beside in view.obs  # wide below and narrow above, because the two nearly coincide
+    pair = beside in view.obs  # one wide, one narrow on top: the two nearly coincide
     ids = view.ids(runs)
     _lines(ax, [view.curve(name, r) for r in runs], ids, colour, "-", 1.4 if pair else 0.8)
     if pair:

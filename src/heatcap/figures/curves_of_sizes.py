@@ -49,8 +49,8 @@ __all__ = ["crossings", "extrema", "histograms"]
 
 PAIR: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION, "elinewidth": 0.8}
 BAND: dict[str, Any] = {"color": "#E3E3E3", "lw": 0, "zorder": -1}
-ROOM = 2.5  # half the window over the distance of the farthest crossing from the middle
-NEAR = 7  # points of the largest size that are at least shown
+ROOM = 2.5  # half the window, in half spans of the crossings
+NEAR = 7  # points of the largest size that the window shows at least
 
 
 def crossings(
@@ -183,7 +183,7 @@ FIT: dict[str, dict[str, Any]] = {
     "power": {"color": "black", "lw": 0.9, "ls": "-"},
     "logarithm": {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2))},
 }
-TICKS = 6  # sizes that are written below the axis
+TICKS = 6  # sizes labelled on the axis
 
 
 def extrema(
@@ -294,7 +294,7 @@ def _peak_heights(
 
 # ---- energy histograms ---------------------------------------------------------------------
 
-DEEPEST = -7.0  # of ln P / P_max that is shown
+DEEPEST = -7.0  # lowest ln P / P_max that is shown
 DASHES = ("-", (0, (6, 1.5)), (0, (3, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 KINDS = {"double": ("o", BLUE), "single": ("s", "#595959")}
 
@@ -339,7 +339,7 @@ def _histogram_curves(ax: Axes, barriers: Barriers) -> None:
         ax.plot(x, y, color=shades[k], lw=1.1, ls=style, label=label, gid="histogram")
         ax.fill_between(x, y - error, y + error, color=shades[k], alpha=0.25, lw=0)
     lowest = min(float(np.min(curve["log_p"])) for curve, _ in shown)
-    ax.set_ylim(max(DEEPEST, 1.7 * lowest), 0.7)  # the legend stands below
+    ax.set_ylim(max(DEEPEST, 1.7 * lowest), 0.7)  # room for the legend
     ax.set_xlabel("energy per site")
     ax.set_ylabel(r"$\ln\,P/P_{\max}$")
     ax.xaxis.set_major_locator(MaxNLocator(6))
@@ -362,7 +362,7 @@ def _barriers(ax: Axes, barriers: Barriers) -> None:
     ax.set_xlim(0, 1.1 * barriers.size[measured].max())
     ax.set_ylim(min(0.0, 1.3 * float(np.nanmin(barriers.barrier))), None)
     ax.margins(y=0.25)
-    if ax.get_ylim()[1] < 1:  # a barrier below 1 is thermal noise to the system
+    if ax.get_ylim()[1] < 1:  # a barrier below T is no barrier: show it small
         ax.set_ylim(-0.1, 1)
     ax.set_xlabel("size $L$")
     ax.set_ylabel(r"barrier $\Delta F/T$")

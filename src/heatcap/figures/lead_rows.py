@@ -31,17 +31,17 @@ from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, letter, new_figure, styl
 
 __all__ = ["leads"]
 
-MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # as many as there is room for
+MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # rows, letters of size labels, lines: what fits
 FEWEST = 6  # runs for a slope
 SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
 PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.6  # inches
 MARGIN = 0.45  # inches; letters that are fitted to pixels are up to 5 % wider than measured
-REACH = 0.28  # of the runs of one size on either side of its place: neighbours stay apart
-FIRST, SLOPE = "runs with the peak first (%)", "slope of ln peak"  # what the axes are called
-TEXT_AT = 111.0  # on the axis of shares
+REACH = 0.28  # half the width that runs of one size spread over, sizes being 1 apart
+FIRST, SLOPE = "runs with the peak first (%)", "slope of ln peak"  # names of the axes
+TEXT_AT = 111.0  # position of text on the axis of shares
 MISSING: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
 MISSING |= {"bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
-SLOPES = (-1.0, 2.0)  # the axis; 0 and 1 are what it is read against
+SLOPES = (-1.0, 2.0)  # limits of the axis; 0 and 1 are the slopes of no relation and of a clock
 LATER = "#EDEDED"
 GUIDE: dict[str, Any] = {"color": "#404040", "lw": 0.6}
 MEDIAN: dict[str, Any] = {"color": "black", "lw": 1.1, "solid_capstyle": "butt", "zorder": 3}

@@ -86,7 +86,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Pat
     if path.suffix.lower() not in ("", ".pdf", ".png"):
         raise ValueError(f"figures are written as .pdf and .png, got {path.name!r}")
     pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
-    for part in figure.subfigs:  # whose edges the layout puts at 0 or -0, by chance
+    for part in figure.subfigs:  # the layout puts their edges at 0 or -0, by chance
         part.patch.set_visible(False)
     page, screen = io.BytesIO(), io.BytesIO()  # both are drawn before one is written
     with styled(), _laid_out(figure):

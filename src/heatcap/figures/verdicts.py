@@ -61,11 +61,11 @@ HEIGHT: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 3.0, "color": BLACK, "zorder": 5,
 }  # fmt: skip
 LIMIT: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": ":"}
-TALL = 10  # largest over smallest height, from which on their axis is logarithmic
-LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify what is nothing
+TALL = 10  # largest over smallest height above which the axis is logarithmic
+LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify rounding
 JOINT = 5.991465  # chi^2 of two degrees of freedom at 95 %
-ABOVE_BELOW = 0.15  # of the height seen, left above and below it
-APART = 0.13  # share of the axis between sizes that are written below it
+ABOVE_BELOW = 0.15  # margin above and below, as a share of the span of heights
+APART = 0.13  # least distance of labelled sizes, as a share of the axis
 
 
 def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figure:
@@ -234,9 +234,9 @@ SIDE: dict[str, dict[str, Any]] = {
     "right": VALUE,
     "left": VALUE | {"marker": "s", "mfc": "white", "mew": 0.6},
 }
-DEEP = 3.0  # errors below which a tail is drawn no further
-NARROW = 24  # letters in a line of a panel that is empty
-MANY = 40  # points from which on marks of the curve are smaller
+DEEP = 3.0  # errors above the background that a tail must reach
+NARROW = 24  # letters per line of words in place of a panel
+MANY = 40  # points above which marks are smaller
 FAR = 2.0  # widths of the profile within which the least exponent widens the panel
 
 

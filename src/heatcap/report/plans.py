@@ -49,7 +49,7 @@ __all__ = [
 # ---- which figures there are ---------------------------------------------------------------
 
 MOST = 4  # rows of panels
-DRAWN = 12  # observables (and layers): a page of more would be too large to open
+DRAWN = 12  # observables (and layers): more would make the page too large
 LEADS, GROWS = "Does the peak come first?", "Does it diverge?"
 
 
@@ -75,7 +75,7 @@ def plans_of(report: Findings) -> list[Plan]:
     parts = (_evolutions(report, obs), _leads(report), _verdicts(report), _scans(report, obs))
     plans: dict[str, Plan] = {}
     for plan in (plan for part in parts for plan in part):
-        # Names of observables and controls are anybody's; identifiers are not.
+        # Names of observables and controls may hold any sign; identifiers may not.
         key = re.sub("[^a-z0-9]+", "-", plan.key.lower()).strip("-")
         key = key if key not in plans else f"{key}-{len(plans)}"
         plans[key] = replace(plan, key=key)
@@ -107,7 +107,7 @@ def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
         names = listed([spoken(name) for name in shown])
 
         def draw(group: str = group, runs: pd.DataFrame = runs) -> Figure:
-            size_name_of(runs)  # panels of sizes with several names would share one
+            size_name_of(runs)  # raises for sizes of several names, which would share a panel
             return figures.evolution(obs, events, observables=shown, group=group)
 
         control = "" if group == PROPER else f", control: {spoken(group)}"
@@ -287,7 +287,7 @@ def _rendered(plan: Plan, figure: Figure) -> tuple[Inline, list[dict[str, Any]]]
 
 # ---- points that are read off under a pointer ----------------------------------------------
 
-POINTS = 40  # points of a line that can be found
+POINTS = 40  # points of a line that the pointer can find
 SCALES = ("linear", "log")
 
 
@@ -359,7 +359,7 @@ def _short(value: float) -> float:
 # ---- SVG: its colours follow the theme, its names clash with no other ----------------------
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
-CARD, INK = (0x1B, 0x1F, 0x26), (0xE8, 0xE8, 0xE8)  # of the dark theme: behind a figure, and text
+CARD, INK = (0x1B, 0x1F, 0x26), (0xE8, 0xE8, 0xE8)  # dark theme: background, text
 VISIBLE = 3.0  # contrast of a line with what is behind it (WCAG 2.2, 1.4.11)
 # Paths are drawn for a page 7 inches wide: a hundredth of a point is invisible.
 NUMBER = re.compile(r"-?\d+\.\d{3,}")

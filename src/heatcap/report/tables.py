@@ -98,7 +98,7 @@ def number(value: Any, form: str) -> Cell:
 
 # ---- along training: runs, and the highest maximum of every curve --------------------------
 
-SKIPPED = {"size", "size_name", Column.GROUP, "control"}  # in columns of their own
+SKIPPED = {"size", "size_name", Column.GROUP, "control"}  # settings with a column of their own
 
 
 def runs_of(events: Events) -> Table:

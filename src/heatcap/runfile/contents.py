@@ -101,7 +101,7 @@ class LogitReader:
         With it they raise RunFileError.
         """
         file = Path(path)
-        # All that commits may change is taken at one moment; logits that are there stay.
+        # All that commits may change is read at one moment; logits in the file never change.
         with undisturbed(file) as source, ExitStack() as stack:
             self._h5 = stack.enter_context(opened(file, source))
             self.header = header_of(self._h5, file)
@@ -200,7 +200,7 @@ def _chunk_offsets(logits: h5py.Dataset) -> dict[tuple[int, ...], int]:
     """Where each chunk lies in the file; empty if chunks are not plain float32 in native order."""
     plain = logits.chunks is not None and logits.chunks[:2] == (1, 1)
     whole_rows = plain and logits.chunks[5] == logits.shape[5]
-    # Without preadv (Windows) all is read through HDF5, which takes longer and gives the same.
+    # Without preadv (Windows) all is read through HDF5, slower with the same result.
     if not hasattr(os, "preadv"):
         return {}
     if not whole_rows or logits.id.get_create_plist().get_nfilters() or logits.dtype != np.float32:
@@ -239,7 +239,7 @@ def checksum(path: Path_) -> str:
     source: Path | Overlay = file
     if _has_journal(file.resolve() if file.is_symlink() else file):
         with undisturbed(file) as source:
-            pass  # an overlay stays what it is when commits go on
+            pass  # an overlay does not change with later commits
     with source.open("rb") if isinstance(source, Path) else source as content:
         end = stated_length(content.read(64))
         length = content.seek(0, os.SEEK_END)
@@ -276,7 +276,7 @@ def undisturbed(file: Path) -> Iterator[Path | Overlay]:
             yield source
     except RunFileError:
         raise
-    except Exception as error:  # a file can bring about any, h5py's own among them
+    except Exception as error:  # a bad file can cause any exception
         told = f"{type(error).__name__}: {error}"
         raise RunFileError(f"{file}: cannot be read, expected a run file ({told})") from error
 

@@ -191,10 +191,10 @@ class JournaledFile(Overlay):
         if self._pages or self._size != self._committed:
             change = self._change()
             if self._durable:
-                os.fsync(self._file.fileno())  # what was added, before the seal vouches for it
+                os.fsync(self._file.fileno())  # added bytes first: the seal vouches for them
             self._write_journal(change.sealed())
             _apply(self._file, change, self._durable)
-            # Not synced: until the next seal is, this one only says what is in the file already.
+            # Not synced: until the next seal, this one only repeats what is in the file already.
             _clear(self._journal)
         self._pages.clear()
         self._committed = self._size
@@ -583,7 +583,7 @@ def _irregular(kind: str, path: Path) -> OSError:
 
 def _lock(name: Path, durable: bool) -> io.FileIO:
     """Open or make the journal, and lock it; waits a moment for other writers."""
-    import fcntl  # here, since reading needs no lock and has to work where there is none
+    import fcntl  # here, since reading needs no lock and must work without fcntl
 
     deadline = time.monotonic() + PATIENCE
     while True:

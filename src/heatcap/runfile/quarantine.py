@@ -139,7 +139,7 @@ def in_worker(function: Callable[..., Any], *task: Any, limits: Limits) -> Any:
 def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
     """Workers that have a message, died, or have used up their time."""
     left = min(worker.deadline for worker in busy) - time.monotonic()
-    # The pipe of a dead worker is ready as well: it has come to its end.
+    # The pipe of a dead worker is ready as well, at its end.
     ready = wait([worker.pipe for worker in busy], None if left == math.inf else max(0.0, left))
     now = time.monotonic()
     return [worker for worker in busy if worker.pipe in ready or worker.deadline <= now]
@@ -170,7 +170,7 @@ class _Worker:
         self.number, self._path, self._limits = number, task[0], limits
         self._begun, self.deadline = False, math.inf
         self.warnings: Sequence[_Warning] = ()
-        # The program may have changed its folder since the worker came to its own.
+        # The program may have changed its folder since the worker started.
         folder = "" if os.path.isabs(task[0]) else os.getcwd()
         with suppress(ConnectionError):  # `outcome` finds that it died
             self.pipe.send((folder, function, task, limits.memory))
@@ -228,9 +228,11 @@ class _Worker:
 
 def _serve(pipe: Connection) -> None:
     """Serve tasks until the pipe closes, also with the process that started the worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other end, which kills
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the program, which kills its workers
     with suppress(EOFError, OSError), warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")  # the other end has the filters of the program
+        warnings.simplefilter("always")  # the program filters them
         while True:
             folder, function, task, memory = pipe.recv()
             told.clear()
@@ -282,4 +284,6 @@ def _memory(more: float) -> Iterator[None]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # they are children of the parent
+    os.register_at_fork(
+        after_in_child=_idle.clear
+    )  # workers are children of the parent, not of a fork

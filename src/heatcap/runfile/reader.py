@@ -87,10 +87,10 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
             check_all(h5, file, but=("logits", *tables_of(header)))
             check_contents(h5, header)
         warn_of_journal(file)
-        # Attributes of variables have no checksum, so that none of them decides what is read.
+        # Attributes of variables have no checksum, so none of them may decide what is read.
         run = xr.open_dataset(cast("str", source), engine="h5netcdf", decode_cf=False)
         for name, dims in (REQUIRED | dict.fromkeys(header.metrics, ("metric_step",))).items():
-            if run[name].dtype == bool:  # by an attribute of netCDF that makes True of -1
+            if run[name].dtype == bool:  # an attribute of netCDF turns -1 into True
                 run.close()
                 raise RunFileError(f"{file}: the variable {name!r} has an attribute dtype")
             if run[name].dims != dims:
@@ -237,7 +237,7 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
         message = f"no run file to open in {_listed(paths)}: {told}"
-        # Where run files are, but bad ones, checkpoints beside them are not what was meant.
+        # Beside bad run files, checkpoints are not what was meant.
         meant = any(path.suffix == ".h5" for path in files)
         raise RunFileError(message + ("" if meant else checkpoints_in(paths)))
     runs = Runs(tuple(headers), tuple(problems), untrusted)

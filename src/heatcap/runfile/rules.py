@@ -39,7 +39,7 @@ _ROUNDING = 1e-3
 LONGEST_TEXT = 2000
 #: Parameters of a run, each a coordinate of all runs and a column of their table.
 MOST_PARAMETERS = 1000
-#: Steps are below it: observables have them as doubles.
+#: Steps are below it, since observables store them as doubles.
 LARGEST_STEP = 2.0**53
 
 
@@ -114,7 +114,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterator[str]:
     """Yield what is wrong with steps, metrics and probe of a run."""
     for name in ("step", "metric_step", "query"):
-        # As floats, which other writers may have taken: NaN compares with nothing.
+        # Other writers may have stored floats: NaN fails the comparison.
         if not np.all(np.abs(tables[name]) < LARGEST_STEP) or np.any(tables[name] % 1):
             yield f"{name} holds other than whole numbers below 2^53"
     for name in ("step", "metric_step"):

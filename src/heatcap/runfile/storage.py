@@ -39,12 +39,12 @@ LARGEST_CHUNK = 1 << 28
 #: Bytes that a stored byte may stand for.  Logits deflate by at most 1.24, twice to ten times that
 #: where most keys are absent; one repeated value would reach 1032.
 INFLATION = 100
-#: Below it a variable may inflate as it likes: a column of NaN is no bomb.
+#: A variable smaller than this may inflate without limit: a column of NaN is no bomb.
 SMALL = 1 << 26
 #: The same for all variables of a file together: observables are padded with NaN.
 SMALL_TOGETHER = 1 << 28
 
-#: Filters whose output is looked at before HDF5 makes it; RunWriter uses none.
+#: Filters whose output is checked before HDF5 makes it; RunWriter uses none.
 _FILTERS = (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 
 #: The NAME of a dataset that stands for an extent alone; readers of netCDF take it for no variable.

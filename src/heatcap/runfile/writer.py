@@ -206,7 +206,9 @@ class RunWriter:
         with _named(target), drafted(target) as draft:
             with h5py.File(draft, "w", locking=False) as h5:
                 _write_frame(h5, shape, queries, probe, metrics, attributes)
-                check_contents(h5, header_of(h5, target))  # what no reader takes is not begun
+                check_contents(
+                    h5, header_of(h5, target)
+                )  # do not begin a run that no reader would take
             run_id = str(attributes["run_id"])
             return cls(target, run_id, draft=draft, overwrite=overwrite, durable=durable)
 
@@ -414,10 +416,10 @@ class RunWriter:
                 f"{where}: expected shape {self.shape} (layer, head, probe, query, key), "
                 f"got {np.shape(logits)}"
             )
-        if np.ma.is_masked(logits):  # what lies behind a mask is any number
+        if np.ma.is_masked(logits):  # a masked array holds any number behind its mask
             raise RunFileError(f"{where}: some values are masked; an absent key is -inf")
         given = np.asarray(logits)
-        if given.dtype.kind in "cmMOSU":  # kinds that NumPy does not know, as bfloat16, are cast
+        if given.dtype.kind in "cmMOSU":  # kinds unknown to NumPy, such as bfloat16, are cast
             raise RunFileError(f"{where}: expected numbers, got {given.dtype}")
         with np.errstate(over="ignore"):
             values = given.astype(np.float32, copy=False)
@@ -473,7 +475,7 @@ def _check_names(path: Path, parameters: Mapping[str, Any], metrics: Sequence[st
             raise RunFileError(
                 f"{path}: the metric {name!r} must be an identifier (letters, digits, _)"
             )
-    # Beside the observables they would be taken for something else (see `names`).
+    # Beside the observables they would have another meaning (see `names`).
     named: list[tuple[Kind, str]] = [("parameter", name) for name in parameters]
     for kind, name in [*named, *(("metric", name) for name in metrics)]:
         if problem := name_problem(kind, name, parameters):
