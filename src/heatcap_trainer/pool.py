@@ -84,7 +84,7 @@ class _Worker:
 
     def give(self, batch: int, batches: Sequence[list[RunConfig]]) -> None:
         self._batch = batch
-        # A worker may die between two batches; `hear` then meets the end of the pipe and reports it.
+        # A worker may die between two batches; `hear` then meets the end of the pipe.
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send((batch, batches[batch]))
 
