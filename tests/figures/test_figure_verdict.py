@@ -135,6 +135,19 @@ def test_a_misfit_has_words_instead_of_a_region():
     assert overlapping(figure) == []
 
 
+def test_powers_that_miss_the_heights_have_words_instead_of_a_region():
+    sizes = 2.0 ** np.arange(3, 10)
+    heights = sizes**0.5 * (1 + 3 / sizes)  # a correction that no cut-off mimics
+    result = divergence_test(sizes, heights, 0.001 * heights)
+    assert result.verdict == "power-law"
+    assert result.crossover_length_lower_limit95 == 0
+    figure = draw(result)
+    assert gids(figure, "region") == gids(figure, "limit") == []
+    assert "cut-off powers do not\ndescribe the heights" in words(figure)
+    assert r"\kappa_{\min}" not in words(figure)  # nor has the key what no panel shows
+    assert overlapping(figure) == []
+
+
 @pytest.mark.slow
 def test_drawing_leaves_no_trace_and_files_are_equal(verdicts, tmp_path):
     before = dict(mpl.rcParams)
