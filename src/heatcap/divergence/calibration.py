@@ -118,7 +118,7 @@ class Calibration(Result):
                 f"{row['truth']} ({row['class']}): {shares}; power {row['power']:.2f}, "
                 f"false {row['false']:.2f}, coverage {row['coverage']:.2f}"
             )
-        return [*lines, *(each["text"] for each in self.suggestions)]
+        return [*lines, *(suggestion["text"] for suggestion in self.suggestions)]
 
 
 def calibrate(

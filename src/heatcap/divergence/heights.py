@@ -159,7 +159,7 @@ def read_heights(
         If an argument is missing, not finite, of another length, or given twice.
     """
     size = checked_sizes(sizes)
-    if sum(each is not None for each in (errors, covariance, replicates)) > 1:
+    if sum(option is not None for option in (errors, covariance, replicates)) > 1:
         raise ValueError("give only one of errors, covariance and replicates")
     notes: tuple[str, ...] = ()
     if replicates is not None:
@@ -355,8 +355,8 @@ def ceiling(
     if not np.all(np.isfinite(values) & (values > 0)):
         wrong = values[~(np.isfinite(values) & (values > 0))][0]
         raise ValueError(f"a bound must be positive and finite, got {wrong}")
-    seen = margins.saturation_ratio * data.heights.max()
-    if "logarithmic" in excluded and values[-1] > seen:
+    largest_seen = margins.saturation_ratio * data.heights.max()
+    if "logarithmic" in excluded and values[-1] > largest_seen:
         excluded = ("power-law",)
         message += f"; but a limit up to {values[-1]:.3g} is beyond what counts as seen"
     messages = [f"bound: {message}"]
@@ -419,9 +419,9 @@ def hump_at(data: Heights) -> float:
     return float(data.sizes[top]) if _reached(lefts, left) > CHANCE else float("nan")
 
 
-def _reached(drawn: Floats, seen: float) -> float:
+def _reached(drawn: Floats, observed: float) -> float:
     """Share of draws (draw,) at least as large as the observed value."""
-    return float((1 + np.sum(drawn >= seen)) / (1 + len(drawn)))
+    return float((1 + np.sum(drawn >= observed)) / (1 + len(drawn)))
 
 
 def _turn(y: Floats, weight: Floats) -> tuple[float, int]:

@@ -78,12 +78,12 @@ def verdict_of_runs(
     height = runs[Column.RUN].map(peaks.set_index(Column.RUN)[Column.HEIGHT])
     there = height.notna()
     sizes = np.unique(size[there])
-    at = [there & (size == each) for each in sizes]
+    at = [there & (size == value) for value in sizes]
     verdict = divergence_test(
         sizes,
         None,
-        replicates=[height[each].to_numpy() for each in at],
-        labels=[runs[Column.RUN][each].tolist() for each in at],
+        replicates=[height[rows].to_numpy() for rows in at],
+        labels=[runs[Column.RUN][rows].tolist() for rows in at],
         missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
         size_name=size_name,
         bound=bound,

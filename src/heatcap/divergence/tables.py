@@ -74,14 +74,14 @@ def read_heights(
     if (covariance := _covariance(beside)) is not None:
         _each_once(path, size, sizes, there)
         return heights_of(covariance=covariance[np.ix_(there, there)])
-    known, counts = np.unique(sizes[there], return_counts=True)
+    distinct, counts = np.unique(sizes[there], return_counts=True)
     if counts.size and counts.max() > 1:
-        rows = [np.flatnonzero(there & (sizes == each)) for each in known]
+        rows = [np.flatnonzero(there & (sizes == s)) for s in distinct]
         return {
-            "sizes": known,
+            "sizes": distinct,
             "heights": None,
-            "replicates": [heights[each] for each in rows],
-            "labels": [[f"row {row + 1} of the data" for row in each] for each in rows],
+            "replicates": [heights[of_size] for of_size in rows],
+            "labels": [[f"row {i + 1} of the data" for i in of_size] for of_size in rows],
             "missing": missing,
         }
     if unused := [str(name) for name in table.columns if name not in (*wanted, "index", "point")]:
@@ -130,7 +130,7 @@ def _along_a_grid(by_size: Iterable[tuple[Any, pd.Series[Any]]]) -> bool:
     for k, (values, counts) in enumerate(distinct):
         others = set().union(*sets[:k], *sets[k + 1 :])
         shared = len(sets[k] & others) * 2 >= len(values)
-        same = len(sets) > 1 and all(each == sets[k] for each in sets)
+        same = len(sets) > 1 and all(grid == sets[k] for grid in sets)
         steps = np.diff(columns[k])
         in_order = bool((steps > 0).all() or (steps < 0).all())
         row = len(values) >= FEW_POINTS and (in_order or _even(values))
@@ -188,7 +188,7 @@ def read_curve(
         sizes = columns[size]
         rows &= sizes == at
         if not rows.any():
-            listed = ", ".join(f"{each:g}" for each in np.unique(sizes))
+            listed = ", ".join(f"{present:g}" for present in np.unique(sizes))
             raise ValueError(f"{path}: no row with {size} = {at:g}; there is {listed}")
     _refuse(path, control, x, rows & ~np.isfinite(x), "a finite control")
     _refuse(path, value, y, rows & np.isinf(y), "a finite value")

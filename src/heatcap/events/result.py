@@ -480,13 +480,13 @@ def differing(runs: pd.DataFrame) -> list[Differing]:
     for name in map(str, runs.columns):
         if name in NO_SETTING:
             continue
-        given = runs[name][runs[name].notna() & (runs[name].astype(str) != "")]
-        if given.nunique() < 2 or given.nunique() == len(runs) > 2:
+        defined = runs[name][runs[name].notna() & (runs[name].astype(str) != "")]
+        if defined.nunique() < 2 or defined.nunique() == len(runs) > 2:
             continue
-        values = sorted(given.unique().tolist(), key=_order)
+        values = sorted(defined.unique().tolist(), key=_order)
         shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in values[:MOST]]
         shown += ["..."] if len(values) > MOST else []
-        by_size = bool((given.groupby(size[given.index]).nunique() <= 1).all())
+        by_size = bool((defined.groupby(size[defined.index]).nunique() <= 1).all())
         settings.append(Differing(name, shown, by_size))
     return settings
 
