@@ -207,12 +207,14 @@ def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
     p = float("nan")
     if maxima and np.isfinite(base):
         p = float(stats.binomtest(at_spike, maxima, min(base, 1.0), alternative="greater").pvalue)
-    highest, first = _highest(events, observable, layer, set(runs[Column.RUN]))
+    highest, first = _highest_at_spikes(events, observable, layer, set(runs[Column.RUN]))
     share = at_spike / maxima if maxima else float("nan")
     return SpikeShare(share, base, p, maxima, at_spike, highest, first)
 
 
-def _highest(events: Events, observable: str, layer: Any, runs: set[Any]) -> tuple[int, int]:
+def _highest_at_spikes(
+    events: Events, observable: str, layer: Any, runs: set[Any]
+) -> tuple[int, int]:
     t = events.maxima(observable, layer=layer)
     t = t[t[Column.RUN].isin(runs) & t[Column.RANK].notna()]
     top = t.sort_values(Column.HEIGHT, ascending=False).groupby(Column.RUN, sort=False).head(1)

@@ -148,10 +148,10 @@ def clock(table: pd.DataFrame) -> Clock:
         name: "open" if answer == "yes" and name in far else answer
         for name, answer in _answers(slopes, free).items()
     }
-    follows = _follows(answers, _answers(within if several else slopes, free))
-    messages = [_message(predictors, slopes, within, free)]
+    follows = _followed_event(answers, _answers(within if several else slopes, free))
+    messages = [_slope_message(predictors, slopes, within, free)]
     if answers != _answers(slopes, free):
-        messages.append(_said_of_chance(chance, slopes, free))
+        messages.append(_chance_message(chance, slopes, free))
     message = "; ".join(filter(None, [*messages, left_out]))
     return Clock(follows, n, slopes, within, partial, free, chance, method, message)
 
@@ -228,7 +228,7 @@ def _answers(slopes: dict[str, Slope], free: dict[str, float]) -> dict[str, str]
     return {name: _answer(name, slope, free) for name, slope in slopes.items()}
 
 
-def _follows(answers: dict[str, str], inside: dict[str, str]) -> str:
+def _followed_event(answers: dict[str, str], inside: dict[str, str]) -> str:
     """Event that is followed over all runs and within configurations (`inside`) alike."""
     yes = [name for name in answers if answers[name] == inside.get(name) == "yes"]
     if len(yes) == 2:
@@ -238,7 +238,7 @@ def _follows(answers: dict[str, str], inside: dict[str, str]) -> str:
     return "neither" if len(answers) == 2 and set(answers.values()) == {"no"} else "undetermined"
 
 
-def _said_of_chance(
+def _chance_message(
     chance: dict[str, dict[str, float]], slopes: dict[str, Slope], free: dict[str, float]
 ) -> str:
     return "; ".join(
@@ -249,7 +249,7 @@ def _said_of_chance(
     )
 
 
-def _message(
+def _slope_message(
     predictors: dict[str, Floats],
     slopes: dict[str, Slope],
     within: dict[str, Slope],

@@ -155,7 +155,9 @@ def _look_elsewhere(
     pairing = _pairing(tables, rng)
     means = [key for key in tables if key[2] == AVERAGE]
     heads = [key for key in tables if key[2] != AVERAGE]
-    adjusted = _holm({key: sign[key] for key in means}) | _holm({key: sign[key] for key in heads})
+    adjusted = _holm_by_curve({key: sign[key] for key in means}) | _holm_by_curve(
+        {key: sign[key] for key in heads}
+    )
     out = {}
     for name, layer, _ in means:
         heads_here = [key for key in heads if key[:2] == (name, layer)]
@@ -180,7 +182,9 @@ def _look_elsewhere(
     return out
 
 
-def _holm(p_values: dict[tuple[str, Any, str], float]) -> dict[tuple[str, Any, str], float]:
+def _holm_by_curve(
+    p_values: dict[tuple[str, Any, str], float],
+) -> dict[tuple[str, Any, str], float]:
     return dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
 
 

@@ -212,15 +212,15 @@ def precedes(
         wilcoxon_p=_wilcoxon(compared[LeadColumn.LOG_LEAD].to_numpy()),
         phase_null_p=max(chances) if mostly_first else null["steps"]["p_as_few"],
         phase_null=null,
-        strict_sign_p=_strict(table, first, n - first),
+        strict_sign_p=_strict_sign_test(table, first, n - first),
         configurations=decided[LeadColumn.CONFIGURATION].nunique(),
-        configurations_p=_by_configuration(compared),
-        each_p=_each(decided),
+        configurations_p=_sign_test_of_medians(compared),
+        each_p=_largest_sign_p(decided),
         between_sizes_p=_between_sizes(decided, rng),
     )
 
 
-def _strict(table: pd.DataFrame, first: int, later: int) -> float:
+def _strict_sign_test(table: pd.DataFrame, first: int, later: int) -> float:
     """Sign test with the open runs counted in the minority."""
     if 2 * first > first + later:
         return sign_test(first, later + int((table[Column.RISING] & ~table[Column.CENSORED]).sum()))
@@ -228,7 +228,7 @@ def _strict(table: pd.DataFrame, first: int, later: int) -> float:
     return sign_test(first + int(waiting.sum()), later)
 
 
-def _each(decided: pd.DataFrame) -> float:
+def _largest_sign_p(decided: pd.DataFrame) -> float:
     """Largest sign-test p of any configuration, if there are too few to test their medians."""
     count = decided[LeadColumn.CONFIGURATION].nunique()
     if not 2 <= count < FEWEST:
@@ -242,7 +242,7 @@ def _each(decided: pd.DataFrame) -> float:
     return max(p_values)
 
 
-def _by_configuration(compared: pd.DataFrame) -> float:
+def _sign_test_of_medians(compared: pd.DataFrame) -> float:
     """Sign test on the median lead of every configuration; NaN below 6 of them."""
     medians = compared.groupby(LeadColumn.CONFIGURATION)[LeadColumn.LOG_LEAD].median()
     medians = medians[medians != 0]

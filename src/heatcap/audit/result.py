@@ -286,7 +286,7 @@ def order_of(p: Precedes, holm_p: float) -> str:
 
 def conclude(name: str, audit: LeadAudit) -> str:
     """Word the conclusion on one observable."""
-    counted = _counted(audit)
+    counted = _order_counts(audit)
     p = audit.precedes
     if audit.order == "first":
         return f"{name}: {counted}{_as_precursor(audit)}"
@@ -296,7 +296,7 @@ def conclude(name: str, audit: LeadAudit) -> str:
     return f"{name}: {counted}: {_why_undecided(audit)}.{_notes(audit)}"
 
 
-def _counted(audit: LeadAudit) -> str:
+def _order_counts(audit: LeadAudit) -> str:
     leads = audit.pooled
     if not leads.with_peak:
         return f"no peak in {leads.runs} {_runs(leads.runs)}"
@@ -330,7 +330,7 @@ def _why_undecided(audit: LeadAudit) -> str:
             still = "runs with a peak that have not generalised yet have the peak first"
         return f"undecided, because {still}"
     if not p.phase_null_p < LEVEL:
-        return f"undecided, for free: {_free(p)}; longer records would tell"
+        return f"undecided, for free: {_phase_null_text(p)}; longer records would tell"
     if p.configurations_p >= LEVEL:
         return (
             f"undecided, the {p.configurations} configurations do not agree "
@@ -348,7 +348,7 @@ def _why_undecided(audit: LeadAudit) -> str:
     )
 
 
-def _free(p: Precedes) -> str:
+def _phase_null_text(p: Precedes) -> str:
     """Share expected by the phase null with the larger p-value, with the p-value of the test."""
     steps = p.share <= 0.5 or p.phase_null["steps"]["p"] >= p.phase_null["log_steps"]["p"]
     null = p.phase_null["steps" if steps else "log_steps"]
@@ -362,8 +362,8 @@ def _free(p: Precedes) -> str:
 def _as_precursor(audit: LeadAudit) -> str:
     """Evidence for and against calling a peak that comes first a precursor."""
     p = audit.precedes
-    text = f" (sign test: p-value {_p(p.sign_p)}; {_free(p)})"
-    but, open_ = against(audit), _open(audit)
+    text = f" (sign test: p-value {_p(p.sign_p)}; {_phase_null_text(p)})"
+    but, open_ = against(audit), _open_questions(audit)
     if but:
         return f"{text}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
     if open_:
@@ -404,7 +404,7 @@ def _other_clock(audit: LeadAudit) -> str:
     return "its time follows memorisation" + (" and not the onset" if independent else "")
 
 
-def _open(audit: LeadAudit) -> list[str]:
+def _open_questions(audit: LeadAudit) -> list[str]:
     out = []
     if audit.clock.follows == "undetermined":
         reason = f" ({audit.clock.message})" if audit.clock.message else ""
@@ -437,7 +437,7 @@ def _notes(audit: LeadAudit) -> str:
     p, leads, notes = audit.precedes, audit.pooled, []
     if p.between_sizes_p < LEVEL:
         value = _p(p.between_sizes_p)
-        notes.append(f"The order depends on the size (p-value {value}){_which(audit)}")
+        notes.append(f"The order depends on the size (p-value {value}){_sizes_in_agreement(audit)}")
     but = against(audit) if audit.order == "undecided" else []
     if but:
         notes.append(f"Against a precursor: {_joined(but)}")
@@ -445,7 +445,7 @@ def _notes(audit: LeadAudit) -> str:
     if audit.order != "first" and early > leads.runs / 2:
         notes.append(f"Another, lower maximum lies before memorisation in {early} of the runs")
     if audit.order != "undecided" and p.configurations < FEWEST:
-        notes.append(_scope(p.configurations))
+        notes.append(_scope_note(p.configurations))
     if leads.highest_at_end:
         notes.append(
             f"{leads.highest_at_end} of {leads.runs} curves "
@@ -464,7 +464,7 @@ def _notes(audit: LeadAudit) -> str:
     return "".join(f" {note}." for note in notes)
 
 
-def _which(audit: LeadAudit) -> str:
+def _sizes_in_agreement(audit: LeadAudit) -> str:
     """Sizes at which all runs have one order."""
     parts = []
     for word in ("first", "later"):
@@ -494,7 +494,7 @@ def _p(p: float) -> str:
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 
-def _scope(configurations: int) -> str:
+def _scope_note(configurations: int) -> str:
     """Limit of a claim about few sizes."""
     if configurations == 1:
         return "One size (or setting) was tried: nothing is said of others"

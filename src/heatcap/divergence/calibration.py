@@ -166,7 +166,7 @@ def calibrate(
     """
     start = time.perf_counter()
     size = np.sort(checked_sizes(sizes))
-    error = _error(relative_error, seeds, scatter)
+    error = _planned_error(relative_error, seeds, scatter)
     if not 0.5 <= level < 1:
         raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
     if replicates < 1:
@@ -174,7 +174,7 @@ def calibrate(
     m, generator = margins or Margins(), np.random.default_rng(rng)
     rows, suggestions = [], []
     for truth in usual_truths(size) if truths is None else truths:
-        row = _row(truth, size, error, m, level, replicates, generator)
+        row = _rates(truth, size, error, m, level, replicates, generator)
         rows.append(row)
         if row["power"] < DECIDED:
             suggestions.append(_suggest(truth, size, error, seeds, m, level, generator))
@@ -182,7 +182,7 @@ def calibrate(
     return Calibration(size, error, seeds, level, m, replicates, rows, suggestions, seconds)
 
 
-def _error(relative_error: float | None, seeds: int | None, scatter: float | None) -> float:
+def _planned_error(relative_error: float | None, seeds: int | None, scatter: float | None) -> float:
     if seeds is not None and seeds < 1:
         raise ValueError(f"at least one seed is needed, got {seeds}")
     if relative_error is None:
@@ -196,7 +196,7 @@ def _error(relative_error: float | None, seeds: int | None, scatter: float | Non
     return float(relative_error)
 
 
-def _row(
+def _rates(
     truth: Truth,
     sizes: Floats,
     error: float,
@@ -259,11 +259,13 @@ def _suggest(
         "smaller_errors": factor,
         "seeds": runs,
         "more_sizes": more,
-        "text": _text(truth.name, factor, runs, more),
+        "text": _suggestion_text(truth.name, factor, runs, more),
     }
 
 
-def _text(name: str, factor: float | None, runs: int | None, more: list[float] | None) -> str:
+def _suggestion_text(
+    name: str, factor: float | None, runs: int | None, more: list[float] | None
+) -> str:
     ways = []
     if factor is not None:
         ways.append(f"errors smaller by {factor:g}" + (f" ({runs} seeds)" if runs else ""))

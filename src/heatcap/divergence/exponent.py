@@ -102,7 +102,7 @@ def growth_exponent(data: Heights) -> Exponent:
     The result is averaged over the corrections to scaling (:mod:`heatcap.scaling.powers`).  It
     assumes this form: a crossover inside or beyond the sizes is not part of it.
     """
-    forms = [_growing(omega) for omega in DECAYS]
+    forms = [_corrected_growth(omega) for omega in DECAYS]
     fits = fit_forms(data.sizes, data.heights, data.covariance, forms, whole=True)
     best = heaviest(fits)
     grid, share, coefficients, _ = best.scan
@@ -117,7 +117,7 @@ def growth_exponent(data: Heights) -> Exponent:
     return Exponent(kappa.value, kappa.ci95, upper, grid, chi2)
 
 
-def _growing(omega: float) -> Form:
+def _corrected_growth(omega: float) -> Form:
     def columns(u: Floats, kappa: float) -> Floats:
         grown = np.log(u) if abs(kappa) < EDGE else np.expm1(kappa * np.log(u)) / kappa
         return np.column_stack([np.ones_like(u), grown, u ** (kappa - omega)])
@@ -147,11 +147,17 @@ def of_profile(profile: Callable[[Floats], Floats], grid: Floats, chi2: Floats) 
     finer = np.linspace(low, high, len(grid))
     chi2 = profile(finer)
     i = int(np.argmin(chi2))
-    upper = _ends(finer, chi2, i, ONE_SIDED)[1]
-    return Exponent(_vertex(finer, chi2, i), _ends(finer, chi2, i, TWO_SIDED), upper, finer, chi2)
+    upper = _interval(finer, chi2, i, ONE_SIDED)[1]
+    return Exponent(
+        _vertex_of_parabola(finer, chi2, i),
+        _interval(finer, chi2, i, TWO_SIDED),
+        upper,
+        finer,
+        chi2,
+    )
 
 
-def _vertex(grid: Floats, chi2: Floats, i: int) -> float:
+def _vertex_of_parabola(grid: Floats, chi2: Floats, i: int) -> float:
     """Minimum of the parabola through the lowest point and its neighbours."""
     if not 0 < i < len(chi2) - 1:
         return float(grid[i])
@@ -161,17 +167,17 @@ def _vertex(grid: Floats, chi2: Floats, i: int) -> float:
     return float(grid[i] + shift * (grid[1] - grid[0]))
 
 
-def _ends(grid: Floats, chi2: Floats, i: int, rise: float) -> tuple[float, float]:
+def _interval(grid: Floats, chi2: Floats, i: int, rise: float) -> tuple[float, float]:
     """Outermost exponents within `rise` of the minimum; infinite at an end of the grid."""
     target = chi2[i] + rise
     inside = np.flatnonzero(chi2 <= target)
     first, last = inside[0], inside[-1]
-    low = -np.inf if first == 0 else _cut(grid, chi2, first - 1, first, target)
-    high = np.inf if last == len(chi2) - 1 else _cut(grid, chi2, last + 1, last, target)
+    low = -np.inf if first == 0 else _crossing(grid, chi2, first - 1, first, target)
+    high = np.inf if last == len(chi2) - 1 else _crossing(grid, chi2, last + 1, last, target)
     return low, high
 
 
-def _cut(grid: Floats, chi2: Floats, outside: int, inside: int, target: float) -> float:
+def _crossing(grid: Floats, chi2: Floats, outside: int, inside: int, target: float) -> float:
     share = (chi2[outside] - target) / (chi2[outside] - chi2[inside])
     return float(grid[outside] + share * (grid[inside] - grid[outside]))
 
@@ -211,7 +217,7 @@ def crossover(data: Heights) -> Crossover:
     lengths = np.append(np.geomspace(low / 4, FURTHEST * high, STARTS), np.inf)
     profile = _profile(data, weight, lengths)
     exponents, region = _region(data, weight, lengths)
-    limit = _lower(data, weight, lengths, profile)
+    limit = _lower_limit(data, weight, lengths, profile)
     return Crossover(limit, float(profile.min()), exponents, lengths, region)
 
 
@@ -262,7 +268,7 @@ def _stretched(data: Heights, weight: Floats, lengths: Floats) -> Floats:
     return lowest
 
 
-def _lower(data: Heights, weight: Floats, lengths: Floats, profile: Floats) -> float:
+def _lower_limit(data: Heights, weight: Floats, lengths: Floats, profile: Floats) -> float:
     """The largest length tried below which all are excluded; 0 where none is."""
     lowest = profile.min()
     first = int(np.flatnonzero(profile <= lowest + TWO_SIDED)[0])

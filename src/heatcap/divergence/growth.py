@@ -226,7 +226,7 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     parts = [
         part
         for law, theta, free in _grid(sizes, margins, exponent)
-        for part in _classed(sizes, margins, law, theta, free, exponent)
+        for part in _shapes_by_class(sizes, margins, law, theta, free, exponent)
     ]
     whole = parts[0].joined(*parts[1:])
     if set(whole.kind.tolist()) != {FLAT, BOUNDED, LOGARITHMIC, POWER}:
@@ -253,18 +253,18 @@ def finer(
     """
     parts = []
     movable = shapes.free[rows].any(axis=1)
-    low, high = _reach(shapes, rows, margins)
+    low, high = _parameter_range(shapes, rows, margins)
     theta = np.clip(theta, low[:, np.newaxis], high[:, np.newaxis])
     for law in np.unique(shapes.law[rows[movable]]).tolist():
         of_law = movable & (shapes.law[rows] == law)
         others = theta[of_law].reshape(-1, PARAMETERS)
         free = np.repeat(shapes.free[rows[of_law]], theta.shape[1], axis=0)
         others, first = np.unique(others, axis=0, return_index=True)
-        parts += list(_classed(shapes.sizes, margins, law, others, free[first], exponent))
+        parts += list(_shapes_by_class(shapes.sizes, margins, law, others, free[first], exponent))
     return parts[0].joined(*parts[1:]) if parts else None
 
 
-def _reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
+def _parameter_range(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
     """Lowest and highest parameters (row, 3) with which shapes stay in their class."""
     law, theta, largest = shapes.law[rows], shapes.theta[rows], float(np.log(shapes.sizes[-1]))
     low, high = np.full(theta.shape, -np.inf), np.full(theta.shape, np.inf)
@@ -331,11 +331,11 @@ def _lattice(*axes: Floats) -> tuple[Floats, Bools]:
     return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
 
 
-def _classed(
+def _shapes_by_class(
     sizes: Floats, m: Margins, law: int, theta: Floats, free: Bools, exponent: float | None
 ) -> Iterator[Shapes]:
     """Shapes of a law, by the classes to which they belong."""
-    inside = _inside(sizes, law, theta)
+    inside = _in_range(sizes, law, theta)
     theta, free = theta[inside], free[inside]
     index, high = np.full(len(theta), law), float(np.log(sizes[-1]))
     g, limit = _forms(sizes, index, theta), LAWS[law].limit(theta)
@@ -412,7 +412,7 @@ def _classed(
             yield from made(slow & some, LOGARITHMIC, grows, anything, omega)
 
 
-def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
+def _in_range(sizes: Floats, law: int, theta: Floats) -> Bools:
     """Whether parameters are in the range for which a law is meant."""
     first, second = theta[:, 0], theta[:, 1]
     inside = np.ones(len(theta), dtype=np.bool_)
@@ -479,7 +479,7 @@ def _power_limit(theta: Floats) -> Floats:
     return limit
 
 
-def _late(sizes: Floats, theta: Floats) -> Floats:
+def _growth_after_onset(sizes: Floats, theta: Floats) -> Floats:
     m = theta[:, 2:3]
     return power_of(np.logaddexp(0.0, m * (np.log(sizes) - theta[:, 1:2])) / m, theta[:, :1])
 
@@ -517,7 +517,7 @@ LAWS = (
     Law(
         "growth with an onset",
         ("kappa", "ln L0", "m"),
-        _late,
+        _growth_after_onset,
         _no_limit,
         # With m below 1 an onset imitates any power of L.
         ((0.0, STEEPEST), (-np.inf, np.inf), (SHARP[1], SHARP[-1])),

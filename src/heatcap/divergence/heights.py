@@ -163,7 +163,7 @@ def read_heights(
         raise ValueError("give only one of errors, covariance and replicates")
     notes: tuple[str, ...] = ()
     if replicates is not None:
-        mean, cov, notes = _of_replicates(size, replicates, labels, size_name)
+        mean, cov, notes = _means_of_replicates(size, replicates, labels, size_name)
         height = mean if heights is None else numbers(heights, "heights")
     elif heights is None:
         raise ValueError("heights are needed, or replicates of each size")
@@ -186,7 +186,7 @@ def read_heights(
         count = counts_of_runs(
             numbers(runs, "runs"), size.size, lambda k: f"{size_name} = {size[k]:g}"
         )
-        cov, notes = _of_few(height, np.diag(cov) * count, count)
+        cov, notes = _covariance_of_means(height, np.diag(cov) * count, count)
     order = np.argsort(size)
     has_errors = not (errors is None and covariance is None and replicates is None)
     weight = 1 / np.diag(cov)
@@ -248,7 +248,7 @@ def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLik
     return np.diag(error**2)
 
 
-def _of_replicates(
+def _means_of_replicates(
     size: Floats,
     replicates: Sequence[ArrayLike],
     labels: Sequence[Sequence[str]] | None,
@@ -271,11 +271,13 @@ def _of_replicates(
         [heights[0] + deviation.mean() for heights, deviation in zip(runs, distance, strict=True)]
     )
     squares = np.array([np.sum((deviation - deviation.mean()) ** 2) for deviation in distance])
-    covariance, notes = _of_few(mean, squares / np.maximum(count - 1, 1), count)
-    return mean, covariance, (*notes, *_stand_off(size, runs, labels, size_name))
+    covariance, notes = _covariance_of_means(mean, squares / np.maximum(count - 1, 1), count)
+    return mean, covariance, (*notes, *_outlying_runs(size, runs, labels, size_name))
 
 
-def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tuple[str, ...]]:
+def _covariance_of_means(
+    mean: Floats, variance: Floats, count: Floats
+) -> tuple[Floats, tuple[str, ...]]:
     """Covariance of means over few runs, from the variance of single runs; and notes.
 
     See :func:`heatcap.core.student.errors_of_means`.
@@ -293,7 +295,7 @@ def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tupl
     return np.diag(errors**2), (message,)
 
 
-def _stand_off(
+def _outlying_runs(
     size: Floats,
     runs: list[Floats],
     labels: Sequence[Sequence[str]] | None,
@@ -341,7 +343,7 @@ def ceiling(
         return Ceiling()
     if callable(bound):
         values = np.array([float(bound(float(size))) for size in data.sizes])
-        excluded, message = _asymptotics(bound, margins.kappa_min)
+        excluded, message = _asymptotic_growth(bound, margins.kappa_min)
     else:
         array = np.asarray(bound, dtype=np.float64)
         if array.shape not in ((), (1,), order.shape):
@@ -362,16 +364,18 @@ def ceiling(
     messages = [f"bound: {message}"]
     above = data.heights > values + 3 * data.errors
     if above.any():
-        where = _where(data.sizes[above], size_name)
+        where = _list_sizes(data.sizes[above], size_name)
         return Ceiling((), (f"bound: heights at {where} lie above it; it was not used",))
     at = data.heights > AT_BOUND * values
     if at.any():
-        where = _where(data.sizes[at], size_name)
+        where = _list_sizes(data.sizes[at], size_name)
         messages.append(f"heights at {where} are at their bound: that is no finding")
     return Ceiling(excluded, tuple(messages))
 
 
-def _asymptotics(bound: Callable[[float], Any], kappa_min: float) -> tuple[tuple[str, ...], str]:
+def _asymptotic_growth(
+    bound: Callable[[float], Any], kappa_min: float
+) -> tuple[tuple[str, ...], str]:
     values = [float(bound(size)) for size in FAR_SIZES]
     before, growth = (
         math.log(values[i + 1] / values[i]) / math.log(FAR_SIZES[i + 1] / FAR_SIZES[i])
@@ -386,7 +390,7 @@ def _asymptotics(bound: Callable[[float], Any], kappa_min: float) -> tuple[tuple
     return (), f"it grows like a power {growth:.2g} of the size and excludes nothing"
 
 
-def _where(sizes: Floats, size_name: str) -> str:
+def _list_sizes(sizes: Floats, size_name: str) -> str:
     return f"{size_name} = " + ", ".join(f"{size:g}" for size in sizes)
 
 
@@ -404,27 +408,27 @@ def hump_at(data: Heights) -> float:
         One of the sizes, neither the first nor the last: the maximum lies between its neighbours.
     """
     weight = 1 / np.diag(data.covariance)
-    left, top = _turn(data.heights, weight)
+    left, top = _best_turn(data.heights, weight)
     gains_seen = np.array([_chi2(data.heights, weight, rising) for rising in (True, False)]) - left
     if not 0 < top < len(data.sizes) - 1 or gains_seen.min() < LEAST_TURN:
         return float("nan")
     noise = np.random.default_rng(0).multivariate_normal(
         np.zeros(len(weight)), data.covariance, size=NOISES, method="cholesky"
     )
-    lefts = np.array([_turn(draw, weight)[0] for draw in noise])
+    lefts = np.array([_best_turn(draw, weight)[0] for draw in noise])
     for rising, gain in zip((True, False), gains_seen, strict=True):
         gains = np.array([_chi2(draw, weight, rising) for draw in noise]) - lefts
-        if _reached(gains, gain) > CHANCE:
+        if _share_above(gains, gain) > CHANCE:
             return float("nan")
-    return float(data.sizes[top]) if _reached(lefts, left) > CHANCE else float("nan")
+    return float(data.sizes[top]) if _share_above(lefts, left) > CHANCE else float("nan")
 
 
-def _reached(drawn: Floats, observed: float) -> float:
+def _share_above(drawn: Floats, observed: float) -> float:
     """Share of draws (draw,) at least as large as the observed value."""
     return float((1 + np.sum(drawn >= observed)) / (1 + len(drawn)))
 
 
-def _turn(y: Floats, weight: Floats) -> tuple[float, int]:
+def _best_turn(y: Floats, weight: Floats) -> tuple[float, int]:
     """chi^2 of heights (size,) about the best curve with one turn, and the index of its maximum."""
     fits = [
         np.concatenate([_monotone(y[:i], weight[:i], True), _monotone(y[i:], weight[i:], False)])

@@ -38,12 +38,12 @@ def models_of(fits: Fits) -> list[dict[str, Any]]:
         parameters = {"s": float(fits.s[i]), "growth": float(fits.a[i])} | shapes.parameters(i)
         if shapes.omega[i]:
             parameters |= {"b": float(fits.b[i]), "omega": float(shapes.omega[i])}
-        rows.append(_row(family, kind, parameters, float(fits.chi2[i]), n - count))
+        rows.append(_model_row(family, kind, parameters, float(fits.chi2[i]), n - count))
         counts.append(count)
     return _weighted(rows, counts, n)
 
 
-def _row(
+def _model_row(
     family: str, kind: int, parameters: dict[str, float], chi2: float, dof: int
 ) -> dict[str, Any]:
     return {
@@ -90,7 +90,9 @@ def models_of_peaks(fits: PeakFits) -> list[dict[str, Any]]:
         family, theta = fits.problem.rows[i]
         count = _peak_count(fits, i)
         parameters = _peak_parameters(fits, i, dict(zip(family.axes, theta.tolist(), strict=True)))
-        rows.append(_row(family.name, family.kind, parameters, float(fits.chi2[i]), n - count))
+        rows.append(
+            _model_row(family.name, family.kind, parameters, float(fits.chi2[i]), n - count)
+        )
         counts.append(count)
     return _weighted(rows, counts, n)
 

@@ -308,7 +308,7 @@ def peak_test(
         plausible=names if status is Status.OK else (),
         p_values=dict(zip(CLASSES, result.p_values.tolist(), strict=True)),
         margins=m,
-        warnings=[FINITE, *([message] if message else []), *warnings, *_sparse(fits)],
+        warnings=[FINITE, *([message] if message else []), *warnings, *_resolution_warning(fits)],
         seconds=time.perf_counter() - start,
         control_name=control_name,
         level=level,
@@ -375,7 +375,7 @@ def _rises_to_an_end(curve: Floats) -> bool:
     )
 
 
-def _sparse(fits: PeakFits) -> list[str]:
+def _resolution_warning(fits: PeakFits) -> list[str]:
     """Warning if the points at the maximum are too far apart to resolve a decade of distances."""
     problem, curve = fits.problem, fits.problem.curve
     i = int(np.argmax(fits.curves(np.array([np.argmin(fits.chi2)]))[0]))

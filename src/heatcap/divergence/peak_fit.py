@@ -211,8 +211,8 @@ def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
     tilt = weight @ t / (t @ weight @ t)
     weights = _Weight.of(weight - np.outer(tilt, weight @ t))
     flat = stacked(curve.x, plain(curve.x, margins), margins.skew, sloped=False)
-    forms = families(curve.x, *_top(curve), margins, curve.at)
-    searched = _all_searched(forms, curve, weights, margins.skew)
+    forms = families(curve.x, *_maximum_interval(curve), margins, curve.at)
+    searched = _search_all(forms, curve, weights, margins.skew)
     height = float(curve.values.max())
     alone = every(flat, normal(flat, weight), curve.values, weight, height)[0]
     without = float(alone.min())
@@ -226,8 +226,8 @@ def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
         keep = KEEP_ALL
         gap = float(np.median(np.diff(curve.x)))
         forms = families(curve.x, (0.0, 1.0), gap, margins, curve.at, ALL)
-        searched = _all_searched(forms, curve, weights, margins.skew, KEEP_ALL, MOST_OF_ALL)
-    peaks = stacked(curve.x, _near(searched, keep), margins.skew)
+        searched = _search_all(forms, curve, weights, margins.skew, KEEP_ALL, MOST_OF_ALL)
+    peaks = stacked(curve.x, _competing_shapes(searched, keep), margins.skew)
     return PeakProblem(
         curve=curve,
         margins=margins,
@@ -242,7 +242,7 @@ def peak_problem(curve: Curve, margins: PeakMargins) -> PeakProblem:
     )
 
 
-def _top(curve: Curve) -> tuple[tuple[float, float], float]:
+def _maximum_interval(curve: Curve) -> tuple[tuple[float, float], float]:
     """Interval in which the maximum may be, and the distance of points there."""
     y, x = curve.values, curve.x
     peak = int(np.argmax(y))
@@ -252,7 +252,7 @@ def _top(curve: Curve) -> tuple[tuple[float, float], float]:
     return (float(x[first]), float(x[last])), float(np.median(np.diff(x[first : last + 1])))
 
 
-def _all_searched(
+def _search_all(
     forms: Iterable[Family],
     curve: Curve,
     weight: _Weight,
@@ -261,11 +261,11 @@ def _all_searched(
     most: int = MOST,
 ) -> list[tuple[Family, Floats, Floats]]:
     """Families that differ from a slope somewhere, with the best points of their lattices."""
-    searched = [(family, *_searched(family, curve, weight, skew, keep, most)) for family in forms]
+    searched = [(family, *_search(family, curve, weight, skew, keep, most)) for family in forms]
     return [result for result in searched if len(result[1])]
 
 
-def _searched(
+def _search(
     family: Family,
     curve: Curve,
     weight: _Weight,
@@ -291,7 +291,7 @@ def _searched(
         order = order[: min(max(close, BEST), most)]
         index, chi2 = index[order], chi2[order]
         curves = _in_errors(shapes, a, b, order, weight.root)
-        coarse = _coarse(index, curves, min(close, most))
+        coarse = _coarse_axes(index, curves, min(close, most))
         if halved == FINER or not coarse.any():
             break
         step, last = np.where(coarse, step / 2, step), np.where(coarse, 2 * last, last)
@@ -322,7 +322,7 @@ def _thinned(curves: Floats) -> Ints:
     return np.array(selected)
 
 
-def _coarse(index: Ints, curves: Floats, near: int) -> NDArray[np.bool_]:
+def _coarse_axes(index: Ints, curves: Floats, near: int) -> NDArray[np.bool_]:
     """Whether neighbours along each axis differ by more than FINE in the median.
 
     The best `near` decide, or all points if no two of these are neighbours.
@@ -355,7 +355,7 @@ def _children(index: Ints, coarse: NDArray[np.bool_], last: Ints) -> Ints:
     return np.asarray(children[np.unique(children @ stride, return_index=True)[1]])
 
 
-def _near(
+def _competing_shapes(
     searched: list[tuple[Family, Floats, Floats]], keep: float
 ) -> list[tuple[Family, Floats]]:
     """Shapes close to the best of their class; of every class at least one."""
@@ -403,7 +403,7 @@ def _family_position(fits: PeakFits, rows: Ints) -> tuple[float, float]:
     family = fits.problem.rows[rows[0]][0]
     theta, log, curves = _samples_about(fits, rows)
     weight = np.exp(log - log.max())
-    place = theta[:, 0] if family.name.startswith(POINTED) else _largest(curves, weight)
+    place = theta[:, 0] if family.name.startswith(POINTED) else _maxima(curves, weight)
     place = fits.problem.curve.at(place)
     mean = weight @ place / weight.sum()
     return float(mean), float(np.sqrt(weight @ (place - mean) ** 2 / weight.sum()))
@@ -453,7 +453,7 @@ def _refitted(
     return np.where(shapes.seen, chi2, np.inf), curves
 
 
-def _largest(curves: Callable[[Floats], Floats], weight: Floats) -> Floats:
+def _maxima(curves: Callable[[Floats], Floats], weight: Floats) -> Floats:
     """Position of the maximum of each curve."""
     x = np.linspace(0.0, 1.0, LOOKS)
     maxima = x[curves(x).argmax(axis=1)]

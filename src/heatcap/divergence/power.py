@@ -184,7 +184,7 @@ def advice(
             "more_sizes": None if count is None else added(count).tolist(),
             "smaller_errors": _first_good(SMALLER_ERRORS, partial(with_less, kind)),
         }
-    texts = [f"if {name}: {_text(way, size_name)}" for name, way in ways.items()]
+    texts = [f"if {name}: {_advice_text(way, size_name)}" for name, way in ways.items()]
     return Advice(ways, "; ".join(texts))
 
 
@@ -198,7 +198,7 @@ def _right_share(allowed: NDArray[np.bool_], kind: int) -> float:
     return float(alone.mean())
 
 
-def _text(way: Mapping[str, Any], size_name: str) -> str:
+def _advice_text(way: Mapping[str, Any], size_name: str) -> str:
     parts = []
     if way["more_sizes"]:
         listed = ", ".join(f"{size:g}" for size in way["more_sizes"])
@@ -278,7 +278,7 @@ def peak_advice(
 
     def finer(kind: int, factor: float) -> bool:
         row = fits.of(kind)[:1]
-        x = _finer(curve.x, float(curve.x[np.argmax(curve.values)]), int(factor))
+        x = _denser_points(curve.x, float(curve.x[np.argmax(curve.values)]), int(factor))
         error = np.interp(x, curve.x, errors)
         values = fits.curves_at(row, x)[0]
         return decides(kind, Curve(curve.at(x), values, np.diag(error**2), curve.logarithmic))
@@ -296,12 +296,13 @@ def peak_advice(
             "smaller_errors": _first_good(PEAK_SMALLER_ERRORS, partial(smaller, kind)),
         }
     texts = [
-        f"if {name}: {_peak_text(way, control_name, independent)}" for name, way in ways.items()
+        f"if {name}: {_peak_advice_text(way, control_name, independent)}"
+        for name, way in ways.items()
     ]
     return Advice(ways, "; ".join(texts))
 
 
-def _finer(x: Floats, place: float, factor: int) -> Floats:
+def _denser_points(x: Floats, place: float, factor: int) -> Floats:
     """Make the points within a third of the reach `factor` times as dense."""
     r = CLOSE * float(reach(np.array(place)))
     left = np.flatnonzero(np.abs((x[1:] + x[:-1]) / 2 - place) < r)
@@ -310,7 +311,7 @@ def _finer(x: Floats, place: float, factor: int) -> Floats:
     return np.sort(np.concatenate([x, added.ravel()]))
 
 
-def _peak_text(way: Mapping[str, Any], control_name: str, independent: bool) -> str:
+def _peak_advice_text(way: Mapping[str, Any], control_name: str, independent: bool) -> str:
     parts = []
     if way["finer_points"]:
         parts.append(f"put {control_name} {way['finer_points']:g} times finer about the maximum")

@@ -84,28 +84,29 @@ def verdict_of_runs(
         None,
         replicates=[height[rows].to_numpy() for rows in at],
         labels=[runs[Column.RUN][rows].tolist() for rows in at],
-        missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
+        missing=dict(zip(*_counts_by_size(size[~there].to_numpy()), strict=True)),
         size_name=size_name,
         bound=bound,
         **options,
     )
-    return replace(verdict, warnings=[*verdict.warnings, *_said(runs[there], size[there])])
+    return replace(verdict, warnings=[*verdict.warnings, *_run_warnings(runs[there], size[there])])
 
 
-def _counted(sizes: NDArray[np.float64]) -> tuple[list[float], list[int]]:
+def _counts_by_size(sizes: NDArray[np.float64]) -> tuple[list[float], list[int]]:
     """Distinct sizes and their numbers of runs."""
     distinct, counts = np.unique(sizes, return_counts=True)
     return distinct.tolist(), counts.tolist()
 
 
-def _said(runs: pd.DataFrame, size: pd.Series) -> list[str]:
+def _run_warnings(runs: pd.DataFrame, size: pd.Series) -> list[str]:
     """Warnings on censored runs among the heights, and on settings that differ between runs."""
     messages = []
     name = size_name_of(runs)
     censored = size[runs[Column.CENSORED].fillna(False).astype(bool)]
     if len(censored):
         counts = ", ".join(
-            f"{n} at {name} = {s:g}" for s, n in zip(*_counted(censored.to_numpy()), strict=True)
+            f"{n} at {name} = {s:g}"
+            for s, n in zip(*_counts_by_size(censored.to_numpy()), strict=True)
         )
         messages.append(f"heights of runs that had not generalised by their last step: {counts}")
     for setting in SETTINGS:

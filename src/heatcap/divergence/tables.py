@@ -51,8 +51,8 @@ def read_heights(
     columns = columns_of(table, wanted, f"{path}: ")
     _refuse_curves(path, table, size, wanted)
     sizes, heights = columns[size], columns[value]
-    _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
-    _refuse(path, value, heights, np.isinf(heights), "a finite height")
+    _refuse_bad(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
+    _refuse_bad(path, value, heights, np.isinf(heights), "a finite height")
     # An empty height is a run without a peak: it is counted, not silently dropped.
     there = ~np.isnan(heights)
     empty, counts = np.unique(sizes[~there], return_counts=True)
@@ -65,7 +65,7 @@ def read_heights(
     if error is not None:
         errors = columns[error]
         bad = there & ~(np.isfinite(errors) & (errors > 0))
-        _refuse(path, error, errors, bad, "a positive error")
+        _refuse_bad(path, error, errors, bad, "a positive error")
         _each_once(path, size, sizes, there)
         arguments = heights_of(errors=errors[there])
         if runs is not None:
@@ -133,19 +133,19 @@ def _along_a_grid(by_size: Iterable[tuple[Any, pd.Series[Any]]]) -> bool:
         same = len(sets) > 1 and all(grid == sets[k] for grid in sets)
         steps = np.diff(columns[k])
         in_order = bool((steps > 0).all() or (steps < 0).all())
-        row = len(values) >= FEW_POINTS and (in_order or _even(values))
+        row = len(values) >= FEW_POINTS and (in_order or _evenly_spaced(values))
         several = len(values) > 1 and ALIKE * counts.max() <= counts.min()
         grids += several and (same or row or (shared and len(values) > 2))
     return 2 * grids > len(distinct)
 
 
-def _even(values: Floats) -> bool:
+def _evenly_spaced(values: Floats) -> bool:
     """Whether distances, or ratios, of sorted values are equal up to rounding."""
     scales = [values, np.log(values)] if values[0] > 0 else [values]
     return any(np.ptp(np.diff(scale)) < EVEN * np.diff(scale).mean() for scale in scales)
 
 
-def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
+def _refuse_bad(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
     if bad.any():
         row = int(bad.argmax())
         got = "an empty cell" if np.isnan(column[row]) else f"{column[row]:g}"
@@ -190,13 +190,13 @@ def read_curve(
         if not rows.any():
             listed = ", ".join(f"{present:g}" for present in np.unique(sizes))
             raise ValueError(f"{path}: no row with {size} = {at:g}; there is {listed}")
-    _refuse(path, control, x, rows & ~np.isfinite(x), "a finite control")
-    _refuse(path, value, y, rows & np.isinf(y), "a finite value")
+    _refuse_bad(path, control, x, rows & ~np.isfinite(x), "a finite control")
+    _refuse_bad(path, value, y, rows & np.isinf(y), "a finite value")
     curve = {"control": x[rows], "values": y[rows]}
     if error is not None:
         errors = columns[error]
         bad = rows & ~(np.isfinite(errors) & (errors > 0))
-        _refuse(path, error, errors, bad, "a positive error")
+        _refuse_bad(path, error, errors, bad, "a positive error")
         return curve | {"errors": errors[rows]}
     covariance = _covariance(beside)
     return curve if covariance is None else curve | {"covariance": covariance[np.ix_(rows, rows)]}

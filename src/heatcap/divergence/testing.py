@@ -254,7 +254,7 @@ def problem(
     error = np.sqrt(np.diag(covariance))
     shapes = shapes_of(sizes, margins, exponent)
     parts = normal(shapes, weight)
-    unit = _unit(shapes, parts, heights)
+    unit = _unit_height(shapes, parts, heights)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
     fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
     # Rounded and ordered, so that draws do not depend on the last bit of a processor.
@@ -262,19 +262,19 @@ def problem(
     for left in reversed(range(ROUNDS)):
         lowest, before = fits.best_of_classes(), lowest
         last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
-        seeds = _seeds(fits, 1 if last else SEEDS)
-        tried = np.round(_tried(fits, heights, seeds, last), digits)
+        seeds = _best_shapes(fits, 1 if last else SEEDS)
+        tried = np.round(_trial_parameters(fits, heights, seeds, last), digits)
         new = finer(setup.shapes, seeds, tried, margins, exponent)
         if new is not None:
             fits = setup.having(setup.shapes.joined(new)).fits(heights)
-        setup = setup.having(_near(fits, 0 if last else SEEDS))
+        setup = setup.having(_competing_shapes(fits, 0 if last else SEEDS))
         fits = setup.fits(heights)
         if last:
             break
-    return setup.having(_apart(fits))
+    return setup.having(_distinct_shapes(fits))
 
 
-def _near(fits: Fits, seeds: int) -> Shapes:
+def _competing_shapes(fits: Fits, seeds: int) -> Shapes:
     """Shapes that may fit a draw about a near fit best; pure ones compete among themselves.
 
     Some `seeds` of every law are added, because its lattice may be too coarse to exclude it.
@@ -286,11 +286,11 @@ def _near(fits: Fits, seeds: int) -> Shapes:
         if len(rows):
             near[rows] |= fits.score[rows] <= fits.score[rows].min() + KEEP
     if seeds:
-        near[_seeds(fits, seeds)] = True
+        near[_best_shapes(fits, seeds)] = True
     return shapes.take(near)
 
 
-def _apart(fits: Fits) -> Shapes:
+def _distinct_shapes(fits: Fits) -> Shapes:
     """Of the shapes of a law and class with equal fits within the errors, the best one.
 
     Fits are compared along their principal axes, so that they differ in few directions only.
@@ -307,7 +307,7 @@ def _apart(fits: Fits) -> Shapes:
     return shapes.take(np.sort(order[first]))
 
 
-def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
+def _trial_parameters(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
     """Parameters (row, other, 3) near those of some shapes, where fits may be better.
 
     Gauss-Newton steps with more and less damping, for all parameters and with each of them held,
@@ -342,7 +342,7 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
     return np.asarray(shapes.theta[rows][:, np.newaxis] + change)
 
 
-def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
+def _unit_height(shapes: Shapes, parts: Normal, heights: Floats) -> float:
     """Unit of the margins: the largest height of the best fit, free of the noise of one height."""
     mean = float(heights @ parts.w1 / parts.w1.sum())
     yg = parts.wg @ (heights - mean)
@@ -352,7 +352,7 @@ def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
     return largest if largest > 0 else float(heights.max())
 
 
-def _seeds(fits: Fits, count: int) -> Ints:
+def _best_shapes(fits: Fits, count: int) -> Ints:
     """Best shapes of every law and class, pure or not, with corrections or without."""
     shapes = fits.problem.shapes
     group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
@@ -462,14 +462,14 @@ def judged_by(
     if data.known and worse < AMISS:
         warnings.append(
             f"chi2 = {result.best_chi2:.1f} of the best fit is too large (p-value "
-            f"{_share(worse, result)}): errors are too small by {factor:.2g}, or the "
+            f"{_p_text(worse, result)}): errors are too small by {factor:.2g}, or the "
             f"{called} have structure that no class has"
         )
     elif data.known and better < AMISS:
         cents = "; are they in per cent?" if factor < 1 / PER_CENT else ""
         warnings.append(
             f"chi2 = {result.best_chi2:.2g} of the best fit is too small (p-value "
-            f"{_share(better, result)}): errors look too large, by {1 / factor:.2g}{cents}; or "
+            f"{_p_text(better, result)}): errors look too large, by {1 / factor:.2g}{cents}; or "
             "neighbours share their noise, as along training or in sums: then errors are too small"
         )
     misfit = worse < AMISS or better < AMISS
@@ -495,7 +495,7 @@ def judged_by(
     return data, setup, result, warnings
 
 
-def _share(p: float, result: Plausible) -> str:
+def _p_text(p: float, result: Plausible) -> str:
     """Share of the draws as text; none of n draws means less than 1/n."""
     least = 1 / len(result.drawn_chi2)
     return f"{p:.2g}" if p >= least else f"below {least:.2g}"

@@ -426,7 +426,7 @@ def divergence_test(
     data, asked = informative(data, size_name), np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, asked)
     data, setup, result, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
-    names, messages, contradiction = _with_bound(result.names(level), limit)
+    names, messages, contradiction = _within_bound(result.names(level), limit)
     fits, status = setup.fits(data.heights), _status(data, result, contradiction)
     sharper: tuple[str, ...] = ()
     if status is Status.OK:
@@ -437,7 +437,7 @@ def divergence_test(
             sharper = tuple(name for name in conditional.names(level) if name in names)
     if status in (Status.POOR_FIT, Status.MISFIT):
         warnings += standing_off(data.sizes, data.heights, data.covariance, fits, size_name)
-    warnings += [*limit.messages, *messages, *_missing(missing, asked, size_name)]
+    warnings += [*limit.messages, *messages, *_missing_runs(missing, asked, size_name)]
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
     return Verdict(
@@ -486,7 +486,9 @@ def judged(
     return judged_by(prepared, data, data.heights, rescale, draws, rng, "heights")
 
 
-def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...], list[str], bool]:
+def _within_bound(
+    names: tuple[str, ...], limit: Ceiling
+) -> tuple[tuple[str, ...], list[str], bool]:
     """Classes that neither data nor bound exclude, messages, and whether these contradict."""
     left = tuple(name for name in names if name not in limit.excluded)
     removed = ", ".join(name for name in names if name in limit.excluded)
@@ -501,7 +503,7 @@ def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...]
     return names, [message], True
 
 
-def _continued(fits: Fits, kind: int) -> int:
+def _continuation(fits: Fits, kind: int) -> int:
     """Best fit of a class; for growths one without a cut-off beyond the data, if it is as good.
 
     Over the data both agree, but the continuation of a cut-off growth saturates: it would show
@@ -515,7 +517,7 @@ def _continued(fits: Fits, kind: int) -> int:
     return int(rows[0])
 
 
-def _missing(
+def _missing_runs(
     missing: Mapping[float, int] | Sequence[int] | None, sizes: Floats, size_name: str
 ) -> list[str]:
     if missing is None:
@@ -536,7 +538,7 @@ def _missing(
 
 
 def _curves(fits: Fits) -> dict[str, dict[str, Any]]:
-    rows = np.array([_continued(fits, kind) for kind in range(len(CLASSES))])
+    rows = np.array([_continuation(fits, kind) for kind in range(len(CLASSES))])
     shapes = fits.problem.shapes
     grid = np.geomspace(shapes.sizes[0], CONTINUED * shapes.sizes[-1], 160)
     heights = fits.curves_at(rows, grid)

@@ -124,8 +124,8 @@ def peaks_by_size(
     data = _dataset(table, peaked, heads, head)
     options: dict[str, Any] = {"unit": unit, "replicates": replicates, "rng": rng}
     height, place = (_estimate(data, name, options) for name in ("height", "log_step"))
-    height = _steadied(height, data)
-    place = _no_sharper(place, _mean_by_size("spacing")(data))
+    height = _with_pooled_errors(height, data)
+    place = _with_checkpoint_spacing(place, _mean_by_size("spacing")(data))
     return PeaksBySize(*counts, height, place, height.message)
 
 
@@ -206,7 +206,7 @@ def _mean_by_size(name: str) -> Any:
     return mean
 
 
-def _steadied(height: Estimate, data: xr.Dataset) -> Estimate:
+def _with_pooled_errors(height: Estimate, data: xr.Dataset) -> Estimate:
     """Heights with the errors of a verdict on them, for which sizes with few runs share a spread.
 
     The bootstrap replicates keep their correlations, scaled to these errors.
@@ -241,7 +241,7 @@ def _steadied(height: Estimate, data: xr.Dataset) -> Estimate:
     return replace(height, error=error, deviations=deviations, **ends)
 
 
-def _no_sharper(place: Estimate, spacing: xr.DataArray) -> Estimate:
+def _with_checkpoint_spacing(place: Estimate, spacing: xr.DataArray) -> Estimate:
     """Positions whose errors and intervals extend at least to the neighbouring checkpoints."""
     error = place.error.copy(data=np.maximum(place.error, spacing))  # NaN stays NaN
     side = xr.DataArray([-1.0, 1.0], {"bound": place.ci95["bound"]}, "bound")
@@ -317,7 +317,7 @@ def onset_survival(events: Events) -> OnsetSurvival:
     left_out = f"{unknown} runs without a size left out" if unknown else ""
     time = runs[Column.ONSET].fillna(runs[Column.LAST_STEP]).to_numpy(dtype=np.float64)
     observed = (~runs[Column.CENSORED]).to_numpy(dtype=np.float64)
-    rows = [_of_size(s, time[size == s], observed[size == s]) for s in np.unique(size)]
+    rows = [_survival_row(s, time[size == s], observed[size == s]) for s in np.unique(size)]
     if len(rows) < 2 or not observed.any():
         why = "one size, nothing to compare" if observed.any() else "no run has generalised"
         return OnsetSurvival(rows, message="; ".join(filter(None, [why, left_out])))
@@ -326,7 +326,7 @@ def onset_survival(events: Events) -> OnsetSurvival:
     )
 
 
-def _of_size(size: float, time: Floats, observed: Floats) -> dict[str, Any]:
+def _survival_row(size: float, time: Floats, observed: Floats) -> dict[str, Any]:
     median, ci95 = censored_median(time[observed == 1], time[observed == 0])
     counts = {"size": float(size), "runs": int(time.size), "censored": int((observed == 0).sum())}
     return counts | {"median": median, "ci95": ci95}

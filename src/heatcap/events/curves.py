@@ -242,7 +242,11 @@ class Grid:
         rising = rising and not scatter.rise_to_its_end() < limits.significance
         # A lower maximum does not replace the highest one where that is insignificant.
         at_end = at_end or (bool(rows) and highest in index[~significant])
-        return _columns(rows), (at_end, rising), "" if rows else _why_none(smoothed, index.size)
+        return (
+            _columns(rows),
+            (at_end, rising),
+            "" if rows else _reason_for_none(smoothed, index.size),
+        )
 
     def _hidden(self, index: Index, peaks: Floats) -> Bools:
         """Whether checkpoints at spikes belong to a peak found without them, to list it once."""
@@ -308,7 +312,7 @@ def _flat(smoothed: Floats) -> bool:
     return bool(np.ptp(smoothed) <= 1e-9 * np.abs(smoothed).max())
 
 
-def _why_none(smoothed: Floats, maxima: int) -> str:
+def _reason_for_none(smoothed: Floats, maxima: int) -> str:
     if _flat(smoothed):
         return "the curve is flat"
     if maxima:

@@ -93,7 +93,7 @@ def find_events(
         )
     positive(smoothing=smoothing, min_prominence=min_prominence)
     not_negative(min_significance=min_significance)
-    names = _names(obs, observables)
+    names = _checked_names(obs, observables)
     curves = {name: _curves(obs, name, query, inputs) for name in names}
     runs, spike_steps = _timelines(obs)
     steps = obs["step"].transpose("run", "checkpoint").to_numpy().astype(np.float64)
@@ -112,7 +112,7 @@ def find_events(
         for name, (layers, heads, values) in curves.items():
             for (i, j), _ in np.ndenumerate(values[r, 0]):
                 curve = values[r, :, i, j]
-                peaks = _of_curve(steps[r], curve, spike_steps[r], grids, smoothing, limits)
+                peaks = _peaks_of(steps[r], curve, spike_steps[r], grids, smoothing, limits)
                 place = {Column.OBSERVABLE: name, Column.LAYER: layers[i], Column.HEAD: heads[j]}
                 rows.extend(place | event for event in _event_rows(run, peaks))
                 of_curves.append(
@@ -134,10 +134,10 @@ def find_events(
         "inputs": inputs,
     }
     marked = dict(zip(runs[Column.RUN], spike_steps, strict=True))
-    return Events(_table(rows, runs), runs, pd.DataFrame(of_curves), marked, settings)
+    return Events(_peak_table(rows, runs), runs, pd.DataFrame(of_curves), marked, settings)
 
 
-def _of_curve(
+def _peaks_of(
     step: Floats,
     curve: Floats,
     spike_steps: Floats,
@@ -166,7 +166,7 @@ def _event_rows(run: dict[Any, Any], peaks: Peaks) -> Iterator[dict[str, Any]]:
             Column.AT_SPIKE: bool(peaks.at_spike[k]),
             Column.LEAD: run[Column.ONSET] - peaks.step[k],
             Column.STATUS: "interior maximum" if peaks.edge_maximum else "peak",
-            Column.PLACE: _place(peaks.step[k], run),
+            Column.PLACE: _phase_of_training(peaks.step[k], run),
             Column.REASON: "",
             Column.PEAK_SPACING: peaks.spacing[k],
             Column.SIGNIFICANCE: peaks.significance[k],
@@ -174,7 +174,7 @@ def _event_rows(run: dict[Any, Any], peaks: Peaks) -> Iterator[dict[str, Any]]:
         }
 
 
-def _place(step: float, run: dict[Any, Any]) -> str:
+def _phase_of_training(step: float, run: dict[Any, Any]) -> str:
     """Phase of training in which a step lies; "" where the accuracies are not known."""
     memorised, onset_step = run[Column.MEMORISED], run[Column.ONSET]
     if np.isnan(run[Column.LAST_STEP]):
@@ -186,7 +186,7 @@ def _place(step: float, run: dict[Any, Any]) -> str:
     return "before onset" if step <= onset_step else "after onset"
 
 
-def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
+def _peak_table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
     """Rows of all peaks with the settings and events of their run, in the order of the CSV file."""
     settings = settings_of(runs)
     of_run = [name for name in OF_PEAK if name in OF_RUN]
@@ -197,7 +197,7 @@ def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
     return table.astype({Column.RANK: "Int64", Column.AT_SPIKE: "boolean", Column.CENSORED: bool})
 
 
-def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
+def _checked_names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     names = list(observables) or [name for name in DEFAULT_OBSERVABLES if name in obs]
     names = names or [str(n) for n in obs.data_vars if set(obs[n].dims) == {"run", "checkpoint"}]
     missing = [name for name in names if name not in obs]
@@ -252,10 +252,10 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
     for r, run in enumerate(ids):
         try:
             of_run = {name: values[r] for name, values in columns.items()}
-            row, marked = _timeline(of_run, _sweep(obs, r))
+            row, marked = _timeline(of_run, _settings_of(obs, r))
         except ValueError as error:
             raise ValueError(f"run {run}: {error}") from None
-        rows.append({Column.RUN: run} | _sweep(obs, r) | row)
+        rows.append({Column.RUN: run} | _settings_of(obs, r) | row)
         spike_steps.append(marked)
     table = pd.DataFrame(rows)
     if table[Column.RUN].duplicated().any():
@@ -306,7 +306,7 @@ def _timeline(
     return row, np.asarray(step, dtype=np.float64)[marked]
 
 
-def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
+def _settings_of(obs: xr.Dataset, r: int) -> dict[str, Any]:
     """Coordinates of run r: the parameters of the sweep first, in a fixed order."""
     present = [str(c) for c in obs.coords if obs[c].dims == ("run",) and c != "run"]
     ordered = [c for c in SWEEP if c in present] + [c for c in present if c not in SWEEP]

@@ -483,7 +483,7 @@ def differing(runs: pd.DataFrame) -> list[Differing]:
         defined = runs[name][runs[name].notna() & (runs[name].astype(str) != "")]
         if defined.nunique() < 2 or defined.nunique() == len(runs) > 2:
             continue
-        values = sorted(defined.unique().tolist(), key=_order)
+        values = sorted(defined.unique().tolist(), key=_sort_key)
         shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in values[:MOST]]
         shown += ["..."] if len(values) > MOST else []
         by_size = bool((defined.groupby(size[defined.index]).nunique() <= 1).all())
@@ -491,7 +491,7 @@ def differing(runs: pd.DataFrame) -> list[Differing]:
     return settings
 
 
-def _order(value: object) -> tuple[bool, float, str]:
+def _sort_key(value: object) -> tuple[bool, float, str]:
     """Sort key: numbers by value, then texts."""
     number = float(value) if isinstance(value, int | float) else 0.0
     return not isinstance(value, int | float), number, str(value)

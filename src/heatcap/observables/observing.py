@@ -157,7 +157,7 @@ def observe(
     for line in (unseen := [*renamed(table, cautions), *doubts]):
         warnings.warn(line, stacklevel=2)
     problems = [*map(str, collection.problems), *left_out, *cautions, *unseen]
-    table.attrs = _stamp(options, problems)
+    table.attrs = _attributes(options, problems)
     return table
 
 
@@ -223,7 +223,7 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     with LogitReader(path) as reader:
         if reader.header.checkpoints == 0:
             raise RunFileError(f"{path}: holds no checkpoint yet")
-        _check_room(reader.header, len(options.temperatures))
+        _check_memory(reader.header, len(options.temperatures))
         fields, doubt = observe_logits(
             reader,
             reader.steps,
@@ -239,7 +239,7 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     return table.assign_attrs({_DOUBT: f"{table['path'].item()}: {doubt}"}) if doubt else table
 
 
-def _check_room(header: RunHeader, temperatures: int) -> None:
+def _check_memory(header: RunHeader, temperatures: int) -> None:
     """Refuse a file whose observables take far more memory than the file takes space.
 
     A hostile file with few inputs and keys, compressed, can be tiny on disk.
@@ -314,7 +314,7 @@ def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
 
 
 def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
-    wanted = _stamp(options, ())
+    wanted = _attributes(options, ())
     stamps = ("options", "schema_version", "heatcap_version")
     if known is None or any(known.attrs.get(name) != wanted[name] for name in stamps):
         return frozenset()
@@ -356,7 +356,7 @@ def _is_labelled(known: xr.Dataset, name: str, *dims: str) -> bool:
     return {*dims} <= {*variable.dims} and variable.dtype.kind in "iuf"
 
 
-def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
+def _attributes(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "heatcap_version": VERSION,

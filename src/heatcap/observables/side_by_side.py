@@ -76,7 +76,7 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     problems = [text for name, table in tables.items() for text in _checked(name, table)]
     first, *others = tables
     for name in others:
-        _check(first, tables[first], name, tables[name])
+        _check_compatible(first, tables[first], name, tables[name])
     _check_runs(tables)
     if not others:
         return tables[first]
@@ -87,7 +87,7 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
     problems += renamed(whole, problems)
     attrs = tables[first].attrs | {"problems": json.dumps(problems)}
     for single, several in (("command", "commands"), ("heatcap_version", "versions")):
-        attrs[several] = json.dumps(list(dict.fromkeys(_made(tables, single, several))))
+        attrs[several] = json.dumps(list(dict.fromkeys(_provenance(tables, single, several))))
     if any("left_out" in table.attrs for table in tables.values()):
         attrs["left_out"] = sum(int(table.attrs.get("left_out", 0)) for table in tables.values())
     return whole.assign_attrs(attrs)
@@ -321,7 +321,7 @@ def _checked(name: str, table: xr.Dataset) -> list[str]:
         raise ValueError(f"{name}: {problem}") from None
 
 
-def _made(tables: Mapping[str, xr.Dataset], single: str, several: str) -> list[str]:
+def _provenance(tables: Mapping[str, xr.Dataset], single: str, several: str) -> list[str]:
     """Commands or versions of all files, including those that were joined before."""
     texts: list[str] = []
     for table in tables.values():
@@ -346,11 +346,11 @@ def _common_inputs(tables: Mapping[str, xr.Dataset]) -> Mapping[str, xr.Dataset]
     return {name: table.sel(inputs=common) for name, table in tables.items()}
 
 
-def _check(first: str, reference: xr.Dataset, name: str, compared: xr.Dataset) -> None:
+def _check_compatible(first: str, reference: xr.Dataset, name: str, compared: xr.Dataset) -> None:
     for key in SAME:
         a, b = reference.attrs.get(key), compared.attrs.get(key)
         if a != b:
-            a, b = _unlike(key, a, b)
+            a, b = _differing_options(key, a, b)
             raise ValueError(f"{name}: has {key} {b}, expected {a} as in {first}")
     # With sizes in two coordinates the runs of one file would have none.
     where = [size_coordinate(table) for table in (reference, compared)]
@@ -378,7 +378,7 @@ def _check(first: str, reference: xr.Dataset, name: str, compared: xr.Dataset) -
             raise ValueError(f"{name}: has inputs {b}, expected one of {a} as in {first}")
 
 
-def _unlike(key: str, a: Any, b: Any) -> tuple[Any, Any]:
+def _differing_options(key: str, a: Any, b: Any) -> tuple[Any, Any]:
     """Name the options that differ, if both can be read."""
     try:
         pair = [json.loads(text) for text in (a, b)]

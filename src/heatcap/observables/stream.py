@@ -89,7 +89,7 @@ def observe_logits(
             "inputs": Subsets.of([every, inputs == 1, inputs == 0], queries),
             "scan": Subsets.of([every], queries),
         }
-        _run_through(reader, block, subsets, (guard, tables, path))
+        _add_block(reader, block, subsets, (guard, tables, path))
         if block.probes.stop == reader.header.shape[3]:
             tables.close(block, population)
     guard.check()
@@ -120,7 +120,7 @@ def _multiple(unit: int, count: int, most: int) -> int:
     return min(most, max(unit, count // unit * unit))
 
 
-def _run_through(
+def _add_block(
     reader: LogitReader,
     block: Block,
     subsets: dict[str, Subsets],

@@ -144,7 +144,9 @@ def _dataset(
     per_cent: set[tuple[Hashable, str]],
     digest: Mapping[Path, str],
 ) -> xr.Dataset:
-    tables = [_of_run(run, name, columns, per_cent) for run, name in zip(runs, ids, strict=True)]
+    tables = [
+        _run_dataset(run, name, columns, per_cent) for run, name in zip(runs, ids, strict=True)
+    ]
     joined_paths = ["; ".join(map(str, run.paths)) for run in runs]
     digests = [_digest([digest[path] for path in run.paths]) for run in runs]
     return stacked(tables).assign(
@@ -153,7 +155,7 @@ def _dataset(
     )
 
 
-def _of_run(
+def _run_dataset(
     run: Run, name: str, columns: Columns, per_cent: set[tuple[Hashable, str]]
 ) -> xr.Dataset:
     observed = _checkpoints(run, columns.observables)
@@ -275,7 +277,7 @@ def _join(pieces: list[Piece], columns: Columns) -> Run:
     owner = _owners(pieces)
     _require(owner, pieces, columns)
     step = np.unique(np.concatenate([piece.step for piece in pieces]))
-    series = {c: _spread(owner[c].step, owner[c].series[c], step) for c in columns.series}
+    series = {c: _along_steps(owner[c].step, owner[c].series[c], step) for c in columns.series}
     if not any(np.isfinite(series[c]).any() for c in columns.observables):
         raise ValueError(f"{place.where}no value of {', '.join(columns.observables)}")
     parameters = pieces[0].parameters
@@ -307,7 +309,7 @@ def _require(owner: dict[str, Piece], pieces: Iterable[Piece], columns: Columns)
             raise ValueError(f"{path}: run {name} has no {column!r}{nearest(column, offers)}")
 
 
-def _spread(step: Floats, values: Floats, all_steps: Floats) -> Floats:
+def _along_steps(step: Floats, values: Floats, all_steps: Floats) -> Floats:
     out = np.full(all_steps.size, np.nan)
     out[np.searchsorted(all_steps, step)] = values
     return out
