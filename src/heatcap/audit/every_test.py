@@ -251,7 +251,7 @@ def max_statistic(
     rng: np.random.Generator,
     permutations: int = 999,
 ) -> Floats:
-    """Test whether the peaks of a curve are tied to the onsets, corrected for the number of curves.
+    """Test the tie of peaks to onsets, corrected for the number of curves.
 
         statistic = -ln sd(l),    l = ln(onset / peak) over the runs of a curve
 

@@ -81,7 +81,7 @@ class Leads:
 
 
 def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
-    """Count runs and find the median lead of one size, or of all runs of a :func:`lead_table`."""
+    """Count the runs of one size (or all) of a :func:`lead_table`, with their median lead."""
     part = table if size is None else table[table[LeadColumn.SIZE] == size]
     order = part[LeadColumn.ORDER].value_counts()
     compared = part[part[LeadColumn.ORDER] != ""]
@@ -258,7 +258,7 @@ def sign_test(first: int, later: int) -> float:
 
 
 def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict[str, float]]:
-    """Compute how often peaks at a random phase of each record come first as often as observed.
+    """Test the order against peaks at a random phase of each record.
 
         q = (onset - start) / (end - start)
 
@@ -350,7 +350,7 @@ class LeadColumn:
 def lead_table(
     events: Events, observable: str, layer: Any, head: int | str = AVERAGE
 ) -> pd.DataFrame:
-    """List every run with its peak of one curve (rank 1, outside spikes), if it has one.
+    """List every run with its peak of one curve (rank 1, outside spikes).
 
     Parameters
     ----------

@@ -97,7 +97,9 @@ def no_exponent(grid: Floats, chi2: Floats) -> Exponent:
 
 
 def growth_exponent(data: Heights) -> Exponent:
-    """Fit kappa of c + a [(L^kappa - 1) / kappa + b L^(kappa - omega)], a > 0, omega = 1 and 2.
+    """Fit the exponent of growing heights, with corrections to scaling.
+
+        h(L) = c + a [(L^kappa - 1) / kappa + b L^(kappa - omega)],    a > 0,    omega = 1 and 2
 
     The result is averaged over the corrections to scaling (:mod:`heatcap.scaling.powers`).  It
     assumes this form: a crossover inside or beyond the sizes is not part of it.

@@ -240,7 +240,9 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
 def finer(
     shapes: Shapes, rows: Ints, theta: Floats, margins: Margins, exponent: float | None
 ) -> Shapes | None:
-    """Add shapes of the laws of some rows at other parameters; None if nothing can be varied.
+    """Add shapes of the laws of some rows at other parameters.
+
+    None if none of these rows has a parameter to vary.
 
     Parameters
     ----------
@@ -456,7 +458,10 @@ def _corrections(sizes: Floats, smallest: float, omega: Floats) -> Floats:
 
 
 def ln_l(sizes: Floats, theta: Floats) -> Floats:
-    """Compute ln l = ln L - ln(1 + (L / xi)^m) / m, cut off at xi, (shape, size)."""
+    """Compute ln l, the logarithm of L cut off at xi, (shape, size).
+
+    ln l = ln L - ln(1 + (L / xi)^m) / m
+    """
     x, m = theta[:, 1:2], theta[:, 2:3]
     ln_size = np.log(sizes)
     cut = np.isfinite(x[:, 0])

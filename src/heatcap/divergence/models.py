@@ -149,7 +149,7 @@ def _peak_parameters(fits: PeakFits, i: int, theta: dict[str, float]) -> dict[st
 
 
 def predictions(data: Heights, margins: Margins, exponent: float | None) -> list[dict[str, Any]]:
-    """Predict the height at the largest size, by the best fit of each class to all others.
+    """Predict the height at the largest size from all other sizes, by class.
 
     `pull` is the observed height minus the predicted one, in units of the error of the height
     alone: the extrapolation error of each class over one size.

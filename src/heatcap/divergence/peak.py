@@ -237,7 +237,7 @@ def peak_test(
     draws: int = 400,
     rng: int | np.random.Generator = 0,
 ) -> PeakVerdict:
-    """Test whether a peak along the control, at one size, is a power law, a logarithm or rounded.
+    """Test whether a peak along the control is a power law, a logarithm or rounded.
 
         A(x) = s + c (x - x_bar) + a g(x - x_c),    g ~ (|x - x_c|^m + delta^m)^(-alpha/m)
 
@@ -324,7 +324,7 @@ def peak_test(
 def judged_peak(
     data: Curve, m: PeakMargins, rescale: bool, draws: int, rng: np.random.Generator
 ) -> tuple[Curve, PeakProblem, Plausible, list[str]]:
-    """Test the curve and check the errors with chi^2; rescale these if the caller asks for it."""
+    """Test the curve, and check its errors with chi^2 (`rescale` adjusts them)."""
 
     def prepared(curve: Curve) -> PeakProblem:
         return peak_problem(curve, m)

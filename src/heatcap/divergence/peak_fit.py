@@ -198,6 +198,7 @@ class _Weight:
 
     @classmethod
     def of(cls, sloped: Floats) -> _Weight:
+        """Take the root of the weight (point, point) without its level."""
         w1 = sloped.sum(axis=1)
         value, vector = np.linalg.eigh(sloped - np.outer(w1, w1) / w1.sum())
         return cls(sloped, np.asarray(vector * np.sqrt(np.maximum(value, 0.0))))
@@ -371,7 +372,10 @@ def _competing_shapes(
 
 
 def peak_position(fits: PeakFits, plausible: Sequence[str]) -> Parameter:
-    """Compute x_c in units of the control; NaN where the values may be flat, or are drift."""
+    """Estimate x_c, the position of the peak, in units of the control.
+
+    NaN where the values may be flat, or are drift.
+    """
     kinds = [CLASSES.index(name) for name in plausible]
     problem = fits.problem
     rows = np.flatnonzero(np.isin(problem.kind, kinds))
@@ -463,7 +467,10 @@ def _maxima(curves: Callable[[Floats], Floats], weight: Floats) -> Floats:
 
 
 def peak_exponent(fits: PeakFits) -> Exponent:
-    """Profile the exponent of cut-off power laws; NaN if none fits nearly, or the best is flat."""
+    """Estimate the exponent of cut-off power laws from the profile of chi^2.
+
+    NaN if no power law comes near the best fit, or the best fit is flat.
+    """
     places = _unrounded_places(fits)
     chi2 = _exponent_profile(fits, places, ALPHAS)
     best = int(np.argmin(fits.chi2))

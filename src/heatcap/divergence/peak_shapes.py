@@ -180,8 +180,9 @@ def _span(x: Floats, g: Floats, e: Floats, skew: float) -> Floats:
 
 
 def plain(x: Floats, m: PeakMargins) -> list[tuple[Family, Floats]]:
-    """Make the forms without a slope: flat ones, with small peaks and steps on drift, and drift.
+    """Make the forms without a slope: flat ones and drift.
 
+    Flat forms include small peaks and steps, on drift.
     Drift by more than the smallest effect is bounded over any window, and is no peak.
     """
     least = m.smallest_effect

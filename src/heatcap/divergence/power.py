@@ -147,8 +147,9 @@ def advice(
     draws: int,
     rng: np.random.Generator,
 ) -> Advice:
-    """Find sizes to add, or a factor for the errors, if the best fit of a class is true.
+    """Find sizes to add, or smaller errors, with which the test would decide.
 
+    The best fit of each plausible class is taken as the truth in turn.
     A design decides if the verdict is then right (that class alone, or "divergent") in 80 % of the
     draws.  New sizes continue the ratio of the last two, at the median relative error.
     """
@@ -254,8 +255,9 @@ def peak_advice(
     draws: int,
     rng: np.random.Generator,
 ) -> Advice:
-    """Find finer points about the maximum, or smaller errors, if the best fit of a class is true.
+    """Find denser points, or smaller errors, with which the test would decide.
 
+    The best fit of each plausible class is taken as the truth in turn.
     A design decides if the verdict is then right (that class alone, or "divergent") in 80 % of the
     draws.  New points have the errors of their neighbours; where errors are correlated a finer
     grid is not tried, because the correlation of new points is unknown.
@@ -326,7 +328,7 @@ def _peak_advice_text(way: Mapping[str, Any], control_name: str, independent: bo
 def realised(
     setup: Setup, fits: Fitted, level: float, draws: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Measure how often the class of the best fit is plausible for data drawn from that fit."""
+    """Measure the coverage of the class of the best fit, on data drawn from it."""
     best = int(np.argmin(fits.score))
     kind = int(setup.kind[best])
     curve = fits.curves(np.array([best]))[0]

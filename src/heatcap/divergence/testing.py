@@ -97,7 +97,7 @@ class Costly(Protocol):
 
 
 class Setup(Protocol):
-    """Shapes with a covariance, as the test needs them: heights by size, or a peak by control."""
+    """Shapes with a covariance, for heights by size or a peak by control."""
 
     @property
     def margins(self) -> Costly: ...

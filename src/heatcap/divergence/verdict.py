@@ -478,7 +478,7 @@ def judged(
     draws: int,
     rng: np.random.Generator,
 ) -> tuple[Heights, Problem, Plausible, list[str]]:
-    """Test the heights and check the errors with chi^2; rescale these if the caller asks for it."""
+    """Test the heights, and check their errors with chi^2 (`rescale` adjusts them)."""
 
     def prepared(scaled: Heights) -> Problem:
         return problem(scaled.sizes, scaled.covariance, m, exponent, heights=scaled.heights)

@@ -52,7 +52,7 @@ SIZES = ("size", "p")
 
 
 def size_coordinate(runs: xr.Dataset | pd.DataFrame) -> str | None:
-    """Find the coordinate of the runs (or column of a table of them) with their sizes, if any."""
+    """Find the coordinate (or column) that holds the sizes of the runs, if any."""
     table = _of_runs(runs)
     return next((name for name in SIZES if name in table and table[name].notna().any()), None)
 

@@ -179,6 +179,7 @@ class _Options:
             raise ValueError(f"per must be 'head' or 'layer', got {self.per!r}")
 
     def text(self) -> str:
+        """Format the options that decide whether earlier observables can be reused."""
         return json.dumps([self.temperatures, self.path, self.per])
 
     @property

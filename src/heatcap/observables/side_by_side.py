@@ -280,7 +280,7 @@ def apart(tables: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def renamed(table: xr.Dataset, noted: Sequence[str] = ()) -> list[str]:
-    """List a line for each metric that is not called as in its file, unless already noted."""
+    """List a line for each renamed metric, unless it was noted already."""
     names = {name: now for name, now in _in_files(table).items() if name != now}
     notes = []
     for name, now in names.items():

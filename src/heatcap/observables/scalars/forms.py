@@ -62,6 +62,7 @@ class Piece:
 
     @staticmethod
     def bad(place: Place, problem: object) -> Piece:
+        """Make the piece of a run that cannot be read."""
         return Piece(place, np.empty(0), {}, problem=str(problem))
 
 
