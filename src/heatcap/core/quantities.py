@@ -154,7 +154,7 @@ _FLUCTUATIONS = (
         grows="yes, without a bound",
     ),
 )
-#: In the order in which they are shown: the canonical one, its kin, the logit variance.
+#: Searched for peaks; as they are shown: the canonical one, its kin, the logit variance.
 FLUCTUATIONS = tuple(each.name for each in _FLUCTUATIONS)
 HEAT_CAPACITIES = FLUCTUATIONS[:-1]
 
@@ -174,6 +174,9 @@ ROWS = tuple(_ROWS)
 
 #: What a temperature scan keeps.
 SCANNED = (FREE_ENERGY, ENERGY, ENTROPY, HEAT_CAPACITY, LANDSCAPE, LANDSCAPE_FIXED, TOTAL)
+
+# What else every table has, at one query: its average over the inputs of the probe.
+_AVERAGES = (Observable(FISHER_INFORMATION, "logit^2"),)
 
 # Of the distributions along training (fisher) or along the layers (depth).
 _PATH = {
@@ -196,7 +199,7 @@ def scan_of(name: str) -> str:
 def _every() -> Iterable[Observable]:
     averages = [
         *(Observable(name, unit) for name, unit in _ROWS.items() if name != HEAT_CAPACITY),
-        Observable(FISHER_INFORMATION, "logit^2"),
+        *_AVERAGES,
         *_FLUCTUATIONS[:-1],
     ]
     yield from averages

@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 Range = tuple[float, float]
+Lattice = tuple[Floats, Bools]
 
 SATURATING = (-3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.35, -0.2, -0.1, -0.05, -0.02)
 ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
@@ -87,6 +88,9 @@ class Law:
         Sizes (size,) and theta to g (shape, size), rising.
     limit : callable
         theta to the limit of g (shape,), infinite where it has none.
+    lattice : callable
+        Sizes, margins and the given exponent to parts of the lattice that a search starts from:
+        theta and which of it is free.
     range : tuple of (float, float)
         Lowest and highest value of each parameter but lengths.
     pure : bool
@@ -97,6 +101,7 @@ class Law:
     parameters: tuple[str, ...]
     form: Callable[[Floats, Floats], Floats]
     limit: Callable[[Floats], Floats]
+    lattice: Callable[[Floats, Margins, float | None], Iterator[Lattice]]
     range: tuple[tuple[float, float], ...] = ()
     pure: bool = True
 
@@ -217,7 +222,8 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     """
     parts = [
         part
-        for law, theta, free in _grid(sizes, margins, exponent)
+        for law, of_law in enumerate(LAWS)
+        for theta, free in of_law.lattice(sizes, margins, exponent)
         for part in _classed(sizes, margins, law, theta, free, exponent)
     ]
     whole = parts[0].joined(*parts[1:])
@@ -281,41 +287,6 @@ def slopes(shapes: Shapes, rows: Ints) -> Floats:
         )
         out[own, k] = (above - below) / (2 * DIFFERENCE)
     return out / shapes.span[rows][:, np.newaxis, np.newaxis]
-
-
-def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[int, Floats, Bools]]:
-    """Law, theta and which of it is free, of the lattice that a search starts from."""
-    low, high = float(sizes[0]), float(sizes[-1])
-    own = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
-    kappa = np.array([*own, *(k for k in EXPONENTS if k > own[-1])])
-    if exponent is not None:
-        kappa = np.union1d(kappa, [exponent])
-    inside = np.log(np.geomspace(low / 2, high, LENGTHS))
-    beyond = np.log(high * np.array(BEYOND))
-    pure = np.concatenate([SATURATING, kappa])
-    nothing = np.zeros(1)
-    yield CUT, *_lattice(pure, np.array([np.inf]), nothing)
-    cut = np.concatenate([[k for k in SATURATING if k > -0.3], kappa])
-    yield CUT, *_lattice(cut, inside, np.array(SHARP))
-    yield CUT, *_lattice(kappa, beyond, np.array(SHARP))
-    lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
-    yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
-    late = np.union1d(LATE, [m.kappa_min] if exponent is None else [m.kappa_min, exponent])
-    yield ONSET, *_lattice(late, lengths, np.array(SHARP[1:]))
-    yield SLOWLY, *_lattice(np.array(LOGARITHMS), np.log(low) - np.array(UNITS[::-1]), nothing)
-    if np.log(low) > UNITS[0]:
-        yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
-    yield ROW, *_lattice(nothing, nothing, nothing)
-    seen = float(sizes[-2])
-    for p in (1.0, 2.0):
-        lengths = np.log(np.geomspace(low / 8, seen / p, LENGTHS))
-        yield OVERSHOOT, *_lattice(np.array([p]), lengths, nothing)
-
-
-def _lattice(*axes: Floats) -> tuple[Floats, Bools]:
-    theta = np.array(list(product(*(axis.tolist() for axis in axes))))
-    free = np.array([len(axis) > 1 for axis in axes])
-    return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
 
 
 def _classed(
@@ -425,7 +396,7 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
 
 def _kappa(law: int, theta: Floats) -> Floats:
     """Exponent of growth that counts as endless: 0 for logarithms."""
-    return theta[:, 0] if law in (CUT, ONSET) else np.zeros(len(theta))
+    return theta[:, 0] if LAWS[law].parameters[:1] == ("kappa",) else np.zeros(len(theta))
 
 
 def _forms(sizes: Floats, law: Ints, theta: Floats) -> Floats:
@@ -492,12 +463,66 @@ def _zero(theta: Floats) -> Floats:
     return np.zeros(len(theta))
 
 
+# ---- the lattices that a search starts from -------------------------------------------------
+
+_NOTHING = np.zeros(1)
+
+
+def _lattice(*axes: Floats) -> Lattice:
+    theta = np.array(list(product(*(axis.tolist() for axis in axes))))
+    free = np.array([len(axis) > 1 for axis in axes])
+    return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
+
+
+def _lengths(sizes: Floats, shortest: float, longest: float = 1.0) -> Floats:
+    """Logarithms of crossover lengths, from a share of the smallest size to one of the largest."""
+    return np.log(np.geomspace(sizes[0] * shortest, sizes[-1] * longest, LENGTHS))
+
+
+def _powers(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Lattice]:
+    own = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
+    kappa = np.array([*own, *(k for k in EXPONENTS if k > own[-1])])
+    if exponent is not None:
+        kappa = np.union1d(kappa, [exponent])
+    yield _lattice(np.concatenate([SATURATING, kappa]), np.array([np.inf]), _NOTHING)
+    cut = np.concatenate([[k for k in SATURATING if k > -0.3], kappa])
+    yield _lattice(cut, _lengths(sizes, 1 / 2), np.array(SHARP))
+    yield _lattice(kappa, np.log(sizes[-1] * np.array(BEYOND)), np.array(SHARP))
+
+
+def _stretches(sizes: Floats, *_: object) -> Iterator[Lattice]:
+    yield _lattice(np.array(STRETCHED), _lengths(sizes, 1 / 4), _NOTHING)
+
+
+def _onsets(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Lattice]:
+    late = np.union1d(LATE, [m.kappa_min] if exponent is None else [m.kappa_min, exponent])
+    yield _lattice(late, _lengths(sizes, 1 / 4), np.array(SHARP[1:]))
+
+
+def _logarithms(sizes: Floats, *_: object) -> Iterator[Lattice]:
+    low = np.log(sizes[0])
+    yield _lattice(np.array(LOGARITHMS), low - np.array(UNITS[::-1]), _NOTHING)
+    if low > UNITS[0]:
+        yield _lattice(np.array(SLOW + LOGARITHMS), _NOTHING, _NOTHING)
+
+
+def _row(*_: object) -> Iterator[Lattice]:
+    yield _lattice(_NOTHING, _NOTHING, _NOTHING)
+
+
+def _overshoots(sizes: Floats, *_: object) -> Iterator[Lattice]:
+    for p in (1.0, 2.0):
+        lengths = np.log(np.geomspace(sizes[0] / 8, sizes[-2] / p, LENGTHS))
+        yield _lattice(np.array([p]), lengths, _NOTHING)
+
+
 LAWS = (
     Law(
         "power",
         ("kappa", "ln xi", "m"),
         _power,
         _power_limit,
+        _powers,
         ((-3.0, STEEPEST), (-np.inf, np.inf), (SHARP[0], SHARP[-1])),
         pure=False,
     ),
@@ -506,6 +531,7 @@ LAWS = (
         ("q", "ln xi"),
         lambda L, theta: -np.exp(-np.exp(theta[:, :1] * (np.log(L) - theta[:, 1:2]))),
         _zero,
+        _stretches,
         ((STRETCHED[0], STRETCHED[-1]),),
         pure=False,
     ),
@@ -514,21 +540,31 @@ LAWS = (
         ("kappa", "ln L0", "m"),
         _late,
         _no_limit,
+        _onsets,
         # m below 1 would be any power of L.
         ((0.0, STEEPEST), (-np.inf, np.inf), (SHARP[1], SHARP[-1])),
         pure=False,
     ),
-    Law("power of the logarithm", ("q", "ln L0"), _slow, _slow_limit, ((-2.0, 3.5),)),
+    Law(
+        "power of the logarithm",
+        ("q", "ln L0"),
+        _slow,
+        _slow_limit,
+        _logarithms,
+        ((-2.0, 3.5),),
+    ),
     Law(
         "attention row",
         (),
         lambda L, theta: np.broadcast_to(heat_capacity_bound(L), (len(theta), len(L))),
         _no_limit,
+        _row,
     ),
     Law(
         "overshoot",
         ("p", "ln xi"),
         lambda L, theta: -np.exp(theta[:, :1] * np.log(L) - L * np.exp(-theta[:, 1:2])),
         _zero,
+        _overshoots,
     ),
 )
