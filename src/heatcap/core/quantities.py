@@ -172,11 +172,14 @@ _ROWS = {
 #: What every attention row has, in the order of the kernel's columns.
 ROWS = tuple(_ROWS)
 
+#: What every head has at every query, and is not searched for peaks.
+_AVERAGES = (
+    *(Observable(name, unit) for name, unit in _ROWS.items() if name != HEAT_CAPACITY),
+    Observable(FISHER_INFORMATION, "logit^2"),
+)
+
 #: What a temperature scan keeps.
 SCANNED = (FREE_ENERGY, ENERGY, ENTROPY, HEAT_CAPACITY, LANDSCAPE, LANDSCAPE_FIXED, TOTAL)
-
-# What else every table has, at one query: its average over the inputs of the probe.
-_AVERAGES = (Observable(FISHER_INFORMATION, "logit^2"),)
 
 # Of the distributions along training (fisher) or along the layers (depth).
 _PATH = {
@@ -197,11 +200,7 @@ def scan_of(name: str) -> str:
 
 
 def _every() -> Iterable[Observable]:
-    averages = [
-        *(Observable(name, unit) for name, unit in _ROWS.items() if name != HEAT_CAPACITY),
-        *_AVERAGES,
-        *_FLUCTUATIONS[:-1],
-    ]
+    averages = (*_AVERAGES, *_FLUCTUATIONS[:-1])
     yield from averages
     # Errors and scans of all of them: not all are made, but the names are taken.
     yield from (Observable(error_of(each.name), each.unit) for each in averages)
