@@ -156,7 +156,7 @@ _FLUCTUATIONS = (
 )
 #: Searched for peaks; as they are shown: the canonical one, its kin, the logit variance.
 FLUCTUATIONS = tuple(each.name for each in _FLUCTUATIONS)
-HEAT_CAPACITIES = FLUCTUATIONS[:-1]
+HEAT_CAPACITIES = tuple(name for name in FLUCTUATIONS if name != POOLED)
 
 _ROWS = {
     FREE_ENERGY: "logit",
@@ -200,7 +200,8 @@ def scan_of(name: str) -> str:
 
 
 def _every() -> Iterable[Observable]:
-    averages = (*_AVERAGES, *_FLUCTUATIONS[:-1])
+    pooled = [each for each in _FLUCTUATIONS if each.name == POOLED]
+    averages = (*_AVERAGES, *(each for each in _FLUCTUATIONS if each not in pooled))
     yield from averages
     # Errors and scans of all of them: not all are made, but the names are taken.
     yield from (Observable(error_of(each.name), each.unit) for each in averages)
@@ -212,7 +213,7 @@ def _every() -> Iterable[Observable]:
     yield Observable(BOUND, "nat", ("query",))
     yield Observable(KEYS, "key", ("query",))
     yield Observable(SINGLE_KEY, "1", ("query",))
-    yield _FLUCTUATIONS[-1]
+    yield from pooled
 
 
 #: All of them by name.
