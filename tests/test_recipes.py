@@ -32,6 +32,7 @@ from typer.testing import CliRunner
 import heatcap as hc
 from heatcap.cli import app
 from heatcap.figures import evolution, portrait
+from heatcap.report.methods import definitions_of
 
 said = {}
 obs = hc.observe("run.h5")
@@ -40,6 +41,7 @@ said["observable"] = {
     "units": new.attrs["units"],
     "dims": new.dims,
     "values": new.isel(run=0, inputs=0, layer=0, query=0).values.tolist(),
+    "definition": definitions_of([new.name])[0].content,
     "labels": [ax.get_ylabel() for ax in evolution(obs, observables=[new.name]).axes],
 }
 hc.save(obs, "of_run.nc")
@@ -123,6 +125,7 @@ def test_a_new_observable_is_in_the_dataset_and_on_an_axis(said: dict[str, Any])
     new = said["observable"]
     assert new["units"] == "1"
     assert new["dims"] == ["run", "checkpoint", "inputs", "layer", "head", "query"]
+    assert new["definition"] == "β³ ⟨(U − ⟨U⟩)³⟩_x"
     assert "landscape\nthird cumulant" in new["labels"]
     logits = np.array([logits_at(step)[0, :, :, 0] for step in range(5)], dtype=np.float64)
     weight = np.exp(logits)

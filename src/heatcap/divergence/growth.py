@@ -83,7 +83,8 @@ class Law:
     ----------
     name : str
     parameters : tuple of str
-        What `theta` (shape, 3) holds; lengths as logarithms.
+        What `theta` (shape, 3) holds; lengths as logarithms.  Where the first is called kappa it is
+        the exponent of a growth without limit; a second called ln xi ends at the largest size.
     form : callable
         Sizes (size,) and theta to g (shape, size), rising.
     limit : callable

@@ -203,6 +203,7 @@ def definitions_of(observables: Iterable[str]) -> list[Definition]:
     found = []
     for name in dict.fromkeys(observables):
         known = OBSERVABLES.get(name)
-        content = known and known.equation and (f"{known.equation}: {known.words}", known.grows)
-        found.append(Definition(spoken(name), *(content or OTHER)))
+        content = ": ".join(filter(None, (known.equation, known.words))) if known else ""
+        meaning = (content, known.grows) if known and content else OTHER
+        found.append(Definition(spoken(name), *meaning))
     return found
