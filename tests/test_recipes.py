@@ -21,6 +21,8 @@ from heatcap.observables import save
 from runs import logits_at, write_run
 from synthetic import Plan, observables
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RECIPE = re.compile(r"^\*\*An? ([\w ]+)\*\*(?:(?!^```).)*?^```diff\n(.*?)^```$", re.M | re.S)
 RECIPES = dict(RECIPE.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
