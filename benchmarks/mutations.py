@@ -92,7 +92,7 @@ def _defined(outer: ast.AST) -> Iterator[Any]:
 
 
 def read(table: Path) -> list[Mutation]:
-    """All mutations of a table, sorted into rooms by their module."""
+    """All mutations of a table."""
     rows = tomllib.loads(table.read_text(encoding="utf-8"))["mutation"]
     found = [Mutation(**{**row, "tests": tuple(row["tests"])}) for row in rows]
     twice = [name for name, n in Counter(each.name for each in found).items() if n > 1]
@@ -102,28 +102,18 @@ def read(table: Path) -> list[Mutation]:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A copy of a package, where one change at a time is made and tested."""
+class Checkout:
+    """A package and its tests, which are only read."""
 
     home: Path
     package: str
-    folder: Path
-    limit: float
 
-    @classmethod
-    @contextmanager
-    def of(cls, home: Path, package: str, limit: float) -> Iterator[Bench]:
-        """The package of a checkout in a temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
-            ignored = shutil.ignore_patterns("__pycache__")
-            for each in (home / "src").iterdir():
-                if each.is_dir() and not each.name.endswith(".egg-info"):
-                    shutil.copytree(each, Path(folder) / "src" / each.name, ignore=ignored)
-            compileall.compile_dir(folder, quiet=1)
-            yield cls(home, package, Path(folder), limit)
+    def module(self, mutation: Mutation) -> Path:
+        return self.home / "src" / self.package / mutation.module
 
-    def module(self, name: str) -> Path:
-        return self.folder / "src" / self.package / name
+    def mutated(self, mutation: Mutation) -> str:
+        """The source of its module with the change."""
+        return mutation.applied(self.module(mutation).read_text(encoding="utf-8"))
 
     def selected(self, tests: Sequence[str]) -> list[str]:
         """Paths of tests, wherever in tests/ their file stands."""
@@ -136,22 +126,61 @@ class Bench:
             out.append(f"{files[0]}::{node}" if node else str(files[0]))
         return out
 
-    def test(self, tests: Sequence[str], limit: float | None) -> tuple[str, float]:
+    def key(self, mutation: Mutation) -> str:
+        """Changes when the result might: the mutation, its file, the files of its tests."""
+        digest = hashlib.sha256(repr(mutation).encode() + self.module(mutation).read_bytes())
+        for test in self.selected(mutation.tests):
+            digest.update(Path(test.partition("::")[0]).read_bytes())
+        return digest.hexdigest()[:16]
+
+    def check(self, mutations: Sequence[Mutation]) -> None:
+        """Raise if the code has moved on, for all mutations at once."""
+        said = []
+        for each in mutations:
+            try:
+                self.mutated(each)
+                self.selected(each.tests)
+            except (Stale, OSError) as error:
+                said.append(str(error))
+        if said:
+            raise Stale("\n".join(said))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A copy of a package, where one change at a time is made and tested."""
+
+    checkout: Checkout
+    folder: Path
+
+    @classmethod
+    @contextmanager
+    def of(cls, checkout: Checkout) -> Iterator[Bench]:
+        """In a temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(checkout.home / "src", Path(folder) / "src", ignore=ignored)
+            compileall.compile_dir(folder, quiet=1)
+            yield cls(checkout, Path(folder))
+
+    def test(self, tests: Sequence[str], limit: float | None = None) -> tuple[str, float]:
         """What becomes of the copy as it stands, and how many seconds that took."""
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        # Where xdist is not there, pytest does not know -n.
-        command += ["-n0"] if _has_xdist() else []
-        command += [f"--rootdir={self.home}", *self.selected(tests)]
-        if (settings := self.home / "pyproject.toml").exists():
+        began, home = time.perf_counter(), self.checkout.home
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+        command += [f"--rootdir={home}", *self.checkout.selected(tests)]
+        if (settings := home / "pyproject.toml").exists():
             command += ["-c", str(settings)]
+        # Nothing is written beside the tests.  Kernels are cached beside the copy, in a folder that
+        # bears the hash of their sources.
+        environment = os.environ | {
+            "PYTHONPATH": str(self.folder / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NUMBA_CACHE_DIR": str(self.folder / "numba"),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.folder / "hypothesis"),
+        }
         try:
             done = subprocess.run(
-                command,
-                cwd=self.folder,
-                env=self._environment(),
-                capture_output=True,
-                timeout=limit,
+                command, cwd=self.folder, env=environment, capture_output=True, timeout=limit
             )
             # 1: tests failed; 2 to 5: they could not be collected, or there are none.
             result = {0: SURVIVED, 1: KILLED}.get(done.returncode, BROKEN)
@@ -159,44 +188,15 @@ class Bench:
             result = KILLED
         return result, time.perf_counter() - began
 
-    def _environment(self) -> dict[str, str]:
-        """The copy first; nothing is written beside the tests.
-
-        Kernels are cached beside the copy, in a folder that bears the hash of their sources.
-        """
-        return os.environ | {
-            "PYTHONPATH": str(self.folder / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "NUMBA_CACHE_DIR": str(self.folder / "numba"),
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.folder / "hypothesis"),
-        }
-
     @contextmanager
     def changed(self, mutation: Mutation) -> Iterator[None]:
         """While it lasts the copy bears the mutation."""
-        path, original = self.module(mutation.module), self.original(mutation)
-        text = mutation.applied(original.read_text(encoding="utf-8"))
-        path.write_text(text, encoding="utf-8")
+        path = self.folder / "src" / self.checkout.package / mutation.module
+        path.write_text(self.checkout.mutated(mutation), encoding="utf-8")
         try:
             yield
-        finally:
-            shutil.copy2(original, path)  # with its time, which compiled files go by
-
-    def original(self, mutation: Mutation) -> Path:
-        return self.home / "src" / self.package / mutation.module
-
-    def key(self, mutation: Mutation) -> str:
-        """Changes when the result might: the mutation, its file, the files of its tests."""
-        digest = hashlib.sha256(repr(mutation).encode() + self.original(mutation).read_bytes())
-        for test in self.selected(mutation.tests):
-            digest.update(Path(test.partition("::")[0]).read_bytes())
-        return digest.hexdigest()[:16]
-
-
-def _has_xdist() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("xdist") is not None
+        finally:  # with its time, which compiled files go by
+            shutil.copy2(self.checkout.module(mutation), path)
 
 
 @dataclass(frozen=True)
@@ -220,16 +220,18 @@ class Results:
         self.path.write_text(json.dumps(self.rows, indent=1, sort_keys=True) + "\n")
 
 
-def run(bench: Bench, mutations: Sequence[Mutation], results: Results) -> list[Mutation]:
+def run(
+    bench: Bench, mutations: Sequence[Mutation], results: Results, limit: float
+) -> list[Mutation]:
     """Test every mutation that has no result yet; those that are not killed.
 
     All their tests are made once with the package as it is: what fails there kills nothing.
     """
-    keys = {each.name: bench.key(each) for each in mutations}
+    keys = {each.name: bench.checkout.key(each) for each in mutations}
     new = [each for each in mutations if results.known(each.name, keys[each.name]) is None]
     tests = list(dict.fromkeys(test for each in new for test in each.tests))
     if tests:
-        result, seconds = bench.test(tests, limit=None)
+        result, seconds = bench.test(tests)
         print(f"as it is: {len(tests)} tests in {seconds:.0f} s", flush=True)
         if result != SURVIVED:
             raise SystemExit("tests fail without any mutation: " + " ".join(tests))
@@ -237,7 +239,7 @@ def run(bench: Bench, mutations: Sequence[Mutation], results: Results) -> list[M
     for each in mutations:
         if each in new:
             with bench.changed(each):
-                results.add(each.name, keys[each.name], *bench.test(each.tests, bench.limit))
+                results.add(each.name, keys[each.name], *bench.test(each.tests, limit))
         row = results.rows[each.name]
         print(f"{row['result']:9}{row['seconds']:6.1f} s  {each.name}", flush=True)
         if row["result"] != KILLED:
@@ -282,15 +284,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.table:
         print(table(chosen, results))
         return 0
-    with Bench.of(given.home, given.package, given.limit) as bench:
-        for each in chosen:  # all before the first is run
-            each.applied(bench.original(each).read_text(encoding="utf-8"))
-            bench.selected(each.tests)
-            if given.list:
-                print(f"{each.module}: {each.name}")
-        if given.list:
-            return 0
-        alive = run(bench, chosen, results)
+    checkout = Checkout(given.home, given.package)
+    checkout.check(chosen)
+    if given.list:
+        print("\n".join(f"{each.module}: {each.name}" for each in chosen))
+        return 0
+    with Bench.of(checkout) as bench:
+        alive = run(bench, chosen, results, given.limit)
     print(f"{len(chosen) - len(alive)} of {len(chosen)} killed")
     return 1 if any(not each.left for each in alive) else 0
 
