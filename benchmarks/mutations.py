@@ -221,16 +221,22 @@ class Results:
 
 
 def run(
-    bench: Bench, mutations: Sequence[Mutation], results: Results, limit: float
+    bench: Bench,
+    mutations: Sequence[Mutation],
+    results: Results,
+    limit: float,
+    *,
+    passed: bool = False,
 ) -> list[Mutation]:
     """Test every mutation that has no result yet; those that are not killed.
 
-    All their tests are made once with the package as it is: what fails there kills nothing.
+    Unless the suite has just `passed`, all their tests are made once with the package as it is:
+    what fails there kills nothing.
     """
     keys = {each.name: bench.checkout.key(each) for each in mutations}
     new = [each for each in mutations if results.known(each.name, keys[each.name]) is None]
     tests = list(dict.fromkeys(test for each in new for test in each.tests))
-    if tests:
+    if tests and not passed:
         result, seconds = bench.test(tests)
         print(f"as it is: {len(tests)} tests in {seconds:.0f} s", flush=True)
         if result != SURVIVED:
@@ -269,6 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name them, and check that they apply")
     parser.add_argument("--table", action="store_true", help="print the results kept as Markdown")
     parser.add_argument("--results", type=Path, default=HOME / "out" / "mutations.json")
+    parser.add_argument("--passed", action="store_true", help="the suite has just passed as it is")
     parser.add_argument("--limit", type=float, default=300, help="seconds after which it hangs")
     parser.add_argument("--mutations", type=Path, default=TABLE)
     parser.add_argument("--home", type=Path, default=HOME, help="the checkout")
@@ -290,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"{each.module}: {each.name}" for each in chosen))
         return 0
     with Bench.of(checkout) as bench:
-        alive = run(bench, chosen, results, given.limit)
+        alive = run(bench, chosen, results, given.limit, passed=given.passed)
     print(f"{len(chosen) - len(alive)} of {len(chosen)} killed")
     return 1 if any(not each.left for each in alive) else 0
 

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from heatcap.scaling import (
     second_order,
     with_logarithms,
 )
+from heatcap.scaling.collapse_fits import Correlation, Fit, _independent
 from heatcap.scaling.collapse_problem import Model, Problem, names_of
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
@@ -380,3 +382,20 @@ def test_unknown_names_are_refused():
 def test_values_that_are_not_finite_are_refused(what, value):
     with pytest.raises(ValueError, match=f"{what} must be finite, got x_c = {value}$"):
         collapse(planted(), **{what: {"inverse_nu": 1.0, "x_c": value}})
+
+
+def test_a_mean_of_points_that_are_one_has_the_error_of_one():
+    x = np.linspace(0, 1, 6)
+    one = points(np.full(6, 8.0), x, x, np.ones(6))
+    alone = SimpleNamespace(covariance=np.array([[1 / 6]]), jacobian=np.ones((6, 1)))
+    fit = Fit(alone, None, [np.arange(6)], [one], 0, 1.0, 8.0)
+    assert fit.covariance == pytest.approx(1 / 6)
+    together = replace(fit, correlation=Correlation([{8.0: 1e6}], 1.0))
+    assert together.covariance == pytest.approx(1)
+
+
+def test_independent_points_are_as_many_as_the_error_of_a_mean_says():
+    x = np.linspace(0, 100, 1001)
+    correlation = np.exp(-0.5 * (x[:, None] - x) ** 2)
+    assert _independent(x, 1.0) == pytest.approx(1001**2 / correlation.sum(), rel=0.05)
+    assert _independent(x, 0.0) == 1001

@@ -17,7 +17,7 @@ from scipy.optimize import curve_fit
 from heatcap.core.result import Status
 from heatcap.scaling import crossings, extrema, points, read_table
 from heatcap.scaling.crossing import _covariance_of
-from heatcap.scaling.curves import Curve, curves
+from heatcap.scaling.curves import Curve, _kernel, _prior, curves
 from heatcap.scaling.peaks import _maximum, peaks_against_size
 from heatcap.scaling.powers import Form, average, averaged_curve, fit_forms
 from heatcap.systems import CurieWeiss, Ising2DExact, Planted
@@ -504,3 +504,39 @@ def test_a_draw_that_has_lost_its_crossing_counts_as_beyond_the_data(end, lost):
     drawn = np.array([[0.88, 0.91, np.nan]])
     found = _covariance_of(drawn, np.array([0.9]), [(0.0, end)])
     assert found[0, 0] == pytest.approx(np.var([0.88, 0.91, lost], ddof=1))
+
+
+def test_a_drift_that_nothing_tests_may_bend_as_much_as_from_the_last_pair_but_one():
+    found = crossings(crossing_points(0.002, 1, drift=0.4), rng=0, draws=100)
+    assert "the drift is not tested" in found.message
+    step = abs(found.x[-1] - found.x[-2])
+    assert found.x_c.systematic >= step > found.x_c.statistical / 10
+
+
+def test_prior_curves_have_the_covariance_of_the_kernel():
+    x, rng = np.linspace(-1, 1, 5), np.random.default_rng(0)
+    drawn, at_points = _prior(x, x[1:3], 0.5, 2.0, 20_000, rng)
+    bend = np.diff(np.eye(5), 2, axis=0)  # which a trend has not
+    expected = bend @ _kernel(x, x, 0.5, 2.0) @ bend.T
+    assert np.cov(bend @ drawn.T) == pytest.approx(expected, abs=0.1 * expected.max())
+    assert at_points == pytest.approx(drawn[:, 1:3])
+
+
+def test_a_constant_has_the_error_of_the_general_optimiser():
+    """With what its exponent leaves open; precise data, so that all is Gaussian."""
+    size, error = np.array([8.0, 12, 16, 24, 32]), np.full(5, 1e-6)
+    y = 1 + 0.9 / size
+    fit = fit_forms(size, y, np.diag(error**2), [FORM])[0]
+    _, covariance = curve_fit(
+        lambda L, c, a, w: c + a * L**-w, size, y, (1, 0.9, 1), error, absolute_sigma=True
+    )
+    assert fit.variance[0] == pytest.approx(covariance[0, 0], rel=0.05)
+
+
+def test_a_size_that_is_left_out_costs_as_much_as_a_parameter():
+    size = np.array([8.0, 12, 16, 24, 32, 48])
+    fits = fit_forms(size, 1 + 1 / size, np.diag(np.full(6, 1e-6)), [FORM])
+    assert [fit.smallest for fit in fits] == [8, 12, 16]
+    for left_out, fit in enumerate(fits):
+        parameters = 6 - left_out - fit.dof
+        assert fit.score == pytest.approx(fit.chi2 + 2 * (parameters + left_out))
