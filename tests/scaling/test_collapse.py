@@ -21,7 +21,7 @@ from heatcap.scaling import (
     with_logarithms,
 )
 from heatcap.scaling.collapse_fits import Correlation, Fit, _independent
-from heatcap.scaling.collapse_problem import Model, Problem, names_of
+from heatcap.scaling.collapse_problem import Block, Model, Problem, names_of
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
 PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))
@@ -399,3 +399,12 @@ def test_independent_points_are_as_many_as_the_error_of_a_mean_says():
     correlation = np.exp(-0.5 * (x[:, None] - x) ** 2)
     assert _independent(x, 1.0) == pytest.approx(1001**2 / correlation.sum(), rel=0.05)
     assert _independent(x, 0.0) == 1001
+
+
+def test_chi2_of_a_block_is_that_of_the_whole_covariance():
+    x, off = np.linspace(0, 1, 4), np.array([1.0, -2.0, 0.5, 3.0])
+    covariance = 0.3 + np.diag([1.0, 2.0, 0.5, 1.5])
+    block = Block.of(points(np.full(4, 8.0), x, x, covariance=covariance), 0.0)
+    white = block.whitened(off)
+    assert white @ white == pytest.approx(off @ np.linalg.solve(covariance, off))
+    assert block.unwhitened(white) == pytest.approx(off)
