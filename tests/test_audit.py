@@ -984,7 +984,7 @@ def test_the_max_statistic_finds_a_pair_beside_curves_of_few_runs():
     for seed in range(3):
         rng = RNG(seed)
         onsets, few = rng.normal(size=12), np.full((6, 12), np.nan)
-        few[:, :3] = rng.normal(size=(6, 3))
         tied = onsets - 1 + 0.2 * rng.normal(size=12)
+        few[:, :3] = rng.normal(size=(6, 3))
         p = max_statistic(np.vstack([tied, few]), onsets, np.zeros(12), rng=rng, permutations=499)
         assert p[0] < 0.005
