@@ -988,3 +988,11 @@ def test_the_max_statistic_finds_a_pair_beside_curves_of_few_runs():
         few[:, :3] = rng.normal(size=(6, 3))
         p = max_statistic(np.vstack([tied, few]), onsets, np.zeros(12), rng=rng, permutations=499)
         assert p[0] < 0.005
+
+
+def test_the_highest_of_all_peaks_is_compared_with_its_bound(obs):
+    table = lead_table(find_events(obs, "heat_capacity"), "heat_capacity", 0)
+    table[LeadColumn.HEIGHT] = np.linspace(0.1, 0.75, len(table))
+    found = bound(obs, table, "heat_capacity", query=-1)
+    assert found.reached == pytest.approx(0.75 / 0.7618)
+    assert found.within_reach
