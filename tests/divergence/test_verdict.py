@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -645,3 +646,39 @@ def test_a_masked_number_is_none(what):
     given[what] = np.ma.array(given[what], mask=np.arange(7) == 3)
     with pytest.raises(ValueError, match="nan"):
         divergence_test(**given)
+
+
+class Fake:
+    """One shape of each class; draws of the first class are `excess` above the best one or not."""
+
+    margins = SimpleNamespace(penalty=0.0)
+
+    def __init__(self, delta, excess):
+        self.problem, self.score = self, np.array([delta, 0.0, 9.0, 9.0])
+        self.excess = excess
+
+    def fits(self, _):
+        return self
+
+    def best_of_classes(self):
+        return self.score
+
+    def of(self, kind):
+        return np.array([kind])
+
+    def curves(self, rows):
+        return np.zeros((len(rows), 3))
+
+    def noise(self, draws, _):
+        return np.zeros((draws, 3))
+
+    def scores(self, drawn):
+        out = np.full((len(drawn), 4), 100.0)  # chi^2 itself says nothing of a class
+        out[: len(drawn) // 4, 0] += self.excess
+        return out
+
+
+@pytest.mark.parametrize(("excess", "p"), [(6.0, (1 + 25) / 101), (4.0, 1 / 101)])
+def test_a_p_value_counts_draws_that_far_above_their_best_class_and_the_data(excess, p):
+    found = plausible(Fake(5.0, excess), np.zeros(3), draws=100, rng=np.random.default_rng(0))
+    assert found.p_values[:2] == pytest.approx([p, 1])
