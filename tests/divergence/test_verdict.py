@@ -18,8 +18,9 @@ from heatcap.core.result import Status
 from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test, peak_test
 from heatcap.divergence.answer import NO_CLASS, UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
-from heatcap.divergence.heights import CHANCE, hump_at, read_heights
+from heatcap.divergence.heights import CARRIED, CHANCE, hump_at, read_heights
 from heatcap.divergence.peak import PeakVerdict
+from heatcap.divergence.power import realised
 from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
 from heatcap.divergence.verdict import Verdict, judged
 from heatcap.systems import CurieWeiss, TwoLevel
@@ -653,6 +654,8 @@ class Fake:
 
     margins = SimpleNamespace(penalty=0.0)
 
+    kind = np.arange(4)
+
     def __init__(self, delta, excess):
         self.problem, self.score = self, np.array([delta, 0.0, 9.0, 9.0])
         self.excess = excess
@@ -682,3 +685,19 @@ class Fake:
 def test_a_p_value_counts_draws_that_far_above_their_best_class_and_the_data(excess, p):
     found = plausible(Fake(5.0, excess), np.zeros(3), draws=100, rng=np.random.default_rng(0))
     assert found.p_values[:2] == pytest.approx([p, 1])
+
+
+def test_the_realised_level_is_that_of_the_class_of_the_best_fit():
+    fake = Fake(5.0, 4.0)  # draws never come so far above the class that is best
+    found = realised(fake, fake, 0.95, 100, np.random.default_rng(0))
+    assert found["realised_level"] == 1
+
+
+@pytest.mark.parametrize(("far", "named"), [(0.97, False), (1.03, True)])
+def test_a_run_stands_off_beyond_what_the_others_foretell(far, named):
+    """Student's prediction of one more run: s sqrt(1 + 1/n), for the largest of all runs."""
+    others = np.array([0.9, 1.1, 0.9, 1.1])
+    reach = others.std(ddof=1) * np.sqrt(1 + 1 / 4) * stdtrit(3, 1 - CARRIED / 2 / 5 / 4)
+    runs = [np.append(others, 1 + far * reach), *[others] * 3]
+    found = read_heights([8, 16, 32, 64], None, replicates=runs)
+    assert any("carries the mean" in note for note in found.notes) is named
