@@ -15,12 +15,18 @@ from scipy.stats import chi2
 
 from heatcap.attention import heat_capacity_bound
 from heatcap.core.result import Status
-from heatcap.divergence import BOUNDED_MEANS, CLASSES, Margins, divergence_test, peak_test
+from heatcap.divergence import (
+    BOUNDED_MEANS,
+    CLASSES,
+    Margins,
+    divergence_test,
+    peak_test,
+    power,
+)
 from heatcap.divergence.answer import NO_CLASS, UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
-from heatcap.divergence.heights import CARRIED, CHANCE, hump_at, read_heights
+from heatcap.divergence.heights import CARRIED, CHANCE, ceiling, hump_at, read_heights
 from heatcap.divergence.peak import PeakVerdict
-from heatcap.divergence.power import realised
 from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
 from heatcap.divergence.verdict import Verdict, judged
 from heatcap.systems import CurieWeiss, TwoLevel
@@ -689,7 +695,7 @@ def test_a_p_value_counts_draws_that_far_above_their_best_class_and_the_data(exc
 
 def test_the_realised_level_is_that_of_the_class_of_the_best_fit():
     fake = Fake(5.0, 4.0)  # draws never come so far above the class that is best
-    found = realised(fake, fake, 0.95, 100, np.random.default_rng(0))
+    found = power.realised(fake, fake, 0.95, 100, np.random.default_rng(0))
     assert found["realised_level"] == 1
 
 
@@ -701,3 +707,21 @@ def test_a_run_stands_off_beyond_what_the_others_foretell(far, named):
     runs = [np.append(others, 1 + far * reach), *[others] * 3]
     found = read_heights([8, 16, 32, 64], None, replicates=runs)
     assert any("carries the mean" in note for note in found.notes) is named
+
+
+@pytest.mark.parametrize("kept", ["flat", "bounded", ""])
+def test_an_exponent_is_detected_where_flat_and_bounded_are_both_excluded(kept, monkeypatch):
+    y = DOUBLING**0.5
+    setup = problem(DOUBLING, np.diag((0.02 * y) ** 2), Margins(), heights=y)
+    draws = np.tile([name == kept or name == "power-law" for name in CLASSES], (10, 1))
+    monkeypatch.setattr(power, "problem", lambda *_, **__: setup)
+    monkeypatch.setattr(power, "kept_classes", lambda *_, **__: draws)
+    found = power.detectable(setup.fits(y), level=0.95, draws=10, rng=np.random.default_rng(0))
+    assert np.isnan(found) == bool(kept)
+
+
+@pytest.mark.parametrize(("off", "used"), [(2.5, True), (3.5, False)])
+def test_a_bound_below_the_heights_by_more_than_three_errors_is_not_used(off, used):
+    data = read_heights(DOUBLING, 4 - 10 / DOUBLING, errors=np.full(6, 0.01))
+    found = ceiling(data, data.heights[-1] - off * 0.01, Margins(), "L", DOUBLING)
+    assert any("it was not used" in message for message in found.messages) is not used
