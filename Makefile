@@ -1,6 +1,6 @@
 # Two commands from nothing but python3 and make:
 #   make demo    analyse the runs that ship in data/ (no torch needed), write out/
-#   make test    install everything, run the whole suite
+#   make test    install everything, run the suite
 # and make docs, the site: docs/_build/html/index.html
 #     make paper, the study: figures and tables in out/study/, docs/study.md
 PYTHON ?= python3
@@ -13,7 +13,7 @@ DATA := data/grokking
 JOBS ?= 2
 FIGURES := scan evolution random_labels weight_decay_0 leads
 
-.PHONY: demo $(FIGURES) test generic lint types bench verify docs paper sweep clean
+.PHONY: demo $(FIGURES) test test-quick generic lint types bench verify docs paper sweep clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/analysis
@@ -30,18 +30,31 @@ evolution leads:
 random_labels weight_decay_0:
 	$(BIN)/heatcap figure evolution $(DATA)/observables.nc --group $@ -o out/$@.pdf
 
+# Tests named by TESTS are all run; else rates by repetition (`statistical`) and files of gigabytes
+# (`large`) with ALL=1 only.
+# One thread each: two processes with threads of their own are slower than one.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 test: $(VENV)/everything
+ifdef ALL
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report=term -n $(JOBS) $(TESTS)
+	$(PYTEST) --cov --cov-report=term $(TESTS)
+else
+	$(PYTEST) $(or $(TESTS),-m "not statistical and not large")
+endif
+
+# For people at work.
+test-quick: $(VENV)/everything
+	$(PYTEST) -q -m "not slow and not statistical and not large" $(TESTS)
 
 # A quick part of the suite and of the study as on a processor without vector instructions: sums come
 # in another order there, and nothing that is tested or written may hang on it.
 PLAIN := $(BIN)/python .ci/generic.py
-PLAIN_TESTS := tests/test_kernels.py tests/scaling tests/divergence/test_shape_fits.py \
+PLAIN_TESTS := tests/attention/test_kernels.py tests/scaling tests/divergence/test_shape_fits.py \
 	tests/divergence/test_hump.py
 PLAIN_PARTS := scan.json fraction_60.leads.json systems.json
 generic: $(VENV)/everything
-	$(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) $(or $(TESTS),$(PLAIN_TESTS))
+	OMP_NUM_THREADS=1 $(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) \
+	    $(or $(TESTS),-m "not statistical" $(PLAIN_TESTS))
 	@$(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \
 	    $(PLAIN_PARTS:%=out/study/%)
 	@$(PLAIN) $(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \
@@ -66,6 +79,7 @@ bench: $(VENV)/everything
 	$(BIN)/python benchmarks/load.py
 
 verify: $(VENV)/everything
+	$(PYTEST) -m statistical
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/trainer_deaths.py
 	$(BIN)/python benchmarks/fuzz.py --untrusted --jobs $(JOBS)

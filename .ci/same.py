@@ -1,6 +1,7 @@
 """Whether results of the study, made here, are those committed, up to the last digit written.
 
     .venv/bin/python .ci/same.py analysis/results.json
+    .venv/bin/python .ci/same.py analysis/results.json out/study/*.json    # only these parts of it
 
 Another processor adds in another order: of thousands of rounded numbers one may fall to the other
 side.  Another Python differs in its version and so in the checksums of the parts.
@@ -20,6 +21,15 @@ OF_ERROR = 0.02  # of a number that is written to the place of its error
 WHOLE = 1.0  # of a chi2 that is written as a whole number
 NOTHING = 1e-6  # a p-value below it has one digit
 ELSEWHERE = {"python", "inputs"}
+#: What the results hold of a part, and where: 11_results.py puts it there.
+PLACES = {
+    "leads": ("precede", "observables"),
+    "heights": ("diverge", "verdicts"),
+    "robust": ("robust", "variants"),
+    "clock": ("clock", "sets"),
+    "scan": ("scan", "runs"),
+    "plan": ("plan", "plans"),
+}
 
 
 def differences(here: Any, there: Any, where: str = "", error: float = 0.0) -> list[str]:
@@ -44,11 +54,28 @@ def _digits_aside(x: Any) -> Any:
     return re.sub(r"[0-9][0-9.,]*", "N", x) if isinstance(x, str) else x
 
 
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    committed = subprocess.run(
-        ["git", "show", f"HEAD:{path}"], capture_output=True, check=True, text=True
-    ).stdout
-    found = differences(json.loads(path.read_text()), json.loads(committed))
+def part_of(results: dict[str, Any], name: str, part: dict[str, Any]) -> tuple[Any, Any]:
+    """A part as it was made, and as the results have it; `name` is SET.KIND or KIND."""
+    group, _, kind = name.rpartition(".")
+    if kind not in PLACES:
+        there = results[kind]
+        return {key: part[key] for key in there}, there
+    place, key = PLACES[kind]
+    return part[key], results[place][group] if group else results[place]
+
+
+def main(path: Path, *parts: Path) -> int:
+    command = ["git", "show", f"HEAD:{path}"]
+    told = subprocess.run(command, capture_output=True, check=True, text=True)
+    committed = json.loads(told.stdout)
+    pairs = [
+        (each.stem, part_of(committed, each.stem, json.loads(each.read_text()))) for each in parts
+    ]
+    pairs = pairs or [("", (json.loads(path.read_text()), committed))]
+    found = [line for name, (here, there) in pairs for line in differences(here, there, name)]
     sys.stderr.writelines(f"{line}\n" for line in found[:60])
-    sys.exit(bool(found))
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(Path, sys.argv[1:])))

@@ -72,7 +72,7 @@ class Mutation:
 
 
 def _lines_of(source: str, mutation: Mutation) -> tuple[int, int]:
-    """Range of lines of a function or method, such as "Curve.drawn"."""
+    """Range of lines of a function or method, such as "Curve.drawn", after its docstring."""
     scope: Sequence[ast.AST] = [ast.parse(source)]
     for name in mutation.function.split("."):
         scope = [node for outer in scope for node in _defined(outer) if node.name == name]
@@ -82,7 +82,8 @@ def _lines_of(source: str, mutation: Mutation) -> tuple[int, int]:
             f"{mutation.function!r}, expected 1"
         )
     found: Any = scope[0]
-    return found.lineno - 1, found.end_lineno
+    first = found.body[0].end_lineno if ast.get_docstring(found) else found.lineno - 1
+    return first, found.end_lineno
 
 
 def _defined(outer: ast.AST) -> Iterator[Any]:

@@ -83,6 +83,7 @@ def _rows(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()[1:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in IN_FILE if kind not in HARMLESS])
 def test_a_file_that_lies(kind: str, good: tuple[Path, xr.Dataset, str], tmp_path: Path) -> None:
     bad = beside(good[0], tmp_path)
@@ -91,6 +92,7 @@ def test_a_file_that_lies(kind: str, good: tuple[Path, xr.Dataset, str], tmp_pat
     check(good, bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in IN_FOLDER if kind not in HARMLESS])
 def test_what_is_no_file(kind: str, good: tuple[Path, xr.Dataset, str], tmp_path: Path) -> None:
     bad = beside(good[0], tmp_path)
@@ -100,6 +102,7 @@ def test_what_is_no_file(kind: str, good: tuple[Path, xr.Dataset, str], tmp_path
     check(good, bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [False, True])
 @pytest.mark.parametrize("kind", JOURNALS)
 def test_a_journal_that_lies(
@@ -119,6 +122,7 @@ def test_a_journal_that_lies(
     assert (aside / "precious.bin").read_bytes() == b"precious" * 999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_damaged_bytes(seed: int, good: tuple[Path, xr.Dataset, str], tmp_path: Path) -> None:
     bad = beside(good[0], tmp_path)
@@ -233,6 +237,7 @@ def test_a_table_among_others(
     assert "bad.csv" in said[1]
 
 
+@pytest.mark.slow
 def test_a_page_of_tables(good_tables: tuple[list[Path], str], tmp_path: Path) -> None:
     """The page says of good tables what it says without the bad one, and names that."""
     fifo, page = tmp_path / "bad.csv", tmp_path / "page.html"
@@ -246,6 +251,7 @@ def test_a_page_of_tables(good_tables: tuple[list[Path], str], tmp_path: Path) -
     assert "bad.csv" in page.read_text()
 
 
+@pytest.mark.slow
 def test_observables_among_others(tmp_path: Path) -> None:
     """A page of the good files, which names the bad one."""
     good = _curves(tmp_path / "a.csv", 0)

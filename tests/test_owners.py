@@ -98,7 +98,7 @@ OWNERS = {
             "obs": "the observables, which have runs, layers and heads",
             "sizes": "the dimensions of the observables",
             "counts": "the fields of a control",
-            "each": "the heads of the look-elsewhere correction",
+            "one_head": "the heads of the look-elsewhere correction",
             "MARKER": "styles of lines",
         },
     ),

@@ -1,4 +1,4 @@
-"""What a training run is: a TOML file becomes a list of frozen, validated `RunConfig`.
+"""Configuration of training runs: a TOML file becomes a list of frozen, validated `RunConfig`.
 
 The file has one table per section of `RunConfig` and any number of ``[[sweep]]`` blocks:
 
@@ -183,7 +183,7 @@ class RecordConfig:
 
 @dataclass(frozen=True)
 class StopConfig:
-    """A run ends at `after_onset` times its onset or at `max_steps`, whichever comes first."""
+    """End of a run: at `after_onset` times its onset or at `max_steps`, the earlier of both."""
 
     max_steps: int = _at_least(10_000, 1)
     min_steps: int = _at_least(0, 0)
@@ -235,23 +235,25 @@ class RunConfig:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What distinguishes runs, flat: the usual keys, and others that are not at default."""
+        """Return the parameters that distinguish runs: usual keys, and others not at default."""
         task = self.task
         size = {"p": task.p} if task.modular else {"pairs": task.pairs}
         usual = {"fraction": task.fraction, "weight_decay": self.optimiser.weight_decay}
-        known = {"task": task.name, "control": task.control, **size, **usual, "seed": self.seed}
-        return known | {k: v for k, v in self._unusual().items() if k not in known}
+        listed = {"task": task.name, "control": task.control, **size, **usual, "seed": self.seed}
+        return listed | {k: v for k, v in self._unusual().items() if k not in listed}
 
     @property
     def name(self) -> str:
-        """File name without ending, such as addition_p113_f0.7_wd1_seed0."""
-        task, known = self.task, self.parameters
+        """Return the file name without ending, such as addition_p113_f0.7_wd1_seed0."""
+        task, parameters = self.task, self.parameters
         head = (
             task.name if task.control == "none" else f"{task.name}-{task.control.replace('_', '-')}"
         )
         size = f"p{task.p}" if task.modular else f"n{task.pairs}"
         usual = ("task", "control", "p", "pairs", "fraction", "weight_decay", "seed")
-        more = [f"{k.replace('_', '-')}-{_text(v)}" for k, v in known.items() if k not in usual]
+        more = [
+            f"{k.replace('_', '-')}-{_text(v)}" for k, v in parameters.items() if k not in usual
+        ]
         decay = f"wd{_text(self.optimiser.weight_decay)}"
         return "_".join([head, size, f"f{_text(task.fraction)}", decay, *more, f"seed{self.seed}"])
 
@@ -259,17 +261,18 @@ class RunConfig:
         return asdict(self)
 
     def _unusual(self) -> dict[str, Any]:
+        """Keys of task, model and optimiser that are not at default."""
         sections = (self.task, self.model, self.optimiser)
         return {
-            f.name: _flat(getattr(section, f.name))
+            f.name: _text(value) if isinstance(value, tuple) else value
             for section in sections
             for f in fields(section)
-            if f.name != "name" and getattr(section, f.name) != f.default
+            if f.name != "name" and (value := getattr(section, f.name)) != f.default
         }
 
 
 def load(path: str | Path) -> list[RunConfig]:
-    """Runs described by a TOML file, in the order of its sweeps."""
+    """Read the runs of a TOML file, in the order of its sweeps."""
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -281,7 +284,7 @@ def load(path: str | Path) -> list[RunConfig]:
 
 
 def parse(table: Mapping[str, Any]) -> list[RunConfig]:
-    """Runs described by a table as it stands in the TOML file.
+    """Make the runs of a table as it stands in the TOML file.
 
     Raises
     ------
@@ -302,9 +305,9 @@ def parse(table: Mapping[str, Any]) -> list[RunConfig]:
 def _expand(base: RunConfig, sweep: Mapping[str, Any], where: str) -> Iterator[RunConfig]:
     """Every combination of the axes of a sweep."""
     axes = [
-        [(known, v) for v in _values(where + key, value, _hint(*known))]
+        [(place, v) for v in _values(where + key, value, _hint(*place))]
         for key, value in sweep.items()
-        for known in [_resolve(key, where)]
+        for place in [_resolve(key, where)]
     ]
     for point in itertools.product(*axes):
         tables: dict[str, Any] = {}
@@ -329,7 +332,7 @@ def _overlay(base: RunConfig, tables: Mapping[str, Any], where: str) -> RunConfi
 
 
 def _values(where: str, value: Any, hint: Any) -> list[Any]:
-    """Points of an axis: a list as it stands, a range { start, stop, step }, or the value alone."""
+    """Points of an axis: a list, a range { start, stop, step }, or the value alone."""
     if isinstance(value, Mapping):
         if not {"start", "stop"} <= value.keys() <= {"start", "stop", "step"}:
             raise ConfigError(
@@ -359,11 +362,11 @@ def _kind(hint: Any) -> Any:
 
 
 def _resolve(key: str, where: str) -> tuple[str, str]:
-    """Section and field that a key of a sweep means."""
-    known = _sweep_keys()
-    if key not in known:
-        raise ConfigError(f"{where}{key}: unknown key{_did_you_mean(key, known)}")
-    return known[key]
+    """Section and field that a key of a sweep stands for."""
+    places = _sweep_keys()
+    if key not in places:
+        raise ConfigError(f"{where}{key}: unknown key{_did_you_mean(key, places)}")
+    return places[key]
 
 
 def _sweep_keys() -> dict[str, tuple[str, str]]:
@@ -371,9 +374,9 @@ def _sweep_keys() -> dict[str, tuple[str, str]]:
     hints = get_type_hints(RunConfig)
     dotted = [(s, f.name) for s, t in hints.items() if is_dataclass(t) for f in fields(t)]
     names = [f for _, f in dotted]
-    known = {f"{s}.{f}": (s, f) for s, f in dotted}
-    known |= {f: (s, f) for s, f in dotted if names.count(f) == 1 and f != "name"}
-    return known | {"task": ("task", "name"), "seed": ("", "seed")}
+    places = {f"{s}.{f}": (s, f) for s, f in dotted}
+    places |= {f: (s, f) for s, f in dotted if names.count(f) == 1 and f != "name"}
+    return places | {"task": ("task", "name"), "seed": ("", "seed")}
 
 
 def _build(cls: type[Any], table: Any, where: str) -> Any:
@@ -384,16 +387,16 @@ def _values_of(cls: type[Any], table: Any, where: str) -> dict[str, Any]:
     """Checked keyword arguments of `cls` from a TOML table."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where[:-1]}: expected a table, got {table!r}")
-    hints, known = get_type_hints(cls), {f.name: f for f in fields(cls)}
+    hints, by_name = get_type_hints(cls), {f.name: f for f in fields(cls)}
     values = {}
     for key, value in table.items():
-        if key not in known:
-            raise ConfigError(f"{where}{key}: unknown key{_did_you_mean(key, known)}")
+        if key not in by_name:
+            raise ConfigError(f"{where}{key}: unknown key{_did_you_mean(key, by_name)}")
         hint = hints[key]
         if isinstance(hint, type) and is_dataclass(hint):
             values[key] = _build(hint, value, f"{where}{key}.")
         else:
-            values[key] = _checked(_typed(value, hint, where + key), known[key], where + key)
+            values[key] = _checked(_typed(value, hint, where + key), by_name[key], where + key)
     return values
 
 
@@ -421,8 +424,9 @@ def _finite(value: float, where: str) -> float:
     return number
 
 
-def _checked(value: Any, known: Any, where: str) -> Any:
-    check: _Check = known.metadata["check"] if "check" in known.metadata else _Check("", bool)
+def _checked(value: Any, entry: Any, where: str) -> Any:
+    """Value that meets the check of its field; ConfigError where it does not."""
+    check: _Check = entry.metadata["check"] if "check" in entry.metadata else _Check("", bool)
     if type(value) is not bool and not check.holds(value):
         raise ConfigError(f"{where}: expected {check.words}, got {value!r}{_near(value, check)}")
     return value
@@ -435,8 +439,8 @@ def _near(value: Any, check: _Check) -> str:
     return _did_you_mean(value, choices)
 
 
-def _did_you_mean(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
+def _did_you_mean(word: str, choices: Any) -> str:
+    near = difflib.get_close_matches(word, list(choices), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -446,10 +450,6 @@ def _all_different(runs: list[RunConfig]) -> None:
         if run.name in seen:
             raise ConfigError(f"sweep: the run {run.name} is described twice")
         seen[run.name] = run
-
-
-def _flat(value: Any) -> Any:
-    return _text(value) if isinstance(value, tuple) else value
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a run will cost: steps, bytes, seconds, before it is started.
+"""Estimated cost of a run before it starts: steps, bytes, seconds.
 
 Seconds are floating-point operations of the matrix products at the rate of one core, keys and
 values gathered for every context, and a fixed cost per step.  The three constants give the measured
@@ -23,7 +23,7 @@ _GATHER_SECONDS = 5e-9  # a number of a key or value, forward and back
 
 @dataclass(frozen=True)
 class Cost:
-    """Upper bounds, reached if the run goes on to its step limit."""
+    """Upper bounds of steps, bytes and seconds, reached at the step limit."""
 
     steps: int
     checkpoints: int
@@ -32,7 +32,7 @@ class Cost:
 
 
 def estimate(config: RunConfig) -> Cost:
-    """Cost of a run that goes on to its step limit."""
+    """Estimate the cost of a run that reaches its step limit."""
     record, last = config.record, config.stop.max_steps
     checkpoints = steps(
         last, per_decade=record.checkpoints_per_decade, every=record.checkpoint_every
@@ -50,7 +50,7 @@ def estimate(config: RunConfig) -> Cost:
 
 
 def _weights_seen(config: RunConfig) -> int:
-    """Multiply-adds of one context on its way through the model."""
+    """Multiply-adds of one context in the forward pass."""
     model, task = config.model, config.task
     d, read = model.d_model, min(task.answers, model.d_model)
     top = d * d + d * model.d_mlp + (model.d_mlp + d) * read

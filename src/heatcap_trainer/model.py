@@ -1,4 +1,4 @@
-"""A small transformer whose attention logits exist: an explicit q.k branch, read top to bottom.
+"""A small transformer with explicit attention logits q.k; the file reads from top to bottom.
 
 A context is a row of n tokens, the answer is read at its last position.  Few distinct vectors
 enter the first layer, because it sees only (token, position) pairs: 2p + 1 for modular addition,
@@ -46,7 +46,7 @@ class Contexts:
 
     @classmethod
     def of(cls, tokens: np.ndarray) -> Contexts:
-        """Contexts of an integer array (N, n)."""
+        """Make contexts from an integer array (N, n)."""
         n = tokens.shape[1]
         pairs = tokens.astype(np.int64) + np.arange(n) * (int(tokens.max()) + 1)
         distinct, row = np.unique(pairs, return_inverse=True)
@@ -59,18 +59,18 @@ class Contexts:
         )
 
     def select(self, which: np.ndarray) -> Contexts:
-        """Some of the contexts, over the same table; an array (seed, N) selects for each seed."""
+        """Select contexts over the same table; an array (seed, N) selects for each seed."""
         return Contexts(self.token, self.position, self.row[torch.from_numpy(which)], self.last)
 
     def to(self, device: torch.device) -> Contexts:
-        """The same on a device."""
+        """Move the contexts to a device."""
         token, position, row = (t.to(device) for t in (self.token, self.position, self.row))
         return Contexts(token, position, row, self.last)
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The residual stream in front of a layer: x (R, d), and where each context finds its vectors.
+    """Residual stream in front of a layer: x (R, d), and the rows of each context.
 
     With ``row`` (N, n) the rows of x are shared between the contexts, as they are in front of the
     first layer; without it x is (N * n, d) and they stand in order.
@@ -83,13 +83,13 @@ class Stream:
     n: int
 
     def keys(self, values: Tensor) -> Tensor:
-        """Values of all keys of each context, (R, k) -> (N, n, k)."""
+        """Gather values of all keys of each context, (R, k) -> (N, n, k)."""
         if self.row is None:
             return values.view(-1, self.n, values.shape[-1])
         return F.embedding(self.row, values)
 
     def queries(self, values: Tensor, last_only: bool) -> Tensor:
-        """Values at the queries of each context, (R, k) -> (N, i, k)."""
+        """Gather values at the queries of each context, (R, k) -> (N, i, k)."""
         first = self.n - 1 if last_only else 0
         if self.row is None:
             return values.view(-1, self.n, values.shape[-1])[:, first:]
@@ -98,7 +98,7 @@ class Stream:
         return F.embedding(self.row[:, first:], values)
 
     def follow(self, x: Tensor) -> Stream:
-        """The stream behind a layer, from its output (N, n, d)."""
+        """Make the stream behind a layer from its output (N, n, d)."""
         place = torch.arange(self.n, device=x.device).repeat(len(x))  # (N n,)
         return Stream(x.flatten(0, 1), place, None, 0, self.n)
 
@@ -114,7 +114,7 @@ class Transformer(nn.Module):
         Number of tokens, length of a context, number of classes of the answer.
     seed : int
         Seed of the initial weights: every matrix is Gaussian with variance 1/fan-in, drawn on the
-        CPU from a generator of its own, so neither the device nor anyone's random state matters.
+        CPU from its own generator, so neither the device nor a global random state matters.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Transformer(nn.Module):
         self.unembed = _matrix(draw, d, answers)
 
     def forward(self, contexts: Contexts) -> Tensor:
-        """Logits of the answers, (N, y)."""
+        """Compute the logits of the answers, (N, y)."""
         *below, top = self.blocks
         stream = self._enter(contexts)
         for block in below:
@@ -140,7 +140,7 @@ class Transformer(nn.Module):
         return cast(Tensor, top(stream, last_only=True, read=self.unembed)[0][:, 0])
 
     def attention_logits(self, contexts: Contexts, *, all_queries: bool = False) -> Tensor:
-        """Argument of every softmax, (layer, h, N, i, n), at all queries or the last one alone."""
+        """Return the argument of every softmax, (layer, h, N, i, n); at all queries or the last."""
         stream, logits = self._enter(contexts), list[Tensor]()
         for block in self.blocks:
             top = len(logits) == len(self.blocks) - 1
@@ -150,6 +150,7 @@ class Transformer(nn.Module):
         return torch.stack(logits)
 
     def _enter(self, contexts: Contexts) -> Stream:
+        """Stream in front of the first layer: token and position embeddings."""
         x = F.embedding(contexts.token, self.embed)  # (R, d)
         if self.place is not None:
             x = x + F.embedding(contexts.position, self.place)  # (R, d)
@@ -179,9 +180,7 @@ class Block(nn.Module):
         hidden = torch.relu(torch.addmm(self.b_in, self.norm_2(x), self.w_in))  # (N i, d_mlp)
         if read is None:
             x = x + torch.addmm(self.b_out, hidden, self.w_out)  # (N i, d)
-        elif (
-            read.shape[1] < read.shape[0]
-        ):  # two matrices in a row: their product is the smaller one
+        elif read.shape[1] < read.shape[0]:  # the product of both matrices is the smaller one
             x = torch.addmm(x @ read + self.b_out @ read, hidden, self.w_out @ read)  # (N i, y)
         else:
             x = (x + torch.addmm(self.b_out, hidden, self.w_out)) @ read  # (N i, y)
@@ -189,7 +188,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention whose logits are an ordinary tensor."""
+    """Attention that returns its logits as an ordinary tensor."""
 
     def __init__(self, config: ModelConfig, draw: torch.Generator) -> None:
         super().__init__()
@@ -201,6 +200,7 @@ class Attention(nn.Module):
         self.b_k = nn.Parameter(torch.zeros(d)) if config.qk_bias else None
 
     def forward(self, stream: Stream, last_only: bool) -> tuple[Tensor, Tensor]:
+        """Mix the values of the keys, (N, i, d); also returns the logits (N, i, n, h)."""
         s = self._logits(stream, last_only)  # (N, i, n, h)
         weight = torch.softmax(s, dim=2)  # (N, i, n, h)
         value = self._heads(stream.keys(stream.x @ self.w_v))  # (N, n, h, c)

@@ -30,7 +30,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to one batch of runs."""
+    """Event of one batch of runs."""
 
     kind: str  # "step", "done" or "failed"
     batch: int
@@ -43,7 +43,7 @@ class Event:
 def work_through(
     batches: Sequence[list[RunConfig]], folder: Path, *, jobs: int, device: str, resume: bool
 ) -> Generator[Event]:
-    """Train batches of runs in `jobs` processes; yields what happens as it happens.
+    """Train batches of runs in `jobs` processes; yields events as they happen.
 
     Closing the iterator ends the processes; what they recorded can be resumed.
     """
@@ -84,7 +84,7 @@ class _Worker:
 
     def give(self, batch: int, batches: Sequence[list[RunConfig]]) -> None:
         self._batch = batch
-        # A worker may die between two batches; `hear` then meets the end of the pipe and says so.
+        # A worker may die between two batches; `hear` then meets the end of the pipe.
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send((batch, batches[batch]))
 
@@ -106,7 +106,7 @@ class _Worker:
 
 
 def _serve(connection: Connection[Any, Any], folder: Path, device: str, resume: bool) -> None:
-    """The life of a worker process."""
+    """Serve batches in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _single_threaded(device)
     while True:

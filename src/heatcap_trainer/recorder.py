@@ -1,4 +1,4 @@
-"""Recording the attention logits of any torch model while somebody else's loop trains it.
+"""Recording the attention logits of any torch model within any training loop.
 
     with Recorder("run.h5", model, probe, d_k=16, size_name="p", size=97) as recorder:
         for step, batch in enumerate(loader):
@@ -13,8 +13,8 @@ metrics then belong to the same weights, and step 0 is the untrained model.
 an attention: it watches ``aten._softmax`` and ``aten._safe_softmax`` below the Python API, where
 fused attention has been told to take its unfused path.  That holds for nn.MultiheadAttention,
 nn.TransformerEncoder, F.scaled_dot_product_attention and hand-written attention alike, needs no
-hook on the model, and so leaves nothing behind.  A model of one's own may hand out its logits
-instead (`capture`).
+hook on the model, and so leaves nothing behind.  A model may return its logits itself instead
+(`capture`).
 
 The pass runs in eval mode without gradients; the mode of every submodule and torch's random state
 are as before when it is over, whatever happens in it.
@@ -48,7 +48,7 @@ _SOFTMAXES = (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.defa
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, no gradients; then every submodule's mode and the random state are as before."""
+    """Set eval mode without gradients; restores every submodule's mode and the random state."""
     modes = [(module, module.training) for module in model.modules()]
     cuda = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     try:
@@ -67,7 +67,7 @@ def capture_logits(
     accept: Callable[[str, Tensor], bool] | None = None,
     absent_below: float = ABSENT_BELOW,
 ) -> np.ndarray:
-    """Attention logits of a model on a probe, (layer, head, probe, query, key) float32.
+    """Capture attention logits of a model on a probe: (layer, head, probe, query, key) float32.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def capture_logits(
 
 
 class Recorder:
-    """Writes a run file from a training loop that is not ours; see the top of this module.
+    """Recorder that writes a run file from any training loop; see the top of this module.
 
     Leaving the context after the last step finishes the run with the reason "end of loop";
     leaving it by an exception keeps what was recorded and the run unfinished.
@@ -166,7 +166,7 @@ class Recorder:
         }
 
     def record(self, step: int, **metrics: float) -> None:
-        """Note the metrics of a step and, if it is one of `steps`, the attention logits there.
+        """Record the metrics of a step and, if it is one of `steps`, the attention logits.
 
         `step` counts the updates that the weights have seen: call it before the update of `step`.
         The first call announces the metrics; later ones may not bring new names.
@@ -181,7 +181,7 @@ class Recorder:
             self.writer.append(step, logits)
 
     def finish(self, reason: str = "end of loop") -> None:
-        """Say why the run ended."""
+        """Mark the run as ended, with the reason."""
         if self.writer is not None:
             self.writer.finish(reason)
             self.close()
@@ -211,10 +211,12 @@ class Recorder:
         return np.asarray(logits.cpu() if isinstance(logits, Tensor) else logits, np.float32)
 
     def _create(self, logits: np.ndarray, metrics: Mapping[str, float]) -> RunWriter:
+        """Start the run file, with what the model itself tells of its header."""
         layers, heads, _, queries, keys = logits.shape
-        known: dict[str, Any] = {
+        dtypes = (str(weight.dtype).removeprefix("torch.") for weight in self.model.parameters())
+        defaults: dict[str, Any] = {
             "queries": range(keys - queries, keys),
-            "model_dtype": _dtype(self.model),
+            "model_dtype": next(dtypes, "float32"),
         }
         return RunWriter.create(
             self.path,
@@ -222,12 +224,12 @@ class Recorder:
             heads=heads,
             keys=keys,
             metrics=list(dict.fromkeys([*STANDARD_METRICS, *metrics])),
-            **(known | self._header),
+            **(defaults | self._header),
         )
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps the argument of every softmax over attention logits, as (probe, head, query, key)."""
+    """Capture of the argument of every softmax over attention logits, (probe, head, query, key)."""
 
     def __init__(self, probes: int, accept: Callable[[str, Tensor], bool] | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -317,7 +319,3 @@ def _tokens(probe: Any) -> np.ndarray:
     if isinstance(first, Tensor) and first.ndim == 2 and not first.is_floating_point():
         return first.detach().cpu().numpy()
     return np.arange(_probe_size(probe))[:, np.newaxis]
-
-
-def _dtype(model: nn.Module) -> str:
-    return next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), "float32")

@@ -1,4 +1,4 @@
-"""When a run is recorded, and when it has gone on long enough.
+"""Steps at which a run is recorded, and the rule that ends it.
 
 A run ends by rule: at `after_onset` times its onset of generalisation, or at the step limit.  The
 onset is computed on the record so far: the last upward crossing of the midpoint between the
@@ -30,7 +30,7 @@ LEAST_RISE = 0.2
 
 
 def steps(last: int, *, per_decade: int, every: int = 0) -> list[int]:
-    """Union of step 0, logarithmic and linear steps, and the last one.
+    """List step 0, logarithmic and linear steps, and the last one.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def steps(last: int, *, per_decade: int, every: int = 0) -> list[int]:
 def onset(
     step: np.ndarray, train_accuracy: np.ndarray, accuracy: np.ndarray, *, final: float = 0.9
 ) -> float | None:
-    """Onset of generalisation of a record so far, in steps; None if there is none yet."""
+    """Find the onset of generalisation in a record so far, in steps; None if there is none."""
     memorised = np.flatnonzero(train_accuracy >= MEMORISED)
     if not len(memorised):
         return None
@@ -64,21 +64,21 @@ def onset(
 
 
 def should_stop(record: Sequence[tuple[float, float, float]], rule: StopConfig) -> str:
-    """Why a run ends where its record does: "after_onset", "max_steps", or "" if it goes on.
+    """Decide whether a run ends now: "after_onset", "max_steps", or "" if it goes on.
 
     Rows of the record are step, training accuracy and the accuracy that defines the onset.
     """
     step, train_accuracy, accuracy = np.array(record).T
     now = step[-1]
     if now >= rule.min_steps and accuracy[-1] >= rule.accuracy:
-        found = onset(step, train_accuracy, accuracy, final=rule.accuracy)
-        if found is not None and now >= rule.after_onset * found:
+        onset_step = onset(step, train_accuracy, accuracy, final=rule.accuracy)
+        if onset_step is not None and now >= rule.after_onset * onset_step:
             return "after_onset"
     return "max_steps" if now >= rule.max_steps else ""
 
 
 def _crossing(step: np.ndarray, accuracy: np.ndarray, i: int, level: float) -> float:
-    """Where the accuracy reaches the level between records i and i + 1, linear in log step."""
+    """Step at which accuracy reaches the level between records i and i + 1, linear in ln step."""
     share = (level - accuracy[i]) / (accuracy[i + 1] - accuracy[i])
     if step[i] == 0:
         return float(step[i + 1])

@@ -28,7 +28,7 @@ __all__ = ["Data", "build", "probe"]
 
 @dataclass(frozen=True)
 class Data:
-    """All inputs of a run and what the run may learn from."""
+    """All inputs of a run, their answers, and which of them are trained on."""
 
     tokens: np.ndarray  # (input, position) int64
     answers: np.ndarray  # (input,) int64
@@ -38,7 +38,7 @@ class Data:
 
     @property
     def mirror_trained(self) -> np.ndarray | None:
-        """Whether the mirror of each input is trained on, (input,)."""
+        """Test whether the mirror of each input is trained on, (input,)."""
         return None if self.mirror is None else self.trained[self.mirror]
 
     @property
@@ -49,7 +49,7 @@ class Data:
 
 
 def build(task: TaskConfig, seed: int) -> Data:
-    """Data of a task, split and, for the control, relabelled by the seed."""
+    """Make the data of a task, split and, for the control, relabelled by the seed."""
     rng = np.random.default_rng(seed)
     tokens, answers = _modular(task) if task.modular else _recall(task)
     mirror = _mirror(task.p) if task.symmetric else None
@@ -66,7 +66,7 @@ def build(task: TaskConfig, seed: int) -> Data:
 
 
 def probe(task: TaskConfig, size: int) -> np.ndarray:
-    """Indices of a uniform sample of min(population, size) inputs, without replacement, sorted.
+    """Sample min(population, size) inputs uniformly without replacement; sorted indices.
 
     It depends on the task and its size alone, so that all runs of a size are probed on the same
     inputs.
@@ -110,6 +110,7 @@ def _recall(task: TaskConfig) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _vocabulary(task: TaskConfig) -> int:
+    """Number of distinct tokens: residues and "=", or keys and values."""
     if task.modular:
         return task.p + 1
     return task.alphabet + task.values * (task.alphabet if task.joined else 1)
@@ -126,7 +127,7 @@ def _split(task: TaskConfig, rng: np.random.Generator) -> np.ndarray:
         trained[rng.permutation(task.population)[: round(task.fraction * task.population)]] = True
         return trained
     a, b = np.divmod(np.arange(task.population), task.p)
-    # Off the diagonal a pair is two inputs: shares by kind keep the size equal for all seeds.
+    # A pair off the diagonal is two inputs: fixed shares by kind keep the size equal for all seeds.
     for kind in (np.flatnonzero(a < b), np.flatnonzero(a == b)):
         trained[rng.permutation(kind)[: round(task.fraction * len(kind))]] = True
     trained[_mirror(task.p)[trained]] = True

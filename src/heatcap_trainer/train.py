@@ -1,13 +1,12 @@
 """Training: full-batch AdamW on one model, or on several that differ in the seed alone.
 
 At step t the weights have seen t updates; metrics and logits of step t belong to these weights.
-The loss is cross-entropy, in float64 unless told otherwise: in float32 a loss below 1e-7 is
-rounding error, whose gradient throws the model out of its minimum again and again.
+The loss is cross-entropy, in float64 by default: in float32 a loss below 1e-7 is rounding error,
+whose gradient throws the model out of its minimum again and again.
 
 The order of events that makes a killed run resumable: logits and metrics go into the run file in
 one commit; only then the state of the optimiser replaces the previous one on disk.  So the file
-is never behind the state, and what it has beyond the state is dropped and made again, bit for
-bit.
+is never behind the state, and rows beyond the state are dropped and computed again, bit for bit.
 
 Metrics, each on the whole training or test set:
 
@@ -50,7 +49,7 @@ Report = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a run leaves its files."""
+    """Paths of the files of a run."""
 
     folder: Path
     name: str
@@ -93,7 +92,7 @@ def _opened_state(path: Path) -> Iterator[Any]:
 
 
 def batches(configs: Sequence[RunConfig], folder: Path, *, together: bool) -> list[list[RunConfig]]:
-    """Runs to train at once: single ones, or all that differ in the seed and stand at one step."""
+    """Group runs to train at once: single, or all at one step that differ in the seed alone."""
     groups: dict[Any, list[RunConfig]] = {}
     for config in configs:
         alike = (replace(config, seed=0), Paths(folder, config.name).state_step)
@@ -148,7 +147,7 @@ def train(
     try:
         loop.start(resume)
         loop.go(report or (lambda _: None))
-    except BaseException as error:  # a run that ends has closed its file itself
+    except BaseException as error:  # runs that ended have closed their files
         for failure in _close(runs):
             error.add_note(f"then a file could not be closed: {failure}")
         raise
@@ -156,7 +155,7 @@ def train(
 
 
 class Ensemble:
-    """Models of one shape: a single one as it is, several with stacked weights under vmap.
+    """Models of one shape: a single one unchanged, several with stacked weights under vmap.
 
     Every result has the models as its first axis.
     """
@@ -180,7 +179,7 @@ class Ensemble:
         return cast(Tensor, torch.func.vmap(one)(self.weights, contexts.row))
 
     def attention_logits(self, contexts: Contexts, *, all_queries: bool) -> Tensor:
-        """(s, layer, h, N, i, n) on contexts that all models share."""
+        """Compute attention logits (s, layer, h, N, i, n) on contexts that all models share."""
         return torch.stack(
             [m.attention_logits(contexts, all_queries=all_queries) for m in self._models()]
         )
@@ -194,7 +193,7 @@ class Ensemble:
             yield self.template
 
     def of_model(self, tensor: Tensor, s: int) -> Tensor:
-        """One model's part of a weight, or of what the optimiser keeps for it."""
+        """Select one model's part of a weight, or of its moments in the optimiser."""
         return tensor if self.size == 1 else tensor[s]
 
 
@@ -210,12 +209,12 @@ class AdamW:
         self.mean, self.square = ([torch.zeros_like(w) for w in self.weights] for _ in range(2))
         self.steps = [torch.zeros((), device=w.device) for w in self.weights]
 
-    def kept(self) -> dict[str, list[Tensor]]:
-        """What the next step depends on, beside weights and step."""
+    def moments(self) -> dict[str, list[Tensor]]:
+        """Return the moments, on which the next step depends beside weights and step."""
         return {"mean": self.mean, "square": self.square}
 
     def step(self, step: int, gradients: Sequence[Tensor]) -> None:
-        """One update; `step` counts from 0."""
+        """Update the weights once; `step` counts from 0."""
         rule = self.rule
         warm = min(1.0, (step + 1) / rule.warmup) if rule.warmup else 1.0
         with torch.no_grad():
@@ -248,7 +247,7 @@ class _Run:
         self.writer: RunWriter | None = None
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Note metrics, and decide whether the run ends here."""
+        """Log metrics, and decide whether the run ends here."""
         assert self.writer is not None
         self.writer.log(step, **metrics)
         deciding = metrics.get("mirror_free_accuracy", metrics["test_accuracy"])
@@ -256,6 +255,7 @@ class _Run:
         self.reason = schedule.should_stop(self.history, self.config.stop)
 
     def create(self, heads: int, probe: np.ndarray) -> None:
+        """Create the run file, with the probe as indices of inputs."""
         config, data = self.config, self.data
         task, last = config.task, config.task.positions - 1
         size_name, size = task.size
@@ -290,7 +290,7 @@ class _Run:
 
 
 def _close(runs: Sequence[_Run]) -> list[Exception]:
-    """Close all files, also after one that cannot be closed; what went wrong."""
+    """Close all files, also after one that cannot be closed; returns what went wrong."""
     failures: list[Exception] = []
     for run in runs:
         try:
@@ -336,7 +336,7 @@ class _Loop:
         self.resumed: int | None = None  # a step that is in the file already
 
     def start(self, resume: bool) -> None:
-        """Open the files; take up the saved state if there is one."""
+        """Open the files; load the saved state if there is one."""
         done = {run.paths.state_step for run in self.runs} if resume else {None}
         (step,) = done  # `batches` puts runs at one step together
         for run in self.runs:
@@ -356,6 +356,7 @@ class _Loop:
         self.step, self.resumed = step or 0, step
 
     def go(self, report: Report) -> None:
+        """Train until every run has ended by its own rule."""
         while True:
             logits = self.models(self.on_train)  # (s, N, y)
             if self.step in self.metric_steps and self.step != self.resumed:
@@ -366,7 +367,7 @@ class _Loop:
             self._update(logits)
 
     def _update(self, logits: Tensor) -> None:
-        """One step of AdamW."""
+        """Make one step of AdamW."""
         gradient = _loss_gradient(logits.detach(), self.train_answers, self._loss_dtype)
         self.optimiser.step(
             self.step, torch.autograd.grad(logits, self.optimiser.weights, gradient)
@@ -405,6 +406,7 @@ class _Loop:
             self.saved = time.monotonic()
 
     def _metrics(self, train_logits: Tensor) -> list[dict[str, float]]:
+        """Metrics of each model, as listed at the top of this module."""
         test_logits = self.models(self.on_test)  # (s, N, y)
         right = test_logits.argmax(-1) == self.test_answers  # (s, N)
         centred = test_logits - test_logits.mean(-1, keepdim=True)
@@ -434,10 +436,10 @@ class _Loop:
     def _loss_dtype(self) -> torch.dtype:
         return torch.float64 if self.config.optimiser.loss_dtype == "float64" else torch.float32
 
-    def _kept(self) -> Iterator[tuple[str, Tensor]]:
-        """All tensors that make the future of a run: weights and moments."""
-        kept = {"weight": self.optimiser.weights, **self.optimiser.kept()}
-        for kind, tensors in kept.items():
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the tensors that determine the next steps: weights and moments."""
+        groups = {"weight": self.optimiser.weights, **self.optimiser.moments()}
+        for kind, tensors in groups.items():
             for name, tensor in zip(self.models.weights, tensors, strict=True):
                 yield f"{kind}.{name}", tensor
 
@@ -447,14 +449,14 @@ class _Loop:
         _replace_file(run.paths.weights(self.step), tensors, {"step": str(self.step)})
 
     def _save_state(self, s: int, run: _Run) -> None:
-        tensors = {name: self.models.of_model(t, s).detach().clone() for name, t in self._kept()}
+        tensors = {name: self.models.of_model(t, s).detach().clone() for name, t in self._state()}
         tensors["history"] = torch.tensor(run.history, dtype=torch.float64)
         _replace_file(run.paths.state, tensors, {"step": str(self.step)})
 
     def _load_state(self, s: int) -> None:
         run = self.runs[s]
         with _opened_state(run.paths.state) as file, torch.no_grad():
-            for name, tensor in self._kept():
+            for name, tensor in self._state():
                 self.models.of_model(tensor, s).copy_(file.get_tensor(name))
             run.history = [(int(a), b, c) for a, b, c in file.get_tensor("history").tolist()]
             step = int(file.metadata()["step"])
@@ -491,11 +493,18 @@ def _loss_gradient(logits: Tensor, answers: Tensor, dtype: torch.dtype) -> Tenso
 
 
 def _share(right: Tensor) -> Tensor:
+    """Share of right answers of each model, (s,)."""
     return right.double().mean(-1)
 
 
 def check_same_config(config: RunConfig, path: Path) -> None:
-    """Raises RunFileError with the keys in which a run file was made with another configuration."""
+    """Check that a run file was made with this configuration.
+
+    Raises
+    ------
+    RunFileError
+        With the keys that differ.
+    """
     with open_run(path) as file:
         before = json.loads(file.attrs["config"])
     now = json.loads(json.dumps(config.to_dict()))

@@ -43,8 +43,11 @@ def rounded() -> Any:
 
 @pytest.fixture
 def same() -> Any:
-    path = Path(__file__).parents[2] / ".ci" / "same.py"
-    return runpy.run_path(str(path))["differences"]
+    return of_gate("differences")
+
+
+def of_gate(name: str) -> Any:
+    return runpy.run_path(str(ROOT / ".ci" / "same.py"))[name]
 
 
 def test_numbers_are_written_to_the_digits_that_they_mean(rounded):
@@ -85,6 +88,20 @@ def test_processors_that_differ_by_rounding_write_hardly_a_number_otherwise(roun
     assert differ <= 9  # one in a thousand
     assert same(one, other) == []
     assert same(one, [row | {"value": 1.001 * row["value"] + row["error"]} for row in one])
+
+
+def test_parts_are_compared_with_their_place_in_the_results(results, same):
+    part_of = of_gate("part_of")
+    made = {
+        "scan": {"runs": results["scan"]},
+        "recall.leads": {"observables": results["precede"]["recall"]},
+        "systems": results["systems"] | {"figures": ["of no interest"]},
+    }
+    for name, part in made.items():
+        assert same(*part_of(results, name, part)) == []
+    changed = copy.deepcopy(made["scan"])
+    changed["runs"][0]["onset"] *= 1.001
+    assert same(*part_of(results, "scan", changed)) != []
 
 
 def test_page_differs_where_a_result_differs(page, results):
@@ -240,7 +257,7 @@ def test_one_unsolved_run_at_each_of_the_largest_sizes_determines_nothing():
 
 
 def test_pooled_variance_from_what_ships_is_that_of_the_logits():
-    obs = hc.observe(ROOT / "data" / "grokking" / "runs")
+    obs = hc.observe(ROOT / "data" / "grokking" / "runs", geometry=True)
     expected = obs["pooled_logit_variance"].sel(inputs="all")
     made = script("05_pooled").pooled(obs.drop_vars("pooled_logit_variance"))
     assert made.dims == ("run", "checkpoint")

@@ -47,6 +47,7 @@ CROSSOVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CROSSOVERS)
 def test_a_crossover_is_never_called_a_divergence(name):
     sizes, heights = CROSSOVERS[name]
@@ -65,6 +66,7 @@ def test_a_logarithm_with_an_onset_is_kept():
     assert false <= lost <= 2  # 0.6 on average, if 5 %
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("early", "late", "length"), [(1.5, 0.5, 50), (1.0, 0.5, 50), (2, 1, 60)])
 def test_a_crossover_between_two_powers_is_never_called_a_logarithm(early, late, length):
     """The late one decides; three in four were single "logarithmic"."""
@@ -91,6 +93,7 @@ def test_chi2_of_a_precise_logarithm_is_that_of_the_noise(noise):
     assert 0 < found.fits.score.min() < 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "growth"),
     [
@@ -145,6 +148,7 @@ def test_the_limit_is_not_above_the_best_bounded_fit():
             assert found.crossover_length_lower_limit95 <= 128 * (1 + 1e-6)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("m", [0.5, 1, 2, 4])
 def test_the_limit_of_the_crossover_length_lies_below_it(m):
     """Inside the sizes, at the largest, and beyond it: 95 times in 100, so 58 of 64 are few."""
@@ -247,6 +251,7 @@ def test_a_height_without_information_changes_nothing(loose, at):
     assert any(f"L = {at:g}: left out" in text for text in second.warnings)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_changes_no_number():
     """Advice, power, level and stability have random streams of their own."""
     sizes, heights = CROSSOVERS["1 + L^0.4, cut off at L_max"]

@@ -57,6 +57,8 @@ def p_values(data, margins=None, draws=100):
     return judged_peak(data, margins or PeakMargins(), False, draws, rng)[2].p_values
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("name", [name for name in TRUTHS if not name.startswith("drift")])
 def test_precise_peaks_get_their_class(name):
     kind, _ = TRUTHS[name]
@@ -88,6 +90,7 @@ def test_fits_hold_their_own_chi2():
     np.testing.assert_allclose(problem.scores(y[np.newaxis])[0], fits.best_of_classes(), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "family"),
     [
@@ -126,6 +129,7 @@ def test_slow_oracle(name, family, noise):
     assert lowest - 1e-6 <= fits.chi2[best] < lowest + 0.8
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(
     seed=st.integers(0, 50),
@@ -167,6 +171,7 @@ def test_a_logarithmic_control_is_the_same_test_in_its_logarithm():
     assert logarithmic == pytest.approx(plain_x, abs=0.05)  # has the Schottky anomaly as well
 
 
+@pytest.mark.statistical
 def test_the_true_class_is_kept():
     """A miniature of benchmarks/peak_marks.py: 5 % of 28 is 1.4, and 5 is far too many."""
     lost = 0
@@ -235,6 +240,7 @@ def test_forms_are_what_they_say():
     np.testing.assert_allclose(form[0], z**2 * 0.5 * np.exp(z) / (1 + 0.5 * np.exp(z)) ** 2)
 
 
+@pytest.mark.slow
 def test_a_verdict_says_what_it_rests_on():
     y, error = noisy(TRUTHS["alpha = 1, delta = 0.03"][1], 0.01)
     found = heatcap.peak_test(X, y, error, control_name="T")
@@ -288,6 +294,8 @@ def test_bounded_says_what_one_size_does_not_tell():
     assert "no power law comes near" in found.summary()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_a_maximum_at_the_edge_is_no_peak(sign, noise):
@@ -306,6 +314,7 @@ def test_the_window_has_the_last_word():
     assert found.to_dict()["window"] == [-1, found.data.control.max()]
 
 
+@pytest.mark.slow
 def test_undecided_peaks_say_what_would_decide_and_it_does():
     name = "alpha = 0.5, delta = 0.15"
     found = peak_test(X, *noisy(TRUTHS[name][1], 0.04))
@@ -320,6 +329,7 @@ def test_undecided_peaks_say_what_would_decide_and_it_does():
     assert ("bounded",) in kept
 
 
+@pytest.mark.slow
 def test_a_finer_grid_is_advised_where_it_helps_and_it_does():
     """Few points on a narrow Lorentzian do not tell how it is rounded; points between them do."""
     curve, x = TRUTHS["Lorentzian, delta = 0.03"][1], np.linspace(-1, 1, 20)
@@ -412,6 +422,7 @@ def test_flat_forms_have_no_ratio_of_amplitudes():
     assert any("right_over_left" in row["parameters"] for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["alpha = 1, delta = 0.03", "Gaussian, w = 0.2", "alpha = 0.5, delta = 0.15"]
 )
@@ -451,6 +462,8 @@ def test_the_maximum_of_a_rounded_peak_is_its_position_and_not_that_of_its_form(
     assert at.error < top / 4
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize(
     ("curve", "status"),
     [
@@ -506,6 +519,8 @@ def names_no_class(found, because):
     assert ("p-values" in found.summary()) == (found.status == "edge")
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 def test_values_that_no_form_describes_have_no_verdict():
     """Errors multiplied until chi^2 is right make no form of them."""
     x = control(36)
@@ -547,6 +562,7 @@ def test_points_far_apart_show_no_decade():
     assert any("too far apart to show" in text for text in found.warnings)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results():
     data = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.03)
     first, second = (peak_test(X, *data, rng=4).to_dict() for _ in range(2))
@@ -599,6 +615,8 @@ def test_a_straight_line_has_no_peak(values):
         peak_test(X, values, np.full(60, 0.01))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 def test_margins_at_their_bounds_give_a_verdict():
     y, error = noisy(TRUTHS["Gaussian, w = 0.2"][1], 0.02)
     for margins in (PeakMargins(alpha_min=1e-3), PeakMargins(decade=1e6)):

@@ -7,9 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from heatcap.divergence import Calibration, calibrate
-from heatcap.divergence.calibration import Truth
-from heatcap.divergence.margins import BOUNDED, LOGARITHMIC, Margins, verdict_of
+from heatcap.divergence import Calibration, Margins, Truth, calibrate
+from heatcap.divergence.margins import BOUNDED, LOGARITHMIC, verdict_of
 from heatcap.divergence.power import kept_classes
 from heatcap.divergence.testing import problem
 

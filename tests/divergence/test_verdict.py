@@ -19,6 +19,8 @@ from heatcap.divergence import (
     BOUNDED_MEANS,
     CLASSES,
     Margins,
+    PeakVerdict,
+    Verdict,
     divergence_test,
     peak_test,
     power,
@@ -26,9 +28,8 @@ from heatcap.divergence import (
 from heatcap.divergence.answer import NO_CLASS, UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
 from heatcap.divergence.heights import CARRIED, CHANCE, ceiling, hump_at, read_heights
-from heatcap.divergence.peak import PeakVerdict
 from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
-from heatcap.divergence.verdict import Verdict, judged
+from heatcap.divergence.verdict import judged
 from heatcap.systems import CurieWeiss, TwoLevel
 
 DOUBLING = 2.0 ** np.arange(3, 9)
@@ -72,6 +73,7 @@ def noisy(sizes, curve, noise, seed=0):
     return h * (1 + noise * np.random.default_rng(seed).normal(size=sizes.size)), noise * h
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("curve", "verdict"),
     [
@@ -125,6 +127,7 @@ def test_a_logarithm_on_few_noisy_sizes_is_undecided_and_says_what_would_decide(
     assert set(found.ways) == set(found.plausible)
 
 
+@pytest.mark.slow
 def test_the_advice_holds():
     """Errors as small as advised decide, most of the time, where the class is true."""
     curve = lambda L: 4 - 10 / L  # noqa: E731
@@ -139,6 +142,7 @@ def test_the_advice_holds():
     assert decided >= 9
 
 
+@pytest.mark.statistical
 def test_the_true_class_is_kept():
     """A miniature of benchmarks/divergence_marks.py: 5 % of 48 is 2.4, and 8 is far too many."""
     lost, margins, rng = 0, Margins(), np.random.default_rng(5)
@@ -169,6 +173,8 @@ def test_units_and_order_change_nothing(scale, seed):
     assert growth_exponent(other).value == pytest.approx(growth_exponent(plain).value, abs=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 def test_order_of_the_sizes_changes_nothing():
     y, errors = noisy(DOUBLING, lambda L: 1 + 0.3 * L, 0.02)
     plain = divergence_test(DOUBLING, y, errors).to_dict()
@@ -177,6 +183,7 @@ def test_order_of_the_sizes_changes_nothing():
     assert other == plain
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results():
     data = noisy(DOUBLING, lambda L: 1 + 0.3 * L, 0.02)
     first, second = (divergence_test(DOUBLING, *data, rng=4).to_dict() for _ in range(2))
@@ -202,6 +209,7 @@ def test_the_exponent_of_first_order_growth():
     assert "power-law" not in slow.plausible
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("kappa", "noise", "share"), [(0.5, 0.003, 1.0), (0.5, 0.01, -0.5), (2.0, 0.003, 1.0)]
 )
@@ -479,6 +487,8 @@ def test_every_status_says_why_it_has_no_exponent():
     assert set(Verdict.MESSAGES) | set(PeakVerdict.MESSAGES) == set(UNSOUND)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_extras")
 @pytest.mark.parametrize("status", ["misfit", "against the bound", "no limit"])
 def test_what_is_not_determined_is_nowhere_a_number(status):
     heights = 1 + 0.3 * DOUBLING**0.4
@@ -571,6 +581,7 @@ def test_a_hump_is_said_and_no_saturation():
         assert found.meaning.endswith("; the height has a maximum near p = 64 and falls after it")
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("sizes", [DOUBLING, MANY])
 @pytest.mark.parametrize(
     "curve", [lambda L: 4 - 10 / L, lambda L: 4 - 100 / L**2, lambda L: 3 + 0 * L]

@@ -9,8 +9,7 @@ import pytest
 import xarray as xr
 
 from heatcap.attention import heat_capacity_bound
-from heatcap.divergence import divergence_test
-from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
+from heatcap.divergence import bound_by_keys, divergence_test, verdict_of_runs
 from heatcap.events import find_events
 
 from synthetic import Plan, observables

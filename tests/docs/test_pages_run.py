@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 import heatcap
 from heatcap.cli import app
 
+pytestmark = pytest.mark.slow
+
 
 def folded(text: str) -> str:
     return " ".join(text.split())

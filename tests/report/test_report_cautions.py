@@ -16,6 +16,8 @@ from heatcap.report.findings import cautions_of
 
 from synthetic import Plan, observables
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 NAME = "landscape_heat_capacity"
 
 
@@ -59,6 +61,7 @@ SPOILED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", list(SPOILED))
 def test_each_caution_comes_with_its_cause_alone(plain, title):
     assert title not in said(plain)
@@ -91,6 +94,7 @@ def test_few_runs_of_a_size(plain, runs, text):
     assert text in found if text else not found
 
 
+@pytest.mark.slow
 def test_settings_come_first_and_stand_in_the_headline():
     table = observables(plans(seeds=3), scan=False)
     table = table.assign_coords(fraction=("run", [0.6, 0.7, 0.7] * 4)).assign_attrs(
@@ -159,6 +163,7 @@ def test_warnings_that_a_sweep_deserves(sweep_report):
     assert "steady one another" in said["Few runs per size"]
 
 
+@pytest.mark.slow
 def test_warnings_of_spikes_seeds_settings_and_missing_controls():
     obs = observables(few(spikes=(1500.0, 2500.0)))
     obs = obs.assign_coords(fraction=("run", [0.5, 0.5, 0.7, 0.7]))
@@ -179,6 +184,7 @@ def test_a_setting_that_only_the_controls_change_is_no_warning(sweep_report):
     assert not any("differs" in title for title in titles(sweep_report))
 
 
+@pytest.mark.slow
 def test_nothing_to_warn_of_is_not_made_up(sweep_report):
     found = sweep_report
     obs = found.obs.drop_vars(["heat_capacity_bound"])

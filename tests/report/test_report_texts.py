@@ -27,6 +27,7 @@ def table():
     return observables([Plan(p=p, seed=s) for p in (19, 31) for s in range(2)], scan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_no_formulas(table, name):
     obs = table.rename({NAME: name, "p": "size"})

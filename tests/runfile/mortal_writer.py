@@ -1,6 +1,6 @@
 """A writer that dies; run as a program, it forks one per death and tells what it had promised.
 
-    python mortal_writer.py RUN.h5 by-signal SEED     200 writers, kill -9 at random instants
+    python mortal_writer.py RUN.h5 by-signal WRITERS  kill -9 at random instants
     python mortal_writer.py RUN.h5 at-write           one writer for each write of a commit
 
 Forking after the imports makes a death cost milliseconds.  One line of JSON per death.
@@ -75,10 +75,10 @@ def steps(path: str) -> list[int]:
         return [int(step) for step in reader.steps]
 
 
-def main(path: str, how: str, seed: str = "0") -> None:
+def main(path: str, how: str, writers: str = "0") -> None:
     if how == "by-signal":
-        draw = random.Random(int(seed))
-        for _ in range(200):
+        draw = random.Random(7)
+        for _ in range(int(writers)):
             promised = die_by_signal(path, draw)
             print(json.dumps({"promised": promised, "steps": steps(path)}), flush=True)
     else:

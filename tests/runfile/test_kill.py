@@ -53,11 +53,13 @@ def deaths(path: Path, *how: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_two_hundred_kills(tmp_path: Path) -> None:
-    """One file through 200 writers killed at random instants, each going on where one died."""
+@pytest.mark.slow
+@pytest.mark.parametrize("writers", [50, pytest.param(200, marks=pytest.mark.statistical)])
+def test_writers_that_are_killed(tmp_path: Path, writers: int) -> None:
+    """One file through writers killed at random instants, each going on where one died."""
     path = tmp_path / "run.h5"
-    told = deaths(path, "by-signal", "7")
-    assert len(told) == 200
+    told = deaths(path, "by-signal", str(writers))
+    assert len(told) == writers
     for death in told:
         assert death["steps"] == list(range(len(death["steps"])))
         # All that was promised is there, and at most the one commit that was under way.
@@ -474,7 +476,10 @@ def check_last_logits(path: Path, step: int) -> None:
         np.testing.assert_array_equal(run.logits.sel(step=step), logits_at(step))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.statistical) for seed in (1, 2))]
+)
 def test_a_power_cut_at_each_step_of_durable_commits(tmp_path: Path, seed: int) -> None:
     """All that was not synced may be lost, sector by sector: what was acknowledged is there."""
     disk = ForgetfulDisk(tmp_path / "disk", random.Random(seed))

@@ -76,6 +76,7 @@ def test_what_the_trainer_calls_parameters_is_free() -> None:
     assert {name: name_problem("parameter", name) for name in names} == dict.fromkeys(names, "")
 
 
+@pytest.mark.slow
 def test_every_name_that_exists_is_registered(tmp_path: Path) -> None:
     """What files, observables, tables and events really hold, with all options."""
     path = write_run(tmp_path / "run.h5", layers=2, parameters={"p": 5})
@@ -96,6 +97,7 @@ def test_every_name_that_exists_is_registered(tmp_path: Path) -> None:
     assert set(TAKEN["an observable"]) - ahead - exist == set()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is read as")
 def test_old_files_with_every_name_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

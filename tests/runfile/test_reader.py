@@ -32,7 +32,6 @@ from heatcap.runfile import (
     validate_run,
 )
 from heatcap.runfile import reader as reader_module
-from heatcap.runfile import validate as validate_module
 from heatcap.runfile.journal import journal_path
 
 from runs import as_version_1, create_run, logits_at, seal_a_commit, write_run
@@ -374,7 +373,7 @@ def test_validate_reads_all_once_in_blocks(
         values[1, 0, 1, 24, 3, 0] = np.nan
         del h5["logits"]
         h5.create_dataset("logits", data=values, chunks=chunks)
-    monkeypatch.setattr(validate_module, "_BLOCK_BYTES", 500)
+    monkeypatch.setattr(reader_module, "_BLOCK_BYTES", 500)
     seen = np.zeros((2, 1, 2, 25, 4), int)
     real = LogitReader.read
 

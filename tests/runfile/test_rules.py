@@ -109,6 +109,7 @@ def _validated(path: Path) -> str:
         return str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*looks like an additive mask")
 def test_a_run_that_diverged_is_observed_with_a_caution(tmp_path: Path) -> None:
     """The writer cannot tell it from a mask of -1e4 that was left in."""
@@ -249,6 +250,7 @@ PLACES: list[tuple[Harm, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("harm", "message"), PLACES, ids=[message for _, message in PLACES])
 def test_nothing_else_is_opened_and_no_memory_taken(
     old: Path, monkeypatch: pytest.MonkeyPatch, harm: Harm, message: str
@@ -365,6 +367,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "harm", [_huge_in_accord, _bomb, _bomb_in_a_bomb, _much_of_nothing, _huge_chunk]
 )

@@ -319,6 +319,7 @@ def _interrupt_after(calls: int, error: BaseException, real: Callable[..., objec
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", range(12))
 def test_an_interrupted_append_keeps_what_was_there(
     run_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int

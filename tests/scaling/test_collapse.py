@@ -78,6 +78,7 @@ def test_two_observables_share_the_critical_point():
     assert found.parameters["x_c"].error <= 3e-5
 
 
+@pytest.mark.slow
 def test_planted_exponents_come_back():
     z = []
     for seed in range(6):
@@ -89,6 +90,7 @@ def test_planted_exponents_come_back():
     assert np.std(z) < 1.6
 
 
+@pytest.mark.slow
 def test_the_optimum_does_not_depend_on_the_seed_nor_on_a_start():
     data = planted()
     first = collapse(data)
@@ -105,6 +107,7 @@ def two_curves(x, size):
     return np.where(size < 50, np.sin(20 * x), np.exp(3 * x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [{}, {"exponent": 0.0}], ids=["free", "dimensionless"])
 @pytest.mark.parametrize(
     "shape",
@@ -139,6 +142,7 @@ def test_a_critical_point_outside_the_data_is_not_ok():
     assert not found.ok
 
 
+@pytest.mark.statistical
 def test_points_that_share_their_runs_get_wider_errors():
     """Noise that is common to all points of a size: errors as if independent are far too small."""
     z, widened = [], []
@@ -226,6 +230,7 @@ def crossing_away(seed, sizes=(8, 16, 32, 64)):
     return points(size, 1 + z / size, value + 0.002 * noise, np.full(size.size, 0.002))
 
 
+@pytest.mark.slow
 def test_a_correction_that_shifts_the_crossings():
     """Without it 1/nu was 3 to 5 errors off, and the status ok."""
     z = []
@@ -238,6 +243,7 @@ def test_a_correction_that_shifts_the_crossings():
     assert np.sqrt(np.mean(np.square(z))) < 2
 
 
+@pytest.mark.slow
 def test_a_correction_does_not_stand_in_for_an_exponent_that_was_fixed_wrongly():
     """L^-0.25 as 1 + a L^-0.6 with a as large as the leading term: x_c was 5 errors off, and ok."""
     found = collapse(planted(n=25), fixed={"exponent": 0})
@@ -251,6 +257,7 @@ def test_two_sizes_are_not_enough():
     assert "add a third" in found.message
 
 
+@pytest.mark.slow
 def test_what_the_points_say_of_themselves_is_passed_on():
     data = planted()
     found = collapse(points(data.size, data.control, data.value))
@@ -276,6 +283,7 @@ def test_a_large_correction_is_not_taken_for_points_that_share_their_runs():
     assert "shared their runs" not in collapse(data).message
 
 
+@pytest.mark.slow
 def test_logarithms_that_theory_gives():
     """Without them the exponent of a marginal case is off by many errors, at a good chi^2."""
     clean = planted(noise=1e-9)
@@ -316,6 +324,7 @@ def test_an_ansatz_of_the_user():
     assert found.parameters["rate"].error < 0.02
 
 
+@pytest.mark.slow
 def test_first_order_holds_the_dimension():
     found = collapse(planted(), ansatz="first-order")
     assert found.parameters["dimension"].value == 2
@@ -324,6 +333,7 @@ def test_first_order_holds_the_dimension():
     assert fixed.ok
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("shared", [True, False], ids=["shared runs", "a run for each point"])
 def test_the_bootstrap_of_replicates_goes_through_the_whole_fit(shared):
     """An offset that is common to a size blurs the exponent and leaves x_c alone."""

@@ -41,6 +41,7 @@ def binder(x, middle=0.5):
     return middle - 0.4 * np.tanh(0.6 * x)
 
 
+@pytest.mark.slow
 def test_clean_data_stay_ok_and_say_what_they_exclude():
     ok = []
     for seed in range(5):
@@ -59,6 +60,7 @@ def test_clean_data_stay_ok_and_say_what_they_exclude():
         assert row["parameters"]["inverse_nu"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.003, 0.01, 0.02])
 def test_a_rounded_transition_is_never_ok(noise):
     """X = t L / sqrt(1 + (L/xi)^2), xi = L_max: 1/nu was 0.76 and 0.81 for 1, and ok in 5 of 5."""
@@ -72,6 +74,7 @@ def test_a_rounded_transition_is_never_ok(noise):
             assert found.crossover_length_lower_limit95 <= 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.003, 0.01, 0.02])
 def test_logarithms_that_multiply_the_power_are_not_ok(noise):
     """As in the four-state Potts model: 1/nu was 18.9 errors off 3/2, and ok."""
@@ -99,6 +102,7 @@ def test_a_small_power_of_a_logarithm_is_told_where_it_fits_better_by_far():
     assert -0.75 not in rivals  # further on the way of what is excluded
 
 
+@pytest.mark.slow
 def test_what_theory_excludes_is_not_asked_for():
     data = scaled(lambda size: size**0.8, 0, 0.02)
     assert collapse(data).status == "logarithms not excluded"
@@ -117,6 +121,7 @@ def test_what_theory_excludes_is_not_asked_for():
         collapse(data, excluded="logs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.003, 0.02])
 @pytest.mark.parametrize("unit", [100.0, 16.0])
 def test_the_unit_of_the_size_decides_nothing(noise, unit):
@@ -137,6 +142,7 @@ def test_the_unit_of_the_size_decides_nothing(noise, unit):
     assert any(f"(ln L/{1 / unit:g})^0.375" in c.name for c in other.competitors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1.0, 100.0, 0.01])
 def test_a_length_is_found_in_any_unit(unit):
     """ln L0 = 0 was unidentified with an error of 0.02, and that of larger sizes beyond an edge."""
@@ -161,6 +167,7 @@ def test_a_logarithm_in_the_height_is_said_to_be_part_of_the_exponent():
     assert said in found.summary()
 
 
+@pytest.mark.slow
 def test_an_exponent_that_is_held_wrongly_is_told_from_the_data():
     data = scaled(lambda size: size**0.8, 0, 0.003)
     wrong = collapse(data, fixed={"exponent": -0.22}, excluded=["logarithms"])
@@ -224,6 +231,7 @@ def test_data_of_a_first_order_transition_are_named():
     assert "first-order" not in collapse(data, fixed={"exponent": 0, "inverse_nu": 2}).message
 
 
+@pytest.mark.slow
 def test_a_point_that_stands_alone_is_named():
     """One of 44: "only 41 % of the points follow the ansatz", or ok from a window without it."""
     size, x = np.repeat([8.0, 16, 32, 64], 11), np.tile(np.linspace(0.8, 1.2, 11), 4)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
 from heatcap.core.result import Status
-from heatcap.scaling import crossings, extrema, points, read_table
+from heatcap.scaling import crossings, extrema, peaks_against_size, points, read_table
 from heatcap.scaling.crossing import _covariance_of
 from heatcap.scaling.curves import Curve, _kernel, _prior, curves
-from heatcap.scaling.peaks import _maximum, peaks_against_size
+from heatcap.scaling.peaks import _maximum
 from heatcap.scaling.powers import Form, average, averaged_curve, fit_forms
 from heatcap.systems import CurieWeiss, Ising2DExact, Planted
 
@@ -46,6 +46,7 @@ def test_curves_without_a_drift_cross_at_the_critical_point():
     assert 0.6 < z.std() < 1.5
 
 
+@pytest.mark.slow
 def test_pairs_that_share_a_size_are_correlated():
     """The crossings of (8, 16) and (16, 32) share a curve; those of (8, 16) and (32, 64) do not."""
     found = crossings(crossing_points(0.01, 0), rng=0, draws=1000)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heatcap.scaling import barriers
+from heatcap.scaling import barriers, energy_series
 from heatcap.scaling.histogram import _tension, hull_corners, widest_gap
-from heatcap.scaling.reweighting import energy_series
 from heatcap.systems import Ising2D, Potts
 
 GRID = np.linspace(-3, 3, 6001)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from heatcap.core.result import Parameter
-from heatcap.scaling import points
-from heatcap.scaling.order import ORDERS, Evidence, _forms, _verdict, transition_order
+from heatcap.scaling import Evidence, points, transition_order
+from heatcap.scaling.order import ORDERS, _forms, _verdict
 from heatcap.systems import Ising1D, Ising2DExact, Potts
 
 SECOND, FIRST, KT = ORDERS

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from heatcap.scaling import extrema, read_table
-from heatcap.scaling.reweighting import Ensemble, energy_series, ensembles, reweight
+from heatcap.scaling import energy_series, extrema, read_table, reweight
+from heatcap.scaling.reweighting import Ensemble, ensembles
 from heatcap.systems import Ising2D, Ising2DExact, Potts
 
 NAMES = ("energy", "heat_capacity", "energy_binder")

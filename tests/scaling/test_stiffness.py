@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from heatcap.cli import app
 from heatcap.core.result import Parameter
 from heatcap.figures import save
-from heatcap.figures.jump import stiffness as draw
-from heatcap.scaling import points
+from heatcap.figures import stiffness as draw
+from heatcap.scaling import points, stiffness
 from heatcap.scaling.flow import (
     NEXT,
     Fit,
@@ -30,7 +30,7 @@ from heatcap.scaling.flow import (
     scan,
     search,
 )
-from heatcap.scaling.jump import _differs, stiffness
+from heatcap.scaling.jump import _differs
 from heatcap.systems import weber_minnhagen
 
 from pictures import gids
@@ -118,6 +118,7 @@ def test_derivatives_are_those_of_the_residuals(data) -> None:
 # ---- planted transitions -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_planted_transitions_come_back_with_honest_errors() -> None:
     z, values = [], []
     for seed in range(10, 18):
@@ -160,6 +161,7 @@ def test_units_and_order_do_not_matter(data, found) -> None:
     assert other.status == found.status
 
 
+@pytest.mark.slow
 def test_a_covariance_is_used(data, found) -> None:
     plain = points(data.size, data.control, data.value, covariance=np.diag(data.error**2))
     assert stiffness(plain).t_kt.value == pytest.approx(found.t_kt.value, abs=1e-6)
@@ -207,6 +209,7 @@ def test_another_jump_is_noticed() -> None:
     assert abs(free.t_kt.value - T_PLANTED) < 3.2 * free.t_kt.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "statuses"),
     [

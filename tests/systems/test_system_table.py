@@ -94,6 +94,7 @@ def test_one_run_has_no_error() -> None:
         from_runs(np.full(4, 8), np.arange(4.0), _runs(1), _observables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SYSTEMS))
 def test_every_system_gives_a_table_with_its_answers(name: str, tmp_path: Path) -> None:
     system, controls = SYSTEMS[name], {4: [0.3, 0.5], 8: [0.4]}

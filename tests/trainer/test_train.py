@@ -170,6 +170,7 @@ def test_a_step_is_adamw_on_the_float64_loss(tmp_path):
         torch.testing.assert_close(weights[name], parameter.detach(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_seeds_that_train_at_once_follow_the_single_runs(tmp_path):
     """To rounding: batched products sum in another order."""
     configs = [replace(SMALL, seed=seed) for seed in range(3)]
@@ -196,6 +197,7 @@ def test_stacked_models_give_the_answers_of_each(tmp_path):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [{"layers": 2}, {"layer_norm": True}, {"positions": "rotary", "causal": False}]
 )
@@ -282,6 +284,7 @@ train([LONG], Path(sys.argv[1]), resume=True, report=lambda step: print(step, fl
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_uninterrupted(tmp_path):
     train([LONG], tmp_path / "whole")
     path = Paths(tmp_path / "parts", LONG.name)

@@ -1,7 +1,7 @@
 """The canonical ensemble of attention: a query row is a system, its keys are the states.
 
-:func:`canonical` and :func:`heat_capacities` take logits in memory; what works through a run file
-in bounded memory stands on the same kernels.
+:func:`canonical` and :func:`heat_capacities` take logits in memory; `heatcap.observe`, which works
+through a run file in bounded memory, calls the same kernels.
 """
 
 from heatcap.attention.bounds import (

@@ -1,4 +1,4 @@
-"""Arithmetic for numba kernels: what LLVM turns into vector instructions as it stands.
+"""Exponential, logarithm and angle for numba kernels, in a form that LLVM vectorises.
 
 Exponential and logarithm are branch-free, so that loops over them are vectorised without a vector
 mathematics library.  These functions are compiled into the kernels that call them.

@@ -1,4 +1,4 @@
-"""Blocks of attention rows: which logits are taken, and how a block lies in memory.
+"""Blocks of attention rows: checks of the logits, and the layout of a block in memory.
 
 Rows sit in the lanes of the vector unit and keys follow one another, which suits 3 keys as well as
 300: a block of rows is transposed into the L1 cache first.
@@ -34,8 +34,8 @@ _1, _2, _3 = np.uintp(1), np.uintp(2), np.uintp(3)  # numba wraps signed indices
 def _square(a: Logits, b: Logits, c: Logits, d: Logits, key: int, tile: Logits, at: int) -> None:
     """tile[at + j * ROWS + i] = key + j of row i, for i, j < 4."""
     j0, j1, j2, j3 = np.uintp(key), np.uintp(key + 1), np.uintp(key + 2), np.uintp(key + 3)
-    # All is read before anything is written, which could be the same memory: LLVM then makes
-    # vectors and shuffles of it.  Of plain loops it makes scatters, which take three times as long.
+    # All values are read before one is written, since the arrays might share memory: LLVM then
+    # emits vectors and shuffles.  Plain loops become scatters, which take three times as long.
     a0, a1, a2, a3 = a[j0], a[j1], a[j2], a[j3]
     b0, b1, b2, b3 = b[j0], b[j1], b[j2], b[j3]
     c0, c1, c2, c3 = c[j0], c[j1], c[j2], c[j3]
@@ -48,6 +48,7 @@ def _square(a: Logits, b: Logits, c: Logits, d: Logits, key: int, tile: Logits, 
 
 @jit()
 def _lanes(a: float, b: float, c: float, d: float, tile: Logits, at: int) -> None:
+    """Write one key of four rows."""
     i = np.uintp(at)
     tile[i], tile[i + _1], tile[i + _2], tile[i + _3] = a, b, c, d
 
@@ -83,7 +84,7 @@ def gather(
 
 @jit()
 def extremes(tile: Logits, keys: int, count: int, top: Logits, bottom: Logits) -> None:
-    """Largest and smallest logit of each row so far; a NaN is neither, the sums find it."""
+    """Update the largest and smallest logit of each row; a NaN is neither, it shows in the sums."""
     for j in range(keys):
         base = np.uintp(j * ROWS)
         for i in range(count):
@@ -100,6 +101,7 @@ def check_beta(beta: ArrayLike) -> None:
 
 
 def check_rows(bad: int, total: int) -> None:
+    """Raise ValueError if `bad` of `total` rows have no finite ln Z."""
     if bad:
         raise ValueError(
             f"{bad} of {total} rows are NaN, +inf or fully masked: ln Z is not finite; "
@@ -108,7 +110,13 @@ def check_rows(bad: int, total: int) -> None:
 
 
 def as_logits(logits: ArrayLike, ndim: int) -> Logits:
-    """C-contiguous, writeable float32 or float64 (what is narrower becomes float32)."""
+    """Convert to C-contiguous, writeable float32 or float64 (float16 becomes float32).
+
+    Raises
+    ------
+    ValueError
+        If `logits` do not have `ndim` dimensions, or no key.
+    """
     values = np.asarray(logits)
     if values.ndim != ndim or values.shape[-1] == 0:
         raise ValueError(f"logits must have {ndim} dimensions, the last not empty: {values.shape}")
@@ -118,4 +126,5 @@ def as_logits(logits: ArrayLike, ndim: int) -> Logits:
 
 
 def tile_for(logits: Logits) -> Logits:
+    """Allocate a transposed block (key, row) of the type of `logits`."""
     return np.empty(KEYS * ROWS, logits.dtype)

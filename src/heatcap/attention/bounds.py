@@ -1,7 +1,7 @@
-"""What a heat capacity can be at most, and what it is where logits mean nothing.
+"""Reference values of the heat capacity: its bound by the number of keys, and random logits.
 
 :func:`heat_capacity_bound` is a theorem for every row; :func:`random_energy_heat_capacity` is the
-null of rows of independent Gaussian logits.
+null of rows of independent Gaussian logits.  Heat capacities in nats (k_B = 1), at T = 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BLOCK = 2**22  # levels that are held at once
 
 
 def heat_capacity_bound(n: ArrayLike) -> Floats:
-    """Largest heat capacity of a row with `n` visible keys; 0 for one key.
+    """Bound the heat capacity of a row with `n` visible keys; 0 for one key.
 
     The Schottky peak of one level below n - 1 degenerate ones: the maximum over x of
     x^2 w / (1 + w)^2 with w = (n - 1) e^(-x), at x (1 - w) = 2 (1 + w).  Stays below
@@ -48,12 +48,15 @@ def heat_capacity_bound(n: ArrayLike) -> Floats:
 
 
 def bound_asymptote(n: ArrayLike) -> Floats:
-    """(ln(n - 1))^2 / 4 + 1: the limit of :func:`heat_capacity_bound`, above it for n >= 3."""
+    """Return (ln(n - 1))^2 / 4 + 1, which :func:`heat_capacity_bound` approaches from below.
+
+    Above the bound for n >= 3.
+    """
     return np.asarray(np.log(np.asarray(n, dtype=np.float64) - 1.0) ** 2 / 4.0 + 1.0)
 
 
 def random_energy_heat_capacity(variance: ArrayLike, keys: ArrayLike) -> Floats:
-    """Mean heat capacity of rows of n independent Gaussian logits of a given variance, at T = 1.
+    """Compute the mean heat capacity of rows of n independent Gaussian logits, at T = 1.
 
     C(s^2, n) = < Var_p(E) >, E_j ~ N(0, s^2) independent, p the softmax of -E: Derrida's
     random-energy model at finite n.  s^2 (1 - 1/n) for small s; far above the freezing s one key
@@ -88,25 +91,25 @@ def random_energy_heat_capacity(variance: ArrayLike, keys: ArrayLike) -> Floats:
         raise ValueError(f"keys must be at most {_MOST}, got {np.nanmax(n):g}")
     s = np.asarray(np.sqrt(s))
     out = np.full(s.shape, np.nan)
-    known = ~(np.isnan(s) | np.isnan(n))
-    for each in np.unique(np.rint(n[known])):
-        here = known & (np.rint(n) == each)
-        out[here] = _of_deviations(s[here], int(each))
+    given = ~(np.isnan(s) | np.isnan(n))
+    for count in np.unique(np.rint(n[given])):
+        here = given & (np.rint(n) == count)
+        out[here] = _of_deviations(s[here], int(count))
     return out
 
 
 def _of_deviations(s: Floats, keys: int) -> Floats:
-    """C by standard deviation; C s is constant beyond the table."""
+    """Interpolate C in the standard deviation; C s is constant beyond the table."""
     seen = np.minimum(s, _DEVIATIONS[-1])
     beyond = np.divide(seen, s, out=np.ones_like(s), where=s > seen)
-    # Relative to what it is like at both ends: straight lines between points of the table are then
-    # as good where it falls as where it rises.
+    # Relative to its asymptotes at both ends, so that linear interpolation is as accurate where C
+    # falls as where it rises.
     relative = _per_variance(keys) * _bend(_DEVIATIONS, keys)
     return np.asarray(np.interp(seen, _DEVIATIONS, relative) * seen**2 / _bend(seen, keys) * beyond)
 
 
 def _bend(s: Floats, keys: int) -> Floats:
-    """s^2 over it is s^2 below the freezing and falls like 1 / s above."""
+    """Divisor that turns s^2 into the asymptotes of C: s^2 below the freezing, 1 / s above."""
     return np.asarray(1 + (s / np.sqrt(2 * np.log(max(keys, 2)))) ** 3)
 
 
@@ -133,12 +136,13 @@ def _points(keys: int) -> Iterator[Floats]:
         return
     # Sobol's points gain nothing in so many dimensions.
     rows = _SAMPLES // 4
-    each = max(_BLOCK // keys, 1)
-    for first in range(0, rows, each):
-        yield rng.random((min(each, rows - first), keys))
+    rows_at_once = max(_BLOCK // keys, 1)
+    for first in range(0, rows, rows_at_once):
+        yield rng.random((min(rows_at_once, rows - first), keys))
 
 
 def _heat_capacity(energies: Floats) -> Floats:
+    """Var E of rows (row, key) at T = 1."""
     weight = np.exp(energies.min(axis=1, keepdims=True) - energies)
     p = weight / weight.sum(axis=1, keepdims=True)
     mean = np.sum(p * energies, axis=1, keepdims=True)

@@ -3,7 +3,7 @@
 With the Fisher metric two rows over the same keys are 4 arcsin(c / 2) apart, c = |sqrt p - sqrt q|.
 :func:`fisher_distance` takes c from differences of the logits, so that small distances keep their
 digits.  A path through many points keeps the amplitudes sqrt p, from the weights that the moments
-need anyway, and takes their differences: c to 1e-13.
+need anyway, and subtracts them: c to 1e-13.  :class:`Layers` follows rows from layer to layer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _STEP, _CHORD, SHELF = np.uintp(0), np.uintp(ROWS), 2 * ROWS
 
 
 def _stride(width: int) -> Callable[..., None]:
-    """Kernel that adds `width` keys to the chords of a block and keeps their amplitudes."""
+    """Make the kernel that adds `width` keys to the chords of a block, and stores amplitudes."""
 
     @jit(CONTRACT)
     def stride(
@@ -73,7 +73,10 @@ _stride_1, _stride_3, _stride_4 = (_stride(width) for width in (1, 3, 4))
 
 @jit()
 def move(shelf: Floats, trail: Floats, at: int, keys: int, count: int, inverse: Floats) -> None:
-    """Squared chords of rows with 1 / Z; `trail` has the amplitudes before, then those at first."""
+    """Compute squared chords of rows with 1 / Z to the rows before and to the first ones.
+
+    `trail` holds the amplitudes before, which are replaced, then those at first.
+    """
     shelf[:SHELF] = 0.0
     whole = keys - keys % 4
     for key in range(0, whole, 4):
@@ -107,6 +110,7 @@ def add_arcs(shelf: Floats, count: int, sums: Floats) -> None:
 def _add_weights(
     tile: Logits, keys: int, count: int, top: Logits, scale: float, sums: Floats
 ) -> None:
+    """Add the weights of some keys to Z, which stands in `sums`."""
     for j in range(keys):
         base = np.uintp(j * ROWS)
         for i in range(count):
@@ -146,7 +150,7 @@ def _mix(trail: Floats, at: int, stop: int, mean: Floats) -> None:
 
 @jit(CONTRACT)
 def _mean_logs(shelf: Floats, keys: int, count: int, share: float) -> tuple[float, int]:
-    """Sum over a block of rows of the mean ln p of the keys seen; how often p is too small."""
+    """Sum over a block of rows of the mean ln p of the visible keys; how often p is too small."""
     total, logs, seen, tiny = 0.0, np.zeros(ROWS), np.zeros(ROWS), 0
     for j in range(keys):
         base = np.uintp(SHELF + j * ROWS)
@@ -255,6 +259,7 @@ def _distance_kernel(
     out: Floats,
     pair: tuple[Logits, Logits],
 ) -> tuple[int, int]:
+    """Distances of pairs of rows; returns the bad rows, and the pairs that see unlike keys."""
     n, scale, bad, unlike = rows_a.shape[1], beta * LOG2E, 0, 0
     order = np.arange(len(rows_a))
     tops = (np.empty(ROWS, pair[0].dtype), np.empty(ROWS, pair[0].dtype))
@@ -295,10 +300,10 @@ def _distance_kernel(
 def fisher_distance(
     logits_a: Logits, logits_b: Logits, beta: float = 1.0, out: Floats | None = None
 ) -> Floats:
-    """Geodesic distance between rows (row, key) of two sets: 2 arccos sum_j sqrt(p_j q_j) <= pi.
+    """Compute the geodesic distance between rows (row, key) of two sets.
 
-    Computed as 4 arcsin(|sqrt p - sqrt q| / 2), the chord from differences of the logits, so that
-    small distances keep their digits.
+    d = 2 arccos sum_j sqrt(p_j q_j) <= pi, computed as 4 arcsin(|sqrt p - sqrt q| / 2), the chord
+    from differences of the logits, so that small distances keep their digits.
 
     Raises
     ------
@@ -335,16 +340,21 @@ class Layers:
         self._shelf = shelf_for(keys)
 
     def follow(self, logits: Logits, first: bool) -> tuple[Floats, Floats, bool]:
-        """Sums over the probe, of the next layer.
+        """Move to the next layer and sum its distances over the probe.
 
         Returns
         -------
         sums : ndarray (head, query, 4)
-            As of :func:`add_arcs`; the last head is the mean of the others.
+            Columns of :func:`add_arcs`; the last head is the mean of the others.
         logs : ndarray (query,)
-            Of the mean over the keys of ln p, p the mean over the heads.
+            The mean over the keys of ln p, p the mean over the heads, summed over the probe.
         exact : bool
             Whether no p was too small for `logs`.
+
+        Raises
+        ------
+        ValueError
+            If rows do not see the same keys in successive layers.
         """
         rows = as_logits(logits.reshape(-1, logits.shape[-1]), 2)
         _compile_once(rows.dtype)
@@ -364,13 +374,16 @@ class Layers:
 
 
 def shelf_for(keys: int) -> Floats:
-    """Chords and weights of a block of rows."""
+    """Allocate chords and weights of a block of rows."""
     return np.empty(SHELF + keys * ROWS)
 
 
 @functools.cache
 def _compile_once(dtype: np.dtype[Any]) -> None:
-    """Compile the distances for logits of a type, or load them, one process at a time."""
+    """Compile the distances for logits of a type, or load them from numba's cache.
+
+    One process at a time: see `heatcap.attention.kernels.compile_once`.
+    """
     with compiling():
         rows = np.zeros((1, 1), dtype)
         _distance_kernel(rows, rows, 1.0, np.empty(1), (tile_for(rows), tile_for(rows)))

@@ -55,7 +55,7 @@ Beta = float | xr.DataArray
 
 
 def canonical(logits: xr.DataArray, *, beta: Beta = 1.0, dim: str = "key") -> xr.Dataset:
-    """Thermodynamics of every query row.
+    """Compute the thermodynamics of every query row.
 
     Parameters
     ----------
@@ -101,7 +101,9 @@ def heat_capacities(
     selection: xr.DataArray | None = None,
     population: int = 0,
 ) -> xr.Dataset:
-    """The heat capacities of a table of logits, and the fluctuations that go by that name.
+    """Compute the heat capacities of a table of logits, over its probe inputs.
+
+    One of them is dU/dT; the others are fluctuations that go by that name.
 
     All variances are population variances (ddof = 0).  E are the energies of one row, U = <E> its
     energy, x the inputs of the probe, j the keys.
@@ -112,6 +114,8 @@ def heat_capacities(
         The softmax argument; absent keys are -inf.
     beta : float or DataArray
         Inverse temperature; broadcasts by name.
+    probe, key : str
+        Dimensions of the probe inputs and of the states.
     selection : DataArray (inputs, probe) or (probe), optional
         Boolean: which inputs each subset holds.  Its other dimension appears in the result.
     population : int
@@ -157,9 +161,28 @@ def heat_capacities(
 def fisher_distance(
     first: xr.DataArray, second: xr.DataArray, *, beta: float = 1.0, dim: str = "key"
 ) -> xr.DataArray:
-    """Fisher geodesic distance 2 arccos sum_j sqrt(p_j q_j) between attention rows, in [0, pi].
+    """Compute the Fisher geodesic distance between attention rows.
 
-    Both see the same keys; other dimensions broadcast by name.
+    d = 2 arccos sum_j sqrt(p_j q_j), in [0, pi], p and q the softmax of `beta` times the logits.
+
+    Parameters
+    ----------
+    first, second : DataArray (..., key)
+        The softmax argument of both; other dimensions than `dim` broadcast by name.
+    beta : float
+        Inverse temperature.
+    dim : str
+        Dimension that enumerates the states.
+
+    Returns
+    -------
+    DataArray (...)
+
+    Raises
+    ------
+    ValueError
+        If `dim` is missing, `beta` is not positive, a row is NaN, +inf or fully masked, or two rows
+        do not see the same keys.
     """
     for rows in (first, second):
         _require(rows, dim)
@@ -172,7 +195,7 @@ def fisher_distance(
 def path_geometry(
     logits: xr.DataArray, *, along: str = "step", beta: float = 1.0, dim: str = "key"
 ) -> xr.Dataset:
-    """Length of the path that each row's distribution takes, and its short cut.
+    """Measure the path of each row's distribution, and the geodesic between its ends.
 
     Parameters
     ----------
@@ -180,6 +203,10 @@ def path_geometry(
         Rows at successive times; at least two.
     along : str
         The dimension of time: step, layer or temperature.
+    beta : float
+        Inverse temperature.
+    dim : str
+        Dimension that enumerates the states.
 
     Returns
     -------
@@ -187,6 +214,11 @@ def path_geometry(
         ``fisher_distance`` (along, ...) from each point to the next, labelled by the later one;
         ``fisher_length`` their sum; ``fisher_geodesic`` the distance between the ends;
         ``fisher_detour`` length / geodesic, at least 1 (NaN for a row that returns or rests).
+
+    Raises
+    ------
+    ValueError
+        If a dimension is missing, there are fewer than 2 points, or as :func:`fisher_distance`.
     """
     for name in (along, dim):
         _require(logits, name)
@@ -239,10 +271,10 @@ def _heat_capacities(
 
     def tables(block: NDArray[Any], value: float) -> NDArray[np.float64]:
         stack = block.reshape(-1, *block.shape[-2:])
-        found = table_heat_capacities(
+        capacities = table_heat_capacities(
             table_moments(stack, groups, value), value, population, inputs=subsets.shape[1]
         )
-        table = np.stack([found[name][..., 0] for name in TABLE_UNITS])
+        table = np.stack([capacities[name][..., 0] for name in TABLE_UNITS])
         return table.reshape(len(TABLE_UNITS), *block.shape[:-2], -1)
 
     return tuple(_each_beta(tables, logits, beta, core=2, trailing=1))
@@ -259,7 +291,7 @@ def _distance(first: NDArray[Any], second: NDArray[Any], *, beta: float) -> NDAr
 def _each_beta(
     kernel: Any, logits: NDArray[Any], beta: ArrayLike, *, core: int, trailing: int = 0
 ) -> NDArray[np.float64]:
-    """kernel(block, value) for each value of `beta`, aligned with the leading axes of `logits`.
+    """Apply kernel(block, value) for each `beta`, aligned with the leading axes of `logits`.
 
     A kernel keeps the leading axes of its block and puts a new axis first.
     """
@@ -275,15 +307,15 @@ def _each_beta(
     logits = logits.reshape((1,) * (len(lead) + core - logits.ndim) + logits.shape)
     out = None
     for index in np.ndindex(values.shape):
-        own = [
+        place = [
             slice(i, i + 1) if n > 1 else slice(None)
             for i, n in zip(index, values.shape, strict=True)
         ]
-        source = [s if n > 1 else slice(None) for s, n in zip(own, logits.shape, strict=False)]
+        source = [s if n > 1 else slice(None) for s, n in zip(place, logits.shape, strict=False)]
         block = kernel(logits[tuple(source)], float(values[index]))
         if out is None:
             out = np.empty((len(block), *lead, *block.shape[block.ndim - trailing :]))
-        out[(slice(None), *own)] = block
+        out[(slice(None), *place)] = block
     assert out is not None
     return out
 

@@ -1,8 +1,11 @@
 """Information geometry of paths: attention rows that move along training or along depth.
 
 With the Fisher metric two rows over the same keys are d = 2 arccos sum_j sqrt(p_j q_j) apart.  A
-path is summed up by averages over the probe: <d> and <d^2> from the point before, <d> from the
-first point.  Its length is never shorter than the geodesic between its ends.
+path is summarised by averages over the probe: <d> and <d^2> from the point before, <d> from the
+first point.  Its length is never shorter than the geodesic between its ends.  Distances are
+numbers, times are steps, ln step or layers, the action is in units of distance^2 / time.
+
+:class:`TrainingPath` follows the checkpoints of a run, :func:`along_depth` the layers of a model.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ Fields = dict[str, tuple[tuple[str, ...], Floats]]
 
 @dataclass(frozen=True)
 class Block:
-    """What is looked at together: a layer, and ranges of heads, probe inputs and queries."""
+    """Part of a run that is read at once: a layer, ranges of heads, probe inputs and queries."""
 
     layer: int
     heads: slice
@@ -47,7 +50,7 @@ class Block:
 
 
 def ranges(extent: int, step: int) -> Iterator[slice]:
-    """Consecutive ranges of at most `step` that cover an extent."""
+    """Yield consecutive ranges of at most `step` that cover an extent."""
     for start in range(0, extent, step):
         yield slice(start, min(start + step, extent))
 
@@ -65,9 +68,14 @@ class TrainingPath:
     def add(
         self, checkpoints: slice, block: Block, logits: NDArray[np.float32], subsets: Subsets
     ) -> TableMoments:
-        """Go on along successive checkpoints (checkpoint, head, probe, query, key) of one block.
+        """Continue along successive checkpoints (checkpoint, head, probe, query, key) of a block.
 
         Returns the moments of these tables: both come from one exponential of each logit.
+
+        Raises
+        ------
+        ValueError
+            If rows do not see the same keys at successive checkpoints.
         """
         stack = logits.reshape(-1, *logits.shape[2:])
         heads, queries = logits.shape[1], logits.shape[3]
@@ -91,11 +99,12 @@ class TrainingPath:
         return moments
 
     def fields(self, prefix: str, potential: Floats, clock: Floats) -> Fields:
+        """Return the geometry of the paths, averaged over the probe, under names with a prefix."""
         step, square, chord = (
             sums / self._probes for sums in (self._step, self._square, self._chord)
         )
-        found = _geometry(step, square, chord, potential, clock)
-        return {f"{prefix}_{name}": (PATH_DIMS, value) for name, value in found.items()}
+        geometry = _geometry(step, square, chord, potential, clock)
+        return {f"{prefix}_{name}": (PATH_DIMS, value) for name, value in geometry.items()}
 
 
 def _geometry(
@@ -126,14 +135,14 @@ def _geometry(
 
 
 def clock(steps: NDArray[np.int64], time: Time) -> Floats:
-    """The time that speeds refer to; step 0 has no logarithm, so its interval has no speed."""
+    """Return the time of each checkpoint: its step, or ln step (NaN at step 0, which has none)."""
     if time == "step":
         return steps.astype(np.float64)
     return np.log(np.where(steps > 0, steps, np.nan))
 
 
 def along_depth(reader: LogitReader, potential: Floats, block_bytes: int) -> Fields:
-    """Geometry along the layers: head by head, and of the distribution averaged over the heads.
+    """Compute the geometry along the layers, by head and of the average over the heads.
 
     `potential` (checkpoint, layer, head, query) is that of the single heads.  The average has the
     energies E_j = -ln (mean over heads of p_j), hence F = 0 and the potential F - mean E is the
@@ -154,9 +163,9 @@ def along_depth(reader: LogitReader, potential: Floats, block_bytes: int) -> Fie
                 logs[layer, checkpoint, 0] += mean if exact else _sum_of_logs(logits)
     step, square, chord = np.moveaxis(sums[..., :3], -1, 0) / probes
     potentials = np.concatenate([np.swapaxes(potential, 0, 1), logs / probes], axis=2)
-    found = _geometry(step, square, chord, potentials, np.arange(layers, dtype=np.float64))
+    geometry = _geometry(step, square, chord, potentials, np.arange(layers, dtype=np.float64))
     fields: Fields = {}
-    for name, value in found.items():
+    for name, value in geometry.items():
         by_head, average = np.split(np.swapaxes(value, 0, 1), [heads], axis=2)
         fields[f"depth_{name}"] = (PATH_DIMS, by_head)
         fields[f"depth_{name}_head_average"] = (("checkpoint", "layer", "query"), average[:, :, 0])
@@ -166,7 +175,8 @@ def along_depth(reader: LogitReader, potential: Floats, block_bytes: int) -> Fie
 def _sum_of_logs(logits: NDArray[np.float32]) -> Floats:
     """Sum over the probe of the mean over the keys of ln p, p the average over heads, by query.
 
-    In logarithms throughout: a key that all heads have frozen out is improbable, not absent.
+    In logarithms throughout: a key with an underflowing weight in all heads is improbable, not
+    absent.
     """
     values = logits.astype(np.float64)
     log_p = values - logsumexp(values, axis=-1, keepdims=True)

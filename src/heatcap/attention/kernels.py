@@ -1,7 +1,7 @@
 """Fused kernels of the ensemble: blocks of attention rows in, float64 averages out.
 
 :func:`row_observables` gives the thermodynamics of single rows, :func:`fisher_distance` the
-geometry between two sets of rows; `table_kernel` is what the moments over a probe are made of.
+geometry between two sets of rows; `table_kernel` computes the moments over a probe.
 Energies E = -logit, k_B = 1; ``-inf`` is an absent key.
 
 How it is fast.  Rows sit in the lanes of the vector unit and keys follow one another, which suits 3
@@ -63,8 +63,6 @@ _F, _U, _S, _C, _K3, _K4, _PR, _PMAX, _N, MEAN, ABOVE = range(COLUMNS)
 _SPREAD = tuple(ROW_COLUMNS.index(name) for name in FLUCTUATING)
 
 _SUMS = 9
-
-
 # Row r of sum k lies at k * ROWS + r of one flat array: with a common base pointer LLVM sees
 # that the sums do not overlap.  Unsigned, for numba wraps signed indices.
 _Z, _S1, _S2, _S3, _S4, _Q, _D, _V = (np.uintp(k * ROWS) for k in range(1, _SUMS))
@@ -90,7 +88,7 @@ def _is_tame(top: Logits, bottom: Logits, count: int, scale: float) -> bool:
 
 
 def _fold(width: int, tame: bool) -> Callable[..., None]:
-    """Kernel that adds `width` keys to the sums: each sum is then loaded once per `width` keys."""
+    """Make the kernel that adds `width` keys to the sums, each of which is loaded once for them."""
 
     @jit(CONTRACT)
     def fold(
@@ -155,6 +153,7 @@ def _fold_keys(
     sums: Floats,
     weights: Floats | None,
 ) -> None:
+    """Add the keys of a tile to the sums, four at a time; keep their weights if asked."""
     whole = keys - keys % 4
     for key in range(0, whole, 4):
         if tame:
@@ -216,17 +215,11 @@ def _deliver(work: Floats, count: int, first: int, out: Floats) -> None:
 
 @jit(REORDER)
 def _column_sum(work: Floats, base: int, count: int) -> float:
+    """Sum of a finished column over the rows of a block."""
     total = 0.0
     for i in range(count):
         total += work[np.uintp(base) + np.uintp(i)]
     return total
-
-
-@jit()
-def _add_totals(work: Floats, count: int, totals: Floats) -> None:
-    """Sums of the finished columns over the rows, while they are at hand."""
-    for c in range(len(totals)):
-        totals[c] += _column_sum(work, _DONE + c * ROWS, count)
 
 
 @jit()
@@ -270,14 +263,14 @@ def _first_visible(tile: Logits, base: int, count: int) -> float:
 def _add_keys(tile: Logits, key: int, keys: int, count: int, moments: Floats) -> None:
     """Add a block of rows to moments (key, 4): count, sum, sum of squares and the shift of both."""
     for j in range(keys):
-        own = moments[key + j]
+        sums = moments[key + j]
         base = j * ROWS
-        if own[0] == 0.0:
-            own[3] = _first_visible(tile, base, count)
-        seen, total, square = _key_sums(tile, base, count, own[3])
-        own[0] += seen
-        own[1] += total
-        own[2] += square
+        if sums[0] == 0.0:
+            sums[3] = _first_visible(tile, base, count)
+        seen, total, square = _key_sums(tile, base, count, sums[3])
+        sums[0] += seen
+        sums[1] += total
+        sums[2] += square
 
 
 @jit()
@@ -319,14 +312,14 @@ def _centre_rows(
 
 
 @jit(CONTRACT)
-def absorb(own: Floats, more: Floats) -> None:
-    """Count, mean and central sums of the union of two samples, in place.
+def absorb(moments: Floats, more: Floats) -> None:
+    """Merge count, mean and central sums of a second sample into those of the first.
 
     Pébay, SAND2008-6212, 2008; fourth moment as corrected in Pébay et al., Comput. Stat. 31 (2016)
     1305.
     """
-    for i in range(len(own)):
-        a, b = own[i], more[i]
+    for i in range(len(moments)):
+        a, b = moments[i], more[i]
         if b[0] == 0.0:
             continue
         count = a[0] + b[0]
@@ -389,7 +382,8 @@ def _rows(
             move(path[0], path[1], start * n, n, count, work[_PER_Z:])
             add_arcs(path[0], count, path[2])
         _deliver(work, count, start, out)
-        _add_totals(work, count, totals)
+        for c in range(len(totals)):  # while the columns are in the cache
+            totals[c] += _column_sum(work, _DONE + c * ROWS, count)
     return bad
 
 
@@ -404,10 +398,11 @@ def table_kernel(
     scratch: tuple[Logits, Logits, Logits, Floats],
     path: tuple[Floats, Floats, Floats] | None,
 ) -> int:
-    """Moments of each table (table, subset, query, ...), group by group; returns the defects.
+    """Add up the moments of each table (table, subset, query, ...), group by group.
 
-    `path` is a shelf, the amplitudes that rows of each head had before and at first (head, 2, row
-    and key), and the sums of their distances (table, query, 4).
+    Returns the number of rows that are NaN, +inf or fully masked.  `path` is a shelf, the
+    amplitudes that rows of each head had before and at first (head, 2, row and key), and the sums
+    of their distances (table, query, 4).
     """
     means, spread, keys = moments
     n, queries, bad = tables.shape[2], means.shape[2], 0
@@ -465,8 +460,9 @@ def _word_sums(
 
 
 def row_observables(logits: Logits, beta: float = 1.0, out: Floats | None = None) -> Floats:
-    """Thermodynamics of each row of `logits` (row, key): array (column, row), see `ROW_COLUMNS`.
+    """Compute the thermodynamics of each row of `logits` (row, key).
 
+    Returns an array (column, row), columns as in `ROW_COLUMNS`; written to `out` where it is given.
     Float32 and float64 are taken as they are, anything else is converted; sums are float64.
 
     Raises
@@ -491,13 +487,13 @@ def row_observables(logits: Logits, beta: float = 1.0, out: Floats | None = None
 def weigh_words(
     words: NDArray[np.uint32], starts: NDArray[np.uint64]
 ) -> tuple[NDArray[np.uint64], float]:
-    """Weighted sums of rows (row, word) of float32 bits, and their largest finite magnitude.
+    """Compute weighted sums of rows (row, word) of float32 bits, and their largest magnitude.
 
-    The sums, mod 2^64, are those of `runfile.integrity`.
+    The sums, mod 2^64, are those of `runfile.integrity`; the magnitude is that of finite values.
     """
     compile_once(np.dtype(np.float32))
     sums = np.empty(len(words), np.uint64)
-    with np.errstate(over="ignore"):  # they wrap on purpose, and say so without the compiler
+    with np.errstate(over="ignore"):  # they wrap on purpose; NumPy warns where numba is off
         largest = np.uint32(_word_sums(words, starts, np.uint64(GOLDEN), sums))
     return sums, float(largest.view(np.float32))
 
@@ -506,7 +502,7 @@ def weigh_words(
 def compile_once(dtype: np.dtype[Any], path: bool = False) -> None:
     """Compile the kernels for logits of a type, or load them from numba's cache, once a process.
 
-    Those of a path apart, for few look at one.
+    Those of a path are compiled apart, for few analyses ask for one.
 
     One process at a time: numba numbers the files of its cache function by function, so that two
     processes that compile at once can give one number to two kernels, and a third process then
@@ -534,6 +530,6 @@ def compile_once(dtype: np.dtype[Any], path: bool = False) -> None:
 
 
 def scratch_for(logits: Logits) -> tuple[Logits, Logits, Logits, Floats]:
-    """A block of rows: logits (key, row), their extremes, and the sums with the results."""
+    """Allocate a block of rows: logits (key, row), their extremes, the sums with the results."""
     rows = np.empty(ROWS, logits.dtype)
     return tile_for(logits), rows, rows.copy(), np.empty(_WORK)

@@ -1,8 +1,10 @@
 """Tables of attention rows: moments over a probe, and the heat capacities made of them.
 
 A *table* is what one checkpoint, layer and head yield: logits of shape (probe, query, key).
-:func:`table_moments` turns a stack of tables into the few moments that every heat capacity is made
-of.  Moments of parts of a probe merge, so a table may be streamed through in pieces.
+:func:`table_moments` turns a stack of tables into the few moments from which
+:func:`table_heat_capacities` computes every heat capacity.  Moments of parts of a probe merge, so
+a table may be streamed through in pieces.  Energies E = -logit, in logits; all variances are
+population variances (ddof = 0).
 """
 
 from __future__ import annotations
@@ -60,7 +62,13 @@ class Subsets:
 
     @classmethod
     def of(cls, selection: ArrayLike, queries: int = 1) -> Subsets:
-        """From a boolean matrix (subset, probe)."""
+        """Sort the inputs of a boolean matrix (subset, probe) by the subsets that hold them.
+
+        Raises
+        ------
+        ValueError
+            If `selection` has more than two dimensions.
+        """
         chosen = np.atleast_2d(np.asarray(selection, dtype=bool))
         if chosen.ndim != 2:
             raise ValueError(f"selection must have shape (subset, probe), got {chosen.shape}")
@@ -93,12 +101,12 @@ class TableMoments:
     """(table, subset, query, key, 3): energies of each key over the inputs that see it"""
 
     def merge(self, other: TableMoments) -> TableMoments:
-        """Moments of both parts together."""
+        """Combine the moments of two parts of a probe; ValueError where their shapes differ."""
         pairs = zip(self._arrays(), other._arrays(), strict=True)
         return TableMoments(*(_merged(a, b) for a, b in pairs))
 
     def pooled(self, stacks: int) -> Floats:
-        """Energies of all tables of a stack, queries and keys at once: (stack, subset, 3)."""
+        """Pool the energies of each stack of tables over queries and keys: (stack, subset, 3)."""
         tables, subsets, *_ = self.keys.shape
         keys = self.keys.reshape(stacks, tables // stacks, subsets, -1, 3).swapaxes(1, 2)
         count, mean, between, within = _pool(keys.reshape(stacks, subsets, -1, 3))
@@ -106,7 +114,7 @@ class TableMoments:
 
     @classmethod
     def concatenate(cls, stacks: Iterable[TableMoments]) -> TableMoments:
-        """Several stacks of tables as one, so that heat capacities are taken in one call."""
+        """Join several stacks of tables, so that one call computes their heat capacities."""
         columns = zip(*(stack._arrays() for stack in stacks), strict=True)
         return cls(*(np.concatenate(column) for column in columns))
 
@@ -115,6 +123,7 @@ class TableMoments:
 
 
 def _merged(a: Floats, b: Floats) -> Floats:
+    """Moments of the union of two samples."""
     if a.shape != b.shape:
         raise ValueError(
             f"moments of the same tables must have the same shape: {a.shape}, {b.shape}"
@@ -125,9 +134,9 @@ def _merged(a: Floats, b: Floats) -> Floats:
     return out
 
 
-def merge_into(own: Floats, more: Floats) -> None:
-    """Merge moments of further samples, in place: contiguous arrays of one shape."""
-    absorb(own.reshape(-1, own.shape[-1]), more.reshape(-1, more.shape[-1]))
+def merge_into(moments: Floats, more: Floats) -> None:
+    """Add the moments `more` of further samples in place: contiguous arrays of one shape."""
+    absorb(moments.reshape(-1, moments.shape[-1]), more.reshape(-1, more.shape[-1]))
 
 
 def table_moments(
@@ -136,7 +145,7 @@ def table_moments(
     beta: float = 1.0,
     path: tuple[Floats, Floats] | None = None,
 ) -> TableMoments:
-    """Moments over the probe of a stack of tables.
+    """Compute the moments over the probe of a stack of tables.
 
     Parameters
     ----------
@@ -148,6 +157,10 @@ def table_moments(
     path : (array (head, 2 * row * key), array (table, query, 4)), optional
         Amplitudes sqrt p of the rows of the table before and of the first one of every head, and
         where the distances from both are added (:class:`heatcap.attention.geometry.TrainingPath`).
+
+    Returns
+    -------
+    TableMoments
 
     Raises
     ------
@@ -182,10 +195,11 @@ def table_heat_capacities(
     population: int = 0,
     inputs: int | None = None,
 ) -> dict[str, Floats]:
-    """Averages, heat capacities and standard errors of each table: arrays (table, subset, query).
+    """Compute averages, heat capacities and standard errors of each table.
 
-    The averages of all `ROW_COLUMNS` but the auxiliary energies, `fisher_information`, and, all
-    with population variances over the inputs x (E the energies, U the row energies):
+    Arrays (table, subset, query) by name: the averages of all `ROW_COLUMNS` but the auxiliary
+    energies, `fisher_information`, and, all with population variances over the inputs x (E the
+    energies, U the row energies):
 
         landscape_heat_capacity        beta^2 Var_x(U)
         landscape_heat_capacity_fixed  beta^2 Var_x(U - mean energy)
@@ -201,6 +215,11 @@ def table_heat_capacities(
     from a population of M = `population` (0: infinite) without replacement.  A subset of m_s
     inputs was drawn from about M m_s / m of its kind, so that its fraction is m/M as well.
     Without `inputs` the largest subset counts as the probe.
+
+    Raises
+    ------
+    ValueError
+        If the population is negative, or smaller than the probe.
     """
     count = moments.spread[..., 0, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -226,7 +245,7 @@ def table_heat_capacities(
 
 
 def _pool(keys: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Of samples (..., sample, 3): count, mean, sums of squares between and within samples."""
+    """Count, mean, sums of squares between and within samples (..., sample, 3)."""
     count, mean, square = keys[..., 0], keys[..., 1], keys[..., 2]
     total = count.sum(axis=-1)
     grand = (count * mean).sum(axis=-1) / np.maximum(total, 1.0)
@@ -235,7 +254,7 @@ def _pool(keys: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _finite_population(count: Floats, population: int, inputs: int | None) -> Floats:
-    """1 - m/M; 1 for an infinite population."""
+    """Correction 1 - m/M for sampling without replacement; 1 for an infinite population."""
     if population < 0:
         raise ValueError(f"population must be 0 (infinite) or a count, got {population}")
     if not population or not count.size:
@@ -249,12 +268,15 @@ def _finite_population(count: Floats, population: int, inputs: int | None) -> Fl
 
 
 def _corrected(variance: Floats, finite: Floats) -> Floats:
-    """Standard error; exactly 0 where the sample is the population, even one of a single input."""
+    """Standard error sqrt(variance (1 - m/M)); exactly 0 where the sample is the population.
+
+    Also for a population of a single input, whose variance is 0/0.
+    """
     return np.where(finite == 0.0, 0.0, np.sqrt(variance * finite))
 
 
 def _variance_error(spread: Floats, finite: Floats) -> Floats:
-    """Of a sample variance: sqrt((m4 - s^4) / m)."""
+    """Standard error sqrt((m4 - s^4) / m) of a sample variance."""
     count = spread[..., 0]
     excess = spread[..., 4] / count - (spread[..., 2] / count) ** 2
     return _corrected(np.maximum(excess, 0.0) / count, finite)

@@ -1,16 +1,16 @@
-"""The audit of a lead: is the peak before the onset more than what comes first for free?
+"""Audit of a lead: does the peak precede the onset more often than by chance, and follow it?
 
-A lead is onset - peak.  Six definitions of a heat capacity, times heads and layers, have maxima
-somewhere; this package asks of each what a referee would ask:
+A lead is onset - peak, in steps.  Six definitions of a heat capacity, times heads and layers, all
+have maxima somewhere; this package asks of each what a referee would ask:
 
 * do peaks come first more often than the sign test, Wilcoxon's test and a random phase allow;
 * which clock does the peak follow, the onset or memorisation;
 * is it there in controls, where nothing generalises;
 * is its height set by the bound, a constant offset of keys, the variance of random energies;
 * do its maxima sit at spikes of the loss;
-* does it survive the number of curves that were looked at.
+* does it survive the correction for the number of curves (look-elsewhere).
 
-:func:`audit_leads` asks all of it; the parts are usable alone.
+:func:`audit_leads` makes all tests; each of them can be used alone.
 """
 
 from heatcap.attention import random_energy_heat_capacity

@@ -1,4 +1,10 @@
-"""What else makes such a peak: the bound, offsets of keys, random energies, spikes, controls."""
+"""Artefacts that imitate a peak: bound, offsets of keys, random energies, spikes, controls.
+
+`bound`, `offset_share` and `random_energy_ratio` compare the height of a peak (in nats) with what
+the number of keys, a constant offset or independent Gaussian logits give; `spike_share` compares
+the positions of maxima with spikes of the loss; `controls` look for the same peak in runs that
+cannot generalise.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +35,15 @@ __all__ = [
     "spike_share",
 ]
 
-NEAR = 0.5  # of the bound: within reach
+NEAR = 0.5  # share of the bound from which on a height is within its reach
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The largest peak as a share of the bound that the number of visible keys sets.
+    """Largest peak as a share of its upper bound, set by the number of visible keys.
 
     `same_for_all_sizes`: the bound does not grow with the size, so that a height that saturates is
-    no finding, and one that diverges is impossible.
+    no result, and one that diverges is impossible.
     """
 
     tested: bool
@@ -50,7 +56,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Share:
-    """Median, smallest and largest value over the peaks of the runs; or why there is none."""
+    """Median, smallest and largest value over the peaks of the runs, or the reason for none."""
 
     tested: bool
     median: float = float("nan")
@@ -60,6 +66,7 @@ class Share:
 
     @classmethod
     def of(cls, values: Floats) -> Share:
+        """Summarise values (run,); NaN is skipped."""
         values = values[np.isfinite(values)]
         if not values.size:
             return cls(False, message="no run has a peak")
@@ -67,7 +74,7 @@ class Share:
 
 
 def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) -> Bound:
-    """How near the peaks of the canonical heat capacity come to their bound.
+    """Compare the peaks of the canonical heat capacity with their upper bound.
 
     Parameters
     ----------
@@ -78,7 +85,7 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
     observable : str
         Only `heat_capacity` is bounded by the number of keys.
     query : int
-        That of the events.
+        Query of the events.
     """
     if observable != HEAT_CAPACITY:
         return Bound(False, message="the number of keys sets no bound on this observable")
@@ -103,10 +110,12 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
 def offset_share(
     obs: xr.Dataset, table: pd.DataFrame, observable: str, layer: Any, *, query: int, inputs: str
 ) -> Share:
-    """Which share of the height at the peak is a constant offset of keys.
+    """Compute the share of the height at the peak that is a constant offset of keys.
 
-    `offset_heat_capacity` over `unweighted_heat_capacity` at the checkpoint of the peak; other
-    observables have no such part that could be told from averages over the probe.
+        share = offset_heat_capacity / unweighted_heat_capacity
+
+    at the checkpoint of the peak; in other observables the offset cannot be separated in averages
+    over the probe.
     """
     if observable == OFFSET:
         return Share(True, 1.0, 1.0, 1.0, "the offset itself")
@@ -122,11 +131,11 @@ def offset_share(
 def random_energy_ratio(
     obs: xr.Dataset, table: pd.DataFrame, observable: str, layer: Any, *, query: int, inputs: str
 ) -> Share:
-    """Heat capacity at the peak over that of independent Gaussian logits.
+    """Divide the heat capacity at the peak by that of independent Gaussian logits.
 
     These have the variance of all logits of the row over the probe (`unweighted_heat_capacity` at
-    the same checkpoint) and the same number of keys.  A ratio near 1: the height says no more than
-    that variance.
+    the same checkpoint) and the same number of keys (random-energy model).  At a ratio near 1 the
+    height reflects that variance only.
     """
     if observable != HEAT_CAPACITY:
         return Share(False, message="defined for the canonical heat capacity only")
@@ -161,11 +170,11 @@ def _at_peaks(
 
 @dataclass(frozen=True)
 class SpikeShare:
-    """Share of the maxima, before smoothing, that coincide with a spike, and the base rate of it.
+    """Share of the maxima, before smoothing, that coincide with a spike, and its base rate.
 
-    `base_rate` is the share of checkpoints near a spike; `p` the chance of as many coincidences at
-    that rate.  `highest_at_spike` of the runs have their highest maximum there, `highest_first` of
-    these before the onset: what a train of spikes gives for free.
+    `base_rate` is the share of checkpoints near a spike, `p` the probability of at least as many
+    coincidences at that rate.  `highest_at_spike` counts the runs whose highest maximum is at a
+    spike, `highest_first` those of them where it precedes the onset: leads due to spikes alone.
     """
 
     share: float
@@ -185,7 +194,7 @@ class SpikeShare:
 
 
 def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
-    """Count maxima of the head average over the runs proper."""
+    """Count the maxima at spikes, for the head average over the treatment runs."""
     runs, curves = events.proper, events.curves_of(observable, layer)
     chosen = curves[curves[Column.RUN].isin(runs[Column.RUN])]
     if runs[Column.SPIKES].isna().all():
@@ -198,12 +207,14 @@ def spike_share(events: Events, observable: str, layer: Any) -> SpikeShare:
     p = float("nan")
     if maxima and np.isfinite(base):
         p = float(stats.binomtest(at_spike, maxima, min(base, 1.0), alternative="greater").pvalue)
-    highest, first = _highest(events, observable, layer, set(runs[Column.RUN]))
+    highest, first = _highest_at_spikes(events, observable, layer, set(runs[Column.RUN]))
     share = at_spike / maxima if maxima else float("nan")
     return SpikeShare(share, base, p, maxima, at_spike, highest, first)
 
 
-def _highest(events: Events, observable: str, layer: Any, runs: set[Any]) -> tuple[int, int]:
+def _highest_at_spikes(
+    events: Events, observable: str, layer: Any, runs: set[Any]
+) -> tuple[int, int]:
     t = events.maxima(observable, layer=layer)
     t = t[t[Column.RUN].isin(runs) & t[Column.RANK].notna()]
     top = t.sort_values(Column.HEIGHT, ascending=False).groupby(Column.RUN, sort=False).head(1)
@@ -213,36 +224,37 @@ def _highest(events: Events, observable: str, layer: Any, runs: set[Any]) -> tup
 
 # ---- is it there where nothing generalises? ------------------------------------------------
 
-RISE = 0.2  # of the test accuracy: such a run does generalise, and is no control
+RISE = 0.2  # of the test accuracy: a run that rises by more generalises, and is no control
 LEVEL = 0.05
-WAY = LEVEL / 3  # three ways to pass
-APART = 1.25  # ratio of heights or delays: a smaller one is the same peak, however sure
-EARLIER = 1 / 3  # of the delay of the runs proper: another maximum, not the same one
+WAY = LEVEL / 3  # Bonferroni: a control can pass in three ways
+APART = 1.25  # ratio of heights or delays below which two peaks count as the same
+EARLIER = 1 / 3  # of the delay in treatment runs: an earlier maximum is a different one
 
 
 @dataclass(frozen=True)
 class Control:
-    """One group of runs that cannot generalise, beside the runs proper.
+    """One control, a group of runs that cannot generalise, compared with the treatment runs.
 
     Attributes
     ----------
     name : str
     verdict : str
-        A precursor of generalisation must be "absent", "lower" or "later" here, the last two by a
-        factor of 1.25 at least and at 5 % after correction for the three ways.  "present": it is
-        there as well.  "open": most curves still rise at the end of their record, so that the peak
-        may be yet to come.  "earlier": there is a maximum, but less than a third as long after
-        memorisation, and so another one.  "too few runs": mostly without a peak, which might be
-        chance.  "not tested": every run of the group generalises, or none of the runs proper peaks.
+        A precursor of generalisation must be "absent", "lower" or "later" in a control, the last
+        two by a factor of at least 1.25 and at 5 % after correction for the three tests.
+        "present": the peak is in the control as well.  "open": most curves still rise at the end of
+        their record, so that a peak may follow.  "earlier": there is a maximum, but at less than a
+        third of the delay after memorisation, and thus a different one.  "too few runs": mostly
+        without a peak, which may be chance.  "not tested": every run of the control generalises, or
+        no treatment run has a peak.
     runs, with_peak, rising : int
-        Without the runs of the group that do generalise (`generalising`).
+        Numbers without the runs of the control that do generalise (`generalising`).
     height_ratio, delay_ratio : float
-        Geometric means of control over runs proper, at equal sizes where there are any; the delay
+        Geometric means of control over treatment runs, at equal sizes if they share any; the delay
         is the step of the peak over that of memorisation.
     lower_p, later_p : float
         One-sided permutation tests of these ratios within sizes.
     fewer_p : float
-        Fisher's exact test: a smaller share of runs with a peak than among the runs proper.
+        Fisher's exact test: smaller share of runs with a peak than among the treatment runs.
     """
 
     name: str
@@ -259,7 +271,7 @@ class Control:
 
 
 def controls(table: pd.DataFrame, *, rng: np.random.Generator) -> list[Control]:
-    """Every group of controls in a table of :func:`lead_table`, against the runs proper."""
+    """Compare every control in a table of :func:`lead_table` with the treatment runs."""
     proper = proper_of(table)
     return [_control(name, part, proper, rng) for name, part in controls_of(table).items()]
 
@@ -271,11 +283,11 @@ def _control(
     part = every[~rises]
     shared = np.intersect1d(part[LeadColumn.SIZE], proper[LeadColumn.SIZE])
     proper = proper[proper[LeadColumn.SIZE].isin(shared)] if shared.size else proper
-    n, seen = len(part), part[Column.PEAK].notna()
+    n, has_peak = len(part), part[Column.PEAK].notna()
     counts = {
         "runs": n,
         "generalising": int(rises.sum()),
-        "with_peak": int(seen.sum()),
+        "with_peak": int(has_peak.sum()),
         "rising": int(part[Column.RISING].sum()),
     }
     if not n or proper[Column.PEAK].notna().sum() == 0:
@@ -283,7 +295,9 @@ def _control(
     part, proper = _with_delay(part), _with_delay(proper)
     height, lower = _compare(part, proper, LeadColumn.HEIGHT, -1, rng)
     delay, later = _compare(part, proper, "delay", +1, rng)
-    fewer = _fewer(counts["with_peak"], n, int(proper[Column.PEAK].notna().sum()), len(proper))
+    peaks, peaks_proper = counts["with_peak"], int(proper[Column.PEAK].notna().sum())
+    contingency = np.array([[peaks, n - peaks], [peaks_proper, len(proper) - peaks_proper]])
+    fewer = float(stats.fisher_exact(contingency, alternative="less").pvalue)
     is_lower = lower < WAY and height * APART <= 1
     is_later = later < WAY and delay >= APART
     verdict = _verdict(counts, is_lower, is_later, fewer, delay)
@@ -300,9 +314,9 @@ def _control(
 
 
 def _with_delay(table: pd.DataFrame) -> pd.DataFrame:
-    """Time of the peak over that of memorisation: random labels are memorised later.
+    """Add the delay, step of the peak over that of memorisation, since random labels take longer.
 
-    A run that never memorised has no delay; it cannot be called late.
+    A run that never memorised has no delay, and cannot count as late.
     """
     return table.assign(delay=table[Column.PEAK] / table[Column.MEMORISED])
 
@@ -319,11 +333,6 @@ def _verdict(counts: dict[str, int], lower: bool, later: bool, fewer: float, del
     return "earlier" if delay < EARLIER else "present"
 
 
-def _fewer(seen: int, runs: int, seen_proper: int, proper: int) -> float:
-    table = np.array([[seen, runs - seen], [seen_proper, proper - seen_proper]])
-    return float(stats.fisher_exact(table, alternative="less").pvalue)
-
-
 def _compare(
     part: pd.DataFrame,
     proper: pd.DataFrame,
@@ -332,20 +341,20 @@ def _compare(
     rng: np.random.Generator,
     permutations: int = 4999,
 ) -> tuple[float, float]:
-    """Ratio of geometric means within sizes, and P(a relabelling gives one as extreme)."""
+    """Ratio of geometric means within sizes, and the permutation p-value of one as extreme."""
     a, b = (t[t[column] > 0] for t in (part, proper))
     shared = np.intersect1d(a[LeadColumn.SIZE], b[LeadColumn.SIZE])
-    # Without any size in common all runs are compared with all.
+    # Without a common size all runs are compared with all.
     strata = [(a[a[LeadColumn.SIZE] == s], b[b[LeadColumn.SIZE] == s]) for s in shared] or [(a, b)]
     if not len(a) or not len(b):
         return float("nan"), float("nan")
     total = sum(len(x) for x, _ in strata)
-    seen, relabelled = 0.0, np.zeros(permutations)
+    observed, relabelled = 0.0, np.zeros(permutations)
     for x, y in strata:
         values = np.log(np.r_[x[column].to_numpy(), y[column].to_numpy()])
         weight, k = len(x) / total, len(x)
         shuffled = rng.permuted(np.tile(values, (permutations, 1)), axis=1)
-        seen += weight * (values[:k].mean() - values[k:].mean())
+        observed += weight * (values[:k].mean() - values[k:].mean())
         relabelled += weight * (shuffled[:, :k].mean(axis=1) - shuffled[:, k:].mean(axis=1))
-    extreme = int(np.sum(sign * relabelled >= sign * seen - 1e-12))
-    return float(np.exp(seen)), float((1 + extreme) / (1 + permutations))
+    extreme = int(np.sum(sign * relabelled >= sign * observed - 1e-12))
+    return float(np.exp(observed)), float((1 + extreme) / (1 + permutations))

@@ -1,4 +1,8 @@
-"""Which clock a peak follows: does it move with the onset, or with memorisation?"""
+"""Clock of a peak: does its time follow the onset of generalisation, or memorisation?
+
+`clock` regresses ln t_peak on ln t_onset and ln t_memorisation over runs (times in steps), over all
+runs and within configurations, and compares with peaks at a random phase of their records.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ __all__ = ["Clock", "Slope", "clock"]
 
 
 MIN_RUNS = 6
-FOLLOWS = 0.5  # a slope below it, with 95 % confidence, is not following
-LEVEL = 0.025  # of each time: one side of its 95 % interval
+FOLLOWS = 0.5  # a slope below it, with 95 % confidence, excludes that the peak follows
+LEVEL = 0.025  # for each time: one side of its 95 % interval
 DRAWS = 1999
 TIMES = [Column.PEAK, Column.ONSET, Column.MEMORISED, Column.LAST_STEP]
 
@@ -36,7 +40,7 @@ class Slope:
 
     @property
     def answer(self) -> str:
-        """ "yes" if positive, "no" if below one half, each with 95 % confidence; else "open"."""
+        """Answer "yes" if positive, "no" if below 1/2, each at 95 % confidence; else "open"."""
         if self.ci95[0] > 0 and self.ci95[1] >= FOLLOWS:
             return "yes"
         return "no" if self.ci95[1] < FOLLOWS else "open"
@@ -44,29 +48,31 @@ class Slope:
 
 @dataclass(frozen=True)
 class Clock:
-    """What the time of the peak follows.
+    """Event that the time of the peak follows, with slopes, correlations and nulls.
 
     Attributes
     ----------
     follows : {"onset", "memorisation", "both", "neither", "undetermined"}
     slopes : dict
-        Of ln t_peak on ln t_onset and ln t_memorisation, together; absent where one does not vary.
+        Slopes of ln t_peak on ln t_onset and ln t_memorisation, together; absent where a time does
+        not vary.
     within : dict
-        The same with the mean of every configuration (size, fraction, weight decay) taken out:
-        what seeds say.  Sizes have much in common, so that a slope counts only if it is here, too.
+        Slopes after subtraction of the mean of every configuration (size, fraction, weight decay),
+        from the variation between seeds.  Sizes differ in many respects, so that a slope counts
+        only if it is found here, too.
     partial : dict
         Partial correlation of ln t_peak with each time, the other one held fixed: `r` and `p`,
         over all runs and `within` sizes.
     free : dict
-        The slopes of a peak at a random phase of its record, which knows of neither: not 0 where
-        records end at a multiple of the onset.  A time is followed only beyond this.
+        Slopes of a peak at a random phase of its record, which depends on neither event: not 0
+        where records end at a multiple of the onset.  A time is followed only beyond this.
     by_chance : dict
-        Of each time, how often peaks at a random phase of their records are as close to it as those
-        that are there: in `steps` and in `log_steps`.  A time is followed only if both are rare.
+        For each time, how often peaks at a random phase of their records are as close to it as the
+        observed ones, in `steps` and in `log_steps`.  A time is followed only if both are rare.
     method : str
         "mixed model, random effect per configuration" or "least squares".
     message : str
-        What was missing, or where the sizes and the runs within them disagree.
+        Missing data, or disagreement between the sizes and the runs within them.
     """
 
     follows: str
@@ -81,23 +87,27 @@ class Clock:
 
 
 def clock(table: pd.DataFrame) -> Clock:
-    """Regression of ln t_peak on ln t_onset and ln t_memorisation over runs that have all three.
+    """Regress ln t_peak on ln t_onset and ln t_memorisation over runs that have all three.
 
         ln t_peak = a_size + b_onset ln t_onset + b_mem ln t_mem + noise
 
-    with a random effect a_size of every configuration where there are three or more, and runs
-    enough for a level of each (two degrees of freedom left); with two, a level for each; else least
-    squares.  A time counts as followed only if it is within configurations as well.
-    A peak that is tied to the onset has b_onset = 1, b_mem = 0.  A slope counts as followed if its
-    95 % interval lies above 0 and reaches 1/2, as not followed if it lies below 1/2.  Where the end
-    of the record moves with a time, so does a peak at a random phase of ln step, on average with
-    the slopes of half of ln t_last; a slope counts as followed only if its interval lies above
-    these.  At a random phase of the step itself ln t_peak moves with the whole of ln t_last, and is
-    told by its scatter: ln(t_peak / t_event) must scatter less than it does for 97.5 % of the peaks
-    drawn at random phases, evenly in steps from the second smallest phase seen, or evenly in ln
-    step from the second earliest peak, up to the ends of the records as they are.  Where all
-    records end at one multiple of a time, to follow that time and the end is one and the same.
-    Censored runs have no onset and are not in it; nor are runs with a time of 0 or without an end.
+    a_size is a random effect of the configuration if there are at least three of them, and enough
+    runs for a level of each (two degrees of freedom left); with two configurations, a level for
+    each; else one level (least squares).  A time counts as followed only if it is followed within
+    configurations as well.
+
+    A peak that is tied to the onset has b_onset = 1, b_mem = 0.  A time is followed if the 95 %
+    interval of its slope lies above 0 and reaches 1/2, and not followed if it lies below 1/2.
+
+    If the end of the record moves with a time, so does a peak at a random phase of ln step, on
+    average with the slopes of half of ln t_last; a time counts as followed only if its interval
+    lies above these.  At a random phase of the step itself ln t_peak moves with the whole of
+    ln t_last, and is distinguished by its scatter: ln(t_peak / t_event) must scatter less than for
+    97.5 % of the peaks drawn at random phases, evenly in steps from the second smallest observed
+    phase, or evenly in ln step from the second earliest peak, up to the ends of the records as they
+    are.  If all records end at one multiple of a time, that time and the end are indistinguishable.
+
+    Censored runs have no onset and are left out, as are runs with a time of 0 or without an end.
 
     Parameters
     ----------
@@ -110,13 +120,13 @@ def clock(table: pd.DataFrame) -> Clock:
         "undetermined" where fewer than 6 runs have all three times, or neither slope is decided.
     """
     times = table[TIMES].to_numpy(dtype=np.float64)
-    known = (np.isfinite(times) & (times > 0)).all(axis=1)
-    n, left_out = int(known.sum()), _left_out(times)
+    usable = (np.isfinite(times) & (times > 0)).all(axis=1)
+    n, left_out = int(usable.sum()), _left_out(times)
     if n < MIN_RUNS:
         short = f"{n} runs with all three times, {MIN_RUNS} needed"
         return Clock("undetermined", n, message="; ".join(filter(None, [short, left_out])))
-    y, *x, last = np.log(times[known]).T
-    groups = table[LeadColumn.CONFIGURATION].to_numpy()[known]
+    y, *x, last = np.log(times[usable]).T
+    groups = table[LeadColumn.CONFIGURATION].to_numpy()[usable]
     predictors = {
         name: column - column.mean()
         for name, column in zip(("onset", "memorisation"), x, strict=True)
@@ -131,39 +141,42 @@ def clock(table: pd.DataFrame) -> Clock:
         ).items()
     }
     several = np.unique(groups).size > 1
-    free = _free(last, predictors, groups)
+    free = _slopes_at_random_phase(last, predictors, groups)
     chance = _by_chance(y, predictors, last, groups)
     far = {name for name, p in chance.items() if not max(p.values()) <= LEVEL}
     answers = {
-        name: "open" if found == "yes" and name in far else found
-        for name, found in _answers(slopes, free).items()
+        name: "open" if answer == "yes" and name in far else answer
+        for name, answer in _answers(slopes, free).items()
     }
-    follows = _follows(answers, _answers(within if several else slopes, free))
-    said = [_message(predictors, slopes, within, free)]
+    follows = _followed_event(answers, _answers(within if several else slopes, free))
+    messages = [_slope_message(predictors, slopes, within, free)]
     if answers != _answers(slopes, free):
-        said.append(_said_of_chance(chance, slopes, free))
-    message = "; ".join(filter(None, [*said, left_out]))
+        messages.append(_chance_message(chance, slopes, free))
+    message = "; ".join(filter(None, [*messages, left_out]))
     return Clock(follows, n, slopes, within, partial, free, chance, method, message)
 
 
 def _left_out(times: Floats) -> str:
-    """Runs that have all three times, but one of 0 or no end of the record."""
+    """Message on runs with all three times that are left out: a time of 0, or no end."""
     peaks = np.isfinite(times[:, :3]).all(axis=1)
     zero = int(np.sum(peaks & (times <= 0).any(axis=1)))
     endless = int(np.sum(peaks & ~np.isfinite(times[:, 3])))
-    said = [(zero, "a time of 0 has no logarithm"), (endless, "the end of the record is not known")]
+    reasons = [
+        (zero, "a time of 0 has no logarithm"),
+        (endless, "the end of the record is not known"),
+    ]
     return "; ".join(
-        f"{count} run{'s' * (count > 1)} left out: {why}" for count, why in said if count
+        f"{count} run{'s' * (count > 1)} left out: {why}" for count, why in reasons if count
     )
 
 
 def _by_chance(
     y: Floats, predictors: dict[str, Floats], last: Floats, groups: NDArray[Any]
 ) -> dict[str, dict[str, float]]:
-    """How often peaks at random phases are as close to each time as those that are there.
+    """Probability that peaks at random phases are as close to each time as the observed ones.
 
-    Both nulls begin at the second earliest, as the phase null of the order does, so that records
-    whose first part no peak can lie in do not make the others close.
+    Both nulls begin at the second earliest peak, as the phase null of the order does: a first part
+    of the record without any peak would make the observed ones look close.
     """
     phase = np.random.default_rng(0).uniform(size=(DRAWS, y.size))
     since = np.sort(y - last)[1]
@@ -172,11 +185,11 @@ def _by_chance(
         "steps": last + np.log(np.exp(since) + phase * (1 - np.exp(since))),
         "log_steps": earliest + phase * (last - earliest),
     }
-    # Without a level of their own, sizes would count as runs.
+    # Without a level for each, differences between sizes would count as scatter of runs.
     levels = groups if np.unique(groups).size < y.size else np.zeros(y.size)
     return {
         name: {
-            # What cannot be compared is as close.
+            # NaN counts as close.
             how: float(1 + np.sum(~(_spread(at - x, levels) > _spread(y - x, levels))))
             / (1 + DRAWS)
             for how, at in drawn.items()
@@ -193,8 +206,10 @@ def _spread(leads: Floats, groups: NDArray[Any]) -> Floats:
     return np.asarray(np.sum((leads - means[..., group]) ** 2, axis=-1))
 
 
-def _free(last: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> dict[str, float]:
-    """Expected slopes of peaks at a random phase of ln step: the larger of all runs and within."""
+def _slopes_at_random_phase(
+    last: Floats, predictors: dict[str, Floats], groups: NDArray[Any]
+) -> dict[str, float]:
+    """Expected slopes of peaks at a random phase of ln step: larger of all runs and within."""
     of_all, _ = _least_squares(last / 2, predictors)
     within = _within(last / 2, predictors, groups)
     return {
@@ -204,7 +219,7 @@ def _free(last: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> 
 
 
 def _answer(name: str, slope: Slope, free: dict[str, float]) -> str:
-    """As the slope has it, but "open" instead of "yes" where the record's end gives as much."""
+    """Answer of the slope, but "open" instead of "yes" where the end of the record explains it."""
     beyond = not slope.ci95[0] <= free[name]
     return slope.answer if beyond or slope.answer != "yes" else "open"
 
@@ -213,8 +228,8 @@ def _answers(slopes: dict[str, Slope], free: dict[str, float]) -> dict[str, str]
     return {name: _answer(name, slope, free) for name, slope in slopes.items()}
 
 
-def _follows(answers: dict[str, str], inside: dict[str, str]) -> str:
-    """A time is followed if runs of one configuration show it, too: sizes have much in common."""
+def _followed_event(answers: dict[str, str], inside: dict[str, str]) -> str:
+    """Event that is followed over all runs and within configurations (`inside`) alike."""
     yes = [name for name in answers if answers[name] == inside.get(name) == "yes"]
     if len(yes) == 2:
         return "both"
@@ -223,7 +238,7 @@ def _follows(answers: dict[str, str], inside: dict[str, str]) -> str:
     return "neither" if len(answers) == 2 and set(answers.values()) == {"no"} else "undetermined"
 
 
-def _said_of_chance(
+def _chance_message(
     chance: dict[str, dict[str, float]], slopes: dict[str, Slope], free: dict[str, float]
 ) -> str:
     return "; ".join(
@@ -234,18 +249,18 @@ def _said_of_chance(
     )
 
 
-def _message(
+def _slope_message(
     predictors: dict[str, Floats],
     slopes: dict[str, Slope],
     within: dict[str, Slope],
     free: dict[str, float],
 ) -> str:
-    said = [
+    messages = [
         f"the time of {name} is the same in all runs"
         for name in ("onset", "memorisation")
         if name not in predictors
     ]
-    said += [
+    messages += [
         f"the slope on {name}, {slope.value:.2f}, is not above the {free[name]:.2f} that the ends "
         "of the records give a peak at a random phase"
         for name, slope in slopes.items()
@@ -254,7 +269,7 @@ def _message(
     for name in sorted(within.keys() & slopes.keys()):
         inside = _answer(name, within[name], free)
         if _answer(name, slopes[name], free) == "yes" != inside:
-            said.append(
+            messages.append(
                 f"the time of the peak moves with that of {name} between sizes only"
                 if within[name].answer != "yes"
                 else f"within configurations the slope on {name}, {within[name].value:.2f}, is not "
@@ -262,11 +277,11 @@ def _message(
             )
         apart = slopes[name].value - within[name].value
         if abs(apart) > 2 * np.hypot(slopes[name].error, within[name].error):
-            said.append(
+            messages.append(
                 f"the slope on {name} is {within[name].value:.2f} within configurations and "
                 f"{slopes[name].value:.2f} with the differences between them"
             )
-    return "; ".join(said)
+    return "; ".join(messages)
 
 
 def _regression(
@@ -292,7 +307,7 @@ def _mixed(
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     design = np.column_stack([np.ones(y.size), *predictors.values()])
-    # A variance of the configurations at 0 is an answer here; statsmodels warns past any filter.
+    # A zero variance of the configurations is a valid fit, but statsmodels warns past any filter.
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         try:
@@ -318,7 +333,7 @@ def _least_squares(y: Floats, predictors: dict[str, Floats]) -> tuple[Floats, Fl
 
 
 def _within(y: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> dict[str, Slope]:
-    """Least squares with a free level for every configuration."""
+    """Slopes by least squares with a free level for every configuration."""
     moving = {k: _centred(v, groups) for k, v in predictors.items()}
     moving = {k: v for k, v in moving.items() if np.ptp(v) > 1e-9}
     spare = y.size - np.unique(groups).size - len(moving)
@@ -334,8 +349,8 @@ def _within(y: Floats, predictors: dict[str, Floats], groups: NDArray[Any]) -> d
 def _slopes(
     predictors: dict[str, Floats], values: Floats, errors: Floats, spare: int
 ) -> dict[str, Slope]:
-    # Student's t on what is left after a level for every configuration: the mixed model's own
-    # normal intervals are too short for few of them.
+    # Student's t with the degrees of freedom left after a level for every configuration: the normal
+    # intervals of the mixed model are too short for few of them.
     t = float(stats.t.ppf(0.975, max(spare, 1)))
     return {
         name: Slope(float(b), float(e), (float(b - t * e), float(b + t * e)))

@@ -1,4 +1,9 @@
-"""The audit of leads: every test of one observable, put together."""
+"""Audit all leads: every test for every observable, with the look-elsewhere correction.
+
+`audit_leads` makes the tests of :mod:`heatcap.audit.lead_tests`, :mod:`heatcap.audit.clocks` and
+:mod:`heatcap.audit.artefacts`.  `holm` corrects the sign tests for the number of observables;
+`max_statistic` tests the pairing of peaks and onsets against the best of all curves.
+"""
 
 from __future__ import annotations
 
@@ -47,17 +52,17 @@ def audit_leads(
     *,
     rng: int | np.random.Generator = 0,
 ) -> Audit:
-    """Hold the leads of all peaks against the nulls and controls that a referee would ask for.
+    """Test the leads of all peaks against nulls and controls.
 
     Parameters
     ----------
     obs : Dataset
         Observables of all runs.
     events : Events, optional
-        Made by :func:`heatcap.find_events` from `obs`; found here with default options if left
+        Result of :func:`heatcap.find_events` for `obs`; made here with default options if left
         out.  Every observable, layer and head in it is part of the look-elsewhere correction.
     rng : int or Generator
-        For permutations; equal seeds give equal results.
+        Source of the permutations; equal seeds give equal results.
 
     Returns
     -------
@@ -66,7 +71,8 @@ def audit_leads(
     Raises
     ------
     ValueError
-        If `obs` lack what :func:`heatcap.find_events` needs, or a run of `events`.
+        If `obs` lacks what :func:`heatcap.find_events` needs, or a run of `events`, or all runs are
+        controls.
     """
     if not isinstance(obs, xr.Dataset):
         raise ValueError(
@@ -81,13 +87,17 @@ def audit_leads(
         named = ", ".join(sorted(map(str, missing)))
         raise ValueError(f"observables lack runs that the events have: {named}")
     seed = int(np.random.default_rng(rng).integers(2**63)) if not isinstance(rng, int) else rng
-    every = _tables(events)
-    elsewhere = _look_elsewhere(every, np.random.default_rng(seed))
+    curves = events.table[[Column.OBSERVABLE, Column.LAYER, Column.HEAD]].drop_duplicates()
+    tables = {
+        (str(name), layer, str(head)): lead_table(events, name, layer, head)
+        for name, layer, head in curves.itertuples(index=False)
+    }
+    elsewhere = _look_elsewhere(tables, np.random.default_rng(seed))
     records = records_of(obs, smoothing=events.settings["smoothing"])
     names, out = events.names(), {}
-    for (name, layer), looked in elsewhere.items():
+    for (name, layer), correction in elsewhere.items():
         audit = _audit_one(
-            obs, events, every[name, layer, AVERAGE], name, layer, records, looked, seed
+            obs, events, tables[name, layer, AVERAGE], name, layer, records, correction, seed
         )
         key = names[name, layer]
         out[key] = replace(audit, conclusion=conclude(key, audit))
@@ -102,10 +112,10 @@ def _audit_one(
     name: str,
     layer: Any,
     records: dict[Any, tuple[float, float]],
-    looked: LookElsewhere,
+    correction: LookElsewhere,
     seed: int,
 ) -> LeadAudit:
-    # A stream of its own: what is found in one observable does not depend on the others.
+    # A random stream for each observable, so that its result does not depend on the others.
     rng = np.random.default_rng([seed, *f"{name}, layer {layer}".encode()])
     proper = proper_of(table)
     where = {"query": events.settings["query"], "inputs": events.settings["inputs"]}
@@ -122,11 +132,11 @@ def _audit_one(
         bound=bound(obs, proper, name, query=where["query"]),
         offset=offset_share(obs, proper, name, layer, **where),
         random_energy=random_energy_ratio(obs, proper, name, layer, **where),
-        look_elsewhere=looked,
+        look_elsewhere=correction,
         peaks=peaks_by_size(events, name, layer=layer, rng=rng),
         other_maxima=_other_maxima(events, name, layer, set(proper[Column.RUN])),
     )
-    audit = replace(audit, order=order_of(audit.precedes, looked.holm_p))
+    audit = replace(audit, order=order_of(audit.precedes, correction.holm_p))
     return replace(audit, against=against(audit))
 
 
@@ -137,27 +147,20 @@ def _other_maxima(events: Events, name: str, layer: Any, runs: set[Any]) -> dict
     return {str(place): int(n) for place, n in places[Column.RUN].nunique().items()}
 
 
-def _tables(events: Events) -> dict[tuple[str, Any, str], pd.DataFrame]:
-    """Lead tables of every curve, in the order of the events."""
-    curves = events.table[[Column.OBSERVABLE, Column.LAYER, Column.HEAD]].drop_duplicates()
-    return {
-        (str(name), layer, str(head)): lead_table(events, name, layer, head)
-        for name, layer, head in curves.itertuples(index=False)
-    }
-
-
 def _look_elsewhere(
-    every: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
+    tables: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
 ) -> dict[Place, LookElsewhere]:
-    counted = {key: leads(proper_of(table)) for key, table in every.items()}
+    counted = {key: leads(proper_of(table)) for key, table in tables.items()}
     sign = {key: sign_test(c.first, c.later) for key, c in counted.items()}
-    pairing = _pairing(every, rng)
-    means = [key for key in every if key[2] == AVERAGE]
-    heads = [key for key in every if key[2] != AVERAGE]
-    adjusted = _holm({key: sign[key] for key in means}) | _holm({key: sign[key] for key in heads})
+    pairing = _pairing(tables, rng)
+    means = [key for key in tables if key[2] == AVERAGE]
+    heads = [key for key in tables if key[2] != AVERAGE]
+    adjusted = _holm_by_curve({key: sign[key] for key in means}) | _holm_by_curve(
+        {key: sign[key] for key in heads}
+    )
     out = {}
     for name, layer, _ in means:
-        own = [key for key in heads if key[:2] == (name, layer)]
+        heads_here = [key for key in heads if key[:2] == (name, layer)]
         rows = [
             {
                 "head": key[2],
@@ -170,37 +173,41 @@ def _look_elsewhere(
                 "holm_p": adjusted[key],
                 "max_statistic_p": pairing[key],
             }
-            for key in own
+            for key in heads_here
         ]
         mean = (name, layer, AVERAGE)
         out[name, layer] = LookElsewhere(
-            len(means), len(every), adjusted[mean], pairing[mean], rows
+            len(means), len(tables), adjusted[mean], pairing[mean], rows
         )
     return out
 
 
-def _holm(p_values: dict[tuple[str, Any, str], float]) -> dict[tuple[str, Any, str], float]:
+def _holm_by_curve(
+    p_values: dict[tuple[str, Any, str], float],
+) -> dict[tuple[str, Any, str], float]:
     return dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
 
 
 def _pairing(
-    every: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
+    tables: dict[tuple[str, Any, str], pd.DataFrame], rng: np.random.Generator
 ) -> dict[tuple[str, Any, str], float]:
-    """Max-statistic p of every curve, over the runs proper that have an onset."""
-    one = next(iter(every.values()))
-    kept = ((one[Column.GROUP] == PROPER) & one[Column.ONSET].notna()).to_numpy()
-    if kept.sum() < 3:
-        return dict.fromkeys(every, float("nan"))
+    """Max-statistic p of every curve, over the treatment runs that have an onset."""
+    first = next(iter(tables.values()))
+    selected = ((first[Column.GROUP] == PROPER) & first[Column.ONSET].notna()).to_numpy()
+    if selected.sum() < 3:
+        return dict.fromkeys(tables, float("nan"))
     peaks = np.log(
-        np.array([t[Column.PEAK].to_numpy(dtype=np.float64)[kept] for t in every.values()])
+        np.array([t[Column.PEAK].to_numpy(dtype=np.float64)[selected] for t in tables.values()])
     )
-    onsets = np.log(one[Column.ONSET].to_numpy(dtype=np.float64)[kept])
-    found = max_statistic(peaks, onsets, one[LeadColumn.CONFIGURATION].to_numpy()[kept], rng=rng)
-    return dict(zip(every, found.tolist(), strict=True))
+    onsets = np.log(first[Column.ONSET].to_numpy(dtype=np.float64)[selected])
+    p_values = max_statistic(
+        peaks, onsets, first[LeadColumn.CONFIGURATION].to_numpy()[selected], rng=rng
+    )
+    return dict(zip(tables, p_values.tolist(), strict=True))
 
 
 def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
-    """What the record lacks for a test, in words."""
+    """Tests that the record does not allow, each with what is missing."""
     lacks = []
     if not events.controls:
         lacks.append("controls (no runs with random labels or weight decay 0)")
@@ -212,19 +219,21 @@ def _not_tested(obs: xr.Dataset, events: Events) -> list[str]:
         if metric not in obs or not np.isfinite(obs[metric].to_numpy()).any():
             lacks.append(f"{test} (no {metric.replace('_', ' ')})")
     if events.runs[Column.MIRROR_LEAK].isna().all():
-        known = "mirror_free_accuracy" in obs or "fraction" in events.runs
-        why = "no plateau behind memorisation" if known else "no mirror-free accuracy, no fraction"
+        recorded = "mirror_free_accuracy" in obs or "fraction" in events.runs
+        why = (
+            "no plateau behind memorisation" if recorded else "no mirror-free accuracy, no fraction"
+        )
         lacks.append(f"mirror leak ({why})")
     return lacks
 
 
 # ---- look-elsewhere: one of many curves will peak before the onset -------------------------
 
-ROUNDING = 1e-9  # of statistics and of standardised ones: differences that are none
+ROUNDING = 1e-9  # differences of statistics, standardised or not, that count as zero
 
 
 def holm(p_values: Floats) -> Floats:
-    """Holm's correction: adjusted p-values, NaN where p is NaN (a test that was not made)."""
+    """Adjust p-values by Holm's step-down correction; NaN (a test not made) stays NaN."""
     from statsmodels.stats.multitest import multipletests
 
     out = np.full(len(p_values), np.nan)
@@ -242,20 +251,24 @@ def max_statistic(
     rng: np.random.Generator,
     permutations: int = 999,
 ) -> Floats:
-    """Chance that the best of all curves ties its peak to the onset as closely as this one.
+    """Test the tie of peaks to onsets, corrected for the number of curves.
 
-    The statistic of a curve is how little l = ln(onset / peak) scatters over its n runs, -ln sd(l).
+        statistic = -ln sd(l),    l = ln(onset / peak) over the runs of a curve
+
     The onsets are permuted between runs, within configurations where these have several: that
-    widens sd(l) if peak and onset belong together, whichever comes first.  Every curve is measured
-    in its own mean and standard deviation under permutation, and the largest of all curves in each
-    permutation takes account of their number and dependence.
+    widens sd(l) if peak and onset belong together, whichever comes first.  The statistic of every
+    curve is standardised by its mean and standard deviation under permutation; p is the share of
+    permutations in which the largest of all curves reaches the observed value of this one, which
+    accounts for their number and dependence.
 
     Parameters
     ----------
     log_peaks : ndarray (curve, run)
         NaN where a run has no peak.
     log_onsets, configurations : ndarray (run)
-        Onsets without NaN: censored runs have no place here.
+        Onsets without NaN: censored runs must be left out.
+    rng : Generator
+    permutations : int
 
     Returns
     -------
@@ -269,26 +282,26 @@ def max_statistic(
         configurations[order],
     )
     strata = _strata(configurations)
-    seen = _closeness(log_onsets - log_peaks)
-    if not strata or not np.isfinite(seen).any():
+    observed = _closeness(log_onsets - log_peaks)
+    if not strata or not np.isfinite(observed).any():
         return np.full(log_peaks.shape[0], np.nan)
-    drawn = np.empty((permutations, seen.size))
+    drawn = np.empty((permutations, observed.size))
     shuffled = log_onsets.copy()
     for row in drawn:
         for stratum in strata:
             shuffled[stratum] = rng.permutation(log_onsets[stratum])
         row[:] = _closeness(shuffled - log_peaks)
-    every = np.vstack([seen, drawn])  # the order that is there is one of the permutations
+    every = np.vstack([observed, drawn])  # the observed order is one of the permutations
     spread = every.std(axis=0)
-    # Peaks at one step in all runs are equally close in every order, but for rounding.
+    # Peaks at one step in all runs are equally close in every permutation, up to rounding.
     every = (every - every.mean(axis=0)) / np.where(spread > ROUNDING, spread, np.inf)
-    best = np.nanmax(every[:, np.isfinite(seen)], axis=1)
+    best = np.nanmax(every[:, np.isfinite(observed)], axis=1)
     p = (best[:, None] >= every[0] - ROUNDING).mean(axis=0)
-    return np.where(np.isfinite(seen), p, np.nan)
+    return np.where(np.isfinite(observed), p, np.nan)
 
 
 def _strata(configurations: Floats) -> list[slice]:
-    """Runs of equal configuration, or all runs where none has two."""
+    """Slices of runs with equal configuration, or all runs if no configuration has two."""
     _, start, count = np.unique(configurations, return_index=True, return_counts=True)
     if count.max(initial=0) >= 2:
         return [slice(s, s + n) for s, n in zip(start, count, strict=True) if n >= 2]
@@ -296,9 +309,10 @@ def _strata(configurations: Floats) -> list[slice]:
 
 
 def _closeness(leads: Floats) -> Floats:
+    """-ln sd of leads (curve, run); NaN for fewer than 3 runs."""
     n = np.isfinite(leads).sum(axis=1)
     mean = np.where(np.isfinite(leads), leads, 0.0).sum(axis=1) / np.maximum(n, 1)
     off = np.where(np.isfinite(leads), leads - mean[:, None], 0.0)
     sd = np.sqrt((off**2).sum(axis=1) / np.maximum(n - 1, 1))
-    # A floor: identical leads are not infinitely close.
+    # The floor keeps identical leads at a finite closeness.
     return np.where(n >= 3, -np.log(np.maximum(sd, 1e-6)), np.nan)

@@ -1,8 +1,10 @@
-"""The distribution of leads, and how often a peak comes first for free.
+"""Distribution of leads, and tests of the order of peak and onset against chance.
 
-The tests stand on the runs in which the order is decided: a peak and an onset, further apart than
-the checkpoints beside the peak.  Leads of runs that have not generalised are right-censored: the
-peak came at least that much earlier.
+A lead is onset - peak in steps, log_lead = ln(onset / peak).  `lead_table` has one row per run,
+`leads` counts and medians, `precedes` all tests of the order; `phase_null` is the null of a peak at
+a random phase of the record.  The tests use the runs in which the order is decided: peak and onset
+are further apart than the checkpoints beside the peak.  Leads of runs that have not generalised are
+right-censored: the peak came at least that much earlier.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ __all__ = [
     "sign_test",
 ]
 
-FEWEST = 6  # signs that a sign test needs to reach 5 %
+FEWEST = 6  # signs with which a sign test can reach 5 %
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,14 @@ class Leads:
     Attributes
     ----------
     runs, with_peak, censored, with_onset, compared : int
-        Runs; those with a peak; not generalised by their last step; with an onset; with both
-        events.
+        Numbers of runs: all; those with a peak; not generalised by their last step; with an onset;
+        with both events.
     first, unresolved, later : int
-        Of the compared runs.
+        Compared runs by the order of the peak.
     median : float
-        With the censored leads in it (Kaplan-Meier); NaN where more than half are censored.
+        Includes the censored leads (Kaplan-Meier); NaN where more than half are censored.
     ci95 : tuple of float
-        NaN where the runs are too few for an interval (6 at the least).
+        NaN with too few runs for an interval (fewer than 6).
     median_log, log_ci95 : float, tuple of float
         The same for ln(onset / peak).
     """
@@ -79,7 +81,7 @@ class Leads:
 
 
 def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
-    """Counts and median lead of one size, or of all runs of a table of :func:`lead_table`."""
+    """Count the runs of one size (or all) of a :func:`lead_table`, with their median lead."""
     part = table if size is None else table[table[LeadColumn.SIZE] == size]
     order = part[LeadColumn.ORDER].value_counts()
     compared = part[part[LeadColumn.ORDER] != ""]
@@ -110,11 +112,11 @@ def leads(table: pd.DataFrame, size: float | None = None) -> Leads:
 def median_with_interval(
     values: Floats, at_least: Floats | Sequence[float] = ()
 ) -> tuple[float, tuple[float, float]]:
-    """Median and its 95 % interval, free of assumptions on the distribution.
+    """Estimate the median and its 95 % interval, without assumptions on the distribution.
 
-    Without censoring: the order statistics that the binomial distribution of the signs allows
-    (coverage 95 % or more; 6 values are the fewest).  With values known only to exceed `at_least`:
-    Kaplan and Meier's estimate, with the interval of its log-log transform.
+    Without censoring, the interval is between order statistics, from the binomial distribution of
+    signs (coverage 95 % or more; at least 6 values).  With censored values, known only to exceed
+    `at_least`, it is that of the log-log transform of the Kaplan-Meier estimate.
     """
     nothing = (float("nan"), float("nan"))
     if len(at_least):
@@ -129,19 +131,19 @@ def median_with_interval(
 
 @dataclass(frozen=True)
 class Precedes:
-    """How often the peak comes first, and how often it would without any relation.
+    """Share of runs in which the peak comes first, with p-values of tests against chance.
 
-    `share` is of the runs in which the order is decided.  `sign_p` and `wilcoxon_p` are two-sided:
-    is the lead different from zero; the latter on ln(onset / peak).  `strict_sign_p` is the sign
-    test with what the record leaves open counted against the majority: censored runs with a peak
-    came first, runs whose curve still rises at the end of the record come later.  `phase_null_p` is
-    the larger of the two chances in `phase_null`, of which see :func:`phase_null` (for a minority
-    of peaks first: the chance at a random step of as few).
+    `share` refers to the runs in which the order is decided.  `sign_p` and `wilcoxon_p` are the
+    two-sided p-values of a zero lead; the latter for ln(onset / peak).  `strict_sign_p` is the sign
+    test with open runs counted against the majority: censored runs with a peak as first, runs whose
+    curve still rises at the end of the record as later.  `phase_null_p` is the larger of the two
+    p-values in `phase_null`, see :func:`phase_null` (for a minority of peaks first: the p-value of
+    as few at a random step).
 
-    Runs of one configuration (size, fraction, weight decay) have more in common than chance:
-    `configurations_p` is the sign test of their median leads (6 at the least), `each_p` the largest
-    sign test of any one of them (2 to 5; NaN otherwise).  `between_sizes_p`: could the sizes share
-    one probability of coming first (permutation)?
+    Runs of one configuration (size, fraction, weight decay) are not independent:
+    `configurations_p` is the sign test of the median leads of at least 6 configurations, `each_p`
+    the largest sign test of any of 2 to 5 configurations (NaN otherwise).  `between_sizes_p` is the
+    p-value of equal probabilities of coming first at all sizes (permutation test).
     """
 
     runs: int
@@ -158,25 +160,25 @@ class Precedes:
 
 
 def records_of(obs: xr.Dataset, *, smoothing: float = SMOOTHING) -> dict[Any, tuple[float, float]]:
-    """First and last step of every run at which a peak could be found.
+    """Find the first and last step of every run between which a peak can be detected.
 
-    After step 0, and 2 widths of the smoothing before the end of the record: a maximum later than
-    that is one at the end.
+    They are the first step after 0, and 2 widths of the smoothing before the end of the record: a
+    later maximum would count as one at the end.
     """
     out = {}
     steps = obs["step"].transpose("run", "checkpoint").to_numpy()
     for run, row in zip(obs["run"].to_numpy(), steps, strict=True):
         used = row[np.isfinite(row) & (row > 0)]
-        known = used.size > 0
-        last = used[-1] * np.exp(-2 * smoothing) if known else np.nan
-        out[run] = (float(used[0]), float(last)) if known else (np.nan, np.nan)
+        nonempty = used.size > 0
+        last = used[-1] * np.exp(-2 * smoothing) if nonempty else np.nan
+        out[run] = (float(used[0]), float(last)) if nonempty else (np.nan, np.nan)
     return out
 
 
 def precedes(
     table: pd.DataFrame, records: dict[Any, tuple[float, float]], *, rng: np.random.Generator
 ) -> Precedes:
-    """Sign test, Wilcoxon's test and the phase null of the leads of a table.
+    """Test the order of peak and onset: sign test, Wilcoxon's test and the phase null.
 
     Parameters
     ----------
@@ -185,7 +187,7 @@ def precedes(
     records : dict
         From :func:`records_of`.
     rng : Generator
-        For the permutation between sizes.
+        Source of the permutations between sizes.
 
     Returns
     -------
@@ -210,24 +212,24 @@ def precedes(
         wilcoxon_p=_wilcoxon(compared[LeadColumn.LOG_LEAD].to_numpy()),
         phase_null_p=max(chances) if mostly_first else null["steps"]["p_as_few"],
         phase_null=null,
-        strict_sign_p=_strict(table, first, n - first),
+        strict_sign_p=_strict_sign_test(table, first, n - first),
         configurations=decided[LeadColumn.CONFIGURATION].nunique(),
-        configurations_p=_by_configuration(compared),
-        each_p=_each(decided),
+        configurations_p=_sign_test_of_medians(compared),
+        each_p=_largest_sign_p(decided),
         between_sizes_p=_between_sizes(decided, rng),
     )
 
 
-def _strict(table: pd.DataFrame, first: int, later: int) -> float:
-    """Sign test with the open runs in the minority."""
+def _strict_sign_test(table: pd.DataFrame, first: int, later: int) -> float:
+    """Sign test with the open runs counted in the minority."""
     if 2 * first > first + later:
         return sign_test(first, later + int((table[Column.RISING] & ~table[Column.CENSORED]).sum()))
     waiting = table[Column.CENSORED] & table[Column.PEAK].notna()
     return sign_test(first + int(waiting.sum()), later)
 
 
-def _each(decided: pd.DataFrame) -> float:
-    """Largest sign-test p of any configuration, where there are too few of them to be pooled."""
+def _largest_sign_p(decided: pd.DataFrame) -> float:
+    """Largest sign-test p of any configuration, if there are too few to test their medians."""
     count = decided[LeadColumn.CONFIGURATION].nunique()
     if not 2 <= count < FEWEST:
         return float("nan")
@@ -240,7 +242,7 @@ def _each(decided: pd.DataFrame) -> float:
     return max(p_values)
 
 
-def _by_configuration(compared: pd.DataFrame) -> float:
+def _sign_test_of_medians(compared: pd.DataFrame) -> float:
     """Sign test on the median lead of every configuration; NaN below 6 of them."""
     medians = compared.groupby(LeadColumn.CONFIGURATION)[LeadColumn.LOG_LEAD].median()
     medians = medians[medians != 0]
@@ -250,34 +252,36 @@ def _by_configuration(compared: pd.DataFrame) -> float:
 
 
 def sign_test(first: int, later: int) -> float:
-    """Two-sided p of the sign test; NaN without any run."""
+    """Compute the two-sided p of the sign test; NaN without any run."""
     n = first + later
     return float(stats.binomtest(first, n).pvalue) if n else float("nan")
 
 
 def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict[str, float]]:
-    """Chance that a peak at a random phase of each record does as well as the peaks that are there.
+    """Test the order against peaks at a random phase of each record.
 
-    A record that is turned round by a random phase, spikes and all, has its highest maximum
-    anywhere with equal chance.  It then precedes the onset with probability
-    q = (onset - start) / (end - start), and the chance of as many runs with the peak first as were
-    seen follows from Poisson's binomial distribution, exactly.  In ln steps likewise; there the
-    phase starts at the second earliest peak of all runs, because the first steps, in which nothing
-    happens yet, are most of a record in ln steps (the second, so that no single run decides).
+        q = (onset - start) / (end - start)
+
+    is the probability that a peak precedes the onset if its record is shifted cyclically by a
+    random phase, spikes included, so that the highest maximum is equally likely at any step.  The
+    p-value of as many runs with the peak first as observed follows exactly from the
+    Poisson-binomial distribution.  In ln steps the phase starts at the second earliest peak of all
+    runs, because the first steps, in which nothing happens yet, are most of a record in ln steps
+    (the second, so that no single run decides).
 
     Parameters
     ----------
     onsets, peaks : ndarray (run)
         Steps.
     records : ndarray (run, 2)
-        First and last step at which a peak could be found.
+        First and last step between which a peak can be detected.
 
     Returns
     -------
     dict
-        "steps" and "log_steps", each with `expected_share`, the share of runs in which a peak at a
-        random phase comes first for free, `p` for as many runs with the peak first, and
-        `p_as_few` for as few.
+        "steps" and "log_steps", each with `expected_share`, the expected share of runs in which a
+        peak at a random phase comes first, `p` for at least as many runs with the peak first as
+        observed, and `p_as_few` for at most as many.
     """
     if not len(onsets):
         nothing = dict.fromkeys(("expected_share", "p", "p_as_few"), float("nan"))
@@ -285,7 +289,7 @@ def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict
     (start, end), first = np.asarray(records, dtype=np.float64).T, int(np.sum(peaks < onsets))
     free = (onsets - start) / np.maximum(end - start, 1e-9)
     earliest = np.sort(peaks)[min(1, peaks.size - 1)]
-    length = np.log(np.maximum(end, onsets) / earliest)  # 0 where nothing is later than a peak
+    length = np.log(np.maximum(end, onsets) / earliest)  # 0 if the record ends at that peak
     free_log = np.log(onsets / earliest) / np.maximum(length, 1e-9)
     return {
         name: {
@@ -300,8 +304,8 @@ def phase_null(onsets: Floats, peaks: Floats, records: Floats) -> dict[str, dict
 def _at_least(k: int, q: Floats) -> float:
     """P(K >= k) for a sum K of independent Bernoulli(q)."""
     chances = np.ones(1)
-    for each in q:
-        chances = np.convolve(chances, [1 - each, each])
+    for p in q:
+        chances = np.convolve(chances, [1 - p, p])
     return float(min(1.0, chances[k:].sum()))
 
 
@@ -322,12 +326,12 @@ def _between_sizes(
     def spread(values: Floats) -> float:
         return float(np.sum(np.bincount(group, weights=values) ** 2 / count))
 
-    seen = spread(first)
-    chance = [spread(rng.permutation(first)) >= seen - 1e-9 for _ in range(permutations)]
+    observed = spread(first)
+    chance = [spread(rng.permutation(first)) >= observed - 1e-9 for _ in range(permutations)]
     return float((1 + sum(chance)) / (1 + permutations))
 
 
-# ---- one row per run: where its peak, its memorisation and its onset lie -------------------
+# ---- one row per run: its peak, memorisation and onset -------------------------------------
 
 
 class LeadColumn:
@@ -346,7 +350,7 @@ class LeadColumn:
 def lead_table(
     events: Events, observable: str, layer: Any, head: int | str = AVERAGE
 ) -> pd.DataFrame:
-    """Every run with its peak of one curve (rank 1, outside spikes), where it has one.
+    """List every run with its peak of one curve (rank 1, outside spikes).
 
     Parameters
     ----------
@@ -366,8 +370,7 @@ def lead_table(
         * `rising`: the record ends while the curve rises to its highest;
         * `lead` = onset - peak in steps, `log_lead` = ln(onset / peak);
         * `order`: "first", "later", "unresolved" (closer than the checkpoints beside the peak or
-          the rows beside the onset),
-          or "" without a lead.
+          the rows beside the onset), or "" without a lead.
 
     Raises
     ------
@@ -377,7 +380,8 @@ def lead_table(
     best = events.peak(observable, layer=layer, head=head).set_index(Column.RUN)
     table = events.runs.copy()
     table[LeadColumn.SIZE] = sizes_of(events.runs)
-    table[LeadColumn.CONFIGURATION] = _configurations(table)
+    names = [n for n in (LeadColumn.SIZE, "fraction", "weight_decay", "task") if n in table]
+    table[LeadColumn.CONFIGURATION] = table.groupby(names, dropna=False, sort=True).ngroup()
     for name, column in ((Column.PEAK, Column.PEAK), (LeadColumn.HEIGHT, Column.HEIGHT)):
         table[name] = table[Column.RUN].map(best[column]).astype(float)
     table[LeadColumn.SPACING] = table[Column.RUN].map(best[Column.PEAK_SPACING]).astype(float)
@@ -392,9 +396,3 @@ def lead_table(
     spacing = table[[LeadColumn.SPACING, Column.ONSET_SPACING]].max(axis=1)
     table[LeadColumn.ORDER] = order_of_events(table[LeadColumn.LEAD], spacing)
     return table
-
-
-def _configurations(table: pd.DataFrame) -> pd.Series:
-    """A number for every combination of what a sweep varies, seeds apart."""
-    names = [n for n in ("size", "fraction", "weight_decay", "task") if n in table]
-    return table.groupby(names, dropna=False, sort=True).ngroup()

@@ -1,4 +1,9 @@
-"""What :func:`heatcap.audit.audit_leads` returns, and its conclusion in words."""
+"""Result of :func:`heatcap.audit.audit_leads`: all tests of every lead, and their conclusion.
+
+`Audit` holds a `LeadAudit` for every observable and layer, `order_of` decides the order of peak and
+onset, `against` lists evidence against a precursor, `conclude` words the conclusion.  Leads are
+onset - peak in steps.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +37,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class LookElsewhere:
-    """One curve among all that were looked at.
+    """Correction for the number of curves that were tested.
 
     `holm_p` corrects the sign test for the other observables and layers, `max_statistic_p` tests
     the pairing of peaks and onsets against the best of all `curves` (observables, layers, heads).
@@ -48,13 +53,13 @@ class LookElsewhere:
 
 @dataclass(frozen=True)
 class LeadAudit:
-    """All that was asked of the lead of one observable in one layer.
+    """All tests of the lead of one observable in one layer.
 
     `order` is "first" or "later" where all tests of the order agree at 5 %, after Holm's
-    correction (:func:`heatcap.audit.result.order_of`); "undecided" otherwise.  `against` lists
-    what speaks against calling such a peak a precursor: clock, offset, spikes, controls.
-    `other_maxima` counts the runs that have a lower maximum as well, by where it lies.
-    `conclusion` says it in words that claim no more.
+    correction (:func:`heatcap.audit.result.order_of`); "undecided" otherwise.  `against` lists the
+    evidence against calling such a peak a precursor: clock, offset, spikes, controls.
+    `other_maxima` counts the runs that have a lower maximum as well, by its phase of training.
+    `conclusion` words the result and claims no more than the tests show.
     """
 
     observable: str
@@ -77,17 +82,17 @@ class LeadAudit:
 
     @property
     def precursor(self) -> bool:
-        """Whether everything that was asked of a precursor of generalisation was tested and holds.
+        """Whether every requirement of a precursor of generalisation was tested and holds.
 
-        It comes first, its time follows the onset, nothing speaks against it, and in controls it is
-        absent, lower or later.
+        The peak comes first, its time follows the onset, there is no evidence against it, and in
+        controls it is absent, lower or later.
         """
         follows = self.clock.follows == "onset" and not self.against
         cleared = self.control_verdict in ("absent", "lower", "later")
         return self.order == "first" and follows and cleared
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, None where a number does not exist."""
+        """Return plain values for JSON; None for missing numbers."""
         pooled = self.pooled
         content = {
             "layer": self.layer,
@@ -124,7 +129,7 @@ class LeadAudit:
 
     @property
     def control_verdict(self) -> str:
-        """The worst of the controls: "present" before what is open, before what clears."""
+        """Worst verdict of the controls: "present", then open ones, then those that clear."""
         verdicts = [control.verdict for control in self.controls]
         order = ("present", "open", "earlier", "too few runs", "later", "lower", "absent")
         return next((v for v in order if v in verdicts), "not tested")
@@ -132,20 +137,20 @@ class LeadAudit:
 
 @dataclass(frozen=True, eq=False)
 class Audit(Result):
-    """The audit of all observables.
+    """Audit of the leads of all observables.
 
     Attributes
     ----------
     leads : dict
-        :class:`LeadAudit` by name: that of the observable, with the layer where there are several.
+        :class:`LeadAudit` by the name of the observable, with the layer where there are several.
     runs : DataFrame
-        Those of the events.
+        Runs of the events.
     onsets : OnsetSurvival
         Onset times with censoring, per size.
     not_tested : list of str
-        What the record lacks.
+        Tests that the record does not allow, with what is missing.
     settings : dict
-        Those of the events, and the seed of the permutations.
+        Settings of the events, and the seed of the permutations.
     """
 
     leads: Mapping[str, LeadAudit]
@@ -155,12 +160,12 @@ class Audit(Result):
     settings: dict[str, Any]
 
     def cautions(self) -> list[Caution]:
-        """What could mislead a reader of these leads."""
+        """List what could mislead a reader of these leads."""
         parts = (_bound, _maxima_at_spikes, _at_end, _not_controls, _untested)
-        return [each for part in parts for each in part(self)]
+        return [caution for part in parts for caution in part(self)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON (the content of AUDIT.json)."""
+        """Return plain values for JSON (the content of AUDIT.json)."""
         groups = self.runs[Column.GROUP].value_counts().to_dict()
         return {
             "schema_version": SCHEMA_VERSION,
@@ -176,11 +181,11 @@ class Audit(Result):
         }
 
     def _lines(self) -> list[str]:
-        """The conclusion on each observable, then what was not tested, in lines of 100 columns."""
-        said = [lead.conclusion for lead in self.leads.values()]
+        """Format the conclusions, then the tests not made, in lines of 100 columns."""
+        paragraphs = [lead.conclusion for lead in self.leads.values()]
         if self.not_tested:
-            said.append("Not tested: " + "; ".join(self.not_tested) + ".")
-        return [textwrap.fill(text, 100, subsequent_indent="    ") for text in said]
+            paragraphs.append("Not tested: " + "; ".join(self.not_tested) + ".")
+        return [textwrap.fill(text, 100, subsequent_indent="    ") for text in paragraphs]
 
     def __repr__(self) -> str:
         return f"<heatcap.Audit: {len(self.leads)} observables; see .summary()>"
@@ -221,7 +226,7 @@ def _at_end(audit: Audit) -> Iterator[Caution]:
 
 
 def _not_controls(audit: Audit) -> Iterator[Caution]:
-    """Runs of a control that do generalise: the same ones for every observable."""
+    """Caution on runs of a control that do generalise: the same ones for every observable."""
     leads = audit.leads.values()
     for control in next((lead.controls for lead in leads), []):
         if control.generalising:
@@ -235,8 +240,8 @@ def _not_controls(audit: Audit) -> Iterator[Caution]:
 
 def _untested(audit: Audit) -> Iterator[Caution]:
     lacks = audit.not_tested
-    controls = [each for each in lacks if each.startswith("controls")]
-    others = [each for each in lacks if not each.startswith("controls")]
+    controls = [lack for lack in lacks if lack.startswith("controls")]
+    others = [lack for lack in lacks if not lack.startswith("controls")]
     if controls:
         yield Caution(
             "No controls",
@@ -263,25 +268,25 @@ def _maxima_at_spikes(audit: Audit) -> Iterator[Caution]:
 # ---- the conclusion in words ---------------------------------------------------------------
 
 LEVEL = 0.05
-FEWEST = 6  # runs: below it no sign test can reach 5 %
+FEWEST = 6  # runs with which a sign test can reach 5 %
 
 
 def order_of(p: Precedes, holm_p: float) -> str:
-    """Answer "first" or "later" where every test of the order agrees at 5 %, else "undecided".
+    """Decide "first" or "later" where every test of the order agrees at 5 %, else "undecided".
 
-    Six or more configurations must agree among themselves; two to five are too few for that, and
-    each of them must show the order by itself.
+    Six or more configurations must agree among themselves; two to five are too few for that test,
+    and each of them must show the order by itself.
     """
     tests = [p.sign_p, p.strict_sign_p, p.wilcoxon_p, p.phase_null_p, holm_p]
     tests += [q for q in (p.configurations_p, p.each_p) if not math.isnan(q)]
-    if not all(q < LEVEL for q in tests):  # NaN: not tested, so not shown
+    if not all(q < LEVEL for q in tests):  # NaN, a test not made, shows nothing
         return "undecided"
     return "first" if p.share > 0.5 else "later"
 
 
 def conclude(name: str, audit: LeadAudit) -> str:
-    """The conclusion of one observable."""
-    counted = _counted(audit)
+    """Word the conclusion on one observable."""
+    counted = _order_counts(audit)
     p = audit.precedes
     if audit.order == "first":
         return f"{name}: {counted}{_as_precursor(audit)}"
@@ -291,7 +296,7 @@ def conclude(name: str, audit: LeadAudit) -> str:
     return f"{name}: {counted}: {_why_undecided(audit)}.{_notes(audit)}"
 
 
-def _counted(audit: LeadAudit) -> str:
+def _order_counts(audit: LeadAudit) -> str:
     leads = audit.pooled
     if not leads.with_peak:
         return f"no peak in {leads.runs} {_runs(leads.runs)}"
@@ -318,9 +323,14 @@ def _why_undecided(audit: LeadAudit) -> str:
         value = p.sign_p if not p.sign_p < LEVEL else p.wilcoxon_p
         return f"undecided, no order is shown ({which}: p-value {_p(value)})"
     if not p.strict_sign_p < LEVEL:
-        return f"undecided, {_left_open(audit)}"
+        # The open runs that the strict sign test counts against the majority.
+        if p.share > 0.5:
+            still = "curves that still rise at the end of their record peak after the onset"
+        else:
+            still = "runs with a peak that have not generalised yet have the peak first"
+        return f"undecided, because {still}"
     if not p.phase_null_p < LEVEL:
-        return f"undecided, for free: {_free(p)}; longer records would tell"
+        return f"undecided, for free: {_phase_null_text(p)}; longer records would tell"
     if p.configurations_p >= LEVEL:
         return (
             f"undecided, the {p.configurations} configurations do not agree "
@@ -338,15 +348,8 @@ def _why_undecided(audit: LeadAudit) -> str:
     )
 
 
-def _left_open(audit: LeadAudit) -> str:
-    """What the strict sign test counts against the majority."""
-    if audit.precedes.share > 0.5:
-        return "because curves that still rise at the end of their record peak after the onset"
-    return "because runs with a peak that have not generalised yet have the peak first"
-
-
-def _free(p: Precedes) -> str:
-    """What the null with the larger chance gives for nothing."""
+def _phase_null_text(p: Precedes) -> str:
+    """Share expected by the phase null with the larger p-value, with the p-value of the test."""
     steps = p.share <= 0.5 or p.phase_null["steps"]["p"] >= p.phase_null["log_steps"]["p"]
     null = p.phase_null["steps" if steps else "log_steps"]
     at = "a random step" if steps else "a random ln step"
@@ -357,24 +360,24 @@ def _free(p: Precedes) -> str:
 
 
 def _as_precursor(audit: LeadAudit) -> str:
-    """What stands for and against calling a peak that comes first a precursor."""
+    """Evidence for and against calling a peak that comes first a precursor."""
     p = audit.precedes
-    said = f" (sign test: p-value {_p(p.sign_p)}; {_free(p)})"
-    but, open_ = against(audit), _open(audit)
+    text = f" (sign test: p-value {_p(p.sign_p)}; {_phase_null_text(p)})"
+    but, open_ = against(audit), _open_questions(audit)
     if but:
-        return f"{said}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
+        return f"{text}, but {_joined(but)}: no evidence of a precursor.{_notes(audit)}"
     if open_:
         follows = "; its time follows the onset" if audit.clock.follows == "onset" else ""
-        return f"{said}{follows}, yet {_joined(open_)}: a precursor is not shown.{_notes(audit)}"
+        return f"{text}{follows}, yet {_joined(open_)}: a precursor is not shown.{_notes(audit)}"
     which = ", ".join(f"{c.name.replace('_', ' ')}: {c.verdict}" for c in audit.controls)
     return (
-        f"{said}; its time follows the onset, and the controls ({which}) do not contradict: "
+        f"{text}; its time follows the onset, and the controls ({which}) do not contradict: "
         f"consistent with a precursor of generalisation.{_notes(audit)}"
     )
 
 
 def against(audit: LeadAudit) -> list[str]:
-    """What speaks against calling the peak a precursor of the onset, in words."""
+    """List the evidence against calling the peak a precursor of the onset."""
     out: list[str] = []
     if not audit.pooled.with_peak:
         return [_at_spikes(audit)] if audit.spikes.explain else out
@@ -397,15 +400,15 @@ def _other_clock(audit: LeadAudit) -> str:
     if audit.clock.follows == "neither":
         return "its time follows neither the onset nor memorisation"
     onset = audit.clock.slopes.get("onset")
-    known = onset is not None and onset.answer == "no"
-    return "its time follows memorisation" + (" and not the onset" if known else "")
+    independent = onset is not None and onset.answer == "no"
+    return "its time follows memorisation" + (" and not the onset" if independent else "")
 
 
-def _open(audit: LeadAudit) -> list[str]:
+def _open_questions(audit: LeadAudit) -> list[str]:
     out = []
     if audit.clock.follows == "undetermined":
-        said = f" ({audit.clock.message})" if audit.clock.message else ""
-        out.append(f"whether its time follows the onset is undetermined{said}")
+        reason = f" ({audit.clock.message})" if audit.clock.message else ""
+        out.append(f"whether its time follows the onset is undetermined{reason}")
     if audit.clock.follows == "both":
         out.append("its time follows memorisation as well as the onset")
     if audit.control_verdict == "not tested":
@@ -430,11 +433,11 @@ def _open(audit: LeadAudit) -> list[str]:
 
 
 def _notes(audit: LeadAudit) -> str:
-    """What a reader has to know in any case."""
+    """Notes that qualify any conclusion, as sentences."""
     p, leads, notes = audit.precedes, audit.pooled, []
     if p.between_sizes_p < LEVEL:
         value = _p(p.between_sizes_p)
-        notes.append(f"The order depends on the size (p-value {value}){_which(audit)}")
+        notes.append(f"The order depends on the size (p-value {value}){_sizes_in_agreement(audit)}")
     but = against(audit) if audit.order == "undecided" else []
     if but:
         notes.append(f"Against a precursor: {_joined(but)}")
@@ -442,11 +445,11 @@ def _notes(audit: LeadAudit) -> str:
     if audit.order != "first" and early > leads.runs / 2:
         notes.append(f"Another, lower maximum lies before memorisation in {early} of the runs")
     if audit.order != "undecided" and p.configurations < FEWEST:
-        notes.append(_scope(p.configurations))
+        notes.append(_scope_note(p.configurations))
     if leads.highest_at_end:
         notes.append(
-            f"{leads.highest_at_end} of {leads.runs} curves {_are(leads.highest_at_end)} highest "
-            "at an end of the record"
+            f"{leads.highest_at_end} of {leads.runs} curves "
+            f"{'is' if leads.highest_at_end == 1 else 'are'} highest at an end of the record"
         )
     if leads.censored:
         notes.append(f"{leads.censored} of {leads.runs} runs had not generalised")
@@ -461,8 +464,8 @@ def _notes(audit: LeadAudit) -> str:
     return "".join(f" {note}." for note in notes)
 
 
-def _which(audit: LeadAudit) -> str:
-    """Sizes at which every run has one order."""
+def _sizes_in_agreement(audit: LeadAudit) -> str:
+    """Sizes at which all runs have one order."""
     parts = []
     for word in ("first", "later"):
         sizes = [f"{c.size:g}" for c in audit.by_size if getattr(c, word) == c.runs]
@@ -491,12 +494,8 @@ def _p(p: float) -> str:
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 
-def _are(n: int) -> str:
-    return "is" if n == 1 else "are"
-
-
-def _scope(configurations: int) -> str:
-    """How far a claim reaches."""
+def _scope_note(configurations: int) -> str:
+    """Limit of a claim about few sizes."""
     if configurations == 1:
         return "One size (or setting) was tried: nothing is said of others"
     return f"{configurations} sizes (or settings) were tried, too few to speak of others"

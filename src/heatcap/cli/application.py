@@ -1,4 +1,8 @@
-"""The command itself, and what its parts have in common: options, answers, errors in one line."""
+"""The command `heatcap`, and what its parts share: options, answers, errors in one line.
+
+The other modules of this folder add their commands to `app` and `figure_app`.  Nothing heavy is
+imported before a command runs; bad input ends in one line on standard error and exit status 1.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +98,7 @@ def main(
 
 
 def say(text: str, *, lines: bool = False, err: bool = False) -> None:
-    """Print one line, or several, in which nothing that comes from a file steers the terminal."""
+    """Print one line, or several, without control characters that a file may hold."""
     _print(plain(text, lines=lines), err)
 
 
@@ -112,7 +116,7 @@ def _print(text: str, err: bool = False) -> None:
 
 
 def answer(summary: str, content: dict[str, Any], inputs: list[Path], json: Path | None) -> None:
-    """The summary on the screen, and the JSON where it is asked for."""
+    """Print the summary, and write the JSON where a path is given."""
     say(summary, lines=True)
     if json is not None:
         write_json(json, content, inputs)
@@ -120,7 +124,10 @@ def answer(summary: str, content: dict[str, Any], inputs: list[Path], json: Path
 
 
 def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None = None) -> None:
-    """Before any work: outputs have a folder, and overwrite neither an input nor one another."""
+    """Check before any work that outputs have a folder and overwrite nothing that is in use.
+
+    Raises ValueError for one that would overwrite an input or another output.
+    """
     taken = {os.path.realpath(path): "an input" for path in inputs}
     drawn = () if figure is None else [figure.with_suffix(ending) for ending in (".pdf", ".png")]
     for path in filter(None, [*outputs, *drawn]):
@@ -135,7 +142,7 @@ def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None
 
 
 def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
-    """JSON with the command, the versions and the checksums of what was read; whole or not."""
+    """Write JSON with command, versions and checksums of the inputs, whole or not at all."""
     import json
     import platform
     from importlib.metadata import version
@@ -155,7 +162,7 @@ def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
 
 
 def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]:
-    """One of each for every value, or one for all, or none."""
+    """Repeat what is given, one or none, so that there is one for each value."""
     given = list(given or [None])
     if len(given) == 1 and (what == "tables" or len(values) == 1 or given[0] is None):
         return given * len(values)
@@ -167,10 +174,12 @@ def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]
 
 
 def words(text: str) -> list[str] | None:
+    """Split text at commas; None where it is empty."""
     return [word.strip() for word in text.split(",")] if text else None
 
 
 def assignments(pairs: list[str] | None) -> dict[str, float]:
+    """Parse NAME=VALUE pairs of numbers."""
     out = {}
     for pair in pairs or []:
         name, equals, number = pair.partition("=")
@@ -184,6 +193,7 @@ def assignments(pairs: list[str] | None) -> dict[str, float]:
 
 
 def save_figure(figure: Figure, output: Path) -> None:
+    """Write a figure as PDF and PNG, and print their paths."""
     from heatcap.figures import save
 
     for path in save(figure, output):
@@ -192,7 +202,7 @@ def save_figure(figure: Figure, output: Path) -> None:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Bad input ends in one line and exit status 1, warnings in one line each."""
+    """End bad input in one line and exit status 1, and show warnings in one line each."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         say(f"warning: {message}", err=True)
@@ -211,17 +221,19 @@ def plain_errors() -> Iterator[None]:
 
 
 def stop(message: str) -> NoReturn:
-    """One line of error, exit status 1."""
+    """Print one line of error and exit with status 1."""
     say(f"heatcap: {message}", err=True)
     raise typer.Exit(1)
 
 
 def fail_if(bad: bool) -> None:
+    """Exit with status 1 if something was wrong."""
     if bad:
         raise typer.Exit(1)
 
 
 def numbers(option: str, text: str) -> list[float]:
+    """Parse numbers separated by commas; errors name the option."""
     try:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
@@ -232,6 +244,7 @@ def numbers(option: str, text: str) -> list[float]:
 
 @contextlib.contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal; yields a function (done, total) that moves it."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -246,7 +259,7 @@ def progress(total: int, what: str) -> Iterator[Callable[[int, int], None]]:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int]
 ) -> None:
-    """Rows under columns; words stand at the left."""
+    """Print rows under columns, those in `left` flush left."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -264,28 +277,26 @@ def print_table(
 
 
 def plural(word: str, count: int) -> str:
+    """Give a word the form for a count."""
     return word if count == 1 else "queries" if word == "query" else f"{word}s"
 
 
 def command(*, without: Collection[str] = ()) -> str:
-    """What was typed, fit for a shell; options of one value that are named are left out."""
+    """Return the command line as a shell takes it, without the named options of one value."""
     typed = shlex.join(["heatcap", *_without(sys.argv[1:], without)])
-    return os.fsencode(typed).decode(errors="backslashreplace")  # whatever bytes names have
+    return os.fsencode(typed).decode(errors="backslashreplace")  # file names may hold any bytes
 
 
 def _without(arguments: Sequence[str], options: Collection[str]) -> list[str]:
-    """Options may be written -o FILE, -oFILE, --output FILE and --output=FILE."""
-    kept: list[str] = []
+    """Arguments but for some options: -o FILE, -oFILE, --output FILE and --output=FILE."""
+    remaining: list[str] = []
+    joined = tuple(f"{name}=" if name.startswith("--") else name for name in options)
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":
-            return [*kept, argument, *rest]
+            return [*remaining, argument, *rest]
         if argument in options:
             next(rest, None)
-        elif not any(_holds(argument, option) for option in options):
-            kept.append(argument)
-    return kept
-
-
-def _holds(argument: str, option: str) -> bool:
-    return argument.startswith(f"{option}=" if option.startswith("--") else option)
+        elif not argument.startswith(joined):
+            remaining.append(argument)
+    return remaining

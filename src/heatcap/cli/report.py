@@ -1,4 +1,4 @@
-"""One page that answers, from observables or tables of scalars."""
+"""Command `report`: one page of answers, from observables or tables of scalars."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def report(
         check_level(level)
         obs = _observables(records, columns)
         with progress(100, "answering, %") as shown:
-            found = build_report(
+            page = build_report(
                 obs,
                 *(observable or ()),
                 smoothing=smoothing,
@@ -74,9 +74,9 @@ def report(
                 progress=_per_cent(shown),
             )
         with progress(100, "drawing, %") as shown:
-            found.save(output, progress=_per_cent(shown))
+            page.save(output, progress=_per_cent(shown))
         say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-        say(found.summary(), lines=True)
+        say(page.summary(), lines=True)
     fail_if(obs.attrs.get("left_out", 0) > 0)
 
 
@@ -95,26 +95,27 @@ def _observables(paths: list[Path], columns: str) -> xr.Dataset:
                 tables[str(path)] = load(path)
             except ValueError as problem:
                 problems.append(str(problem))
-        return _without(problems, tables)
+        return _joined(tables, problems)
     return observables_of(paths, columns)[0]
 
 
-def _without(problems: list[str], tables: dict[str, xr.Dataset]) -> xr.Dataset:
-    """Observables of the files that fit; the others are named, on the page too."""
+def _joined(tables: dict[str, xr.Dataset], problems: list[str]) -> xr.Dataset:
+    """Observables of the files that fit together; the page names the others, with `problems`."""
     import json
     import warnings
 
     from heatcap.observables.dataset import problems_of
     from heatcap.observables.side_by_side import fitting
 
-    found, problems = fitting(tables, problems)
+    side_by_side, problems = fitting(tables, problems)
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    table = legible(found)
+    table = legible(side_by_side)
     left_out = int(table.attrs.get("left_out", 0)) + len(problems)
-    said = json.dumps([*problems_of(table), *problems])
-    return table.assign_attrs(problems=said, left_out=left_out) if problems else table
+    listed = json.dumps([*problems_of(table), *problems])
+    return table.assign_attrs(problems=listed, left_out=left_out) if problems else table
 
 
 def _per_cent(shown: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Progress of parts as a share of a hundred."""
     return lambda done, total: shown(100 * done // total, 100)

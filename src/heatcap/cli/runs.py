@@ -1,11 +1,11 @@
-"""Run files and their observables: info, validate, observe."""
+"""Commands on run files: info, validate, repair, observe."""
 
 from __future__ import annotations
 
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,9 +65,10 @@ def info(paths: RunPaths, untrusted: Untrusted = False) -> None:
     for header in runs.headers:
         sizes = header.sizes
         extents = (sizes["layer"], sizes["head"], sizes["probe"], sizes["key"], sizes["step"])
-        values = (header.parameters.get(name, "") for name in names)
+        given = [header.parameters.get(name, "") for name in names]
+        values = [f"{value:g}" if isinstance(value, float) else str(value) for value in given]
         end = header.stop_reason or "(not finished)"
-        rows.append((header.run_id, *map(_short, values), *map(str, extents), end))
+        rows.append((header.run_id, *values, *map(str, extents), end))
     print_table(columns, rows, left=(0, len(columns) - 1))
     fail_if(bool(runs.problems))
 
@@ -157,7 +158,9 @@ def observe(
         check_outputs(paths, output)
         temperatures = _temperatures(temperature)
         runs = open_runs(paths, untrusted=untrusted)
-        known = observables.load(output) if output.exists() else None
+        computed = observables.load(output) if output.exists() else None
+        # Those that this process may use, in a container too.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         with progress(len(runs), "observing") as shown:
             table = observables.observe(
                 runs,
@@ -165,8 +168,8 @@ def observe(
                 per=per.value,
                 geometry=geometry,
                 time=time.value,
-                jobs=jobs or _cores(),
-                known=known,
+                jobs=jobs or cores or 1,
+                known=computed,
                 progress=shown,
             )
         table.attrs["command"] = command()
@@ -179,7 +182,10 @@ def observe(
 
 
 def bound_notes(table: xr.Dataset) -> list[str]:
-    """A sentence where the heat capacity of the last query comes close to its bound."""
+    """State how close the heat capacity of the last query comes to its bound.
+
+    Empty where there is no heat capacity.
+    """
     import numpy as np
 
     from heatcap.observables.dataset import curve
@@ -201,6 +207,7 @@ def bound_notes(table: xr.Dataset) -> list[str]:
 
 
 def _temperatures(text: str) -> list[float]:
+    """Parse a,b,c or LOW:HIGH:COUNT in even steps of ln T."""
     import numpy as np
 
     try:
@@ -220,15 +227,7 @@ def _temperatures(text: str) -> list[float]:
 
 
 def _extents(table: xr.Dataset) -> str:
+    """Numbers of runs, checkpoints, ... in words."""
     order = ("run", "checkpoint", "layer", "head", "query", "temperature")
     counted = [(table.sizes[dim], dim) for dim in order if dim in table.sizes]
     return ", ".join(f"{n} {plural(dim, n)}" for n, dim in counted)
-
-
-def _cores() -> int:
-    """Cores that this process may use, in a container too."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,7 @@
-"""Finite-size scaling: collapse, crossings, peaks, stiffness, order; systems of known answers."""
+"""Commands of finite-size scaling: collapse, crossings, peaks, stiffness, order, known systems.
+
+Each reads a table of points, prints the summary of a fit, and writes JSON and a figure on request.
+"""
 
 from __future__ import annotations
 
@@ -76,12 +79,14 @@ def collapse(
             read_table(path, value=v, error=e, **like)
             for path, v, e in zip(files, value, errors, strict=True)
         ]
-        found = fit(parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed)
-        answer(found.summary(), found.to_dict(), tables, json)
+        result = fit(
+            parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed
+        )
+        answer(result.summary(), result.to_dict(), tables, json)
         if figure is not None:
             from heatcap.figures import collapse as draw
 
-            save_figure(draw(found, parts, names=(size, control)), figure)
+            save_figure(draw(result, parts, names=(size, control)), figure)
 
 
 @app.command()
@@ -109,12 +114,13 @@ def system(
         whole = [int(size) for size in numbers("--sizes", sizes)]
         table = write(name, output, whole, _grid(control), **given)
         say(f"{output}: {table.sizes['point']} points of {name}")
-        known = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
-        if known:
-            say("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in known.items()))
+        answers = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
+        if answers:
+            say("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in answers.items()))
 
 
 def _grid(text: str) -> list[float]:
+    """Parse a,b,c or LOW:HIGH:COUNT in even steps."""
     import numpy as np
 
     if ":" not in text:
@@ -153,12 +159,12 @@ def crossings(
         data = read_table(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )
-        found = find(data, ratio=ratio, drift=drift, rng=seed)
-        answer(found.summary(), found.to_dict(), [table], json)
+        result = find(data, ratio=ratio, drift=drift, rng=seed)
+        answer(result.summary(), result.to_dict(), [table], json)
         if figure is not None:
             from heatcap.figures import crossings as draw
 
-            save_figure(draw(found, data, names=(size, control)), figure)
+            save_figure(draw(result, data, names=(size, control)), figure)
 
 
 @app.command()
@@ -184,15 +190,15 @@ def extrema(
         data = read_table(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )
-        found = find(data, rng=seed)
-        against = found.against_size(inverse_nu=inverse_nu, exponent=exponent)
-        said = f"{found.summary()}\nagainst size, {against.summary()}"
-        content = found.to_dict() | {"against_size": against.to_dict()}
-        answer(said, content, [table], json)
+        result = find(data, rng=seed)
+        against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
+        summary = f"{result.summary()}\nagainst size, {against.summary()}"
+        content = result.to_dict() | {"against_size": against.to_dict()}
+        answer(summary, content, [table], json)
         if figure is not None:
             from heatcap.figures import extrema as draw
 
-            save_figure(draw(found, data, against, names=(size, control)), figure)
+            save_figure(draw(result, data, against, names=(size, control)), figure)
 
 
 @app.command()
@@ -219,12 +225,12 @@ def stiffness(
         data = read_table(
             table, size=size, control=control, value=value, error=error, names=words(names)
         )
-        found = fit(data, free_jump=free_jump, rng=seed)
-        answer(found.summary(), found.to_dict(), [table], json)
+        result = fit(data, free_jump=free_jump, rng=seed)
+        answer(result.summary(), result.to_dict(), [table], json)
         if figure is not None:
             from heatcap.figures import stiffness as draw
 
-            save_figure(draw(found, data, names=(size, control)), figure)
+            save_figure(draw(result, data, names=(size, control)), figure)
 
 
 @app.command()
@@ -286,9 +292,9 @@ def order(
         if series is not None:
             with xr.open_dataset(series, engine="h5netcdf") as file:
                 energies = file.load()
-        found = transition_order(**given, series=energies, dimension=dimension, rng=seed)
-        answer(found.summary(), found.to_dict(), inputs, json)
+        result = transition_order(**given, series=energies, dimension=dimension, rng=seed)
+        answer(result.summary(), result.to_dict(), inputs, json)
         if figure is not None:
             from heatcap.figures import histograms
 
-            save_figure(histograms(found.results["barriers"]), figure)
+            save_figure(histograms(result.results["barriers"]), figure)

@@ -1,4 +1,4 @@
-"""What happens along training: events, and the figures of observables."""
+"""Commands on observables along training: `events`, and the figures of runs."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def events(
     with plain_errors():
         check_outputs(records, output, json)
         obs, problems = observables_of(records, columns)
-        found = find_events(obs, *(observable or ()), smoothing=smoothing)
-        found.to_csv(output)
-        sizes = ((len(found.table), "row"), (len(found.runs), "run"))
+        result = find_events(obs, *(observable or ()), smoothing=smoothing)
+        result.to_csv(output)
+        sizes = ((len(result.table), "row"), (len(result.runs), "run"))
         say(f"{output}: " + ", ".join(f"{n} {plural(word, n)}" for n, word in sizes))
-        say(found.summary(), lines=True)
+        say(result.summary(), lines=True)
         if json is not None:
-            audit = audit_leads(obs, found)
+            audit = audit_leads(obs, result)
             write_json(json, audit.to_dict() | {"problems": problems}, records)
             say("")
             say(str(json))
@@ -99,9 +99,9 @@ def evolution(
     with plain_errors():
         check_outputs([obs], figure=output)
         table = legible(load(obs))
-        found = find_events(table, smoothing=smoothing)
+        result = find_events(table, smoothing=smoothing)
         save_figure(
-            draw(table, found, sizes=numbers("--sizes", sizes) or None, group=group), output
+            draw(table, result, sizes=numbers("--sizes", sizes) or None, group=group), output
         )
 
 
@@ -123,8 +123,8 @@ def leads(
     with plain_errors():
         check_outputs(records, figure=output)
         obs, _ = observables_of(records, columns)
-        found = find_events(obs, *(observable or ()), smoothing=smoothing)
-        save_figure(draw(audit_leads(obs, found), found, observables=observable), output)
+        result = find_events(obs, *(observable or ()), smoothing=smoothing)
+        save_figure(draw(audit_leads(obs, result), result, observables=observable), output)
     fail_if(obs.attrs.get("left_out", 0) > 0)
 
 
@@ -141,7 +141,10 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
 
 
 def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:
-    """Observables, or tables of scalars brought into their form, and what was wrong with some."""
+    """Read observables, or tables of scalars in their form, with the problems of tables.
+
+    Raises `typer.BadParameter` where --columns is missing, wrong, or given without tables.
+    """
     from heatcap.observables import load
     from heatcap.observables.scalars import is_table, parse_columns, read_scalars
 

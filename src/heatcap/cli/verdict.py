@@ -1,4 +1,4 @@
-"""Does a peak diverge, with the size or along the control: the verdict on a table; and a plan."""
+"""Commands `verdict` (does a peak diverge, with the size or along a control) and `calibrate`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Level = Annotated[
 KappaMin = Annotated[float, typer.Option(help="Margin: smallest exponent of a power law.")]
 Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so many heights.")]
 Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]
-# Options that belong to some of the questions alone.
+# Options of one of the three questions: along a control, by size, of saved runs.
 ALONG = ("window", "log_control", "at", "alpha_min", "decade")
 BY_SIZE = ("kappa_min", "saturation_ratio", "runs")
 OF_TABLES = ("control", "size", "error", "names", "runs")
@@ -157,7 +157,7 @@ def _of_runs(
     figure: Path | None,
     **options: Any,
 ) -> None:
-    """A verdict for each observable of saved runs; one that cannot be judged says why."""
+    """Verdict for each observable of saved runs, or the reason why there is none."""
     from heatcap.divergence import bound_by_keys, verdict_of_runs
     from heatcap.events import find_events
     from heatcap.observables import load
@@ -169,40 +169,40 @@ def _of_runs(
     names = observables or events.observables
     if figure is not None and len(names) != 1:
         raise ValueError("--figure draws one verdict: name one --observable")
-    found, problems = {}, {}
+    verdicts, problems = {}, {}
     for name in names:
         bound = bound_by_keys(obs) if name == HEAT_CAPACITY else None
         try:
-            found[name] = verdict_of_runs(events, name, group=group, bound=bound, **options)
+            verdicts[name] = verdict_of_runs(events, name, group=group, bound=bound, **options)
         except ValueError as problem:
             problems[name] = str(problem)
             say(f"{name}: no verdict: {problem}", err=True)
             continue
-        say(found[name].brief(name), lines=True)
-    said = _meanings(found)
+        say(verdicts[name].brief(name), lines=True)
+    meanings = _meanings(verdicts)
     content = {
         "schema_version": 1,
-        "observables": {name: each.to_dict() for name, each in found.items()},
+        "observables": {name: result.to_dict() for name, result in verdicts.items()},
         "problems": problems,
     }
-    answer("\n".join([*said, options["margins"].summary()]), content, [path], json)
-    if figure is not None and found:
+    answer("\n".join([*meanings, options["margins"].summary()]), content, [path], json)
+    if figure is not None and verdicts:
         from heatcap.figures import verdict as draw
 
-        save_figure(draw(found[names[0]], name=names[0]), figure)
+        save_figure(draw(verdicts[names[0]], name=names[0]), figure)
     fail_if(bool(problems))
 
 
-def _meanings(found: dict[str, Verdict]) -> list[str]:
-    """What each verdict means, once; with names where one word has several meanings."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for name, each in found.items():
-        said.setdefault((each.verdict, each.meaning), []).append(name)
-    words = [verdict for verdict, _ in said]
+def _meanings(verdicts: dict[str, Verdict]) -> list[str]:
+    """Meaning of each verdict, once; with names where one word has several meanings."""
+    names_by_meaning: dict[tuple[str, str], list[str]] = {}
+    for name, result in verdicts.items():
+        names_by_meaning.setdefault((result.verdict, result.meaning), []).append(name)
+    words = [verdict for verdict, _ in names_by_meaning]
     return [
         f"{verdict}: {meaning}"
         + (f" (said of {', '.join(names)})" if words.count(verdict) > 1 else "")
-        for (verdict, meaning), names in said.items()
+        for (verdict, meaning), names in names_by_meaning.items()
     ]
 
 
@@ -216,6 +216,7 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _only(given: set[str], names: tuple[str, ...], expected: str) -> None:
+    """Raise ValueError for an option that belongs to another question."""
     for name in names:
         if name in given:
             raise ValueError(f"--{name.replace('_', '-')} {expected}")
@@ -229,16 +230,16 @@ def _answered(
     json: Path | None,
     figure: Path | None,
 ) -> None:
-    """The verdict on a table, and its figure; an error names the table."""
+    """Verdict on a table, and its figure; an error names the table."""
     try:
-        found = test()
+        result = test()
     except ValueError as problem:
         raise ValueError(f"{table}: {problem}") from None
-    answer(found.summary(), found.to_dict(), [table], json)
+    answer(result.summary(), result.to_dict(), [table], json)
     if figure is not None:
         import heatcap.figures as figures
 
-        save_figure(getattr(figures, draw)(found, name=value), figure)
+        save_figure(getattr(figures, draw)(result, name=value), figure)
 
 
 @app.command()
@@ -268,9 +269,9 @@ def calibrate(
 
     with plain_errors():
         check_outputs([], json)
-        found = plan(
+        result = plan(
             numbers("--sizes", sizes), relative_error, seeds=seeds, scatter=scatter,
             margins=Margins(kappa_min, saturation_ratio, smallest_effect), level=level,
             replicates=replicates, rng=seed,
         )  # fmt: skip
-        answer(found.summary(), found.to_dict(), [], json)
+        answer(result.summary(), result.to_dict(), [], json)

@@ -1,4 +1,4 @@
-"""Arrays of numbers: their types, and numbers as they are given, in arrays of any kind."""
+"""Types of arrays, and conversion of any array of real numbers to float64."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ REFUSED = {"b": "truth values", "c": "complex numbers", "m": "times", "M": "time
 
 
 def numbers(given: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Values as floats, NaN where they are masked.
+    """Convert to float64, with NaN for masked values.
 
     Raises
     ------
     ValueError
-        For truth values, complex numbers, times, and what is no number.
+        For truth values, complex numbers, times, and anything that is not a number.
     """
     try:
         if isinstance(given, list | tuple):  # it may hold masked arrays, or `masked` itself
-            listed = [np.nan if each is np.ma.masked else each for each in given]
+            listed = [np.nan if entry is np.ma.masked else entry for entry in given]
             read: NDArray[Any] = np.ma.asarray(listed)
         else:
             read = np.asanyarray(given)

@@ -1,9 +1,9 @@
-"""Compiled functions: one way to compile, one folder for what is compiled, and one lock on it.
+"""Compilation of kernels by numba: one decorator, one cache folder, and one lock on it.
 
 Every kernel is compiled by :func:`jit`; the first compilation happens under :func:`compiling`.
-A kernel contains what it calls, and numba's cache looks at the file of the kernel alone.  So the
-name of the folder holds a hash of all files that have kernels: whichever of them changes, all are
-compiled anew.  Folders of other hashes stay, for another process may be at work in them.
+A kernel contains the functions it calls, but numba's cache depends on the file of the kernel only.
+Hence the name of the folder contains a hash of all files with kernels: if one of them changes, all
+kernels are compiled anew.  Folders of other hashes stay, since other processes may use them.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ SOURCES = (
     "systems/percolation.py",
     "systems/xy.py",
 )
-"""All files with kernels, and what their numbers come from; to look for them would take 20 ms."""
+"""All files that kernels depend on; searching for them would take 20 ms."""
 
 
 def _folder() -> str:
-    """Where compiled kernels are kept; "" where no folder can be written."""
+    """Folder for compiled kernels; empty if none can be written."""
     digest = hashlib.sha256(numba.__version__.encode())
     for name in SOURCES:
         digest.update(pkgutil.get_data("heatcap", name) or b"")
     of_user: str = cast(Any, AppDirs)("numba", False).user_cache_dir
     package = Path(__file__).parents[1]
-    # Where numba looks, in its order.
+    # The places of numba's cache, in its order.
     for place in filter(None, (config.CACHE_DIR, package / "__pycache__", of_user)):  # type: ignore[attr-defined]
         with suppress(OSError):
             folder = os.path.join(place, f"heatcap-{digest.hexdigest()[:16]}")
@@ -65,7 +65,7 @@ FOLDER = _folder()
 
 
 def jit(fastmath: set[str] | None = None) -> Callable[[F], F]:
-    """numba.njit as every kernel uses it, with a type that mypy can follow.
+    """Compile a kernel by numba.njit, with a type for mypy.
 
     NumPy's error model: a division that may raise is a branch, and a branch is not vectorised.
     """
@@ -85,10 +85,10 @@ def jit(fastmath: set[str] | None = None) -> Callable[[F], F]:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Held while this process may write to numba's cache; nothing where that cannot be locked.
+    """Lock numba's cache while this process may write to it, if it can be locked.
 
-    Processes that compile at once can give one number to two kernels, and a third process then
-    loads the wrong one.  (Seen: rows with absent keys came out as NaN.)
+    Processes that compile at the same time can give one number to two kernels, and a third process
+    then loads the wrong one.  (Observed: rows with absent keys came out as NaN.)
     """
     with ExitStack() as held:
         # Not POSIX, or a file system without locks: go on.

@@ -1,7 +1,7 @@
-"""Observables of attention: what each is called, its unit, its place in a Dataset, what it means.
+"""The one list of observables of attention: names, units, dimensions, labels and equations.
 
-The one list.  Whoever computes an observable, reserves its name, writes it on an axis or explains
-it on a page asks here, so that a new one is added in one place.
+Code that computes an observable, reserves its name, labels an axis or explains it in a report reads
+this list, so that a new observable is added in one place.
 
 Symbols: E = -logit of a visible key, p its attention weight, U = sum p E the energy of one row with
 n visible keys, Ē the plain mean of E over them, x the probe inputs; at the temperature of the
@@ -71,16 +71,16 @@ class Observable:
     Attributes
     ----------
     name : str
-        In files.
+        Name in files.
     unit : str
     dims : tuple
-        Of one run.
+        Dimensions in a Dataset of one run.
     label : str
-        On an axis, with a line break where the axis is narrow; "" where nobody draws it.
+        Label of an axis, with a line break for narrow axes; "" if it is not drawn.
     equation, words : str
-        What it is.
+        Definition as an equation and in words.
     grows : str
-        Whether it can grow with the size.
+        Whether it can grow with the size, for the report.
     """
 
     name: str
@@ -154,8 +154,8 @@ _FLUCTUATIONS = (
         grows="yes, without a bound",
     ),
 )
-#: In the order in which they are shown: the canonical one, its kin, the logit variance.
-FLUCTUATIONS = tuple(each.name for each in _FLUCTUATIONS)
+#: In the order of display: the canonical one, the other heat capacities, the logit variance.
+FLUCTUATIONS = tuple(observable.name for observable in _FLUCTUATIONS)
 HEAT_CAPACITIES = FLUCTUATIONS[:-1]
 
 _ROWS = {
@@ -169,10 +169,10 @@ _ROWS = {
     "max_probability": "1",
     VISIBLE_KEYS: "key",
 }
-#: What every attention row has, in the order of the kernel's columns.
+#: Observables of every attention row, in the order of the kernel's columns.
 ROWS = tuple(_ROWS)
 
-#: What a temperature scan keeps.
+#: Observables of a temperature scan.
 SCANNED = (FREE_ENERGY, ENERGY, ENTROPY, HEAT_CAPACITY, LANDSCAPE, LANDSCAPE_FIXED, TOTAL)
 
 # Of the distributions along training (fisher) or along the layers (depth).
@@ -184,12 +184,12 @@ _PATH = {
 
 
 def error_of(name: str) -> str:
-    """Name of the standard error of an observable, from the sampling of the probe."""
+    """Name the standard error of an observable, which is due to the sampling of the probe."""
     return f"{name}_error"
 
 
 def scan_of(name: str) -> str:
-    """Name of an observable in a temperature scan."""
+    """Name an observable in a temperature scan."""
     return f"scan_{name}"
 
 
@@ -200,9 +200,9 @@ def _every() -> Iterable[Observable]:
         *_FLUCTUATIONS[:-1],
     ]
     yield from averages
-    # Errors and scans of all of them: not all are made, but the names are taken.
-    yield from (Observable(error_of(each.name), each.unit) for each in averages)
-    yield from (Observable(scan_of(each.name), each.unit, SCAN_DIMS) for each in averages)
+    # Not all errors and scans are computed, but all their names are reserved.
+    yield from (Observable(error_of(average.name), average.unit) for average in averages)
+    yield from (Observable(scan_of(average.name), average.unit, SCAN_DIMS) for average in averages)
     for name, unit in _PATH.items():
         for path in ("fisher", "depth"):
             yield Observable(f"{path}_{name}", unit, PATH_DIMS)
@@ -214,19 +214,19 @@ def _every() -> Iterable[Observable]:
 
 
 #: All of them by name.
-OBSERVABLES = {each.name: each for each in _every()}
+OBSERVABLES = {observable.name: observable for observable in _every()}
 
-#: One of each kind, the better first: the others nearly coincide with it.
+#: One observable of each kind, the better first: the others nearly coincide with it.
 PREFERRED = ((HEAT_CAPACITY,), (LANDSCAPE_FIXED, LANDSCAPE), (UNWEIGHTED,))
 
 
 def preferred(have: Iterable[str]) -> tuple[str, ...]:
-    """One of each kind of fluctuation, the first that is there."""
+    """Select one observable of each kind of fluctuation, the first that is available."""
     have = set(have)
-    found = (next((name for name in group if name in have), None) for group in PREFERRED)
-    return tuple(name for name in found if name)
+    firsts = (next((name for name in group if name in have), None) for group in PREFERRED)
+    return tuple(name for name in firsts if name)
 
 
 def spoken(name: str) -> str:
-    """A name as it stands in a sentence."""
+    """Write a name as in a sentence, with spaces."""
     return name.replace("_", " ").replace(", layer ", " in layer ")

@@ -1,7 +1,8 @@
-"""What every verb returns: a status and its meaning, numbers with errors, words, plain JSON.
+"""Results: status with its meaning, numbers with errors, summary, plain values for JSON.
 
-All results derive from :class:`Result`.  A number counts only where `ok` is true; what to know
-before it is used is said by `cautions`.
+All results derive from :class:`Result`.  A number counts only if `ok` is true; `cautions` lists
+what limits its use.  :class:`Parameter` is a fitted number with statistical and systematic error;
+`readable` writes a number with its error, 0.4406(12).
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ __all__ = [
 ]
 
 DIGITS = 2  # of the error
-LONGEST = 8  # decimals, beyond which powers of ten are split off
+LONGEST = 8  # decimals at most; beyond, a power of ten is factored out
 
 
 class Status(StrEnum):
-    """Whether the numbers of a result may be used, or why not; `meaning` says it in a sentence."""
+    """Whether the numbers of a result may be used, or why not; `meaning` is a full sentence."""
 
     meaning: str
 
@@ -72,7 +73,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Caution:
-    """What to know before a number is used: a title of a few words, and the sentence."""
+    """A limit to the use of a number: a title of a few words, and a sentence."""
 
     title: str
     text: str
@@ -87,13 +88,13 @@ class Result(ABC):
     status : Status
         "ok", or why the numbers do not count.
     message : str
-        What the status means here, and what to do.
+        Meaning of the status for these data, and what to do.
     """
 
     status: Status = Status.OK
     message: str = ""
 
-    #: Names of what goes to JSON, in this order.
+    #: Attributes written to JSON, in this order.
     FIELDS: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -102,24 +103,24 @@ class Result(ABC):
         return self.status is Status.OK
 
     def cautions(self) -> list[Caution]:
-        """What to know before the numbers are used; empty where there is nothing."""
-        said = Caution(self.status.capitalize(), self.message or self.status.meaning)
-        return [] if self.ok else [said]
+        """Limits to the use of the numbers; empty if there are none."""
+        caution = Caution(self.status.capitalize(), self.message or self.status.meaning)
+        return [] if self.ok else [caution]
 
     def summary(self, verbose: bool = False) -> str:
-        """The answer and its numbers, in lines; with `verbose` what stands behind them."""
+        """Summarise the answer and its numbers in lines; with `verbose` also the reasons."""
         return "\n".join([*self._lines(), *(self._reasons() if verbose else ())])
 
     @abstractmethod
     def _lines(self) -> Sequence[str]:
-        """The answer first, then the numbers."""
+        """Lines of the summary: the answer first, then the numbers."""
 
     def _reasons(self) -> Sequence[str]:
-        """What stands behind the answer."""
+        """Reasons for the answer."""
         return () if self.ok else (f"{self.status}: {self.status.meaning}",)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: None for what is infinite, not determined or does not exist."""
+        """Convert to plain values for JSON, None for infinite or undetermined numbers."""
         return {"schema_version": 1} | {name: plain(getattr(self, name)) for name in self.FIELDS}
 
 
@@ -133,7 +134,7 @@ class Parameter:
 
     @classmethod
     def held(cls, value: float) -> Parameter:
-        """One that is not fitted: the value as given, without an error."""
+        """Make a parameter that is not fitted: the given value without an error."""
         return cls(value, 0.0, 0.0)
 
     @property
@@ -152,7 +153,7 @@ class Parameter:
 
 
 def status_line(status: str, message: str) -> str:
-    """The status, and what it means."""
+    """Write the status and its message as a line."""
     return f"status: {status}" + (f" ({message})" if message else "")
 
 
@@ -164,7 +165,7 @@ def parameter_line(
     between: str = "between models",
     note: str = "",
 ) -> str:
-    """A parameter with its two errors, the systematic one `between` what; or that it is fixed."""
+    """Write a parameter with its two errors as a line; `between` explains the systematic one."""
     if fixed is not None:
         return f"{name} = {fixed:g} (fixed)"
     if p is None or not np.isfinite(p.value):
@@ -176,19 +177,19 @@ def parameter_line(
 
 
 def goodness_line(chi2: float, dof: int, p_value: float) -> str:
-    """chi^2 by the degrees of freedom; where none are left it says nothing."""
+    """Write chi^2 over the degrees of freedom as a line."""
     if dof == 0:
         return f"chi2 = {chi2:.1f}, no degrees of freedom left: the fit is not tested"
     return f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.2g})"
 
 
 def readable(value: float, error: float) -> str:
-    """``0.4406(12)``; ``3.5(1.2)`` where the error reaches into the integers."""
+    """Write a number as ``0.4406(12)``, or ``3.5(1.2)`` if the error is 1 or more."""
     return _word(value, error, point=True)
 
 
 def compact(value: float, error: float) -> str:
-    """As siunitx reads it: the digits in the bracket count in the last places, ``3.5(12)``."""
+    """Write a number for siunitx: digits in brackets count in the last places, ``3.5(12)``."""
     return _word(value, error, point=False)
 
 
@@ -197,7 +198,7 @@ def _word(value: float, error: float, *, point: bool) -> str:
         return f"{value:.6g}"
     if error == 0:
         return f"{_signed(f'{value:.6g}')}(0)"
-    # The exponent after rounding: 9.96 becomes 10 and so reaches one place further.
+    # The exponent after rounding: 9.96 becomes 10, with one more place.
     last = _exponent(f"{error:.{DIGITS - 1}e}") - (DIGITS - 1)
     top = max(last + DIGITS - 1, _exponent(f"{value:e}") if value else last)
     if -last > LONGEST or last > LONGEST:
@@ -207,7 +208,7 @@ def _word(value: float, error: float, *, point: bool) -> str:
 
 
 def _fixed(value: float, error: float, last: int, point: bool) -> str:
-    """Both to the place 10^last."""
+    """Value and error, rounded to the place 10^last."""
     if last >= 0:
         return f"{round(value, -last):.0f}({round(error, -last):.0f})".replace("-0(", "0(")
     shown = _signed(f"{value:.{-last}f}")
@@ -232,17 +233,21 @@ def _signed(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Numbers, text, lists and dicts; dataclasses by their ``to_dict``, or field by field."""
+    """Convert to plain numbers, text, lists and dicts for JSON.
+
+    Dataclasses are converted by their ``to_dict``, else field by field; numbers that are not finite
+    become None.
+    """
     if hasattr(value, "to_dict"):
         return plain(value.to_dict())
     if hasattr(value, "__dataclass_fields__"):
         return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float):

@@ -1,4 +1,9 @@
-"""Errors of means over a few runs: steadied by those of others, and Student's factor."""
+"""Errors of means over few runs: shrinkage of variances, and Student's factor.
+
+The variance of n runs is itself uncertain, by sqrt(2 / (n - 1)).  `steadied_variances` shrinks
+those of all sizes towards their median, `student_factor` widens errors for the uncertainty that
+remains, `errors_of_means` does both.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +27,15 @@ __all__ = [
 ]
 
 
-ENOUGH = 8  # runs below which the spread at one size is no error by itself
-MANY = 1e4  # degrees of freedom that are as good as infinite
+ENOUGH = 8  # runs from which on the spread at one size is an error by itself
+MANY = 1e4  # degrees of freedom that count as infinite
 
 
 def student_factor(runs: ArrayLike) -> Floats:
-    """Student's t over the Gaussian quantile, at 95 %, for the mean of so many runs.
+    """Compute Student's t over the Gaussian quantile, at 95 %, for means over runs.
 
-    An error s / sqrt(n) of n runs is itself uncertain: an interval made with it covers the mean of
-    Gaussian runs 95 times in 100 only if it is wider by t_{n-1}(0.975) / 1.96.  Infinite for one
-    run.
+    An error s / sqrt(n) of n runs is itself uncertain: its interval covers the mean of Gaussian
+    runs 95 times in 100 only if it is wider by t_{n-1}(0.975) / 1.96.  Infinite for one run.
     """
     free = np.asarray(runs, dtype=np.float64) - 1
     wide = stdtrit(np.maximum(free, 1e-300), 0.975) / ndtri(0.975)
@@ -41,42 +45,42 @@ def student_factor(runs: ArrayLike) -> Floats:
 def counts_of_runs(
     runs: Floats, count: int, called: Callable[[int], str], used: NDArray[np.intp] | None = None
 ) -> Floats:
-    """How many runs each of some errors comes from; one number stands for all.
+    """Check the number of runs behind each error; one number is repeated for all.
 
     Parameters
     ----------
     runs : ndarray () or (count,)
     count : int
     called : callable
-        What an entry is called where it is wrong, such as "row 3".
+        Name of an entry in error messages, such as "row 3".
     used : ndarray of int, optional
-        Those that matter, all by default.
+        Entries that are checked, all by default.
 
     Raises
     ------
     ValueError
-        For another length, and for what is not finite or below 2.
+        For another length, and for numbers that are not finite or below 2.
     """
     if runs.shape not in ((), (count,)):
         raise ValueError(f"runs must be one number, or one for each of {count}, got {runs.shape}")
-    each = np.broadcast_to(runs, count)
+    counts = np.broadcast_to(runs, count)
     rows = np.arange(count) if used is None else np.sort(used)
-    wrong = rows[~(np.isfinite(each) & (each >= 2))[rows]]
+    wrong = rows[~(np.isfinite(counts) & (counts >= 2))[rows]]
     if wrong.size:
         first = int(wrong[0])
         where = f" in {called(first)}" if runs.ndim else ""
         raise ValueError(
             "runs must be 2 or more and finite for their errors to be known, got "
-            f"{each[first]:g}{where}"
+            f"{counts[first]:g}{where}"
         )
-    return each
+    return counts
 
 
 def errors_of_means(mean: Floats, variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
-    """Errors of means over few runs of each size, and how much wider they are for it.
+    """Compute errors of means over few runs of each size, and Student's factors in them.
 
-    The variances (ddof = 1) of all sizes steady one another, relative to the mean where all are
-    positive; the interval of 1.96 errors is that of Student's t.
+    The variances (ddof = 1) of all sizes are shrunk towards their median, relative to the squared
+    mean if all means are positive; the interval of 1.96 errors is that of Student's t.
     """
     unit = mean if np.all(mean > 0) else np.ones_like(mean)
     steady, degrees = steadied_variances(variance / unit**2, runs)
@@ -85,13 +89,13 @@ def errors_of_means(mean: Floats, variance: Floats, runs: Floats) -> tuple[Float
 
 
 def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
-    """Variances between runs, drawn to what is usual, with the degrees of freedom of each.
+    """Shrink variances between runs towards their median; also give degrees of freedom.
 
     v_i -> (d_0 v_0 + d_i v_i) / (d_0 + d_i),    d_i = n_i - 1
 
-    d_0 is as large as the variances are alike: ln v_i scatters by trigamma(d_i / 2) where all are
-    equal, and what it scatters beyond is trigamma(d_0 / 2) (G. K. Smyth, Stat. Appl. Genet. Mol.
-    Biol. 3 (2004) 3).  v_0 is their median, so that one wild run changes no other size.
+    d_0 is the larger the more similar the variances: ln v_i has the variance trigamma(d_i / 2) if
+    all are equal, and the excess over it is trigamma(d_0 / 2) (G. K. Smyth, Stat. Appl. Genet. Mol.
+    Biol. 3 (2004) 3).  v_0 is their median, so that one outlying run changes no other size.
 
     Parameters
     ----------
@@ -100,25 +104,27 @@ def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
     runs : ndarray (size,)
         At least one with two or more.
     """
-    own = runs - 1.0
-    seen = (own > 0) & (variance > 0)
+    degrees = runs - 1.0
+    seen = (degrees > 0) & (variance > 0)
     if not seen.any():
-        return np.zeros_like(variance), own
-    half = own[seen] / 2
+        return np.zeros_like(variance), degrees
+    half = degrees[seen] / 2
     log = np.log(variance[seen]) - digamma(half) + np.log(half)  # without the bias of few runs
     usual, prior = float(np.exp(np.median(log))), 0.0
     if seen.sum() > 1:
         excess = np.var(log, ddof=1) - np.mean(polygamma(1, half))
-        prior = min(prior_degrees(float(excess)), float(own.sum()))
-    # A size of one run has the usual variance, whatever that of the others scatters by.
+        prior = min(prior_degrees(float(excess)), float(degrees.sum()))
+    # A size of one run has the median variance, whatever the scatter of the others.
     steadied = np.where(
-        own > 0, (prior * usual + own * variance) / (prior + own + (own == 0)), usual
+        degrees > 0,
+        (prior * usual + degrees * variance) / (prior + degrees + (degrees == 0)),
+        usual,
     )
-    return steadied, np.where(own > 0, prior + own, max(prior, 1.0))
+    return steadied, np.where(degrees > 0, prior + degrees, max(prior, 1.0))
 
 
 def prior_degrees(spread: float) -> float:
-    """d_0 with trigamma(d_0 / 2) = spread; the more alike the true variances, the more."""
+    """Solve trigamma(d_0 / 2) = spread for d_0, between 0 and MANY."""
     if spread <= 2 / MANY:
         return MANY
     if spread >= 1e3:

@@ -1,12 +1,12 @@
-"""Tables in files, text or Parquet: their columns, as numbers and as text.
+"""Tables in text or Parquet files: columns as numbers and as text.
 
-Nothing is read before its size is known to be bearable.
+Sizes are checked before anything is read.
 
 `open_table`, a log of runs
-    Up to gigabytes; the header is the first line, and only the columns that are asked for are read.
+    Up to gigabytes; the header is the first line, and only the columns requested are read.
 `read_frame`, points of a study
-    Small, and written by people: any separator, lines of ``#``, perhaps no header.  All columns are
-    read, and every row must have the width of the header.  A further form of table is one more
+    Small, and written by people: any separator, comment lines with ``#``, a header or none.  All
+    columns are read, and every row must have the width of the header.  Another format is one more
     entry of `FORMS`.
 """
 
@@ -50,15 +50,15 @@ __all__ = [
 
 #: Largest file, and largest content of a compressed one, in bytes.
 LIMIT = 4 * 2**30
-#: The header is sought in so many bytes; a chart of a thousand runs needs about a million.
+#: Bytes in which the header is sought; a chart of a thousand runs needs about a million.
 HEADER_BYTES = 2**22
 
-ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # said for no value
+ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # texts that mean no value
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 SEPARATORS = (",", ";", "\t", None)  # None is white space
-FIRST = 5  # rows that show what separates
-LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, that are read
-WIDEST = 10_000  # columns of one; each cell costs a hundred times its bytes
+FIRST = 5  # rows from which the separator is inferred
+LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, at most
+WIDEST = 10_000  # columns of a text table; each cell costs a hundred times its bytes
 
 _PARQUET = (".parquet", ".pq")
 _TEXT = (".csv", ".tsv", ".txt")
@@ -66,7 +66,7 @@ _MISSING = ("", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "-nan", "+na
 _LOG_SEPARATORS = (",", "\t", ";")
 _SPELLINGS = [s for m in _MISSING for s in {m, m.upper(), m.capitalize(), m.replace("n", "N")}]
 
-# Since pandas 3.1 the default is exact, and asking for it is deprecated.
+# Since pandas 3.1 the default is exact, and the option is deprecated.
 _EXACT: dict[str, Any] = (
     {}
     if tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
@@ -81,14 +81,14 @@ def is_table(path: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Rows:
-    """Some columns of a table; `first` is the number of the first row, a header being line 1."""
+    """Some columns of a table; `first` is the number of the first row (the header is line 1)."""
 
     path: Path
     first: int
     columns: Mapping[str, pd.Series[Any]]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A column (row,), NaN where it is empty.
+        """Read a column as numbers (row,), NaN for empty cells.
 
         Raises
         ------
@@ -115,31 +115,31 @@ class Rows:
             raise ValueError(f"{place}: expected a number, got {cell!r}") from None
 
     def texts(self, name: str) -> list[str]:
-        """A column as text, "" where it is empty."""
+        """Read a column as text, "" for empty cells."""
         column = self.columns[name]
         if column.dtype.kind == "f":  # whole numbers with gaps
             return ["" if np.isnan(v) else f"{v:.15g}" for v in column]
-        known = column.notna().to_numpy()
-        return [_one_line(str(v)) if ok else "" for v, ok in zip(column, known, strict=True)]
+        filled = column.notna().to_numpy()
+        return [_one_line(str(v)) if ok else "" for v, ok in zip(column, filled, strict=True)]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that has been opened, but not read; `separator` is None for Parquet."""
+    """A table that is open but not read; `separator` is None for Parquet."""
 
     path: Path
     header: tuple[str, ...]
     separator: str | None
 
     def require(self, names: Iterable[str]) -> None:
-        """Refuse a table that lacks a column, or has it twice."""
+        """Raise if the table lacks a column or has it twice."""
         for name in names:
             if name not in self.header:
                 raise ValueError(f"{self.path}: no column {name!r}{nearest(name, self.header)}")
             _once(name, self.header, f"{self.path}: ")
 
     def read(self, numbers: Sequence[str], texts: Sequence[str] = ()) -> Rows:
-        """The named columns; those of `texts` are taken as they are written.
+        """Read the named columns; those of `texts` as they are written.
 
         Raises
         ------
@@ -173,8 +173,8 @@ class Table:
         except UnicodeDecodeError as error:
             raise _not_text(self.path, error) from None
         except Exception as error:
-            said = " ".join(str(error).split())[:200]
-            raise ValueError(f"{self.path}: cannot be read as a table ({said})") from None
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{self.path}: cannot be read as a table ({reason})") from None
         surplus = np.flatnonzero(frame[extra].notna().to_numpy())
         if surplus.size:
             raise ValueError(
@@ -185,9 +185,9 @@ class Table:
 
 
 class _Renamed:
-    """A text table whose columns are called 0, 1, ..., with one more than its header has.
+    """A text table with columns named 0, 1, ..., one more than in its header.
 
-    With `usecols`, pandas drops surplus fields in silence; the extra column catches them.
+    With `usecols`, pandas drops surplus fields silently; the extra column catches them.
     """
 
     def __init__(self, file: IO[str], separator: str) -> None:
@@ -204,7 +204,9 @@ class _Renamed:
 
 
 def open_table(path: Path, wanted: Iterable[str]) -> Table:
-    """Header of a table; the separator is the one that yields most of the `wanted` columns.
+    """Open a table and read its header.
+
+    The separator is the one that gives most of the `wanted` columns.
 
     Raises
     ------
@@ -231,7 +233,7 @@ def _once(name: str, header: Sequence[str], called: str) -> None:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Ending of a message that a name is missing: what was perhaps meant, and what there is."""
+    """Complete a message on a missing name by the closest name and the list of names."""
     close = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
@@ -289,7 +291,7 @@ def _one_line(text: str) -> str:
 
 
 def read_frame(path: Path, names: Sequence[str] | None = None) -> pd.DataFrame:
-    """All columns of a table of points; `names` are those of a text without a header.
+    """Read all columns of a table of points; `names` are for a text without a header.
 
     Cells of a text stay text, stripped.
 
@@ -302,12 +304,12 @@ def read_frame(path: Path, names: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
-    """Columns as numbers, empty cells as NaN; `called` begins what is said of the table.
+    """Convert columns to numbers, empty cells to NaN; `called` begins every error message.
 
     Raises
     ------
     ValueError
-        For a column that is not there, or a cell that is no number.
+        For a missing column, or a cell that is not a number.
     """
     if missing := [name for name in wanted if name not in data.columns]:
         raise ValueError(
@@ -322,7 +324,7 @@ def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[s
 
 
 def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
-    if column.dtype.kind in "mM":  # which pandas counts in units of its own, and NaT as one, too
+    if column.dtype.kind in "mM":  # pandas would convert them to integers in units of its own
         raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     text = np.isnan(numbers) & column.notna().to_numpy()
@@ -337,7 +339,7 @@ def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
 
 
 def _hint(cell: str) -> str:
-    """What a cell that is no number may have meant."""
+    """Advice on a cell that is not a number."""
     if DECIMAL_COMMA.fullmatch(cell):
         return f": a decimal comma? Write {cell.replace(',', '.')}"
     if cell.lower() in ABSENT:
@@ -367,14 +369,16 @@ def _text_points(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
         raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
     if not lines:
         raise ValueError(f"{path}: holds no data")
-    if (width := _width(lines[0])) > WIDEST:
+    # By the separator that gives most columns.
+    width = 1 + max(lines[0].count(separator) for separator in (*SEPARATORS[:-1], " "))
+    if width > WIDEST:
         raise ValueError(f"{path}: has {width} columns or more, expected at most {WIDEST}")
     separator = _separator(lines, names)
     rows = [_cells(line, separator) for line in lines]
     header = rows.pop(0) if names is None else list(names)
     width = len(header)
-    # Not by pandas: it takes a row that is too short for one with empty cells, and a quote that is
-    # left open for the rest of the file.
+    # Not by pandas: it fills a row that is too short with empty cells, and reads an unclosed quote
+    # to the end of the file.
     for number, row in enumerate(rows, 1):
         if len(row) != width:
             raise ValueError(
@@ -385,13 +389,8 @@ def _text_points(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header)
 
 
-def _width(line: str) -> int:
-    """Columns of a row, by the separator that gives most of them."""
-    return 1 + max(line.count(separator) for separator in (*SEPARATORS[:-1], " "))
-
-
 def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
-    """What gives the first rows the width of the header, and more cells that are numbers."""
+    """The separator that gives the first rows the width of the header and most numbers."""
     data = lines[names is None :][:FIRST]
 
     def fits(separator: str | None) -> tuple[bool, int, bool, int]:
@@ -399,20 +398,23 @@ def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
         first = len(_cells(lines[0], separator))
         width = first if names is None else len(names)
         alike = first > 1 and all(len(row) == width for row in rows)
-        # Between semicolons 3,14 is a number with a decimal comma, which is said by cell.
+        # Between semicolons 3,14 is a number with a decimal comma, reported for its cell.
         numbers = sum(map(_like_number, itertools.chain(*rows))) if alike else 0
         return alike, numbers, separator is not None, first
 
-    return max((each for each in SEPARATORS if each is None or each in lines[0]), key=fits)
+    return max(
+        (candidate for candidate in SEPARATORS if candidate is None or candidate in lines[0]),
+        key=fits,
+    )
 
 
 def _cells(line: str, separator: str | None) -> list[str]:
-    """Cells of a row; a separator within quotes separates nothing."""
+    """Cells of a row; separators within quotes are text."""
     line = line.strip()
     if separator is not None and '"' in line:
         with suppress(csv.Error):
-            found = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-            return [cell.strip() for cell in found]
+            cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+            return [cell.strip() for cell in cells]
     return [cell.strip() for cell in line.split(separator)]
 
 
@@ -433,19 +435,25 @@ FORMS: dict[str, Callable[[Path, Sequence[str] | None], pd.DataFrame]] = {
 
 # ---- Parquet -------------------------------------------------------------------------------
 
-#: Bytes that a byte of the file may stand for: a repeated text is stored once.
+#: Bytes in memory per byte of the file, at most: a repeated text is stored once.
 INFLATION = 100
-#: Below it a table may inflate as it likes: columns of one value are no bomb.
+#: Bytes in memory below which inflation is not limited: columns of one value are harmless.
 SMALL = 1 << 28
 #: Rows of texts that are counted at a time.
 BATCH = 256
-#: Bytes of a value that is an object of Python's, and which are.
+#: Bytes of a value that is a Python object, and the types for which it is.
 OBJECT = 104
 _OBJECTS = ("DECIMAL", "DATE", "TIME")
 
 
 def open_parquet(path: Path) -> Any:
-    """A `pyarrow.parquet.ParquetFile`; raises ValueError where it is none, or without pyarrow."""
+    """Open a `pyarrow.parquet.ParquetFile`.
+
+    Raises
+    ------
+    ValueError
+        If the file is not Parquet, or pyarrow is not installed.
+    """
     try:
         return importlib.import_module("pyarrow.parquet").ParquetFile(path)
     except ImportError:
@@ -457,23 +465,25 @@ def open_parquet(path: Path) -> Any:
 
 
 def flat_columns(file: Any) -> list[str]:
-    """Names of the columns with one value in a row: how much lists hold, no size tells."""
+    """List the columns with one value in a row; no metadata bound the size of lists."""
     return [of.path for of in _leaves(file) if _is_flat(of)]
 
 
 def read_flat(file: Any, path: Path, names: Sequence[str]) -> pd.DataFrame:
-    """Flat columns of an open file, as they stand: an index of pandas is a column as well.
+    """Read flat columns of an open file; an index of pandas is a column, too.
 
-    Raises ValueError where columns share a name, would inflate to far more than the file has, or
-    cannot be read.
+    Raises
+    ------
+    ValueError
+        If columns share a name, would inflate to far more than the file has, or cannot be read.
     """
     leaves = _leaves(file)
-    for name in names:  # what is within another column is read by its name as well
+    for name in names:  # a nested column is read by the name of its parent, too
         alike = [of for of in leaves if f"{of.path}.".startswith(f"{name}.")]
         if (n := sum(of.path == name or not _is_flat(of) for of in alike)) > 1:
             raise ValueError(f"{path}: {n} columns are called {name!r}, expected one")
     most = max(SMALL, INFLATION * path.stat().st_size)
-    # Not by columns: pyarrow ends the process where it finds what describes one to be wrong.
+    # Not by columns: pyarrow aborts the process if the metadata of one are wrong.
     groups = [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
     kinds = {of.path: of for of in leaves if _is_flat(of)}
     width = sum(_bytes_of(kinds[name]) for name in names)
@@ -482,8 +492,8 @@ def read_flat(file: Any, path: Path, names: Sequence[str]) -> pd.DataFrame:
     content = sum(max(g.num_rows * width, size) for g, size in zip(groups, stored, strict=True))
     try:
         if texts and content <= most:
-            # No text is longer than its row group, so that no batch takes more than the whole may;
-            # and the batches are small, for who writes a file can say that its groups are.
+            # No text is longer than its row group, so that a batch needs no more than the limit;
+            # batches are small, because the sizes of groups are what the file claims.
             rows = max(1, min(BATCH, most // max(1, *stored)))
             for batch in file.iter_batches(batch_size=rows, columns=texts):
                 content += sum(map(_text_bytes, batch.columns))
@@ -491,8 +501,8 @@ def read_flat(file: Any, path: Path, names: Sequence[str]) -> pd.DataFrame:
                     break
         if content <= most:
             table = file.read(columns=list(names))
-            found: pd.DataFrame = table.to_pandas(ignore_metadata=True)[list(names)]
-            return found
+            frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)[list(names)]
+            return frame
     except Exception as error:
         raise _unreadable(path, error) from None
     raise ValueError(
@@ -510,13 +520,13 @@ def _is_flat(leaf: Any) -> bool:
 
 
 def _bytes_of(leaf: Any) -> int:
-    """Bytes of a value in memory, of a text those that say where it is."""
+    """Bytes of a value in memory; for a text those of its offset."""
     is_object = leaf.logical_type.type in _OBJECTS
     return max(leaf.length or 0, 8) + (OBJECT if is_object else 0)
 
 
 def _text_bytes(column: Any) -> int:
-    """Bytes of texts, each counted as often as it stands there."""
+    """Bytes of all texts, repeated ones counted every time."""
     return int((column.dictionary_decode() if hasattr(column, "dictionary") else column).nbytes)
 
 

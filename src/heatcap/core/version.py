@@ -1,4 +1,4 @@
-"""The version, for those inside who would otherwise import all of heatcap for it."""
+"""The version, for modules inside heatcap, which do not import the whole package."""
 
 __all__ = ["VERSION"]
 

@@ -1,15 +1,15 @@
-"""Whole or nothing: an output has its old content, or all of the new one, and never a part.
+"""Atomic output: a file has its old content or all of the new one, never a part.
 
-The new content is a draft in the folder of the target, ``.NAME.PID.HOSTRANDOM``, that is synced and
-then renamed over it.  A draft is locked for as long as its writer lives; those that are not, of
+The new content is a draft in the folder of the target, ``.NAME.PID.HOSTRANDOM``, which is synced
+and then renamed over the target.  A draft is locked as long as its writer lives; unlocked ones, of
 writers that were killed on this machine, are removed when the same target is written again.
 
-* A link that stands where the target should be is replaced and never followed, so that nothing is
-  written outside the folder that was named.  Only what cannot be replaced is written through:
-  devices and pipes, such as /dev/stdout.
-* Permissions are those of a plain ``open``: by the umask for a new file, as they were for another.
-  A file that is write-protected stays.
-* Two writers of one output do not mix: the later one wins, whole.
+* A link in place of the target is replaced and never followed, so that nothing is written outside
+  the folder that was named.  Only devices and pipes, such as /dev/stdout, are written through,
+  since they cannot be replaced.
+* Permissions are those of a plain ``open``: by the umask for a new file, unchanged for an existing
+  one.  A write-protected file stays.
+* Two writers of one output do not mix: the later one wins.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Write text as UTF-8, whole or not at all; what UTF-8 has no place for as ``\\udcff``."""
+    """Write text as UTF-8, whole or not at all; lone surrogates as ``\\udcff``."""
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
 
 
@@ -53,18 +53,18 @@ def write_bytes(target: str | os.PathLike[str], data: bytes | memoryview) -> Non
 
 @contextlib.contextmanager
 def whole(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Draft of a file, which replaces it at the end of the block, and vanishes if that fails.
+    """Provide a draft that replaces a file at the end of the block, unless the block fails.
 
     Parameters
     ----------
     target : path
-        Of the file, which has a folder.
+        The file; its folder must exist.
 
     Yields
     ------
     Path
-        An empty file beside the target, to be written by name.  It is locked (`flock`): HDF5 has
-        to be told ``locking=False``.
+        An empty file beside the target, to be written by name.  It is locked (`flock`): HDF5 needs
+        ``locking=False``.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def whole(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def drafted(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Draft of a file beside it, which the block may put in its place; else it vanishes."""
+    """Provide a draft beside a file, which the block may rename; else it is removed."""
     path = Path(target)
     _remove_litter(path)
     with _named(path, None):
@@ -105,7 +105,7 @@ def drafted(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _prefix(path: Path) -> str:
-    """What names of drafts of a file begin with; a digest where its own name is too long."""
+    """Beginning of the names of drafts of a file; a digest if its name is too long."""
     rest = len(f"..{2**32}.") + len(_host()) + _RANDOM
     name = os.fsencode(path.name)
     short = len(name) + rest <= LONGEST
@@ -113,12 +113,12 @@ def _prefix(path: Path) -> str:
 
 
 def _host() -> str:
-    """This machine, for a lock is not seen from another one on every file system."""
+    """Digest of this machine's name: some file systems do not share locks between machines."""
     return hashlib.sha256(platform.node().encode("utf-8", "replace")).hexdigest()[:6]
 
 
 def _draft(path: Path) -> tuple[Path, int | None]:
-    """An empty file beside `path`, and what keeps it locked as long as it is open."""
+    """An empty file beside `path`, and the descriptor that locks it while it is open."""
     while True:
         name = f"{_prefix(path)}{os.getpid()}.{_host()}{secrets.token_hex(_RANDOM // 2)}"
         draft = path.with_name(name)
@@ -126,14 +126,14 @@ def _draft(path: Path) -> tuple[Path, int | None]:
         if fcntl is None:
             os.close(descriptor)  # an open file cannot be renamed there
             return draft, None
-        # Between these lines another writer may have taken it for litter.
+        # Since it was opened, another writer may have removed it as litter.
         if _locked(descriptor) is not False and draft.exists():
             return draft, descriptor
         os.close(descriptor)
 
 
 def _locked(descriptor: int) -> bool | None:
-    """Lock for as long as it is open; False if another has it, None where there are no locks."""
+    """Lock an open file; False if another process has the lock, None without locks."""
     if fcntl is None:
         return None
     try:
@@ -147,9 +147,9 @@ def _locked(descriptor: int) -> bool | None:
 
 def _remove_litter(path: Path) -> None:
     """Remove drafts of `path` whose writer was killed on this machine."""
-    own = re.compile(rf"{re.escape(_prefix(path))}\d+\.{_host()}[0-9a-f]{{{_RANDOM}}}")
+    draft_name = re.compile(rf"{re.escape(_prefix(path))}\d+\.{_host()}[0-9a-f]{{{_RANDOM}}}")
     try:
-        names = [name for name in os.listdir(path.parent) if own.fullmatch(name)]
+        names = [name for name in os.listdir(path.parent) if draft_name.fullmatch(name)]
     except OSError:  # a folder may be written and not listed
         return
     for name in names:
@@ -158,14 +158,14 @@ def _remove_litter(path: Path) -> None:
 
 
 def _remove_if_left(draft: Path) -> None:
-    """Remove a regular file that nobody has locked."""
+    """Remove a regular file that no process has locked."""
     if not stat.S_ISREG(draft.lstat().st_mode):
         return
     if fcntl is None:
-        if os.name == "nt":  # which refuses as long as its writer has it open
+        if os.name == "nt":  # Windows refuses while its writer has it open
             draft.unlink()
         return
-    # Non-blocking, should a pipe have taken its place.
+    # Non-blocking, in case a pipe has taken its place.
     descriptor = os.open(draft, os.O_RDONLY | os.O_NONBLOCK | _NO_LINK)
     try:
         if stat.S_ISREG(os.fstat(descriptor).st_mode) and _locked(descriptor):
@@ -178,24 +178,24 @@ def _remove_if_left(draft: Path) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """Permissions of the file that is replaced; None if there is none."""
+    """Permissions of the file to be replaced; None if there is none."""
     try:
-        found = path.lstat()
+        info = path.lstat()
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(info.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected the name of a file", str(path))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(info.st_mode):
         return None
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "is write-protected", str(path))
-    return stat.S_IMODE(found.st_mode) & 0o777
+    return stat.S_IMODE(info.st_mode) & 0o777
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is a device or a pipe, or one of the names of what a process has open.
+    """Whether a path is a device, a pipe or an open descriptor such as /dev/stdout.
 
-    These names are links; any other link is none of them, wherever it leads.
+    Names of descriptors are links; any other link is not followed.
     """
     folder = os.path.realpath(path.parent)
     opened = folder == "/dev" or folder.startswith(("/proc/", "/dev/fd"))
@@ -203,16 +203,13 @@ def _is_stream(path: Path) -> bool:
         kind = (path.stat() if opened else path.lstat()).st_mode
     except OSError:
         return False
-    return (opened and not stat.S_ISDIR(kind)) or not _is_replaced(kind)
-
-
-def _is_replaced(kind: int) -> bool:
-    return stat.S_ISREG(kind) or stat.S_ISLNK(kind) or stat.S_ISDIR(kind)
+    replaceable = stat.S_ISREG(kind) or stat.S_ISLNK(kind) or stat.S_ISDIR(kind)
+    return (opened and not stat.S_ISDIR(kind)) or not replaceable
 
 
 @contextlib.contextmanager
 def _written_through(path: Path) -> Iterator[Path]:
-    """A draft elsewhere, whose content is written to the device at the end."""
+    """Provide a draft elsewhere, whose content is written to the device at the end."""
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, path.name)
         draft.touch()
@@ -222,7 +219,7 @@ def _written_through(path: Path) -> Iterator[Path]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The device; what this process has open as its output goes on where that stands."""
+    """Open the device; the output of this process is continued at its position."""
     sys.stdout.flush()
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
@@ -235,7 +232,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _sync(draft: Path, mode: int | None) -> None:
-    """Put the draft on the disk; by name, for who wrote it may have replaced it."""
+    """Sync the draft to the disk, by name, since its writer may have replaced the file."""
     descriptor = os.open(draft, os.O_RDWR | _NO_LINK)
     try:
         if mode is not None and hasattr(os, "fchmod"):
@@ -247,7 +244,7 @@ def _sync(draft: Path, mode: int | None) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name on the disk, where a folder can be opened."""
+    """Sync the new name to the disk, where a folder can be opened."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -258,11 +255,11 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _named(path: Path, draft: Path | None) -> Iterator[None]:
-    """Errors of the system name the target: of the draft nobody knows."""
+    """Make errors of the system name the target instead of the draft."""
     try:
         yield
     except OSError as error:
-        known = (None, str(draft), draft)
-        if error.errno is None or (draft is not None and error.filename not in known):
+        of_draft = (None, str(draft), draft)
+        if error.errno is None or (draft is not None and error.filename not in of_draft):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error

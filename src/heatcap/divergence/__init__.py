@@ -1,7 +1,10 @@
-"""Power-law divergence, logarithm, or bounded: which growths the data do not exclude.
+"""Power-law divergence, logarithm, or bounded: the growth laws that the data do not exclude.
 
-verdict = divergence_test(sizes, heights, errors, size_name="L")
-planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
+    verdict = divergence_test(sizes, heights, errors, size_name="L")
+    planned = calibrate([19, 23, 29, 37, 43, 59], 0.01, seeds=4)
+
+`divergence_test` takes peak heights against size, `verdict_of_runs` the peaks of saved runs,
+`peak_test` one curve along the control at a single size, and `calibrate` a planned experiment.
 """
 
 from heatcap.divergence.calibration import Calibration, Truth, calibrate, usual_truths

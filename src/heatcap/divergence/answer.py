@@ -1,4 +1,9 @@
-"""What every verdict says: the classes that are not excluded, what they mean, and what for."""
+"""Fields and words that all verdicts share: confidence set, exponent, meaning, advice.
+
+`Answer` is the base of `Verdict` (heights by size) and `PeakVerdict` (one curve along the control).
+It holds no statistics: it turns the results of the test into the lines of a summary, into cautions
+and into JSON.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +23,8 @@ from heatcap.divergence.testing import Streams
 __all__ = ["Answer"]
 
 UNDECIDED = "the data do not exclude enough"
-LEAST_SAID = 0.001  # p-value below which no figure is printed
-UNSOUND = {  # why an exponent and its interval mean nothing
+LEAST_SAID = 0.001  # p-values below it are printed as "< 0.001"
+UNSOUND = {  # reasons why an exponent and its interval are undefined
     Status.MISFIT: "no class describes the data",
     Status.POOR_FIT: "no class describes the data well",
     Status.NO_ERRORS: "without errors",
@@ -28,12 +33,12 @@ UNSOUND = {  # why an exponent and its interval mean nothing
 }
 NO_CLASS = "No class is named"  # title of a caution
 UNLIMITED = "at these errors nothing limits it"
-UNTESTED = (Status.MISFIT, Status.NO_ERRORS)  # p-values would compare bad descriptions
+UNTESTED = (Status.MISFIT, Status.NO_ERRORS)  # p-values would compare descriptions that all fail
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answer(Result):
-    """Fields and words that a verdict by size and one along the control share.
+    """Base of the verdicts by size and along the control.
 
     See :class:`heatcap.divergence.Verdict` and :class:`heatcap.divergence.PeakVerdict`.
     """
@@ -46,7 +51,7 @@ class Answer(Result):
     MEANING: ClassVar[Mapping[str, str]]  # of each verdict
     MESSAGES: ClassVar[Mapping[Status, str]]  # of each status but "ok"
     MOST_TRIED: ClassVar[float]  # largest exponent whose detection is tried
-    NO_POWER: ClassVar[str]  # why the profile has no minimum at a power law
+    NO_POWER: ClassVar[str]  # reason why the profile has no minimum at a power law
 
     verdict: str
     plausible: tuple[str, ...]
@@ -61,7 +66,7 @@ class Answer(Result):
     @property
     @abstractmethod
     def exponent(self) -> Exponent:
-        """The exponent with its interval."""
+        """Exponent with its interval."""
 
     @property
     @abstractmethod
@@ -71,46 +76,46 @@ class Answer(Result):
     @property
     @abstractmethod
     def curves(self) -> Mapping[str, Mapping[str, Any]]:
-        """By class the best fit."""
+        """Best fit of each class."""
 
     @property
     @abstractmethod
     def detectable_exponent(self) -> float:
-        """Smallest exponent that these data would have told from flat and bounded."""
+        """Smallest exponent that these data would distinguish from flat and bounded."""
 
     @property
     @abstractmethod
     def calibration(self) -> Mapping[str, Any]:
-        """How often the true class is kept, by simulation."""
+        """Coverage of the confidence set, by simulation."""
 
     @property
     @abstractmethod
     def _advised(self) -> Advice:
-        """What would decide."""
+        """Measurements that would decide."""
 
     @property
     def advice(self) -> str:
-        """What would decide; empty where the data do."""
+        """Measurements that would decide; empty where the data decide."""
         return self._advised.text
 
     @property
     def ways(self) -> Mapping[str, Mapping[str, Any]]:
-        """The advice as numbers, by class."""
+        """Advice as numbers, by class."""
         return self._advised.ways
 
     @property
     def exponent_upper_limit95(self) -> float:
-        """One-sided; infinite where nothing limits the exponent, or none is determined."""
+        """One-sided limit; infinite where nothing limits the exponent, or none is determined."""
         return self.exponent.upper_limit95 if self.exponent_determined else float("inf")
 
     @property
     def exponent_determined(self) -> bool:
-        """Whether the exponent and its interval mean anything."""
+        """Whether the exponent and its interval are defined."""
         return not self.why_no_exponent
 
     @property
     def why_no_exponent(self) -> str:
-        """Why no exponent is determined; empty where one is."""
+        """Reason why no exponent is determined; empty where one is."""
         if not self.ok:
             return UNSOUND[self.status]
         if not np.isfinite(self.exponent.value):
@@ -120,7 +125,7 @@ class Answer(Result):
 
     @property
     def meaning(self) -> str:
-        """What the verdict says, or the status; what `bounded` would mean where it is left."""
+        """Meaning of the verdict or the status; that of `bounded` where it is not excluded."""
         if not self.ok:
             return self.message
         if self.verdict != "undecided":
@@ -130,7 +135,7 @@ class Answer(Result):
         return UNDECIDED
 
     def cautions(self) -> list[Caution]:
-        """Why no class is named, where none is; then the warnings."""
+        """List the reason if no class is named, then the warnings."""
         first = [] if self.ok else [Caution(NO_CLASS, self.meaning)]
         return [*first, *(Caution("Verdict", text) for text in self._beside_the_meaning)]
 
@@ -155,29 +160,29 @@ class Answer(Result):
     @property
     @abstractmethod
     def tested(self) -> str:
-        """What was tested: how many sizes or points, from where to where."""
+        """Number of sizes or points and their range."""
 
     @property
     @abstractmethod
     def exponent_said(self) -> str:
-        """The exponent in a line, and the power of the data."""
+        """Exponent and detectable exponent in a line."""
 
     @property
     def not_excluded(self) -> str:
-        """The classes that are not excluded, with the level, in a line."""
+        """Classes that are not excluded, with the level, in a line."""
         left = ", ".join(self.plausible) if self.ok else "no class is named"
         return f"not excluded at {self.level:.0%}: {left}"
 
     @property
     def p_values_said(self) -> str:
-        """The p-value of every class in a line; none where they would look like support."""
+        """p-values of the classes in a line; none where they would look like support."""
         if self.status in UNTESTED:
             return f"p-values: none ({UNSOUND[self.status]})"
-        each = (
+        listed = (
             f"{name} {p:.2g}" if p >= LEAST_SAID else f"{name} < {LEAST_SAID:g}"
             for name, p in self.p_values.items()
         )
-        return "p-values: " + ", ".join(each)
+        return "p-values: " + ", ".join(listed)
 
     @property
     def _exponent_or_why(self) -> str:
@@ -203,6 +208,6 @@ class Answer(Result):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: None for what is infinite, not determined or does not exist."""
+        """Return plain values for JSON; None for infinite, undetermined or missing values."""
         shown = self.exponent.only_if(self.exponent_determined)
         return super().to_dict() | dict(plain({"exponent": shown, "cautions": self.warnings}))

@@ -1,7 +1,7 @@
-"""False alarms and power of a planned experiment, before anything is measured.
+"""False-alarm rates and power of a planned experiment, before anything is measured.
 
-For every truth data are drawn at the planned sizes and errors and put through the whole test, so
-that the shares are those of the tool and not of a formula.
+For every assumed truth, data are drawn at the planned sizes and errors and go through the whole
+test, so that the rates are those of the test itself and not of a formula.
 """
 
 from __future__ import annotations
@@ -24,14 +24,20 @@ from heatcap.divergence.testing import plausible, problem
 __all__ = ["Calibration", "Truth", "calibrate", "usual_truths"]
 
 VERDICTS = (*CLASSES, "divergent", "undecided")
-DRAWS = 200
-SMALLER = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
-MORE = (0, 1, 2, 3, 4, 6, 8)
+DRAWS = 200  # for each null
+SMALLER = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)  # factors by which errors may shrink
+MORE = (0, 1, 2, 3, 4, 6, 8)  # sizes to add
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A growth law with its class: heights as a function of an array of sizes."""
+    """A growth law with its class: heights as a function of an array of sizes.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is not one of the classes.
+    """
 
     name: str
     kind: str
@@ -45,7 +51,7 @@ class Truth:
 
 
 def usual_truths(sizes: Floats) -> list[Truth]:
-    """Growths by half of the smallest height over the sizes, whatever the class; and none."""
+    """List a constant, and laws of each class that grow by half of the smallest height."""
     low, high = float(sizes.min()), float(sizes.max())
 
     def rising(g: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
@@ -67,17 +73,17 @@ def usual_truths(sizes: Floats) -> list[Truth]:
 
 @dataclass(frozen=True, eq=False)
 class Calibration(Result):
-    """What a planned experiment would find.
+    """Verdicts that a planned experiment would reach, for each assumed truth.
 
     Attributes
     ----------
     sizes : ndarray
     relative_error : float
-        Of one height, over all its seeds.
+        Error of one height over the height, after averaging over all its seeds.
     rows : list of dict
         By truth: `truth`, `class`, the share of each verdict (`verdicts`), `coverage` (its class
-        plausible), `power` (its class alone, or "divergent" for the two that are), `false` (a
-        verdict that is wrong).
+        plausible), `power` (its class alone, or "divergent" for the two divergent ones), `false`
+        (a wrong verdict).
     suggestions : list of dict
         By truth without enough power: `smaller_errors`, `seeds` (if the seeds are given) and
         `more_sizes`; None where nothing that was tried is enough.
@@ -99,7 +105,7 @@ class Calibration(Result):
     seconds: float
 
     def _lines(self) -> Sequence[str]:
-        """A line for every truth, and what is suggested."""
+        """Format a line for every truth, then the suggestions."""
         sizes = ", ".join(f"{size:g}" for size in self.sizes)
         lines = [
             f"sizes {sizes}; errors of {self.relative_error:.2%} of a height"
@@ -107,12 +113,12 @@ class Calibration(Result):
             + f"; {self.replicates} experiments for each truth"
         ]
         for row in self.rows:
-            found = ", ".join(f"{name} {share:.2f}" for name, share in row["verdicts"].items())
+            shares = ", ".join(f"{name} {share:.2f}" for name, share in row["verdicts"].items())
             lines.append(
-                f"{row['truth']} ({row['class']}): {found}; power {row['power']:.2f}, "
+                f"{row['truth']} ({row['class']}): {shares}; power {row['power']:.2f}, "
                 f"false {row['false']:.2f}, coverage {row['coverage']:.2f}"
             )
-        return [*lines, *(each["text"] for each in self.suggestions)]
+        return [*lines, *(suggestion["text"] for suggestion in self.suggestions)]
 
 
 def calibrate(
@@ -127,22 +133,22 @@ def calibrate(
     replicates: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Calibration:
-    """False-alarm rates and power of a planned experiment, for each class of truth.
+    """Compute false-alarm rates and power of a planned experiment, for each class of truth.
 
     Parameters
     ----------
     sizes : array_like (size,)
-        That are planned.
+        Planned sizes.
     relative_error : float, optional
-        Of the height of one size, after averaging over seeds.
+        Relative error of the height of one size, after averaging over seeds.
     seeds : int, optional
-        Runs of each size.
+        Number of runs of each size.
     scatter : float, optional
         Relative scatter of the height between runs; with `seeds` it gives the relative error.
     margins : Margins, optional
     level : float
     truths : list of Truth, optional
-        Otherwise :func:`usual_truths`: a constant, two that saturate, a logarithm, and powers 0.2,
+        :func:`usual_truths` by default: a constant, two that saturate, a logarithm, and powers 0.2,
         0.4 and 1, which grow by half of the smallest height over the sizes.
     replicates : int
         Experiments drawn for each truth.
@@ -155,11 +161,12 @@ def calibrate(
     Raises
     ------
     ValueError
-        If the error is not positive or neither it nor seeds and scatter are given.
+        If the error is not between 0 and 1, neither it nor seeds and scatter are given, or another
+        option is out of range.
     """
     start = time.perf_counter()
     size = np.sort(checked_sizes(sizes))
-    error = _error(relative_error, seeds, scatter)
+    error = _planned_error(relative_error, seeds, scatter)
     if not 0.5 <= level < 1:
         raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
     if replicates < 1:
@@ -167,7 +174,7 @@ def calibrate(
     m, generator = margins or Margins(), np.random.default_rng(rng)
     rows, suggestions = [], []
     for truth in usual_truths(size) if truths is None else truths:
-        row = _row(truth, size, error, m, level, replicates, generator)
+        row = _rates(truth, size, error, m, level, replicates, generator)
         rows.append(row)
         if row["power"] < DECIDED:
             suggestions.append(_suggest(truth, size, error, seeds, m, level, generator))
@@ -175,7 +182,7 @@ def calibrate(
     return Calibration(size, error, seeds, level, m, replicates, rows, suggestions, seconds)
 
 
-def _error(relative_error: float | None, seeds: int | None, scatter: float | None) -> float:
+def _planned_error(relative_error: float | None, seeds: int | None, scatter: float | None) -> float:
     if seeds is not None and seeds < 1:
         raise ValueError(f"at least one seed is needed, got {seeds}")
     if relative_error is None:
@@ -189,7 +196,7 @@ def _error(relative_error: float | None, seeds: int | None, scatter: float | Non
     return float(relative_error)
 
 
-def _row(
+def _rates(
     truth: Truth,
     sizes: Floats,
     error: float,
@@ -204,14 +211,14 @@ def _row(
     for y in curve * (1 + error * rng.normal(size=(replicates, len(curve)))):
         setup = problem(sizes, covariance, margins, heights=y)
         names.append(plausible(setup, y, draws=DRAWS, rng=rng).names(level))
-    verdicts = [verdict_of(each) for each in names]
+    verdicts = [verdict_of(plausible_names) for plausible_names in names]
     right = right_verdicts(truth.kind)
     shares = {name: verdicts.count(name) / replicates for name in VERDICTS if name in verdicts}
     return {
         "truth": truth.name,
         "class": truth.kind,
         "verdicts": shares,
-        "coverage": sum(truth.kind in each for each in names) / replicates,
+        "coverage": sum(truth.kind in plausible_names for plausible_names in names) / replicates,
         "power": sum(shares.get(name, 0.0) for name in right),
         "false": sum(v for name, v in shares.items() if name not in (*right, "undecided")),
     }
@@ -226,18 +233,20 @@ def _suggest(
     level: float,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """By the quick estimate of power: smaller errors at these sizes, or more sizes."""
+    """Suggest smaller errors or more sizes, by the estimate of power without a nested bootstrap."""
 
     def enough(planned: Floats, planned_error: float) -> bool:
         curve = truth.heights(planned)
         covariance = np.diag((planned_error * curve) ** 2)
         setup = problem(planned, covariance, margins, heights=curve)
-        kept = kept_classes(setup, curve, level=level, draws=DRAWS, rng=rng)
-        found = [
+        allowed = kept_classes(setup, curve, level=level, draws=DRAWS, rng=rng)
+        verdicts = [
             verdict_of(tuple(name for name, is_in in zip(CLASSES, row, strict=True) if is_in))
-            for row in kept
+            for row in allowed
         ]
-        return sum(found.count(name) for name in right_verdicts(truth.kind)) >= DECIDED * len(found)
+        return sum(verdicts.count(name) for name in right_verdicts(truth.kind)) >= DECIDED * len(
+            verdicts
+        )
 
     ratio = sizes[-1] / sizes[-2]
     longer = {n: np.round(sizes[-1] * ratio ** np.arange(1, n + 1)) for n in MORE}
@@ -250,11 +259,13 @@ def _suggest(
         "smaller_errors": factor,
         "seeds": runs,
         "more_sizes": more,
-        "text": _text(truth.name, factor, runs, more),
+        "text": _suggestion_text(truth.name, factor, runs, more),
     }
 
 
-def _text(name: str, factor: float | None, runs: int | None, more: list[float] | None) -> str:
+def _suggestion_text(
+    name: str, factor: float | None, runs: int | None, more: list[float] | None
+) -> str:
     ways = []
     if factor is not None:
         ways.append(f"errors smaller by {factor:g}" + (f" ({runs} seeds)" if runs else ""))

@@ -1,4 +1,8 @@
-"""A curve along the control, checked: the points of a window with their covariance."""
+"""One curve along the control: the points of a window with their covariance.
+
+The control is the tuning parameter: a temperature, a coupling, the training step.  Forms are
+functions of it or of its logarithm, in units of the window (`Curve.x` runs from 0 to 1).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from heatcap.divergence.heights import covariance_of
 
 __all__ = ["LEAST_POINTS", "Curve", "read_curve"]
 
-LEAST_POINTS = 12  # level, slope, change, asymmetry, position, width, exponent, and some to test
+LEAST_POINTS = 12  # level, slope, change, asymmetry, position, width, exponent; the rest for chi^2
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,7 @@ class Curve:
     known : bool
         Whether the size of the errors is known; else only their ratios are.
     notes : tuple of str
+        Warnings about the errors.
     """
 
     control: Floats
@@ -44,31 +49,31 @@ class Curve:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """First and last control, or their logarithms."""
+        """Smallest and largest control, or their logarithms."""
         first, last = self.control[0], self.control[-1]
         return (np.log(first), np.log(last)) if self.logarithmic else (first, last)
 
     @cached_property
     def x(self) -> Floats:
-        """The control, or its logarithm, in units of the window: 0 to 1."""
+        """Control, or its logarithm, in units of the window: 0 to 1."""
         low, high = self.ends
-        each = np.log(self.control) if self.logarithmic else self.control
-        return np.asarray((each - low) / (high - low))
+        coordinate = np.log(self.control) if self.logarithmic else self.control
+        return np.asarray((coordinate - low) / (high - low))
 
     @cached_property
     def centre(self) -> float:
-        """Mean of x with the weights of the values, so that a slope about it moves no level."""
+        """Weighted mean of x, about which a slope does not change the level."""
         w = np.linalg.solve(self.covariance, np.ones(len(self.control)))
         return float(w @ self.x / w.sum())
 
     def at(self, x: Floats) -> Floats:
-        """The control at `x`."""
+        """Convert `x` to the control."""
         low, high = self.ends
         inside = low + (high - low) * x
         return np.asarray(np.exp(inside) if self.logarithmic else inside)
 
     def scaled(self, factor: float) -> Curve:
-        """The same with errors multiplied by a factor."""
+        """Multiply the errors by a factor."""
         return replace(self, covariance=self.covariance * factor**2)
 
 
@@ -81,20 +86,20 @@ def read_curve(
     window: tuple[float, float] | None = None,
     logarithmic: bool = False,
 ) -> Curve:
-    """Points within the window, sorted by control.
+    """Read the points within the window, sorted by control.
 
     Raises
     ------
     ValueError
-        For what is no real number, of another length or given twice, for values in the window that
-        are not finite or errors there that are not positive, and for fewer than 12 points in it.
+        If an argument is not real, has another length or is given twice, if a value in the window
+        is not finite or an error there not positive, or if fewer than 12 points are in it.
     """
     x, y = numbers(control, "control"), numbers(values, "values")
     if x.ndim != 1 or y.shape != x.shape:
         raise ValueError(f"expected one value per point, got shapes {x.shape} and {y.shape}")
     if errors is not None and covariance is not None:
         raise ValueError("give only one of errors and covariance")
-    # What has no control cannot be told to be outside.
+    # A point without a finite control is neither inside nor outside the window.
     _refuse_infinite("control", x)
     order = _within(x, window)
     count = x.size
@@ -116,32 +121,32 @@ def read_curve(
         None if errors is None else _of_points("errors", errors, 1, count)[order],
         None if covariance is None else _of_points("covariance", covariance, 2, count)[inside],
     )
-    known = errors is not None or covariance is not None
-    return Curve(x, y, matrix, logarithmic, known)
+    has_errors = errors is not None or covariance is not None
+    return Curve(x, y, matrix, logarithmic, has_errors)
 
 
 def _within(x: Floats, window: tuple[float, float] | None) -> NDArray[np.int64]:
-    """Points of the window in rising order."""
+    """Indices of the points in the window, in rising order."""
     low, high = -np.inf, np.inf
     if window is not None:
         try:
             low, high = map(float, window)
         except (TypeError, ValueError):
-            said = f"the window must be two numbers, lowest and highest, got {window!r}"
-            raise ValueError(said) from None
+            message = f"the window must be two numbers, lowest and highest, got {window!r}"
+            raise ValueError(message) from None
     if not low < high:
         raise ValueError(f"the window must rise, got {low:g} to {high:g}")
     inside = np.flatnonzero((x >= low) & (x <= high))
     return np.asarray(inside[np.argsort(x[inside], kind="stable")], dtype=np.int64)
 
 
-def _refuse_infinite(name: str, each: Floats) -> None:
-    if not np.all(np.isfinite(each)):
-        raise ValueError(f"{name} must be finite, got {each[~np.isfinite(each)][0]}")
+def _refuse_infinite(name: str, values: Floats) -> None:
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
 
 
-def _of_points(name: str, given: ArrayLike, axes: int, count: int) -> Floats:
-    each = numbers(given, name)
-    if each.shape != (count,) * axes:
-        raise ValueError(f"expected {name} of shape {(count,) * axes}, got {each.shape}")
-    return each
+def _of_points(name: str, errors: ArrayLike, axes: int, count: int) -> Floats:
+    array = numbers(errors, name)
+    if array.shape != (count,) * axes:
+        raise ValueError(f"expected {name} of shape {(count,) * axes}, got {array.shape}")
+    return array

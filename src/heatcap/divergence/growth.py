@@ -1,4 +1,4 @@
-"""Growth laws of heights with the size, each of which belongs to one class by its asymptotics.
+"""Growth laws of heights with the size; the asymptotics of a law decide its class.
 
     h(L) = s + a [g(L) + b (L / L_min)^-omega],    |b| <= B
 
@@ -9,11 +9,15 @@
     row         g = largest heat capacity of L keys, (ln L)^2 / 4 with slow corrections
     overshoot   g = -L^p exp(-L / xi), falling after a maximum that is seen
 
-xi = inf is pure growth.  An onset is a growth like L^m that crosses over to another; it belongs to
-the late one.  A growth that is cut off at xi <= L_max has a limit; one that is cut off
-beyond the data counts as what it looks like.  g is scaled to change by one over the sizes at hand,
-so that a is the growth that is seen, and where g has a limit it is 0, so that s is the height at
-which h saturates.  A class is the union of its shapes, each with a box for s and a.
+xi = inf is pure growth.  An onset is a growth like L^m that crosses over to another one, which
+decides the class.  A growth that is cut off at xi <= L_max has a limit; one that is cut off beyond
+the data is classed by its growth over the data.  g is scaled to change by one over the given sizes,
+so that a is the observed growth, and a limit of g is moved to 0, so that s is the height at which
+h saturates.  A class is the union of its shapes, each with a box for s and a.
+
+`shapes_of` makes the lattice of all shapes, `finer` adds shapes between its points, `slopes` has
+the derivatives by the parameters.  Lengths are in units of the size, heights in units of the
+observable, and parameters that are lengths are stored as logarithms.
 """
 
 from __future__ import annotations
@@ -66,11 +70,11 @@ CORRECTED = (1.0, 2.0)  # those that may have a correction: below it looks bound
 UNITS = (0.7, 1.2, 2.0, 3.0, 5.0)  # of ln(L_min / L_0): a factor of L never dies away
 OMEGAS = (1.0, 1.5, 2.0)
 PARAMETERS = 3
-DIFFERENCE = 3e-4  # of a parameter, for slopes
-EDGE = 1e-9  # of a parameter: nothing
-ROUNDING = 1e-12  # of an exponent beside the least one of a power law
-SAME = 0.01  # of an exponent
-FAINT = 1e-8  # change of a form beside its level: what is less is rounding
+DIFFERENCE = 3e-4  # step of a parameter for numerical derivatives
+EDGE = 1e-9  # difference of a parameter that counts as zero
+ROUNDING = 1e-12  # tolerance at the smallest exponent of a power law
+SAME = 0.01  # exponents that are closer count as equal
+FAINT = 1e-8  # change of a form relative to its level: below it is rounding
 CUT, STRETCH, ONSET, SLOWLY, ROW, OVERSHOOT = range(6)  # of `LAWS`
 
 
@@ -82,15 +86,15 @@ class Law:
     ----------
     name : str
     parameters : tuple of str
-        What `theta` (shape, 3) holds; lengths as logarithms.
+        Names of the columns of `theta` (shape, 3); lengths as logarithms.
     form : callable
-        Sizes (size,) and theta to g (shape, size), rising.
+        Maps sizes (size,) and theta to g (shape, size), rising.
     limit : callable
-        theta to the limit of g (shape,), infinite where it has none.
+        Maps theta to the limit of g (shape,), infinite where it has none.
     range : tuple of (float, float)
         Lowest and highest value of each parameter but lengths.
     pure : bool
-        Whether none of them is cut off.
+        Whether no shape of the law is cut off.
     """
 
     name: str
@@ -111,20 +115,20 @@ class Shapes:
     g, e : ndarray (shape, size)
         h = s + a (g + b e).
     span, limit : ndarray (shape,)
-        What g is divided by, and what is taken from it before.
+        Scale and offset of g: (form - limit) / span.
     kind : ndarray of int (shape,)
         Index into :data:`heatcap.divergence.margins.CLASSES`.
     box : ndarray (6, shape)
         Lowest and highest growth a, lowest and highest s, both in units of the height, and lowest
         and highest b.
     penalty : ndarray (shape,)
-        Added to chi^2: what a correction costs.
+        Cost of a correction, added to chi^2.
     law : ndarray of int (shape,)
         Index into `LAWS`.
     theta : ndarray (shape, 3)
         Parameters.
     free : ndarray of bool (shape, 3)
-        Which of them may be changed.
+        Parameters that may be varied.
     omega : ndarray (shape,)
         Exponent of the correction, 0 without.
     """
@@ -147,30 +151,30 @@ class Shapes:
 
     @property
     def pure(self) -> Bools:
-        """Shapes that are cut off nowhere: no cut-off inside or beyond the sizes, not stretched."""
+        """Whether each shape has no cut-off, inside or beyond the sizes, and is not stretched."""
         always = np.array([law.pure for law in LAWS])[self.law]
         return np.asarray(always | ((self.law == CUT) & np.isinf(self.theta[:, 1])))
 
     def at(self, sizes: Floats) -> Shapes:
-        """The same functions at other sizes, in the same units."""
+        """Evaluate the same functions at other sizes, in the same units."""
         g = (_forms(sizes, self.law, self.theta) - self.limit[:, np.newaxis]) / (
             self.span[:, np.newaxis]
         )
         return replace(self, sizes=sizes, g=g, e=_corrections(sizes, self.sizes[0], self.omega))
 
-    def take(self, kept: Bools | Ints) -> Shapes:
-        """Some of them."""
-        own = {name: np.ascontiguousarray(getattr(self, name)[kept]) for name in _BY_SHAPE}
-        return replace(self, box=np.ascontiguousarray(self.box[:, kept]), **own)
+    def take(self, rows: Bools | Ints) -> Shapes:
+        """Select some of the shapes."""
+        columns = {name: np.ascontiguousarray(getattr(self, name)[rows]) for name in _BY_SHAPE}
+        return replace(self, box=np.ascontiguousarray(self.box[:, rows]), **columns)
 
     def joined(self, *others: Shapes) -> Shapes:
-        """All of them, one after the other."""
+        """Append other shapes on the same sizes."""
         parts = (self, *others)
-        every = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _BY_SHAPE}
-        return replace(self, box=np.concatenate([p.box for p in parts], axis=1), **every)
+        columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _BY_SHAPE}
+        return replace(self, box=np.concatenate([p.box for p in parts], axis=1), **columns)
 
     def name(self, i: int) -> str:
-        """What a shape is called; those of one name differ by their parameters."""
+        """Name the family of a shape; shapes of one family differ by their parameters."""
         law, falls = LAWS[self.law[i]], self.box[1, i] <= 0
         if self.kind[i] == FLAT:
             return f"constant, small change as {law.name}"
@@ -184,22 +188,22 @@ class Shapes:
         return name + (", falling" if falls else "") + (", corrected" if self.omega[i] else "")
 
     def parameters(self, i: int) -> dict[str, float]:
-        """Those of a shape by name; lengths as they are."""
+        """Return the parameters of a shape by name; lengths, not their logarithms."""
         law = LAWS[self.law[i]]
-        known = dict(zip(law.parameters, self.theta[i].tolist(), strict=False))
+        values = dict(zip(law.parameters, self.theta[i].tolist(), strict=False))
         if self.law[i] == CUT and np.isinf(self.theta[i, 1]):
-            del known["ln xi"], known["m"]
+            del values["ln xi"], values["m"]
         return {
             name.removeprefix("ln "): float(np.exp(value)) if name.startswith("ln ") else value
-            for name, value in known.items()
+            for name, value in values.items()
         }
 
 
-_BY_SHAPE = [one.name for one in fields(Shapes) if one.name not in ("sizes", "box")]
+_BY_SHAPE = [field.name for field in fields(Shapes) if field.name not in ("sizes", "box")]
 
 
 def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) -> Shapes:
-    """Every shape of every class on these sizes.
+    """Make every shape of every class on these sizes.
 
     Parameters
     ----------
@@ -207,18 +211,22 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
         Above 1, rising.
     margins : Margins
     exponent : float, optional
-        Of the power law where theory gives it (d at a first-order transition); the class then
-        holds no other.
+        Exponent of the power law where theory gives it (d at a first-order transition); the class
+        then holds no other.
+
+    Returns
+    -------
+    Shapes
 
     Raises
     ------
     ValueError
-        For sizes over which a growth law does not change in floating point.
+        If a growth law does not change over the sizes in floating point.
     """
     parts = [
         part
         for law, theta, free in _grid(sizes, margins, exponent)
-        for part in _classed(sizes, margins, law, theta, free, exponent)
+        for part in _shapes_by_class(sizes, margins, law, theta, free, exponent)
     ]
     whole = parts[0].joined(*parts[1:])
     if set(whole.kind.tolist()) != {FLAT, BOUNDED, LOGARITHMIC, POWER}:
@@ -232,34 +240,41 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
 def finer(
     shapes: Shapes, rows: Ints, theta: Floats, margins: Margins, exponent: float | None
 ) -> Shapes | None:
-    """Shapes of the laws of some rows at other parameters within reach; None without any.
+    """Add shapes of the laws of some rows at other parameters.
+
+    None if none of these rows has a parameter to vary.
 
     Parameters
     ----------
+    shapes : Shapes
+    rows : ndarray of int (row,)
     theta : ndarray (row, other, 3)
+        Parameters to try; they are clipped to the range in which a shape stays in its class.
+    margins : Margins
+    exponent : float, optional
     """
     parts = []
     movable = shapes.free[rows].any(axis=1)
-    low, high = _reach(shapes, rows, margins)
+    low, high = _parameter_range(shapes, rows, margins)
     theta = np.clip(theta, low[:, np.newaxis], high[:, np.newaxis])
     for law in np.unique(shapes.law[rows[movable]]).tolist():
-        own = movable & (shapes.law[rows] == law)
-        others = theta[own].reshape(-1, PARAMETERS)
-        free = np.repeat(shapes.free[rows[own]], theta.shape[1], axis=0)
+        of_law = movable & (shapes.law[rows] == law)
+        others = theta[of_law].reshape(-1, PARAMETERS)
+        free = np.repeat(shapes.free[rows[of_law]], theta.shape[1], axis=0)
         others, first = np.unique(others, axis=0, return_index=True)
-        parts += list(_classed(shapes.sizes, margins, law, others, free[first], exponent))
+        parts += list(_shapes_by_class(shapes.sizes, margins, law, others, free[first], exponent))
     return parts[0].joined(*parts[1:]) if parts else None
 
 
-def _reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
+def _parameter_range(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats]:
     """Lowest and highest parameters (row, 3) with which shapes stay in their class."""
     law, theta, largest = shapes.law[rows], shapes.theta[rows], float(np.log(shapes.sizes[-1]))
     low, high = np.full(theta.shape, -np.inf), np.full(theta.shape, np.inf)
-    for each in np.unique(law).tolist():
-        for k, ends in enumerate(LAWS[each].range):
-            low[law == each, k], high[law == each, k] = ends
-        if "ln xi" in LAWS[each].parameters:
-            high[law == each, 1] = largest
+    for index in np.unique(law).tolist():
+        for k, ends in enumerate(LAWS[index].range):
+            low[law == index, k], high[law == index, k] = ends
+        if "ln xi" in LAWS[index].parameters:
+            high[law == index, 1] = largest
     over = law == OVERSHOOT
     high[over, 1] = np.log(shapes.sizes[-2] / theta[over, 0])
     beyond = (law == CUT) & (theta[:, 1] > largest + EDGE)
@@ -270,24 +285,24 @@ def _reach(shapes: Shapes, rows: Ints, margins: Margins) -> tuple[Floats, Floats
 
 
 def slopes(shapes: Shapes, rows: Ints) -> Floats:
-    """Derivatives (row, 3, size) of g, at one span, by the parameters; 0 where one is fixed."""
+    """Differentiate g (row, 3, size) by the parameters at constant span; 0 where one is fixed."""
     law, theta, free = shapes.law[rows], shapes.theta[rows], shapes.free[rows]
     out = np.zeros((len(rows), PARAMETERS, len(shapes.sizes)))
     for k in range(PARAMETERS):
-        own = free[:, k]
+        varied = free[:, k]
         change = DIFFERENCE * np.eye(PARAMETERS)[k]
         above, below = (
-            _forms(shapes.sizes, law[own], theta[own] + sign * change) for sign in (1, -1)
+            _forms(shapes.sizes, law[varied], theta[varied] + sign * change) for sign in (1, -1)
         )
-        out[own, k] = (above - below) / (2 * DIFFERENCE)
+        out[varied, k] = (above - below) / (2 * DIFFERENCE)
     return out / shapes.span[rows][:, np.newaxis, np.newaxis]
 
 
 def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[int, Floats, Bools]]:
-    """Law, theta and which of it is free, of the lattice that a search starts from."""
+    """Law, theta and free parameters of the lattice that the search starts from."""
     low, high = float(sizes[0]), float(sizes[-1])
-    own = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
-    kappa = np.array([*own, *(k for k in EXPONENTS if k > own[-1])])
+    near_margin = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
+    kappa = np.array([*near_margin, *(k for k in EXPONENTS if k > near_margin[-1])])
     if exponent is not None:
         kappa = np.union1d(kappa, [exponent])
     inside = np.log(np.geomspace(low / 2, high, LENGTHS))
@@ -306,9 +321,9 @@ def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[i
     if np.log(low) > UNITS[0]:
         yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
     yield ROW, *_lattice(nothing, nothing, nothing)
-    seen = float(sizes[-2])
+    last_but_one = float(sizes[-2])
     for p in (1.0, 2.0):
-        lengths = np.log(np.geomspace(low / 8, seen / p, LENGTHS))
+        lengths = np.log(np.geomspace(low / 8, last_but_one / p, LENGTHS))
         yield OVERSHOOT, *_lattice(np.array([p]), lengths, nothing)
 
 
@@ -318,15 +333,15 @@ def _lattice(*axes: Floats) -> tuple[Floats, Bools]:
     return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
 
 
-def _classed(
+def _shapes_by_class(
     sizes: Floats, m: Margins, law: int, theta: Floats, free: Bools, exponent: float | None
 ) -> Iterator[Shapes]:
-    """Shapes of a law in the classes that they belong to."""
-    inside = _inside(sizes, law, theta)
+    """Shapes of a law, by the classes to which they belong."""
+    inside = _in_range(sizes, law, theta)
     theta, free = theta[inside], free[inside]
     index, high = np.full(len(theta), law), float(np.log(sizes[-1]))
     g, limit = _forms(sizes, index, theta), LAWS[law].limit(theta)
-    if law == CUT:  # cut off beyond the data it counts as what it looks like
+    if law == CUT:  # cut off beyond the data: no limit in sight
         limit = np.where((theta[:, 1] > high + EDGE) & np.isfinite(theta[:, 1]), np.inf, limit)
     span = np.ptp(g, axis=1)
     above = np.abs(g - np.where(np.isfinite(limit), limit, 0.0)[:, np.newaxis])
@@ -385,10 +400,10 @@ def _classed(
             for omega in OMEGAS:
                 yield from made(slow & plain, LOGARITHMIC, grows, anything, omega)
                 yield from made(power & plain, POWER, grows, anything, omega)
-                other = np.abs(theta[:, 0] + omega) > SAME  # else the correction is the growth
-                yield from made(limited & plain & other, BOUNDED, grows, near, omega)
+                distinct = np.abs(theta[:, 0] + omega) > SAME  # else the correction is the growth
+                yield from made(limited & plain & distinct, BOUNDED, grows, near, omega)
             crossing = limited & ~plain & (theta[:, 1] <= high + EDGE)
-            for omega in OMEGAS[::2]:  # one between them is near, at errors of 1 %
+            for omega in OMEGAS[::2]:  # at errors of 1 % the one between them is near enough
                 yield from made(crossing, BOUNDED, grows, (0.0, ratio), omega)
     elif law == STRETCH:
         yield from made(limited, FLAT, small, anything)
@@ -399,21 +414,21 @@ def _classed(
             yield from made(slow & some, LOGARITHMIC, grows, anything, omega)
 
 
-def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
-    """Whether parameters are where a law is meant."""
+def _in_range(sizes: Floats, law: int, theta: Floats) -> Bools:
+    """Whether parameters are in the range for which a law is meant."""
     first, second = theta[:, 0], theta[:, 1]
     inside = np.ones(len(theta), dtype=np.bool_)
     for k, (lowest, highest) in enumerate(LAWS[law].range):
         inside &= (theta[:, k] >= lowest - EDGE) & (theta[:, k] <= highest + EDGE)
     low, high = np.log(sizes[[0, -1]]) + np.array([-EDGE, EDGE])
-    if law == CUT:  # what saturates by itself is cut off inside the data or not at all
+    if law == CUT:  # a saturating power is cut off inside the data or not at all
         beyond = (second > high) & np.isfinite(second)
         lowest, highest = LAWS[law].range[0]
         inside |= np.isinf(second) & (first >= lowest) & (first <= highest)
         inside &= ~(beyond & (first < -EDGE))
     elif law == STRETCH:
         inside &= second <= high
-    elif law == OVERSHOOT:  # its extremum p xi is seen
+    elif law == OVERSHOOT:  # its extremum, at p xi, must lie inside the data
         inside &= second <= np.log(sizes[-2] / first) + EDGE
     elif law == ONSET:
         inside &= second <= high
@@ -424,16 +439,16 @@ def _inside(sizes: Floats, law: int, theta: Floats) -> Bools:
 
 
 def _kappa(law: int, theta: Floats) -> Floats:
-    """Exponent of growth that counts as endless: 0 for logarithms."""
+    """Asymptotic exponent of unlimited growth: 0 for logarithms."""
     return theta[:, 0] if law in (CUT, ONSET) else np.zeros(len(theta))
 
 
 def _forms(sizes: Floats, law: Ints, theta: Floats) -> Floats:
     g = np.empty((len(theta), len(sizes)))
-    for each in np.unique(law).tolist():
-        rows = law == each
+    for index in np.unique(law).tolist():
+        rows = law == index
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-            g[rows] = LAWS[each].form(sizes, theta[rows])
+            g[rows] = LAWS[index].form(sizes, theta[rows])
     return g
 
 
@@ -443,23 +458,22 @@ def _corrections(sizes: Floats, smallest: float, omega: Floats) -> Floats:
 
 
 def ln_l(sizes: Floats, theta: Floats) -> Floats:
-    """Logarithm of L cut off at xi: ln L - ln(1 + (L / xi)^m) / m, (shape, size)."""
+    """Compute ln l, the logarithm of L cut off at xi, (shape, size).
+
+    ln l = ln L - ln(1 + (L / xi)^m) / m
+    """
     x, m = theta[:, 1:2], theta[:, 2:3]
-    own = np.log(sizes)
+    ln_size = np.log(sizes)
     cut = np.isfinite(x[:, 0])
-    out = np.broadcast_to(own, (len(theta), len(sizes))).copy()
-    out[cut] -= np.logaddexp(0.0, m[cut] * (own - x[cut])) / m[cut]
+    out = np.broadcast_to(ln_size, (len(theta), len(sizes))).copy()
+    out[cut] -= np.logaddexp(0.0, m[cut] * (ln_size - x[cut])) / m[cut]
     return out
 
 
 def power_of(log: Floats, kappa: Floats) -> Floats:
-    """(l^kappa - 1) / kappa of ln l, which is ln l at kappa = 0."""
+    """Compute (l^kappa - 1) / kappa from ln l; ln l itself at kappa = 0."""
     zero = np.abs(kappa) < EDGE
     return np.where(zero, log, np.expm1(kappa * log) / np.where(zero, 1.0, kappa))
-
-
-def _power(sizes: Floats, theta: Floats) -> Floats:
-    return power_of(ln_l(sizes, theta), theta[:, :1])
 
 
 def _power_limit(theta: Floats) -> Floats:
@@ -470,13 +484,9 @@ def _power_limit(theta: Floats) -> Floats:
     return limit
 
 
-def _late(sizes: Floats, theta: Floats) -> Floats:
+def _growth_after_onset(sizes: Floats, theta: Floats) -> Floats:
     m = theta[:, 2:3]
     return power_of(np.logaddexp(0.0, m * (np.log(sizes) - theta[:, 1:2])) / m, theta[:, :1])
-
-
-def _slow(sizes: Floats, theta: Floats) -> Floats:
-    return power_of(np.log(np.log(sizes) - theta[:, 1:2]), theta[:, :1])
 
 
 def _slow_limit(theta: Floats) -> Floats:
@@ -496,7 +506,7 @@ LAWS = (
     Law(
         "power",
         ("kappa", "ln xi", "m"),
-        _power,
+        lambda L, theta: power_of(ln_l(L, theta), theta[:, :1]),
         _power_limit,
         ((-3.0, STEEPEST), (-np.inf, np.inf), (SHARP[0], SHARP[-1])),
         pure=False,
@@ -512,13 +522,19 @@ LAWS = (
     Law(
         "growth with an onset",
         ("kappa", "ln L0", "m"),
-        _late,
+        _growth_after_onset,
         _no_limit,
-        # m below 1 would be any power of L.
+        # With m below 1 an onset imitates any power of L.
         ((0.0, STEEPEST), (-np.inf, np.inf), (SHARP[1], SHARP[-1])),
         pure=False,
     ),
-    Law("power of the logarithm", ("q", "ln L0"), _slow, _slow_limit, ((-2.0, 3.5),)),
+    Law(
+        "power of the logarithm",
+        ("q", "ln L0"),
+        lambda L, theta: power_of(np.log(np.log(L) - theta[:, 1:2]), theta[:, :1]),
+        _slow_limit,
+        ((-2.0, 3.5),),
+    ),
     Law(
         "attention row",
         (),

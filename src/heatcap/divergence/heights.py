@@ -1,23 +1,23 @@
-"""Peak heights against size: checked, held against a theorem, and asked for a maximum.
+"""Peak heights against size before any fit: errors, upper bound, maximum inside the sizes.
 
-Before any fit three things are known of heights.
-
-*Errors.*  They are given, or come from the spread of runs; heights that say nothing are left out.
+*Errors.*  They are given, or come from the spread of runs (`read_heights`); heights with errors of
+more than half of the largest are left out (`informative`).
 
 *Bound.*  The heat capacity of an attention row with n visible keys stays below
 (ln(n - 1))^2 / 4 + 1, and more sharply below :func:`heatcap.heat_capacity_bound`: where n does not
 grow with the size, no height can; where n is the size, growth like (ln n)^2 is possible and a power
-law is not.
+law is not (`ceiling`).
 
-*Hump.*  Heights have a maximum inside the sizes where a curve with one turn fits them, and better
-than any monotone one, rising or falling, does by noise.  The statistic is
+*Maximum* (a hump, `hump_at`).  Heights have a maximum inside the sizes if a curve with one turn
+fits them, and fits better than any monotone curve, rising or falling, by more than noise explains.
+The statistic is
 
     D = chi^2 of the best monotone curve - chi^2 of the best curve that turns once,
 
 with the diagonal of the covariance.  Its distribution is drawn with the whole covariance from a
-constant, the monotone curve that noise turns over most easily: heights that saturate are called a
-hump at most as often as `CHANCE`, about.  Heights that go down and up again, as one wild height
-does, leave more of chi^2 to the best turn than noise, and are no hump.
+constant, the monotone curve that noise turns most easily: about `CHANCE` at most of all saturating
+heights are taken for a hump.  Heights that fall and rise again, as one outlier makes them, have a
+larger chi^2 about the best turn than noise alone, and are no hump.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ __all__ = [
 ]
 
 LEAST_SIZES = 4
-LEAST_RATIO = 1.05  # of the largest to the smallest
-SHARPEST = 1e-8  # error beside the heights, below which rounding decides
-KNOWN = 0.5  # relative error up to which a height is known
-LEAST_OTHERS = 3  # runs whose scatter says that another stands off it
-CARRIED = 1e-3  # chance of such a run among all, below which it is named
+LEAST_RATIO = 1.05  # of the largest size to the smallest
+SHARPEST = 1e-8  # relative error of a height below which rounding decides
+KNOWN = 0.5  # largest relative error of an informative height
+LEAST_OTHERS = 3  # runs needed to judge another one by their scatter
+CARRIED = 1e-3  # probability of such an outlier among all runs, below which it is named
 AT_BOUND = 0.95  # share of the bound from which on a height is at the bound
-FAR_SIZES = (1e15, 1e30, 1e60)  # sizes between which the growth of a bound is read off
-FALLS = 0.8  # a local exponent that falls by more goes on falling
-CHANCE = 0.05  # of a hump where heights saturate
-NOISES = 200  # of noise
-LEAST_TURN = 2.7  # in chi^2, of one difference at 5 %, one-sided: less is noise without drawing any
+FAR_SIZES = (1e15, 1e30, 1e60)  # sizes at which the asymptotic growth of a bound is read off
+FALLS = 0.8  # a local exponent that falls below this share of itself goes on falling
+CHANCE = 0.05  # probability of a hump where heights saturate
+NOISES = 200  # draws of noise
+LEAST_TURN = 2.7  # in chi^2: one difference at 5 %, one-sided; smaller ones need no draws
 
 Bound = ArrayLike | Callable[[float], Any]
 
@@ -77,7 +77,7 @@ class Heights:
     known : bool
         Whether the size of the errors is known; else only their ratios are.
     notes : tuple of str
-        What was done to get the errors, and runs that stand off.
+        How the errors were obtained, and runs that are outliers.
     """
 
     sizes: Floats
@@ -91,12 +91,12 @@ class Heights:
         return np.sqrt(np.diag(self.covariance))
 
     def scaled(self, factor: float) -> Heights:
-        """The same with errors multiplied by a factor; exact heights keep some."""
+        """Multiply the errors by a factor; they stay above the rounding of the heights."""
         factor = max(factor, 10 * SHARPEST * float((np.abs(self.heights) / self.errors).max()))
         return replace(self, covariance=self.covariance * factor**2)
 
     def take(self, rows: slice | NDArray[np.bool_]) -> Heights:
-        """Some of the sizes."""
+        """Select some of the sizes."""
         return Heights(
             self.sizes[rows],
             self.heights[rows],
@@ -107,7 +107,7 @@ class Heights:
 
 
 def checked_sizes(sizes: ArrayLike) -> Floats:
-    """Sizes as floats, in their order.
+    """Check sizes and return them as floats (size,), in their order.
 
     Raises
     ------
@@ -148,21 +148,22 @@ def read_heights(
     labels: Sequence[Sequence[str]] | None = None,
     size_name: str = "L",
 ) -> Heights:
-    """Heights with their covariance, sorted by size.
+    """Read heights with their covariance, sorted by size.
 
-    `runs` is how many runs an error comes from; `labels` is what each replicate is called.
+    Parameters are those of :func:`heatcap.divergence_test`: either `errors` (size,) (from `runs`
+    runs each), a `covariance` (size, size), or `replicates` by size with their `labels`.
 
     Raises
     ------
     ValueError
-        For what is missing, not finite, of another length, or given twice.
+        If an argument is missing, not finite, of another length, or given twice.
     """
     size = checked_sizes(sizes)
-    if sum(each is not None for each in (errors, covariance, replicates)) > 1:
+    if sum(option is not None for option in (errors, covariance, replicates)) > 1:
         raise ValueError("give only one of errors, covariance and replicates")
     notes: tuple[str, ...] = ()
     if replicates is not None:
-        mean, cov, notes = _of_replicates(size, replicates, labels, size_name)
+        mean, cov, notes = _means_of_replicates(size, replicates, labels, size_name)
         height = mean if heights is None else numbers(heights, "heights")
     elif heights is None:
         raise ValueError("heights are needed, or replicates of each size")
@@ -185,41 +186,42 @@ def read_heights(
         count = counts_of_runs(
             numbers(runs, "runs"), size.size, lambda k: f"{size_name} = {size[k]:g}"
         )
-        cov, notes = _of_few(height, np.diag(cov) * count, count)
+        cov, notes = _covariance_of_means(height, np.diag(cov) * count, count)
     order = np.argsort(size)
-    known = not (errors is None and covariance is None and replicates is None)
+    has_errors = not (errors is None and covariance is None and replicates is None)
     weight = 1 / np.diag(cov)
     apart = np.abs(height - height @ weight / weight.sum()) / np.sqrt(np.diag(cov))
-    if known and apart.max() * SHARPEST > 1:
+    if has_errors and apart.max() * SHARPEST > 1:
         raise ValueError(
             f"heights differ by {apart.max():.1g} errors: from {1 / SHARPEST:.0g} on rounding "
             "decides; give errors that are not smaller than what the heights are rounded to"
         )
-    return Heights(size[order], height[order], cov[np.ix_(order, order)], known, notes)
+    return Heights(size[order], height[order], cov[np.ix_(order, order)], has_errors, notes)
 
 
 def informative(data: Heights, size_name: str) -> Heights:
-    """Without heights whose error is more than half of the largest height that is known.
+    """Leave out heights whose error exceeds half of the largest informative height.
 
-    They say nothing, but their sizes would: up to the largest a crossover may begin.
+    They carry no information, but their sizes would count: a crossover may begin at any length up
+    to the largest size.
     """
-    known = data.errors <= KNOWN * np.abs(data.heights)
-    kept = data.errors <= KNOWN * np.abs(data.heights[known]).max(initial=0.0)
-    if kept.all() or kept.sum() < LEAST_SIZES:
+    precise = data.errors <= KNOWN * np.abs(data.heights)
+    informative = data.errors <= KNOWN * np.abs(data.heights[precise]).max(initial=0.0)
+    if informative.all() or informative.sum() < LEAST_SIZES:
         return data
-    listed = ", ".join(f"{size:g}" for size in data.sizes[~kept])
-    said = f"{size_name} = {listed}: left out, the error is more than half of the heights"
-    part = data.take(kept)
-    return replace(part, notes=(*part.notes, said))
+    listed = ", ".join(f"{size:g}" for size in data.sizes[~informative])
+    message = f"{size_name} = {listed}: left out, the error is more than half of the heights"
+    part = data.take(informative)
+    return replace(part, notes=(*part.notes, message))
 
 
 def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLike | None) -> Floats:
-    """Covariance of heights; equal errors of 1 % of the largest where nothing is known.
+    """Build the covariance (size, size) of heights; without errors 1 % of the largest for all.
 
     Raises
     ------
     ValueError
-        For another shape, errors that are not positive, a matrix that is no covariance.
+        If a shape differs, an error is not positive, or a matrix is no covariance.
     """
     if covariance is not None:
         matrix = numbers(covariance, "covariance")
@@ -246,33 +248,37 @@ def covariance_of(height: Floats, errors: ArrayLike | None, covariance: ArrayLik
     return np.diag(error**2)
 
 
-def _of_replicates(
+def _means_of_replicates(
     size: Floats,
     replicates: Sequence[ArrayLike],
     labels: Sequence[Sequence[str]] | None,
     size_name: str,
 ) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """Means with their errors."""
-    runs = [numbers(each, "replicates").ravel() for each in replicates]
+    """Means (size,), their covariance (size, size), and notes on the errors and outliers."""
+    runs = [numbers(heights, "replicates").ravel() for heights in replicates]
     if len(runs) != size.size:
         raise ValueError(f"expected replicates of each of {size.size} sizes, got {len(runs)}")
-    if not all(np.all(np.isfinite(each)) for each in runs):
+    if not all(np.all(np.isfinite(heights)) for heights in runs):
         raise ValueError("replicates must be finite; count runs without a peak in `missing`")
-    if any(each.size == 0 for each in runs):
+    if any(heights.size == 0 for heights in runs):
         raise ValueError("a size has no replicate: leave it out")
-    count = np.array([each.size for each in runs], dtype=np.float64)
+    count = np.array([heights.size for heights in runs], dtype=np.float64)
     if count.max() < 2:
         raise ValueError("one replicate per size has no spread: give errors")
-    # From the first of them: equal replicates have no spread, not one of rounding.
-    distance = [each - each[0] for each in runs]
-    mean = np.array([each[0] + own.mean() for each, own in zip(runs, distance, strict=True)])
-    squares = np.array([np.sum((own - own.mean()) ** 2) for own in distance])
-    covariance, notes = _of_few(mean, squares / np.maximum(count - 1, 1), count)
-    return mean, covariance, (*notes, *_stand_off(size, runs, labels, size_name))
+    # Relative to the first replicate, so that equal ones have no spread from rounding.
+    distance = [heights - heights[0] for heights in runs]
+    mean = np.array(
+        [heights[0] + deviation.mean() for heights, deviation in zip(runs, distance, strict=True)]
+    )
+    squares = np.array([np.sum((deviation - deviation.mean()) ** 2) for deviation in distance])
+    covariance, notes = _covariance_of_means(mean, squares / np.maximum(count - 1, 1), count)
+    return mean, covariance, (*notes, *_outlying_runs(size, runs, labels, size_name))
 
 
-def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tuple[str, ...]]:
-    """Covariance of means over few runs, from the variance of single runs; and what to say.
+def _covariance_of_means(
+    mean: Floats, variance: Floats, count: Floats
+) -> tuple[Floats, tuple[str, ...]]:
+    """Covariance of means over few runs, from the variance of single runs; and notes.
 
     See :func:`heatcap.core.student.errors_of_means`.
     """
@@ -282,21 +288,21 @@ def _of_few(mean: Floats, variance: Floats, count: Floats) -> tuple[Floats, tupl
     if count.min() >= ENOUGH:
         return np.diag(errors**2), ()
     shared = "relative spreads" if np.all(mean > 0) else "spreads"
-    said = (
+    message = (
         f"fewer than {ENOUGH} runs at some sizes: their {shared} steady one another, and errors "
         f"are wider by up to {wider.max():.3g} (Student)"
     )
-    return np.diag(errors**2), (said,)
+    return np.diag(errors**2), (message,)
 
 
-def _stand_off(
+def _outlying_runs(
     size: Floats,
     runs: list[Floats],
     labels: Sequence[Sequence[str]] | None,
     size_name: str,
 ) -> tuple[str, ...]:
-    """Sizes whose mean is carried by one run: it stands off the others beyond their scatter."""
-    found = []
+    """Messages on sizes whose mean one run dominates, far outside the scatter of the others."""
+    messages = []
     for k, values in enumerate(runs):
         if values.size < LEAST_OTHERS + 1:
             continue
@@ -308,16 +314,16 @@ def _stand_off(
         if chance * values.size * len(runs) >= CARRIED:
             continue
         called = f" ({labels[k][i]})" if labels is not None else ""
-        found.append(
+        messages.append(
             f"{size_name} = {size[k]:g}: one of {values.size} runs{called} has {values[i]:g} and "
             f"carries the mean, {values.mean():.3g}; the others have {others.mean():.3g}"
         )
-    return tuple(found)
+    return tuple(messages)
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a bound says: classes that it excludes, and sentences."""
+    """Classes that a bound excludes, and messages about it."""
 
     excluded: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
@@ -331,43 +337,45 @@ def ceiling(
     Raises
     ------
     ValueError
-        For a bound of another length, or one that is not positive and finite.
+        If the bound has another length, or is not positive and finite.
     """
     if bound is None:
         return Ceiling()
     if callable(bound):
         values = np.array([float(bound(float(size))) for size in data.sizes])
-        excluded, said = _asymptotics(bound, margins.kappa_min)
+        excluded, message = _asymptotic_growth(bound, margins.kappa_min)
     else:
-        given = np.asarray(bound, dtype=np.float64)
-        if given.shape not in ((), (1,), order.shape):
-            raise ValueError(f"expected one bound per size ({order.size}), got shape {given.shape}")
-        values = np.broadcast_to(given, order.shape)[np.argsort(order)]
+        array = np.asarray(bound, dtype=np.float64)
+        if array.shape not in ((), (1,), order.shape):
+            raise ValueError(f"expected one bound per size ({order.size}), got shape {array.shape}")
+        values = np.broadcast_to(array, order.shape)[np.argsort(order)]
         values = values[np.isin(np.sort(order), data.sizes)]
-        excluded, said = (), "its growth is not known: give it as a function of the size"
+        excluded, message = (), "its growth is not known: give it as a function of the size"
         if np.ptp(values) == 0:
             excluded = ("logarithmic", "power-law")
-            said = "it is the same at every size, so no height can grow without limit"
+            message = "it is the same at every size, so no height can grow without limit"
     if not np.all(np.isfinite(values) & (values > 0)):
         wrong = values[~(np.isfinite(values) & (values > 0))][0]
         raise ValueError(f"a bound must be positive and finite, got {wrong}")
-    seen = margins.saturation_ratio * data.heights.max()
-    if "logarithmic" in excluded and values[-1] > seen:
+    largest_seen = margins.saturation_ratio * data.heights.max()
+    if "logarithmic" in excluded and values[-1] > largest_seen:
         excluded = ("power-law",)
-        said += f"; but a limit up to {values[-1]:.3g} is beyond what counts as seen"
-    messages = [f"bound: {said}"]
+        message += f"; but a limit up to {values[-1]:.3g} is beyond what counts as seen"
+    messages = [f"bound: {message}"]
     above = data.heights > values + 3 * data.errors
     if above.any():
-        where = _where(data.sizes[above], size_name)
+        where = _list_sizes(data.sizes[above], size_name)
         return Ceiling((), (f"bound: heights at {where} lie above it; it was not used",))
     at = data.heights > AT_BOUND * values
     if at.any():
-        where = _where(data.sizes[at], size_name)
+        where = _list_sizes(data.sizes[at], size_name)
         messages.append(f"heights at {where} are at their bound: that is no finding")
     return Ceiling(excluded, tuple(messages))
 
 
-def _asymptotics(bound: Callable[[float], Any], kappa_min: float) -> tuple[tuple[str, ...], str]:
+def _asymptotic_growth(
+    bound: Callable[[float], Any], kappa_min: float
+) -> tuple[tuple[str, ...], str]:
     values = [float(bound(size)) for size in FAR_SIZES]
     before, growth = (
         math.log(values[i + 1] / values[i]) / math.log(FAR_SIZES[i + 1] / FAR_SIZES[i])
@@ -382,12 +390,12 @@ def _asymptotics(bound: Callable[[float], Any], kappa_min: float) -> tuple[tuple
     return (), f"it grows like a power {growth:.2g} of the size and excludes nothing"
 
 
-def _where(sizes: Floats, size_name: str) -> str:
+def _list_sizes(sizes: Floats, size_name: str) -> str:
     return f"{size_name} = " + ", ".join(f"{size:g}" for size in sizes)
 
 
 def hump_at(data: Heights) -> float:
-    """Size with the largest height, if heights rise up to it and fall after it; else NaN.
+    """Locate a maximum of heights that rise before it and fall after it; else NaN.
 
     Parameters
     ----------
@@ -400,28 +408,28 @@ def hump_at(data: Heights) -> float:
         One of the sizes, neither the first nor the last: the maximum lies between its neighbours.
     """
     weight = 1 / np.diag(data.covariance)
-    left, top = _turn(data.heights, weight)
-    seen = np.array([_chi2(data.heights, weight, rising) for rising in (True, False)]) - left
-    if not 0 < top < len(data.sizes) - 1 or seen.min() < LEAST_TURN:
+    left, top = _best_turn(data.heights, weight)
+    gains_seen = np.array([_chi2(data.heights, weight, rising) for rising in (True, False)]) - left
+    if not 0 < top < len(data.sizes) - 1 or gains_seen.min() < LEAST_TURN:
         return float("nan")
     noise = np.random.default_rng(0).multivariate_normal(
         np.zeros(len(weight)), data.covariance, size=NOISES, method="cholesky"
     )
-    lefts = np.array([_turn(each, weight)[0] for each in noise])
-    for rising, gain in zip((True, False), seen, strict=True):
-        gains = np.array([_chi2(each, weight, rising) for each in noise]) - lefts
-        if _reached(gains, gain) > CHANCE:
+    lefts = np.array([_best_turn(draw, weight)[0] for draw in noise])
+    for rising, gain in zip((True, False), gains_seen, strict=True):
+        gains = np.array([_chi2(draw, weight, rising) for draw in noise]) - lefts
+        if _share_above(gains, gain) > CHANCE:
             return float("nan")
-    return float(data.sizes[top]) if _reached(lefts, left) > CHANCE else float("nan")
+    return float(data.sizes[top]) if _share_above(lefts, left) > CHANCE else float("nan")
 
 
-def _reached(drawn: Floats, seen: float) -> float:
-    """Of draws (draw,) at least as large as what was seen."""
-    return float((1 + np.sum(drawn >= seen)) / (1 + len(drawn)))
+def _share_above(drawn: Floats, observed: float) -> float:
+    """Share of draws (draw,) at least as large as the observed value."""
+    return float((1 + np.sum(drawn >= observed)) / (1 + len(drawn)))
 
 
-def _turn(y: Floats, weight: Floats) -> tuple[float, int]:
-    """chi^2 of heights (size,) about the best curve with one turn, and where it is highest."""
+def _best_turn(y: Floats, weight: Floats) -> tuple[float, int]:
+    """chi^2 of heights (size,) about the best curve with one turn, and the index of its maximum."""
     fits = [
         np.concatenate([_monotone(y[:i], weight[:i], True), _monotone(y[i:], weight[i:], False)])
         for i in range(1, len(y))
@@ -433,7 +441,7 @@ def _turn(y: Floats, weight: Floats) -> tuple[float, int]:
 
 
 def _chi2(y: Floats, weight: Floats, rising: bool) -> float:
-    """Of heights (size,) about the best curve that never falls, or never rises."""
+    """chi^2 of heights (size,) about the best curve that never falls, or never rises."""
     return float(np.sum(weight * (y - _monotone(y, weight, rising)) ** 2))
 
 

@@ -1,14 +1,17 @@
-"""The best shape of every class for many sets of heights: a linear fit within a box, by shape.
+"""Numerical kernel of the fits: linear least squares within a box, for many shapes and sets.
 
     chi^2 = r^T W r,    r = y - s - a (g + b e),
     a in [a_low, a_high] H,    s in [s_low, s_high] H,    b in [b_low, b_high]
 
-H the height that is the unit of the box.  All functions are taken less their mean, weighted by
-W: a form that changes little beside its level would be lost in rounding.  At fixed b chi^2 is
+H is the height in which the box is measured.  Weighted means are subtracted from all functions, so
+that a form that changes little relative to its level is not lost in rounding.  At fixed b chi^2 is
 convex in (s, a): its minimum over the box is the free one, if that lies inside, or else the best of
-the minima on the four edges.  Over b it has one minimum, because {(s, a, ab): chi^2 <= x} is convex
-and b = (ab) / a keeps that; it is the free one of the three coefficients, or at the end of b that
-this one breaks where a and s are inside their box, or else found by golden section.
+the minima on the four edges.  Over b there is one minimum, because {(s, a, ab): chi^2 <= x} is
+convex and b = (ab) / a preserves that.  It is the free minimum of the three coefficients; or, where
+that violates only the range of b, the minimum at this end of b; or else found by golden section.
+
+`normal` prepares the scalar products, `best` returns the lowest chi^2 of every class for many sets,
+`every` the coefficients of all shapes for one set.
 """
 
 from __future__ import annotations
@@ -29,12 +32,12 @@ Four = tuple[float, float, float, float]
 Six = tuple[float, float, float, float, float, float]
 
 _GOLDEN = 0.6180339887498949
-_STEPS = 10  # b to 0.8 % of its range
-_SINGULAR = 1e-11  # g and e are one function
+_STEPS = 10  # locate b to 0.8 % of its range
+_SINGULAR = 1e-11  # relative determinant below which g and e are one function
 
 
 class Forms(Protocol):
-    """Shapes as arrays: g and e (shape, point), class, box (6, shape) and penalty of each."""
+    """Shapes as arrays: g and e (shape, point), kind (shape,), box (6, shape), penalty (shape,)."""
 
     @property
     def g(self) -> Floats: ...
@@ -54,9 +57,9 @@ class Normal(NamedTuple):
     Attributes
     ----------
     products : ndarray (shape, 6)
-        1.1, mean of g, g.g, mean of e, e.e, g.e; in products g and e are less their means.
+        1.1, mean of g, g.g, mean of e, e.e, g.e; products are those of g and e less their means.
     wg, we, w1 : ndarray (shape, point), (shape, point), (point,)
-        g W, e W, 1 W, of the same.
+        g W, e W (of g and e less their means), 1 W.
     """
 
     products: Floats
@@ -103,7 +106,7 @@ def _at(b: float, y: Two, n: Six, box: Four, beat: float) -> Three:
 def _along(y: Two, n: Six, box: Four, left: float, right: float) -> Four:
     """Minimum over (s, a, b) with its a, s, b by golden section in b."""
     first, second = _at(left, y, n, box, np.inf), _at(right, y, n, box, np.inf)
-    kept, b = (first, left) if first[0] < second[0] else (second, right)
+    lowest, b = (first, left) if first[0] < second[0] else (second, right)
     x1, x2 = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
     f1, f2 = _at(x1, y, n, box, np.inf), _at(x2, y, n, box, np.inf)
     for _ in range(_STEPS):
@@ -115,11 +118,11 @@ def _along(y: Two, n: Six, box: Four, left: float, right: float) -> Four:
             left, x1, f1 = x1, x2, f2
             x2 = left + _GOLDEN * (right - left)
             f2 = _at(x2, y, n, box, np.inf)
-    if f1[0] < kept[0]:
-        kept, b = f1, x1
-    if f2[0] < kept[0]:
-        kept, b = f2, x2
-    return kept[0], kept[1], kept[2], b
+    if f1[0] < lowest[0]:
+        lowest, b = f1, x1
+    if f2[0] < lowest[0]:
+        lowest, b = f2, x2
+    return lowest[0], lowest[1], lowest[2], b
 
 
 @jit()
@@ -136,7 +139,7 @@ def _over_b(y: Two, n: Six, box: Four, left: float, right: float, beat: float) -
         if box[0] <= a <= box[1] and box[2] <= s <= box[3]:
             if left * abs(a) <= np.sign(a) * c <= right * abs(a):
                 return lowest, a, s, c / a
-            # In (s, a, ab) all is convex: the minimum is on the only edge that the free one breaks.
+            # Convex in (s, a, ab): the minimum is on the only edge that the free one violates.
             b = right if np.sign(a) * c > right * abs(a) else left
             v, a, s = _at(b, y, n, box, beat)
             return v, a, s, b
@@ -213,12 +216,12 @@ def _compile_once() -> None:
 
 
 def normal(shapes: Forms, weight: Floats) -> Normal:
-    """What the fits need of shapes and weight."""
+    """Compute the scalar products of shapes with the weight (point, point)."""
     w1 = weight.sum(axis=1)
     total = w1.sum()
-    means = [each @ w1 / total for each in (shapes.g, shapes.e)]
+    means = [form @ w1 / total for form in (shapes.g, shapes.e)]
     g, e = (
-        each - mean[:, np.newaxis] for each, mean in zip((shapes.g, shapes.e), means, strict=True)
+        form - mean[:, np.newaxis] for form, mean in zip((shapes.g, shapes.e), means, strict=True)
     )
     wg, we = g @ weight, e @ weight
     gg, ee, ge = ((u * v).sum(axis=1) for u, v in ((wg, g), (we, e), (wg, e)))
@@ -228,12 +231,12 @@ def normal(shapes: Forms, weight: Floats) -> Normal:
 
 
 def best(shapes: Forms, parts: Normal, y: Floats, weight: Floats, height: Floats) -> Floats:
-    """Lowest chi^2 + penalty of every class (set, class) for `y` (set, point).
+    """Minimise chi^2 + penalty in every class (set, class) for `y` (set, point).
 
     `height` (set,) is the unit of the boxes.
     """
     _compile_once()
-    # chi^2 is small against y W y, but not against that of the heights less their mean.
+    # Without the mean, for chi^2 would be lost in the rounding of the large y W y.
     mean = y @ parts.w1 / parts.w1.sum()
     rest = y - mean[:, np.newaxis]
     score = np.empty((len(y), 4))
@@ -253,7 +256,7 @@ def best(shapes: Forms, parts: Normal, y: Floats, weight: Floats, height: Floats
 
 
 def every(shapes: Forms, parts: Normal, y: Floats, weight: Floats, height: float) -> Floats:
-    """chi^2, a, s and b (4, shape) of every shape for one set `y` (point,)."""
+    """Fit every shape to one set `y` (point,): chi^2, a, s and b (4, shape)."""
     _compile_once()
     mean = float(y @ parts.w1 / parts.w1.sum())
     rest = y - mean

@@ -1,4 +1,8 @@
-"""The four classes, the verdict on them, and the margins that separate them."""
+"""The four classes of growth, the verdict on a set of them, and the margins between them.
+
+`Margins` separate the classes of heights by size, `PeakMargins` those of a peak along the control.
+They are dimensionless: exponents, ratios, or shares of the largest height of the best fit.
+"""
 
 from __future__ import annotations
 
@@ -19,49 +23,52 @@ __all__ = [
 CLASSES = ("flat", "bounded", "logarithmic", "power-law")
 FLAT, BOUNDED, LOGARITHMIC, POWER = range(4)
 MAY_BE_ZERO = ("correction", "penalty")
-LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms are the same to the last digits
+LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms agree up to rounding
 
 
 def verdict_of(names: tuple[str, ...]) -> str:
-    """One class, "divergent" for {logarithmic, power-law}, else "undecided"."""
+    """Name the verdict: a single class, "divergent" for {logarithmic, power-law}, "undecided"."""
     if len(names) == 1:
         return names[0]
     return "divergent" if set(names) == {"logarithmic", "power-law"} else "undecided"
 
 
 def right_verdicts(kind: str) -> tuple[str, ...]:
-    """Verdicts that are right for a class: itself, and "divergent" for the two that are."""
+    """List the verdicts that are right for a class: itself, and "divergent" where it diverges."""
     return (kind, "divergent") if kind in ("logarithmic", "power-law") else (kind,)
 
 
 @dataclass(frozen=True)
 class Margins:
-    """What separates the classes; they are part of every answer.
+    """Margins between the classes of heights by size; part of every answer.
 
-    Without them nothing can be told: a logarithm is the limit of both small powers and slow
-    saturation, and a correction to scaling that may be as large as it likes imitates anything.
+    Without margins nothing can be decided: a logarithm is the limit of both small powers and slow
+    saturation, and an unlimited correction to scaling imitates any growth.
 
     Attributes
     ----------
     kappa_min : float
         Smallest asymptotic exponent of a power law.
     saturation_ratio : float
-        R: what saturates beyond R times the largest height of the best fit is not seen to saturate.
+        R: saturation beyond R times the largest height of the best fit counts as unseen.
     smallest_effect : float
         Change over the sizes, in units of the largest height of the best fit, below which heights
         are flat.
     correction : float
-        Largest |b|, the correction to scaling at the smallest size, in units of the growth that is
-        seen.
+        Largest |b|, the correction to scaling at the smallest size, in units of the growth seen.
     corrected_growth : float
         Least growth, in units of the largest height of the best fit, that may have a correction.
     corrected_saturation : float
-        The same as R where a power that saturates by itself has a correction: slow ones with
-        corrections look like a logarithm over any sizes, so their limit has to be nearly reached.
-        A cut-off with a correction has R.
+        Replaces R for saturating powers with a correction: slow ones look like a logarithm over
+        any sizes, so their limit has to be nearly reached.  A cut-off with a correction has R.
     penalty : float
-        Cost of a correction in chi^2 (4: two standard deviations), so that corrections come in
-        where the data ask for them.  At 0 they cost nothing and fewer data decide.
+        Cost of a correction in chi^2 (4: two standard deviations), so that corrections are used
+        where the data require them.  At 0 they are free, and fewer data decide.
+
+    Raises
+    ------
+    ValueError
+        If a margin is out of its range.
     """
 
     kappa_min: float = 0.1
@@ -85,7 +92,7 @@ class Margins:
             )
 
     def summary(self) -> str:
-        """In a line."""
+        """Summarise the margins in one line."""
         return (
             f"margins: power law from kappa = {self.kappa_min:g}, bounded up to "
             f"{self.saturation_ratio:g} times the height ({self.corrected_saturation:g} where a "
@@ -95,13 +102,13 @@ class Margins:
         )
 
     def to_dict(self) -> dict[str, float]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class PeakMargins:
-    """What separates the classes at one size, where every peak is rounded.
+    """Margins between the classes of a peak at one size, where every peak is rounded.
 
     Attributes
     ----------
@@ -109,9 +116,10 @@ class PeakMargins:
         Smallest exponent of a power law, 0.001 or more; from -alpha_min to alpha_min it is a
         logarithm, below that a cusp, which is bounded.
     decade : float
-        How far a power law or a logarithm is seen: the cut-off delta is at most reach / decade
-        (1e6 at most).  Above that the rounding itself is seen, and the peak is bounded.  A
-        Lorentzian narrower than this has alpha = 2, and belongs to the power laws.
+        Range over which a power law or a logarithm must be visible: its cut-off delta is at most
+        reach / decade (`decade` at most 1e6).  With a larger delta the rounding itself is visible,
+        and the peak is bounded.  A Lorentzian narrower than this has alpha = 2, and belongs to the
+        power laws.
     smallest_effect : float
         Change over the window, in units of the largest value, below which the curve is flat.  A
         small peak or step that counts as flat may lie on a drift: together they may change by a
@@ -122,7 +130,7 @@ class PeakMargins:
     Raises
     ------
     ValueError
-        For a margin out of its range.
+        If a margin is out of its range.
     """
 
     alpha_min: float = 0.1
@@ -158,7 +166,7 @@ class PeakMargins:
         return (self.asymmetry - 1) / (self.asymmetry + 1)
 
     def summary(self) -> str:
-        """In a line."""
+        """Summarise the margins in one line."""
         return (
             f"margins: power law from alpha = {self.alpha_min:g}, cut off below "
             f"1/{self.decade:g} of its reach, effects from {self.smallest_effect:.0%}, amplitudes "
@@ -166,5 +174,5 @@ class PeakMargins:
         )
 
     def to_dict(self) -> dict[str, float]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)

@@ -1,10 +1,11 @@
-"""Every family of shapes with its best fit and two weights: Schwarz, and AICc beside it.
+"""Table of model families with their best fits and two weights, and predictions of a height.
 
-A family is the shapes of one form, which differ by their parameters: of growth with the size, or of
-a peak along the control.  Both weights count those that are free, the level, the growth and a
-correction: k ln n (G. Schwarz, Ann. Stat. 6 (1978) 461), with classes alike, and 2 k with its term
-for few data (N. Sugiura, Commun. Stat. Theory Methods 7 (1978) 13).  They are a guide: the
-guarantee of a verdict rests on its calibration alone.
+A family is the shapes of one form, which differ by their parameters: of growth with the size
+(`models_of`), or of a peak along the control (`models_of_peaks`).  Schwarz weights cost k ln n
+(G. Schwarz, Ann. Stat. 6 (1978) 461), with equal prior weight for the classes, AICc weights 2 k
+with the correction for few data (N. Sugiura, Commun. Stat. Theory Methods 7 (1978) 13); k counts
+level, growth, a correction and the free parameters of the form.  The weights are a guide: the
+coverage of a verdict rests on its calibration alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["models_of", "models_of_peaks", "predictions"]
 
 
 def models_of(fits: Fits) -> list[dict[str, Any]]:
-    """Rows of `Verdict.models`, those with the largest weight first."""
+    """Make the rows of `Verdict.models`, those with the largest weight first."""
     shapes = fits.problem.shapes
     best: dict[tuple[int, str], int] = {}
     for i in np.argsort(fits.score, kind="stable").tolist():
@@ -37,12 +38,12 @@ def models_of(fits: Fits) -> list[dict[str, Any]]:
         parameters = {"s": float(fits.s[i]), "growth": float(fits.a[i])} | shapes.parameters(i)
         if shapes.omega[i]:
             parameters |= {"b": float(fits.b[i]), "omega": float(shapes.omega[i])}
-        rows.append(_row(family, kind, parameters, float(fits.chi2[i]), n - count))
+        rows.append(_model_row(family, kind, parameters, float(fits.chi2[i]), n - count))
         counts.append(count)
     return _weighted(rows, counts, n)
 
 
-def _row(
+def _model_row(
     family: str, kind: int, parameters: dict[str, float], chi2: float, dof: int
 ) -> dict[str, Any]:
     return {
@@ -56,7 +57,7 @@ def _row(
 
 
 def _weighted(rows: list[dict[str, Any]], counts: list[int], n: int) -> list[dict[str, Any]]:
-    """Rows with the weights of their chi^2, from their numbers of parameters and of data."""
+    """Add the two weights to rows, from chi^2 and the numbers of parameters and of data."""
     k, chi2 = np.array(counts, dtype=np.float64), np.array([row["chi2"] for row in rows])
     alike = [sum(other["class"] == row["class"] for other in rows) for row in rows]
     with np.errstate(divide="ignore"):
@@ -71,7 +72,7 @@ def _weighted(rows: list[dict[str, Any]], counts: list[int], n: int) -> list[dic
 
 
 def _normalised(cost: Floats) -> Floats:
-    """Weights exp(-cost / 2); alike where no cost is finite."""
+    """Weights exp(-cost / 2), normalised; equal where no cost is finite."""
     if not np.isfinite(cost).any():
         return np.full(len(cost), 1 / len(cost))
     weight = np.exp(-(cost - cost[np.isfinite(cost)].min()) / 2)
@@ -79,7 +80,7 @@ def _normalised(cost: Floats) -> Floats:
 
 
 def models_of_peaks(fits: PeakFits) -> list[dict[str, Any]]:
-    """Rows of `PeakVerdict.models`, those with the largest weight first."""
+    """Make the rows of `PeakVerdict.models`, those with the largest weight first."""
     families: dict[str, list[int]] = {}
     for i, (family, _) in enumerate(fits.problem.rows):
         families.setdefault(family.name, []).append(i)
@@ -89,33 +90,35 @@ def models_of_peaks(fits: PeakFits) -> list[dict[str, Any]]:
         family, theta = fits.problem.rows[i]
         count = _peak_count(fits, i)
         parameters = _peak_parameters(fits, i, dict(zip(family.axes, theta.tolist(), strict=True)))
-        rows.append(_row(family.name, family.kind, parameters, float(fits.chi2[i]), n - count))
+        rows.append(
+            _model_row(family.name, family.kind, parameters, float(fits.chi2[i]), n - count)
+        )
         counts.append(count)
     return _weighted(rows, counts, n)
 
 
 def _peak_count(fits: PeakFits, i: int) -> int:
-    """Level, change, slope and asymmetry where it has them, and the parameters of its form."""
-    own = fits.problem
-    family, _ = own.rows[i]
-    if i < len(own.flat):
+    """Number of parameters: level, change, slope and asymmetry if any, and those of the form."""
+    prepared = fits.problem
+    family, _ = prepared.rows[i]
+    if i < len(prepared.flat):
         return 2 + len(family.axes)
-    return 3 + int(own.peaks.box[5, i - len(own.flat)] > 0) + len(family.axes)
+    return 3 + int(prepared.peaks.box[5, i - len(prepared.flat)] > 0) + len(family.axes)
 
 
 def _peak_change(fits: PeakFits, i: int) -> float:
-    """Of the form over the points, upwards or downwards; where there is a slope, beside it."""
-    own, x = fits.problem, fits.problem.curve.x
-    i_peak = i - len(own.flat)
-    shapes, at = (own.flat, i) if i_peak < 0 else (own.peaks, i_peak)
+    """Change of the form over the points, without its linear part if the shape has a slope."""
+    prepared, x = fits.problem, fits.problem.curve.x
+    i_peak = i - len(prepared.flat)
+    shapes, at = (prepared.flat, i) if i_peak < 0 else (prepared.peaks, i_peak)
     form = shapes.g[at] + fits.b[i] * shapes.e[at]
     if i_peak >= 0:
         form = form - np.polyval(np.polyfit(x, form, 1), x)
     return float(fits.a[i] * np.ptp(form))
 
 
-def _peak_parameters(fits: PeakFits, i: int, found: dict[str, float]) -> dict[str, float]:
-    """In units of the control: level, slope and change of the values, ratio of amplitudes."""
+def _peak_parameters(fits: PeakFits, i: int, theta: dict[str, float]) -> dict[str, float]:
+    """Parameters in units of the control: level, slope, change, amplitudes, those of the form."""
     curve = fits.problem.curve
     span = curve.ends[1] - curve.ends[0]
     b = float(fits.b[i])
@@ -124,14 +127,14 @@ def _peak_parameters(fits: PeakFits, i: int, found: dict[str, float]) -> dict[st
         "slope": float(fits.c[i] / span),
         "change": _peak_change(fits, i),
     }
-    # What e stands for in a flat form is drift.
-    if b and "x_c" in found and i >= len(fits.problem.flat):
+    # In a flat form e is a drift, not an asymmetry.
+    if b and "x_c" in theta and i >= len(fits.problem.flat):
         named["right_over_left"] = (1 + b) / (1 - b)
-    for name, value in found.items():
+    for name, value in theta.items():
         if name == "x_c":
             named[name] = float(curve.at(np.array(value)))
         elif name == "delta":
-            named[name] = float(reach(np.array(found["x_c"])) * np.exp(value) * span)
+            named[name] = float(reach(np.array(theta["x_c"])) * np.exp(value) * span)
         elif name in ("power", "tilt"):
             continue
         elif name == "log2_m":
@@ -146,10 +149,10 @@ def _peak_parameters(fits: PeakFits, i: int, found: dict[str, float]) -> dict[st
 
 
 def predictions(data: Heights, margins: Margins, exponent: float | None) -> list[dict[str, Any]]:
-    """Height at the largest size, by the best fit of each class to all others.
+    """Predict the height at the largest size from all other sizes, by class.
 
-    `pull` is the height seen less the predicted one, in units of the error of the height alone:
-    how far each growth would have gone wrong by one size.
+    `pull` is the observed height minus the predicted one, in units of the error of the height
+    alone: the extrapolation error of each class over one size.
     """
     part = data.take(slice(None, -1))
     if len(part.sizes) < LEAST_SIZES:

@@ -1,10 +1,11 @@
-"""Is a peak along the control, at one size, a power law, a logarithm, or rounded?
+"""Verdict on a peak along the control at one size: power law, logarithm, or rounded.
 
-The same question as that of heights against size, with the same answer: the classes that the data
-do not exclude, the true one among them 95 times in 100 (:mod:`heatcap.divergence.testing`), for
-curves that its forms describe or nearly, on a straight background.  At one size every peak is
-finite.  So the question is how far from x_c a power law is seen: over a
-decade of |x - x_c| at least, or the rounding itself is seen (see `peak_shapes`).
+The answer has the form of that on heights against size: the set of classes that the data do not
+exclude.  It contains the true class in 95 % of the cases (:mod:`heatcap.divergence.testing`), for
+curves that the forms describe at least nearly, on a linear background.  At one size every peak is
+finite: a power law must be visible over at least a decade of |x - x_c|; otherwise the rounding
+itself is visible, and the peak is bounded (:mod:`heatcap.divergence.peak_shapes`).  x_c is in units
+of the control, values in those of the observable.
 """
 
 from __future__ import annotations
@@ -64,53 +65,54 @@ MEANING = {
 }
 
 INNER = 40  # draws for advice and power
-OUTER = 0.1  # of the window at each end, within which a curve that still rises has no maximum
-RISING = 0.05  # of its change
-CHANCE = 16.0  # in chi^2: a peak beside a drift that noise alone may make
-OFF_BY_TWO = 4.0  # times chi^2 of draws, with errors as given, twice too small: a misfit
-EXACT = 1e-10  # of the largest value: scatter that is rounding
+OUTER = 0.1  # of the window at each end: a curve that still rises there has no maximum inside
+RISING = 0.05  # of the change of the curve: the least such rise
+CHANCE = 16.0  # in chi^2: gain of a peak over a drift that noise alone may reach
+OFF_BY_TWO = 4.0  # chi^2 over that of draws, with errors two times too small: a misfit
+EXACT = 1e-10  # of the largest value: scatter below it is rounding
 EVENLY = np.linspace(0.0, 1.0, 201)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PeakVerdict(Answer):
-    """The classes that a curve along the control does not exclude, and what they rest on.
+    """Classes that a curve along the control does not exclude, with fits, limits and cautions.
 
     Attributes
     ----------
     verdict : str
         A class ("flat", "bounded", "logarithmic", "power-law"), "divergent" or "undecided".
     plausible : tuple of str
-        The classes that are not excluded; none where the status is not "ok".
+        The classes that are not excluded; empty where the status is not "ok".
     p_values : dict
-        Of every class.
+        p-value of every class.
     exponent : Exponent
-        alpha of a peak that is cut off out of sight, its 95 % interval and the profile of chi^2;
-        NaN where no such peak comes near the data, or the status is not "ok".
+        alpha of a peak with an unresolved cut-off, its 95 % interval and the profile of chi^2; NaN
+        where no such peak comes near the data, or the status is not "ok".
     x_c : Parameter
-        Where the peak is, in units of the control: the point towards which a power law or a
-        logarithm grows, the middle of a step, and of a rounded peak the maximum of the curve.
-        Systematic is what the forms that fit nearly as well as the best make of it.  NaN where
-        the values may be flat, or the status is not "ok".
+        Position of the peak in units of the control: the point towards which a power law or a
+        logarithm grows, the middle of a step, the maximum of a rounded peak.  Its systematic error
+        is the difference between the forms that fit nearly as well as the best.  NaN where the
+        values may be flat, or the status is not "ok".
     exponent_determined : bool
-        Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
+        Whether the exponent and its interval are defined; `why_no_exponent` has the reason if not.
     exponent_upper_limit95 : float
         One-sided; infinite where nothing limits it, or no exponent is determined.
     detectable_exponent : float
-        Smallest alpha of a power law as high as the peak seen that these data would have told from
-        flat and bounded 95 times in 100; NaN if no exponent up to 3 is.
+        Smallest alpha that these data would distinguish from flat and bounded in 95 % of the cases,
+        for a power law as high as the observed peak; NaN if no exponent up to 3 is.
     models : list of dict
         Every family of forms: name, class, parameters in units of the control (of its logarithm
-        for widths, where forms are functions of it), chi2, dof, p_value, weight (Schwarz,
-        classes alike), aicc_weight.
+        for widths, where forms are functions of it), chi2, dof, p_value, weight (Schwarz, equal
+        prior for the classes), aicc_weight.
     margins : PeakMargins
     calibration : dict
         `replicates` drawn for each null, and the `realised_level`: the share of sets of data drawn
         from the best fit for which its class was plausible, from `repeats` sets.
     warnings : list of str
     advice : str
-        What would decide; empty where the data do.
+        Measurements that would decide; empty where the data decide.
     seconds : float
+        Wall time of the test.
     control_name : str
     level : float
     data : Curve
@@ -120,13 +122,13 @@ class PeakVerdict(Answer):
         values with errors as they were given, whether or not these are then multiplied: then the
         verdict is "undecided", and no class is plausible.
     message : str
-        What the status means here; empty where it is "ok".
+        Meaning of the status; empty where it is "ok".
     curves : dict
         By class the best fit: `name`, `control` (a grid), `values`, `x_c`; of a power law also
         its `background`.
     ways : dict
-        The advice as numbers, for each plausible class of an undecided verdict: how many times
-        finer the points about the maximum (`finer_points`), how many times smaller the errors
+        The advice as numbers, for each plausible class of an undecided verdict: factor by which the
+        points about the maximum must be denser (`finer_points`), or errors smaller
         (`smaller_errors`); None where nothing that was tried is enough.
     """
 
@@ -179,7 +181,7 @@ class PeakVerdict(Answer):
 
     @property
     def tested(self) -> str:
-        """What one size can show at most; how many points, from where to where."""
+        """Limit of a verdict at one size, number of points and their range."""
         first, last = self.data.control[0], self.data.control[-1]
         of = f"ln {self.control_name}" if self.data.logarithmic else self.control_name
         return (
@@ -189,7 +191,7 @@ class PeakVerdict(Answer):
 
     @property
     def exponent_said(self) -> str:
-        """The exponent in a line, and the power of the data."""
+        """Exponent and detectable exponent in a line."""
         if self.why_no_exponent == self.NO_POWER:
             return f"exponent alpha: {self.NO_POWER} these values; {self._detectable()}"
         named = "exponent alpha, if the cut-off is out of sight (0 is a logarithm)"
@@ -197,7 +199,7 @@ class PeakVerdict(Answer):
 
     @property
     def position_said(self) -> str:
-        """Where the peak is, in a line."""
+        """Position of the peak in a line."""
         if not np.isfinite(self.x_c.value):
             return "x_c: none, no peak is seen for certain"
         low, high = self.x_c.ci95
@@ -210,14 +212,14 @@ class PeakVerdict(Answer):
         return [self.position_said, *super()._numbers(*margins)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: None for what is infinite or does not exist."""
-        own = {
+        """Return plain values for JSON; None for infinite or missing values."""
+        along_control = {
             "x_c": self.x_c.to_dict(),
             "control_name": self.control_name,
             "logarithmic": self.data.logarithmic,
             "window": self.data.control[[0, -1]],
         }
-        return super().to_dict() | dict(plain(own))
+        return super().to_dict() | dict(plain(along_control))
 
 
 def peak_test(
@@ -235,7 +237,7 @@ def peak_test(
     draws: int = 400,
     rng: int | np.random.Generator = 0,
 ) -> PeakVerdict:
-    """Which forms of a peak along the control, at one size, the values do not exclude.
+    """Test whether a peak along the control is a power law, a logarithm or rounded.
 
         A(x) = s + c (x - x_bar) + a g(x - x_c),    g ~ (|x - x_c|^m + delta^m)^(-alpha/m)
 
@@ -248,21 +250,21 @@ def peak_test(
     values : array_like (point,)
         Of one observable at one size; the largest must be positive.
     errors : array_like (point,), optional
-        One standard deviation, independent.  If nothing is known of the errors, they are taken
-        equal and their size from the scatter about the best fit: misfit is then not seen.
+        One standard deviation, independent.  Without any errors they are taken as equal and
+        estimated from the scatter about the best fit; a misfit then remains undetected.
     covariance : array_like (point, point), optional
         Instead of errors: neighbouring points of one run are correlated.
     control_name : str
     window : tuple of float, optional
         Lowest and highest control that is used.
     logarithmic : bool
-        Forms are functions of ln control, as for training steps.
+        Use forms that are functions of ln control, as for training steps.
     level : float
-        How often, at least, the true class is plausible, for curves that the forms describe or
-        nearly, at errors that are known.
+        Coverage: lowest probability that the true class is plausible, for curves that the forms
+        describe at least nearly, at known errors.
     margins : PeakMargins, optional
     rescale : bool
-        Multiply the errors so that chi^2 is what it should be, if it is not.  Values whose chi^2
+        Multiply the errors until chi^2 has its expected value, if it has not.  Values whose chi^2
         is more than four times too large have no verdict even so.
     draws : int
         Sets of data drawn for each null.
@@ -275,8 +277,8 @@ def peak_test(
     Raises
     ------
     ValueError
-        For points, values or errors that cannot be used, options out of range, and for values
-        on a straight line, or without errors and scatter.
+        If points, values or errors cannot be used, an option is out of range, or the values lie on
+        a straight line or have neither errors nor scatter.
 
     Notes
     -----
@@ -291,20 +293,22 @@ def peak_test(
         control, values, errors, covariance=covariance, window=window, logarithmic=logarithmic
     )
     _refuse_exact(read)
-    data, setup, found, warnings = judged_peak(read, m, rescale, draws, streams.of("test"))
+    data, setup, result, warnings = judged_peak(read, m, rescale, draws, streams.of("test"))
     fits = setup.fits(data.values)
-    names = found.names(level)
-    gross = _too_large(read, data, found) > OFF_BY_TWO
+    names = result.names(level)
+    # Rescaled errors hide a misfit: chi^2 is compared as it was with the errors as given.
+    rescaled = float(data.covariance[0, 0] / read.covariance[0, 0]) if read.known else 1.0
+    excess = rescaled * result.best_chi2 / float(np.median(result.drawn_chi2))
     edge = Status.EDGE if _at_edge(fits, names) else Status.OK
-    status = Status.MISFIT if gross else edge
+    status = Status.MISFIT if excess > OFF_BY_TWO else edge
     message = MESSAGES.get(status, "")
     decided = verdict_of(names) if status is Status.OK else "undecided"
     return PeakVerdict(
         verdict=decided,
         plausible=names if status is Status.OK else (),
-        p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
+        p_values=dict(zip(CLASSES, result.p_values.tolist(), strict=True)),
         margins=m,
-        warnings=[FINITE, *([message] if message else []), *warnings, *_sparse(fits)],
+        warnings=[FINITE, *([message] if message else []), *warnings, *_resolution_warning(fits)],
         seconds=time.perf_counter() - start,
         control_name=control_name,
         level=level,
@@ -320,16 +324,16 @@ def peak_test(
 def judged_peak(
     data: Curve, m: PeakMargins, rescale: bool, draws: int, rng: np.random.Generator
 ) -> tuple[Curve, PeakProblem, Plausible, list[str]]:
-    """The test alone, with what chi^2 says of the errors."""
+    """Test the curve, and check its errors with chi^2 (`rescale` adjusts them)."""
 
-    def prepared(given: Curve) -> PeakProblem:
-        return peak_problem(given, m)
+    def prepared(curve: Curve) -> PeakProblem:
+        return peak_problem(curve, m)
 
     return judged_by(prepared, data, data.values, rescale, draws, rng, "values")
 
 
 def _refuse_exact(data: Curve) -> None:
-    """A straight line has no peak; without errors their size is that of the scatter."""
+    """Refuse a straight line, which has no peak, and exact values without errors."""
     line, drift = (
         np.polynomial.Polynomial.fit(data.x, data.values, degree)(data.x) for degree in (1, 2)
     )
@@ -340,20 +344,11 @@ def _refuse_exact(data: Curve) -> None:
         raise ValueError("the values lie on a straight line, up to rounding: there is no peak")
 
 
-def _too_large(given: Curve, used: Curve, found: Plausible) -> float:
-    """How many times chi^2 is too large for the errors as given, if they were.
-
-    Where errors were multiplied chi^2 is what it should be, and the factor tells what it was.
-    """
-    multiplied = float(used.covariance[0, 0] / given.covariance[0, 0]) if given.known else 1.0
-    return multiplied * found.best_chi2 / float(np.median(found.drawn_chi2))
-
-
 def _at_edge(fits: PeakFits, names: tuple[str, ...]) -> bool:
     """Whether the curve may be largest at an end of the window, and still rise towards it.
 
-    The best fit says so, or drift or a step that comes close to it: at hundreds of positions some
-    narrow peak fits the noise on a slope better than the slope alone.
+    Decided by the best fit, and by drift and steps nearly as good: of narrow peaks at hundreds of
+    positions one fits the noise on a slope better than the slope alone.
     """
     if "flat" in names:
         return False
@@ -372,6 +367,7 @@ def _at_edge(fits: PeakFits, names: tuple[str, ...]) -> bool:
 
 
 def _rises_to_an_end(curve: Floats) -> bool:
+    """Whether a curve on an even grid is largest at an end, by more than its last tenth changes."""
     outer = round(OUTER * len(curve))
     rise = RISING * float(np.ptp(curve))
     return any(
@@ -379,51 +375,51 @@ def _rises_to_an_end(curve: Floats) -> bool:
     )
 
 
-def _sparse(fits: PeakFits) -> list[str]:
-    """Points so far apart that no decade of distances from the maximum is seen between them."""
-    own, curve = fits.problem, fits.problem.curve
+def _resolution_warning(fits: PeakFits) -> list[str]:
+    """Warning if the points at the maximum are too far apart to resolve a decade of distances."""
+    problem, curve = fits.problem, fits.problem.curve
     i = int(np.argmax(fits.curves(np.array([np.argmin(fits.chi2)]))[0]))
     gap = float(np.diff(curve.x[max(i - 1, 0) : i + 2]).max())
-    limit = float(reach(curve.x[i])) / own.margins.decade
+    limit = float(reach(curve.x[i])) / problem.margins.decade
     if gap <= limit:
         return []
     return [
         f"points at the maximum are {gap / limit:.1f} times too far apart to show whether a power "
-        f"law goes on over a factor {own.margins.decade:g} of the distance"
+        f"law goes on over a factor {problem.margins.decade:g} of the distance"
     ]
 
 
 def _curves(fits: PeakFits) -> dict[str, dict[str, Any]]:
-    """Best fit of every class on a grid that holds the points and is fine about its position."""
-    own = fits.problem.curve
-    found = {}
+    """Best fit of every class on a grid with all points, dense about its position."""
+    curve = fits.problem.curve
+    curves = {}
     for kind, name in enumerate(CLASSES):
         row = fits.of(kind)[:1]
         family, theta = fits.problem.rows[int(row[0])]
-        x = np.union1d(EVENLY, own.x)
+        x = np.union1d(EVENLY, curve.x)
         x_c = float(theta[0]) if "x_c" in family.axes else float("nan")
         if np.isfinite(x_c):
             near = np.geomspace(1e-4, 1, 100)
             x = np.union1d(x, np.concatenate([[x_c], x_c + near, x_c - near]))
             x = x[(x >= 0) & (x <= 1)]
-        found[name] = {
+        curves[name] = {
             "name": family.name,
-            "control": own.at(x),
+            "control": curve.at(x),
             "values": fits.curves_at(row, x)[0],
-            "x_c": float(own.at(np.array(x_c))),
+            "x_c": float(curve.at(np.array(x_c))),
         }
         if kind == POWER:
-            found[name]["background"] = _background(fits, int(row[0]), x)
-    return found
+            curves[name]["background"] = _background(fits, int(row[0]), x)
+    return curves
 
 
 def _background(fits: PeakFits, i: int, x: Floats) -> Floats:
-    """What is left of a power law without its power: g has it less its value at the reach."""
-    own = fits.problem
-    family, (x_c, v, exponent, *_) = own.rows[i]
+    """Background of a power law: g is the power less its value at the reach, added back here."""
+    problem = fits.problem
+    family, (x_c, v, exponent, *_) = problem.rows[i]
     t = x - x_c
     jump = family.name.endswith("jump")
     side = np.sign(t) if jump else t / np.hypot(t, reach(x_c) * np.exp(v))
-    unit = float(own.peaks.span[i - len(own.flat)]) * exponent
-    level = fits.s[i] + fits.c[i] * (x - own.curve.centre)
+    unit = float(problem.peaks.span[i - len(problem.flat)]) * exponent
+    level = fits.s[i] + fits.c[i] * (x - problem.curve.centre)
     return np.asarray(level - fits.a[i] * (1 + fits.b[i] * side) / unit)

@@ -1,21 +1,22 @@
-"""Forms of a peak along the control, each of which belongs to one class, at one size.
+"""Forms of a peak along the control at one size; each belongs to one class.
 
     A(x) = s + c (x - x_bar) + a [g(x) + b e(x)],    |b| <= B
 
-The part of g + b e that is no straight line changes by at least one over the points: else a wide
-step and a slope that takes it back would be both a step and flat.  With t = x - x_c,
-e = g t / sqrt(t^2 + w^2) has the other sign on the other side: amplitudes differ by up to a factor
-of two; for power laws also at once, e = g sign(t).  x is the control, or its logarithm, in units of
-the window.
+g + b e, without its linear part, changes by at least one over the points: otherwise a wide step
+with a slope that cancels it would be both a step and flat.  With t = x - x_c, the asymmetry
+e = g t / sqrt(t^2 + w^2) changes sign at x_c: amplitudes differ by up to a factor of two; for power
+laws also with a jump, e = g sign(t).  x is the control, or its logarithm, in units of the window.
 
     cut-off power     g ~ [(|t|^m + delta^m)^(-alpha/m) - (r^m + delta^m)^(-alpha/m)] / alpha
     stretched         exp(-|t / w|^p / p), w on one side up to e = 2.7 times that on the other
     sech^2            cosh(t / w)^-2               step        tanh(t / w)
     Schottky          (D/x)^2 q e^(D/x) / (1 + q e^(D/x))^2
 
-m from 1 to 8 and p from 0.7 to 6 say how a peak is rounded: nobody knows the form of a crossover.
-r, the reach, is the larger distance from x_c to an end of the window: one side is enough to see a
-power law, and a peak that is not in the middle would otherwise have none.
+m from 1 to 8 and p from 0.7 to 6 vary the rounding, because the form of a crossover is not known.
+r, the reach, is the larger distance from x_c to an end of the window: one side is enough to show a
+power law, which a peak outside the middle could otherwise not have.
+
+`plain` makes the forms without a slope, `families` all others, `stacked` the arrays for the kernel.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ __all__ = [
 
 Form = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
-STEEPEST_ALPHA = 3.0  # exponents of power laws; beyond, (t^2 + delta^2)^(-alpha/2) is a Gaussian
+STEEPEST_ALPHA = 3.0  # largest exponent; beyond, (t^2 + delta^2)^(-alpha/2) is nearly a Gaussian
 CUSP, ROUND = -2.0, -1.0  # smallest exponents of a cusp, and of a rounded peak
 FINEST = 1 / 8  # smallest cut-off in units of the distance of points
 WIDEST = 3.0  # largest rounding in units of the reach
@@ -57,7 +58,7 @@ LEAN = np.linspace(-0.5, 0.5, 3)
 STARTS, ALL = 25, 61  # positions that a search starts from: about a maximum, and everywhere
 SMALL = (0.05, 0.2)  # widths of small peaks that count as flat; narrower ones are a single point
 SLOPES = (-1.5, 0.0, 1.5)  # drift beside them, in units of their height
-MANY = 80  # their positions
+MANY = 80  # most positions of these
 SEEN = 1e-6  # least change beside a straight line, in units of the form; below it is rounding
 
 
@@ -70,9 +71,9 @@ class Family:
     name : str
     kind : int
     axes : dict
-        For each parameter the values that a search starts from, equally spaced.
+        Start values of the search for each parameter, equally spaced.
     form : callable
-        x (point,) and parameters (shape, parameter) to g and e (shape, point).
+        Maps x (point,) and parameters (shape, parameter) to g and e (shape, point).
     growth : tuple of float
         Lowest and highest a, in units of the largest value.
     """
@@ -98,9 +99,9 @@ class PeakShapes:
     penalty : ndarray (shape,)
         Zero.
     span : ndarray (shape,)
-        What g and e were divided by.
+        Scale by which g and e were divided.
     seen : ndarray of bool (shape,)
-        Whether the change beside a slope is more than rounding.
+        Whether the change beside a slope exceeds rounding.
     rows : list of (Family, ndarray)
         Family and parameters of every shape.
     """
@@ -117,70 +118,71 @@ class PeakShapes:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, kept: NDArray[np.bool_]) -> PeakShapes:
-        """Some of them."""
+    def take(self, rows: NDArray[np.bool_]) -> PeakShapes:
+        """Select some of the shapes."""
         return PeakShapes(
-            g=np.ascontiguousarray(self.g[kept]),
-            e=np.ascontiguousarray(self.e[kept]),
-            kind=self.kind[kept],
-            box=np.ascontiguousarray(self.box[:, kept]),
-            penalty=self.penalty[kept],
-            span=self.span[kept],
-            seen=self.seen[kept],
-            rows=[row for row, each in zip(self.rows, kept.tolist(), strict=True) if each],
+            g=np.ascontiguousarray(self.g[rows]),
+            e=np.ascontiguousarray(self.e[rows]),
+            kind=self.kind[rows],
+            box=np.ascontiguousarray(self.box[:, rows]),
+            penalty=self.penalty[rows],
+            span=self.span[rows],
+            seen=self.seen[rows],
+            rows=[row for row, selected in zip(self.rows, rows.tolist(), strict=True) if selected],
         )
 
     def at(self, x: Floats, index: Ints) -> tuple[Floats, Floats]:
-        """g and e of some shapes at other points, in the same units."""
+        """Evaluate g and e of some shapes at other points, in the same units."""
         pairs = [self.rows[i][0].form(x, self.rows[i][1][np.newaxis]) for i in index.tolist()]
         span = self.span[index][:, np.newaxis]
-        g, e = (np.concatenate(each) / span for each in zip(*pairs, strict=True))
+        g, e = (np.concatenate(forms) / span for forms in zip(*pairs, strict=True))
         return g, e
 
 
 def stacked(
-    x: Floats, found: list[tuple[Family, Floats]], skew: float, *, sloped: bool = True
+    x: Floats, members: list[tuple[Family, Floats]], skew: float, *, sloped: bool = True
 ) -> PeakShapes:
-    """Shapes of families with their parameters (shape, parameter), beside a slope or without."""
-    pairs = [family.form(x, theta) for family, theta in found]
-    g, e = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    """Stack families with their parameters (shape, parameter), with a slope beside or without."""
+    pairs = [family.form(x, theta) for family, theta in members]
+    g, e = (np.concatenate(forms) for forms in zip(*pairs, strict=True))
     span = _span(x, g, e, skew) if sloped else np.ptp(g, axis=1)
     seen = span > SEEN * np.abs(g).max(axis=1) if sloped else np.ones(len(g), dtype=np.bool_)
-    span[span == 0] = 1.0  # so far outside that no point sees it
-    count = [len(theta) for _, theta in found]
-    growth = np.repeat([family.growth for family, _ in found], count, axis=0).T
+    span[span == 0] = 1.0  # constant over the points: the form changes far outside
+    count = [len(theta) for _, theta in members]
+    growth = np.repeat([family.growth for family, _ in members], count, axis=0).T
     b = np.where(np.any(e, axis=1), skew, 0.0)
     free = np.full(len(g), np.inf)
     return PeakShapes(
         g=np.ascontiguousarray(g / span[:, np.newaxis]),
         e=np.ascontiguousarray(e / span[:, np.newaxis]),
-        kind=np.repeat(np.array([family.kind for family, _ in found], dtype=np.int64), count),
+        kind=np.repeat(np.array([family.kind for family, _ in members], dtype=np.int64), count),
         box=np.ascontiguousarray(np.vstack([growth, -free, free, -b, b])),
         penalty=np.zeros(len(g)),
         span=span,
         seen=seen,
-        rows=[(family, row) for family, theta in found for row in theta],
+        rows=[(family, row) for family, theta in members for row in theta],
     )
 
 
 def _span(x: Floats, g: Floats, e: Floats, skew: float) -> Floats:
-    """Change of g + b e beside its straight line, where it is least over b.
+    """Smallest change of g + b e over b, without its linear part.
 
-    At the edge of the window e is nearly -g, or both are straight lines: the change must be seen
-    whatever the asymmetry, or what is flat would be a peak.
+    At the edge of the window e is nearly -g, or both are straight lines: the change must be visible
+    for any asymmetry, or flat values would count as a peak.
     """
     t = x - x.mean()
     line = np.vstack([t / np.sqrt(t @ t), np.full(len(t), len(t) ** -0.5)])
     g, e = g - g @ line.T @ line, e - e @ line.T @ line
     square = np.maximum(np.einsum("ij,ij->i", e, e), 1e-300)
     least = np.clip(-np.einsum("ij,ij->i", g, e) / square, -skew, skew)
-    each = [g + b * e for b in (-skew, 0.0, skew, least[:, np.newaxis])]
-    return np.asarray(np.min([form.max(axis=1) - form.min(axis=1) for form in each], axis=0))
+    forms = [g + b * e for b in (-skew, 0.0, skew, least[:, np.newaxis])]
+    return np.asarray(np.min([form.max(axis=1) - form.min(axis=1) for form in forms], axis=0))
 
 
 def plain(x: Floats, m: PeakMargins) -> list[tuple[Family, Floats]]:
-    """What has no slope beside its change: flat, with small peaks and steps too; and drift.
+    """Make the forms without a slope: flat ones and drift.
 
+    Flat forms include small peaks and steps, on drift.
     Drift by more than the smallest effect is bounded over any window, and is no peak.
     """
     least = m.smallest_effect
@@ -209,21 +211,21 @@ def families(
     control: Callable[[Floats], Floats],
     starts: int = STARTS,
 ) -> Iterator[Family]:
-    """Every family that changes.
+    """Make every family of peaks and steps.
 
     Parameters
     ----------
     x : ndarray (point,)
         From 0 to 1.
     top : tuple of float
-        Where the maximum may be.
+        Interval in which the maximum may be.
     gap : float
         Distance of points there.
     m : PeakMargins
     control : callable
-        The control itself by x: the Schottky anomaly is a function of it, if it is positive.
+        Maps x to the control: the Schottky anomaly is a function of it, if it is positive.
     starts : int
-        Most positions.
+        Largest number of positions.
     """
     up, down = (m.smallest_effect, np.inf), (-np.inf, -m.smallest_effect)
     count = int(np.clip(np.ceil((top[1] - top[0]) / gap) + 1, 3, starts))
@@ -261,14 +263,14 @@ def families(
 
 
 def reach(x_c: Floats) -> Floats:
-    """Larger distance from x_c to an end of the window, which is [0, 1]."""
+    """Compute the larger distance from x_c to an end of the window, which is [0, 1]."""
     return np.maximum(x_c, 1 - x_c)
 
 
 def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
-    """(|t|^m + delta^m)^(-alpha/m) less its value at the reach, over alpha; delta in units of it.
+    """Evaluate [(|t|^m + delta^m)^(-alpha/m) - (1 + delta^m)^(-alpha/m)] / alpha, t over the reach.
 
-    Parameters are x_c, ln delta, alpha, and log2 m if it is not 2.
+    Parameters are x_c, ln delta in units of the reach, alpha, and log2 m if m is not 2.
     """
     x_c, v, alpha, *more = theta.T[:, :, np.newaxis]
     m = 2.0 ** more[0] if more else 2.0
@@ -280,13 +282,13 @@ def cut_off(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
 
 
 def cut_off_jump(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
-    """The same, with amplitudes that change at once."""
+    """Evaluate `cut_off` with amplitudes that jump at x_c."""
     g, _ = cut_off(x, theta)
     return g, g * np.sign(x - theta[:, :1])
 
 
 def stretched(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
-    """exp(-|t/w|^p / p), w wider on one side and narrower on the other by a factor e^lean."""
+    """Evaluate exp(-|t/w|^p / p), w wider right and narrower left of x_c by a factor e^lean."""
     x_c, w, p, lean = theta.T[:, :, np.newaxis]
     t = (x - x_c) * np.exp(-w)
     t = t * np.exp(-lean * np.sign(t))
@@ -332,7 +334,7 @@ def _drift(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
 
 
 def _schottky(control: Callable[[Floats], Floats]) -> Form:
-    """Two levels D apart, degeneracies in the ratio q."""
+    """Schottky anomaly of two levels D apart, with degeneracies in the ratio q."""
 
     def form(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
         z = np.minimum(np.exp(theta[:, :1]) / control(x), 700.0)

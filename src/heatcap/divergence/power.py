@@ -1,8 +1,12 @@
-"""How often a design would decide, if heights grew along a given curve; a peak likewise.
+"""Statistical power of a design: how often it decides, if heights follow a given curve.
 
-Critical values of Delta come from the fits of each class to the curve itself, once, instead of
-those to every set of data drawn: a bootstrap without a bootstrap inside.  `calibrate` and
-`realised` have both; docs/verification.md compares them.
+`detectable` and `detectable_alpha` have the smallest exponent that the data distinguish from a
+plateau, `advice` and `peak_advice` the measurements that would decide, `realised` the coverage at
+the best fit, `stability` the answer without the smallest sizes.
+
+`kept_classes` takes critical values of Delta from the fits of each class to the curve itself, once,
+instead of fits to every set of drawn data: a bootstrap without a nested one.  `calibrate` and
+`realised` nest; docs/verification.md compares the two.
 """
 
 from __future__ import annotations
@@ -55,13 +59,13 @@ __all__ = [
     "stability",
 ]
 
-DETECTED, DECIDED = 0.95, 0.8
+DETECTED, DECIDED = 0.95, 0.8  # probability of a detection, and of a right verdict
 REPEATS = 40  # sets of data for the realised level
-# What is tried for heights: exponents, sizes to add, factors by which errors shrink.
+# Trials for heights: exponents, sizes to add, factors by which errors shrink.
 EXPONENTS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
 MORE_SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 SMALLER_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
-# The same for a peak, whose points become finer by a factor.
+# Trials for a peak, whose points become denser by a factor.
 PEAK_EXPONENTS = (0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, STEEPEST_ALPHA)
 FINER = (2.0, 4.0)
 PEAK_SMALLER_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0)
@@ -72,24 +76,25 @@ HIDDEN = 4.0  # chi^2 between classes without noise, below which no test decides
 def kept_classes(
     setup: Setup, curve: Floats, *, level: float, draws: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Whether each class is plausible (draw, class) for data drawn about a curve (size,)."""
+    """Decide which classes are plausible (draw, class) for data drawn about a curve (size,)."""
     fits = setup.fits(curve)
     lowest = fits.best_of_classes()
     drawn = setup.scores(curve + setup.noise(draws, rng))
     delta = drawn - drawn.min(axis=1, keepdims=True)
-    kept = np.zeros((draws, len(CLASSES)), dtype=np.bool_)
+    allowed = np.zeros((draws, len(CLASSES)), dtype=np.bool_)
     for kind in range(len(CLASSES)):
         if lowest[kind] - lowest.min() <= HOPELESS + setup.margins.penalty:
             scores = setup.scores(drawn_from(fits, kind, draws, rng))
             under = scores[:, kind] - scores.min(axis=1)
-            kept[:, kind] = delta[:, kind] <= float(np.quantile(under, level))
-    return kept
+            allowed[:, kind] = delta[:, kind] <= float(np.quantile(under, level))
+    return allowed
 
 
 def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator) -> float:
-    """Smallest exponent of c + a L^kappa, with the growth seen here, that would have been detected.
+    """Find the smallest detectable exponent of c + a L^kappa, for the observed growth.
 
-    Detected: `flat` and `bounded` excluded, 95 times in 100.  NaN if no exponent up to 3 is.
+    An exponent is detected if `flat` and `bounded` are excluded in 95 % of the draws.  NaN if no
+    exponent up to 3 is.
     """
     setup = fits.problem
     sizes, w1 = setup.shapes.sizes, setup.weight.sum(axis=1)
@@ -102,16 +107,16 @@ def detectable(fits: Fits, *, level: float, draws: int, rng: np.random.Generator
         g = sizes**kappa / np.ptp(sizes**kappa)
         curve = level_of_data + growth * (g - g @ w1 / w1.sum())
         there = problem(sizes, covariance, setup.margins, setup.exponent, heights=curve)
-        kept = kept_classes(there, curve, level=level, draws=draws, rng=rng)
-        return float(np.mean(~kept[:, FLAT] & ~kept[:, BOUNDED]))
+        allowed = kept_classes(there, curve, level=level, draws=draws, rng=rng)
+        return float(np.mean(~allowed[:, FLAT] & ~allowed[:, BOUNDED]))
 
-    # One by one: over few sizes a large exponent may look more like saturation than a small one.
+    # No bisection: over few sizes a large exponent may look more like saturation than a small one.
     tried = (kappa for kappa in EXPONENTS if kappa > setup.margins.kappa_min)
     return next((kappa for kappa in tried if chance(kappa) >= DETECTED), float("nan"))
 
 
 def _first_good(values: Sequence[float], good: Callable[[float], bool]) -> float | None:
-    """The first value that is good, by bisection; None if the last is not."""
+    """First value that is good, by bisection; None if the last is not."""
     low, high = 0, len(values) - 1
     if not good(values[high]):
         return None
@@ -126,7 +131,7 @@ def _first_good(values: Sequence[float], good: Callable[[float], bool]) -> float
 
 @dataclass(frozen=True)
 class Advice:
-    """What would decide, by class: `more_sizes` and `smaller_errors`, None if nothing would."""
+    """Measurements that would decide, by class, as numbers (None if no trial would) and as text."""
 
     ways: Mapping[str, Mapping[str, Any]]
     text: str
@@ -142,19 +147,20 @@ def advice(
     draws: int,
     rng: np.random.Generator,
 ) -> Advice:
-    """Sizes to add, or a factor by which errors must shrink, if the best fit of a class is true.
+    """Find sizes to add, or smaller errors, with which the test would decide.
 
-    A design decides if the verdict would then be right (that class alone, or "divergent") 80 times
-    in 100.  New sizes continue the ratio of the last two, at the median relative error.
+    The best fit of each plausible class is taken as the truth in turn.
+    A design decides if the verdict is then right (that class alone, or "divergent") in 80 % of the
+    draws.  New sizes continue the ratio of the last two, at the median relative error.
     """
     ratio = data.sizes[-1] / data.sizes[-2]
     relative = float(np.median(data.errors / np.abs(data.heights)))
 
     def decides(kind: int, sizes: Floats, curve: Floats, covariance: Floats) -> bool:
-        own = fits.problem
-        setup = problem(sizes, covariance, own.margins, own.exponent, heights=curve)
-        kept = kept_classes(setup, curve, level=level, draws=draws, rng=rng)
-        return _right_share(kept, kind) >= DECIDED
+        prepared = fits.problem
+        setup = problem(sizes, covariance, prepared.margins, prepared.exponent, heights=curve)
+        allowed = kept_classes(setup, curve, level=level, draws=draws, rng=rng)
+        return _right_share(allowed, kind) >= DECIDED
 
     def added(count: float) -> Floats:
         return np.asarray(np.round(data.sizes[-1] * ratio ** np.arange(1, count + 1)))
@@ -179,19 +185,21 @@ def advice(
             "more_sizes": None if count is None else added(count).tolist(),
             "smaller_errors": _first_good(SMALLER_ERRORS, partial(with_less, kind)),
         }
-    said = [f"if {name}: {_text(way, size_name)}" for name, way in ways.items()]
-    return Advice(ways, "; ".join(said))
+    texts = [f"if {name}: {_advice_text(way, size_name)}" for name, way in ways.items()]
+    return Advice(ways, "; ".join(texts))
 
 
-def _right_share(kept: NDArray[np.bool_], kind: int) -> float:
-    """Share of draws with the right verdict, of classes kept (draw, class)."""
-    alone = kept[:, kind] & (kept.sum(axis=1) == 1)
+def _right_share(allowed: NDArray[np.bool_], kind: int) -> float:
+    """Share of draws with the right verdict, from their plausible classes (draw, class)."""
+    alone = allowed[:, kind] & (allowed.sum(axis=1) == 1)
     if kind in (LOGARITHMIC, POWER):
-        alone |= kept[:, LOGARITHMIC] & kept[:, POWER] & ~kept[:, FLAT] & ~kept[:, BOUNDED]
+        alone |= (
+            allowed[:, LOGARITHMIC] & allowed[:, POWER] & ~allowed[:, FLAT] & ~allowed[:, BOUNDED]
+        )
     return float(alone.mean())
 
 
-def _text(way: Mapping[str, Any], size_name: str) -> str:
+def _advice_text(way: Mapping[str, Any], size_name: str) -> str:
     parts = []
     if way["more_sizes"]:
         listed = ", ".join(f"{size:g}" for size in way["more_sizes"])
@@ -209,13 +217,14 @@ def _text(way: Mapping[str, Any], size_name: str) -> str:
 def detectable_alpha(
     fits: PeakFits, *, level: float, draws: int, rng: np.random.Generator
 ) -> float:
-    """Smallest exponent of a power law, as high as the peak seen, that would have been detected.
+    """Find the smallest detectable exponent of a power law as high as the observed peak.
 
-    It is cut off at the distance of the points at the maximum, or where the margin has it.
-    Detected: `flat` and `bounded` excluded, 95 times in 100.  NaN if no exponent up to 3 is.
+    The power law is cut off at the distance of the points at the maximum, or at the margin if that
+    is smaller.  It is detected if `flat` and `bounded` are excluded in 95 % of the draws.  NaN if
+    no exponent up to 3 is.
     """
-    own = fits.problem
-    curve, m = own.curve, own.margins
+    prepared = fits.problem
+    curve, m = prepared.curve, prepared.margins
     best = fits.curves(np.array([np.argmin(fits.chi2)]))[0]
     change = max(float(np.ptp(best)), m.smallest_effect * float(best.max()))
     i = int(np.argmax(best))
@@ -230,11 +239,11 @@ def detectable_alpha(
         lowest = setup.fits(drawn.values).best_of_classes()
         if min(lowest[FLAT], lowest[BOUNDED]) - lowest.min() < HIDDEN:
             return 0.0
-        kept = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
-        return float(np.mean(~kept[:, FLAT] & ~kept[:, BOUNDED]))
+        allowed = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
+        return float(np.mean(~allowed[:, FLAT] & ~allowed[:, BOUNDED]))
 
-    tried = (each for each in PEAK_EXPONENTS if each > m.alpha_min)
-    return next((each for each in tried if chance(each) >= DETECTED), float("nan"))
+    tried = (exponent for exponent in PEAK_EXPONENTS if exponent > m.alpha_min)
+    return next((exponent for exponent in tried if chance(exponent) >= DETECTED), float("nan"))
 
 
 def peak_advice(
@@ -246,31 +255,32 @@ def peak_advice(
     draws: int,
     rng: np.random.Generator,
 ) -> Advice:
-    """Finer points about the maximum, or smaller errors, if the best fit of a class is true.
+    """Find denser points, or smaller errors, with which the test would decide.
 
-    A design decides if the verdict would then be right (that class alone, or "divergent") 80 times
-    in 100.  New points have the errors of their neighbours; where errors are correlated a finer
-    grid is not tried, because nothing is known of the correlation of what is added.
+    The best fit of each plausible class is taken as the truth in turn.
+    A design decides if the verdict is then right (that class alone, or "divergent") in 80 % of the
+    draws.  New points have the errors of their neighbours; where errors are correlated a finer
+    grid is not tried, because the correlation of new points is unknown.
     """
-    own = fits.problem
-    curve = own.curve
+    prepared = fits.problem
+    curve = prepared.curve
     errors = curve.errors
     independent = np.count_nonzero(curve.covariance) == len(errors)
 
     def decides(kind: int, drawn: Curve) -> bool:
-        setup = peak_problem(drawn, own.margins)
+        setup = peak_problem(drawn, prepared.margins)
         lowest = setup.fits(drawn.values).best_of_classes()
-        rivals = [each for each in range(len(CLASSES)) if each != kind]
+        rivals = [other for other in range(len(CLASSES)) if other != kind]
         if kind in (LOGARITHMIC, POWER):
             rivals = [FLAT, BOUNDED]
         if lowest[rivals].min() - lowest[kind] < HIDDEN:
             return False
-        kept = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
-        return _right_share(kept, kind) >= DECIDED
+        allowed = kept_classes(setup, drawn.values, level=level, draws=draws, rng=rng)
+        return _right_share(allowed, kind) >= DECIDED
 
     def finer(kind: int, factor: float) -> bool:
         row = fits.of(kind)[:1]
-        x = _finer(curve.x, float(curve.x[np.argmax(curve.values)]), int(factor))
+        x = _denser_points(curve.x, float(curve.x[np.argmax(curve.values)]), int(factor))
         error = np.interp(x, curve.x, errors)
         values = fits.curves_at(row, x)[0]
         return decides(kind, Curve(curve.at(x), values, np.diag(error**2), curve.logarithmic))
@@ -287,14 +297,15 @@ def peak_advice(
             "finer_points": _first_good(FINER, partial(finer, kind)) if independent else None,
             "smaller_errors": _first_good(PEAK_SMALLER_ERRORS, partial(smaller, kind)),
         }
-    said = [
-        f"if {name}: {_peak_text(way, control_name, independent)}" for name, way in ways.items()
+    texts = [
+        f"if {name}: {_peak_advice_text(way, control_name, independent)}"
+        for name, way in ways.items()
     ]
-    return Advice(ways, "; ".join(said))
+    return Advice(ways, "; ".join(texts))
 
 
-def _finer(x: Floats, place: float, factor: int) -> Floats:
-    """Points with those within a third of the reach `factor` times as dense."""
+def _denser_points(x: Floats, place: float, factor: int) -> Floats:
+    """Make the points within a third of the reach `factor` times as dense."""
     r = CLOSE * float(reach(np.array(place)))
     left = np.flatnonzero(np.abs((x[1:] + x[:-1]) / 2 - place) < r)
     shares = np.arange(1, factor) / factor
@@ -302,7 +313,7 @@ def _finer(x: Floats, place: float, factor: int) -> Floats:
     return np.sort(np.concatenate([x, added.ravel()]))
 
 
-def _peak_text(way: Mapping[str, Any], control_name: str, independent: bool) -> str:
+def _peak_advice_text(way: Mapping[str, Any], control_name: str, independent: bool) -> str:
     parts = []
     if way["finer_points"]:
         parts.append(f"put {control_name} {way['finer_points']:g} times finer about the maximum")
@@ -317,18 +328,18 @@ def _peak_text(way: Mapping[str, Any], control_name: str, independent: bool) -> 
 def realised(
     setup: Setup, fits: Fitted, level: float, draws: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """How often the class of the best fit is plausible for data drawn from that fit."""
+    """Measure the coverage of the class of the best fit, on data drawn from it."""
     best = int(np.argmin(fits.score))
     kind = int(setup.kind[best])
     curve = fits.curves(np.array([best]))[0]
     inner = max(REPEATED, least_draws(level))
-    kept = [
+    covered = [
         kind in plausible(setup, y, draws=inner, rng=rng).kinds(level)
         for y in curve + setup.noise(REPEATS, rng)
     ]
     return {
         "replicates": draws,
-        "realised_level": float(np.mean(kept)),
+        "realised_level": float(np.mean(covered)),
         "repeats": REPEATS,
     }
 
@@ -342,15 +353,15 @@ def stability(
     draws: int,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Plausible classes and exponent without the smallest sizes; at most half are left out."""
+    """Repeat the test without the smallest sizes, at most half of them: classes and exponent."""
     rows = []
     for first in range(1, len(data.sizes) // 2 + 1):
         part = data.take(slice(first, None))
         if len(part.sizes) < LEAST_SIZES:
             break
         setup = problem(part.sizes, part.covariance, margins, exponent, heights=part.heights)
-        found = plausible(setup, part.heights, draws=draws, rng=rng)
-        names = found.names(level)
+        result = plausible(setup, part.heights, draws=draws, rng=rng)
+        names = result.names(level)
         rows.append(
             {
                 "smallest_size": float(part.sizes[0]),

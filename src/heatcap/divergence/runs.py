@@ -1,4 +1,9 @@
-"""Verdicts on the peak heights of saved runs: one for each observable, for the size of the runs."""
+"""Verdicts on the peak heights of saved runs, for each observable against the size of the runs.
+
+The bridge from events (:mod:`heatcap.events`) to :func:`heatcap.divergence_test`: runs of one size
+are replicates, the size is that of the model or task (`size_name`), heights are in the units of the
+observable.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,7 @@ from heatcap.observables.dataset import curve, size_coordinate, size_name_of, si
 
 __all__ = ["bound_by_keys", "verdict_of_runs"]
 
-SETTINGS = ("task", "fraction", "weight_decay")  # of runs that are compared between sizes
+SETTINGS = ("task", "fraction", "weight_decay")  # to be equal in runs of different sizes
 
 
 def verdict_of_runs(
@@ -33,11 +38,11 @@ def verdict_of_runs(
     bound: Bound | None = None,
     **options: Any,
 ) -> Verdict:
-    """Which growths of the peak height with the size the saved runs do not exclude.
+    """Test how the peak heights of saved runs grow with the size.
 
-    The runs of a size are independent, and their spread gives the error; each height is free of
-    the bias of a noisy, smoothed maximum (:func:`heatcap.find_events`).  Runs without an interior
-    peak are not in the heights; they and the censored ones are counted in the warnings.
+    The runs of a size are independent, and their spread gives the error.  Heights are corrected
+    for the bias of a noisy, smoothed maximum (:func:`heatcap.find_events`).  Runs without an
+    interior peak are not among them; the warnings count these and the censored runs.
 
     Parameters
     ----------
@@ -47,11 +52,11 @@ def verdict_of_runs(
     layer : label, optional
         The first one by default.
     group : str
-        "none" for the runs proper, or a control.
+        "none" for the treatment runs, or a control.
     bound : callable, optional
         See :func:`divergence_test`; :func:`bound_by_keys` has that of the row heat capacity.
     **options
-        Of :func:`divergence_test`: level, margins, rescale, draws, rng, ...
+        Options of :func:`divergence_test`: level, margins, rescale, draws, rng, ...
 
     Returns
     -------
@@ -73,58 +78,59 @@ def verdict_of_runs(
     height = runs[Column.RUN].map(peaks.set_index(Column.RUN)[Column.HEIGHT])
     there = height.notna()
     sizes = np.unique(size[there])
-    at = [there & (size == each) for each in sizes]
-    found = divergence_test(
+    at = [there & (size == value) for value in sizes]
+    verdict = divergence_test(
         sizes,
         None,
-        replicates=[height[each].to_numpy() for each in at],
-        labels=[runs[Column.RUN][each].tolist() for each in at],
-        missing=dict(zip(*_counted(size[~there].to_numpy()), strict=True)),
+        replicates=[height[rows].to_numpy() for rows in at],
+        labels=[runs[Column.RUN][rows].tolist() for rows in at],
+        missing=dict(zip(*_counts_by_size(size[~there].to_numpy()), strict=True)),
         size_name=size_name,
         bound=bound,
         **options,
     )
-    return replace(found, warnings=[*found.warnings, *_said(runs[there], size[there])])
+    return replace(verdict, warnings=[*verdict.warnings, *_run_warnings(runs[there], size[there])])
 
 
-def _counted(sizes: NDArray[np.float64]) -> tuple[list[float], list[int]]:
-    """Each size that occurs, and how often."""
-    known, counts = np.unique(sizes, return_counts=True)
-    return known.tolist(), counts.tolist()
+def _counts_by_size(sizes: NDArray[np.float64]) -> tuple[list[float], list[int]]:
+    """Distinct sizes and their numbers of runs."""
+    distinct, counts = np.unique(sizes, return_counts=True)
+    return distinct.tolist(), counts.tolist()
 
 
-def _said(runs: pd.DataFrame, size: pd.Series) -> list[str]:
-    """Censored runs in the heights, and settings that differ between them."""
-    found = []
+def _run_warnings(runs: pd.DataFrame, size: pd.Series) -> list[str]:
+    """Warnings on censored runs among the heights, and on settings that differ between runs."""
+    messages = []
     name = size_name_of(runs)
     censored = size[runs[Column.CENSORED].fillna(False).astype(bool)]
     if len(censored):
         counts = ", ".join(
-            f"{n} at {name} = {s:g}" for s, n in zip(*_counted(censored.to_numpy()), strict=True)
+            f"{n} at {name} = {s:g}"
+            for s, n in zip(*_counts_by_size(censored.to_numpy()), strict=True)
         )
-        found.append(f"heights of runs that had not generalised by their last step: {counts}")
+        messages.append(f"heights of runs that had not generalised by their last step: {counts}")
     for setting in SETTINGS:
         values = runs[setting].unique().tolist() if setting in runs else []
         if len(values) > 1:
             shown = ", ".join(map(str, values))
-            found.append(
+            messages.append(
                 f"the runs differ in {setting} ({shown}): a height may follow it, not a size"
             )
-    return found
+    return messages
 
 
 def bound_by_keys(obs: xr.Dataset) -> Callable[[float], float] | None:
-    """Largest possible canonical heat capacity of the last query, as a function of the size.
+    """Compute the largest canonical heat capacity of the last query, as a function of the size.
 
-    The number of visible keys n is read off the runs: where it is the same for all, so is the bound
-    (:func:`heatcap.heat_capacity_bound`), and where it grows along a straight line of the size, the
-    bound grows like (ln n)^2 / 4.  None where it is neither.
+    The number of visible keys n is taken from the runs.  If it is the same for all, so is the bound
+    (:func:`heatcap.heat_capacity_bound`); if it grows linearly with the size, the bound grows like
+    (ln n)^2 / 4.  None in any other case.
     """
     if KEYS not in obs or size_coordinate(obs) is None:
         return None
     keys, size = curve(obs, KEYS).to_numpy(), sizes_of(obs).to_numpy()
-    known = np.isfinite(keys) & np.isfinite(size)
-    keys, size = keys[known], size[known]
+    finite = np.isfinite(keys) & np.isfinite(size)
+    keys, size = keys[finite], size[finite]
     if keys.size == 0:
         return None
     if np.ptp(keys) == 0:
@@ -134,4 +140,4 @@ def bound_by_keys(obs: xr.Dataset) -> Callable[[float], float] | None:
     slope, start = np.polyfit(size, keys, 1)
     if slope <= 0 or np.abs(start + slope * size - keys).max() > 1e-6 * keys.max():
         return None
-    return lambda each: float(heat_capacity_bound(start + slope * each))
+    return lambda size: float(heat_capacity_bound(start + slope * size))

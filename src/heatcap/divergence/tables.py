@@ -1,6 +1,7 @@
-"""Tables of heights against size, or of one curve, as arguments of the tests of divergence.
+"""Read tables of heights against size, or of one curve, into arguments of the divergence tests.
 
-Imported by a command when it runs: it needs numpy.
+`read_heights` serves :func:`heatcap.divergence_test`, `read_curve` :func:`heatcap.peak_test`.
+Commands import this module only when they run, because it needs numpy.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from heatcap.scaling.data import load_table, number_or_name, read_columns
 __all__ = ["read_curve", "read_heights"]
 
 
-FEW_POINTS = 5  # rows from which on order or even distances are no chance
-ALIKE = 0.75  # least over most occurrences of values that were set; some runs may lack some
+FEW_POINTS = 5  # rows needed to take order or even distances for a grid
+ALIKE = 0.75  # smallest ratio of occurrences of grid values; some runs may lack some
 EVEN = 0.05  # of a distance: rounding
 CONTROLS = ("control", "temperature", "T", "beta", "K", "x")  # names of a control
 
@@ -34,7 +35,13 @@ def read_heights(
     names: list[str] | None,
     runs: str | None = None,
 ) -> dict[str, Any]:
-    """Arguments of the test by size: heights with errors, a covariance, replicates, or neither."""
+    """Read the arguments of `divergence_test`: heights with errors, covariance, replicates or none.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or holds unusable values, or the rows are curves along a control.
+    """
     if runs is not None and error is None:
         raise ValueError("--runs needs --error: it says how many runs an error comes from")
     count = number_or_name(runs)
@@ -44,37 +51,37 @@ def read_heights(
     columns = columns_of(table, wanted, f"{path}: ")
     _refuse_curves(path, table, size, wanted)
     sizes, heights = columns[size], columns[value]
-    _refuse(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
-    _refuse(path, value, heights, np.isinf(heights), "a finite height")
-    # An empty height is a run without a peak: it is stated, not dropped in silence.
+    _refuse_bad(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
+    _refuse_bad(path, value, heights, np.isinf(heights), "a finite height")
+    # An empty height is a run without a peak: it is counted, not silently dropped.
     there = ~np.isnan(heights)
     empty, counts = np.unique(sizes[~there], return_counts=True)
     missing = dict(zip(empty.tolist(), counts.tolist(), strict=True))
 
     def heights_of(**errors: Floats) -> dict[str, Any]:
-        known = {"sizes": sizes[there], "heights": heights[there], "missing": missing}
-        return known | errors
+        arguments = {"sizes": sizes[there], "heights": heights[there], "missing": missing}
+        return arguments | errors
 
     if error is not None:
         errors = columns[error]
         bad = there & ~(np.isfinite(errors) & (errors > 0))
-        _refuse(path, error, errors, bad, "a positive error")
+        _refuse_bad(path, error, errors, bad, "a positive error")
         _each_once(path, size, sizes, there)
-        given = heights_of(errors=errors[there])
+        arguments = heights_of(errors=errors[there])
         if runs is not None:
-            given["runs"] = columns[count][there] if isinstance(count, str) else count
-        return given
+            arguments["runs"] = columns[count][there] if isinstance(count, str) else count
+        return arguments
     if (covariance := _covariance(beside)) is not None:
         _each_once(path, size, sizes, there)
         return heights_of(covariance=covariance[np.ix_(there, there)])
-    known, counts = np.unique(sizes[there], return_counts=True)
+    distinct, counts = np.unique(sizes[there], return_counts=True)
     if counts.size and counts.max() > 1:
-        rows = [np.flatnonzero(there & (sizes == each)) for each in known]
+        rows = [np.flatnonzero(there & (sizes == s)) for s in distinct]
         return {
-            "sizes": known,
+            "sizes": distinct,
             "heights": None,
-            "replicates": [heights[each] for each in rows],
-            "labels": [[f"row {row + 1} of the data" for row in each] for each in rows],
+            "replicates": [heights[of_size] for of_size in rows],
+            "labels": [[f"row {i + 1} of the data" for i in of_size] for of_size in rows],
             "missing": missing,
         }
     if unused := [str(name) for name in table.columns if name not in (*wanted, "index", "point")]:
@@ -84,10 +91,10 @@ def read_heights(
 
 
 def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]) -> None:
-    """Rows of a size along a grid of a control are a curve, and no runs of that size."""
+    """Refuse rows of one size that are points of a curve along a control, and not runs."""
     for name in map(str, table.columns):
-        known = name if len(name) == 1 else name.lower()
-        if known not in CONTROLS or name in wanted:
+        called = name if len(name) == 1 else name.lower()
+        if called not in CONTROLS or name in wanted:
             continue
         differ = table.groupby(size)[name].nunique().max() > 1
         numbers = pd.to_numeric(table[name], errors="coerce")
@@ -100,8 +107,8 @@ def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]
             )
         empty = table[name].astype(str).str.strip().str.lower().isin(["", "nan"])
         if differ and (numbers.notna() | empty).all():
-            said = f"{path}: every row was taken for a run of its {size}; {name!r} was not used"
-            warnings.warn(said, stacklevel=3)
+            message = f"{path}: every row was taken for a run of its {size}; {name!r} was not used"
+            warnings.warn(message, stacklevel=3)
         elif differ:
             kinds = ", ".join(map(str, table[name].unique()[:4]))
             raise ValueError(
@@ -111,37 +118,34 @@ def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]
 
 
 def _along_a_grid(by_size: Iterable[tuple[Any, pd.Series[Any]]]) -> bool:
-    """Whether a control was set, by a grid, and not found, as the place of a peak is.
+    """Whether values of a control were set on a grid, and are not measured, as peak positions are.
 
-    Values that were set occur equally often at their size.  They are those of other sizes too, or
-    stand in order or at even distances.
+    Values of a grid occur equally often at their size.  They occur at other sizes too, or are in
+    order or at even distances.
     """
     columns = [column.dropna().to_numpy(dtype=np.float64) for _, column in by_size]
-    known = [np.unique(column, return_counts=True) for column in columns]
-    sets = [set(values.tolist()) for values, _ in known]
+    distinct = [np.unique(column, return_counts=True) for column in columns]
+    sets = [set(values.tolist()) for values, _ in distinct]
     grids = 0
-    for k, (values, counts) in enumerate(known):
+    for k, (values, counts) in enumerate(distinct):
         others = set().union(*sets[:k], *sets[k + 1 :])
         shared = len(sets[k] & others) * 2 >= len(values)
-        same = len(sets) > 1 and all(each == sets[k] for each in sets)
-        row = len(values) >= FEW_POINTS and (_in_order(columns[k]) or _even(values))
+        same = len(sets) > 1 and all(grid == sets[k] for grid in sets)
+        steps = np.diff(columns[k])
+        in_order = bool((steps > 0).all() or (steps < 0).all())
+        row = len(values) >= FEW_POINTS and (in_order or _evenly_spaced(values))
         several = len(values) > 1 and ALIKE * counts.max() <= counts.min()
         grids += several and (same or row or (shared and len(values) > 2))
-    return 2 * grids > len(known)
+    return 2 * grids > len(distinct)
 
 
-def _in_order(column: Floats) -> bool:
-    steps = np.diff(column)
-    return bool((steps > 0).all() or (steps < 0).all())
-
-
-def _even(values: Floats) -> bool:
-    """Whether distances, or ratios, of sorted values are equal but for their last digits."""
+def _evenly_spaced(values: Floats) -> bool:
+    """Whether distances, or ratios, of sorted values are equal up to rounding."""
     scales = [values, np.log(values)] if values[0] > 0 else [values]
-    return any(np.ptp(np.diff(each)) < EVEN * np.diff(each).mean() for each in scales)
+    return any(np.ptp(np.diff(scale)) < EVEN * np.diff(scale).mean() for scale in scales)
 
 
-def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
+def _refuse_bad(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
     if bad.any():
         row = int(bad.argmax())
         got = "an empty cell" if np.isnan(column[row]) else f"{column[row]:g}"
@@ -152,11 +156,11 @@ def _refuse(path: Path, name: str, column: Floats, bad: Any, expected: str) -> N
 
 def _each_once(path: Path, size: str, sizes: Floats, there: Any) -> None:
     first: dict[float, int] = {}
-    for row, (each, known) in enumerate(zip(sizes.tolist(), there.tolist(), strict=True), 1):
-        if known and first.setdefault(each, row) != row:
+    for row, (value, has_height) in enumerate(zip(sizes.tolist(), there.tolist(), strict=True), 1):
+        if has_height and first.setdefault(value, row) != row:
             raise ValueError(
-                f"{path}: rows {first[each]} and {row} of the data, column {size!r}: both have"
-                f" {each:g}, expected every size once; runs of one size go without --error"
+                f"{path}: rows {first[value]} and {row} of the data, column {size!r}: both have"
+                f" {value:g}, expected every size once; runs of one size go without --error"
             )
 
 
@@ -168,7 +172,13 @@ def read_curve(
     names: list[str] | None,
     picked: tuple[str, float] | None,
 ) -> dict[str, Any]:
-    """Arguments of the test along the control: rows of one size that have a value."""
+    """Read the arguments of `peak_test`: rows of one size that have a value.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, no row has the size, or a control, value or error is unusable.
+    """
     wanted = [control, value, *([error] if error else []), *([picked[0]] if picked else [])]
     columns, beside = read_columns(path, wanted, names=names, value=value)
     x, y = columns[control], columns[value]
@@ -178,22 +188,22 @@ def read_curve(
         sizes = columns[size]
         rows &= sizes == at
         if not rows.any():
-            known = ", ".join(f"{each:g}" for each in np.unique(sizes))
-            raise ValueError(f"{path}: no row with {size} = {at:g}; there is {known}")
-    _refuse(path, control, x, rows & ~np.isfinite(x), "a finite control")
-    _refuse(path, value, y, rows & np.isinf(y), "a finite value")
+            listed = ", ".join(f"{present:g}" for present in np.unique(sizes))
+            raise ValueError(f"{path}: no row with {size} = {at:g}; there is {listed}")
+    _refuse_bad(path, control, x, rows & ~np.isfinite(x), "a finite control")
+    _refuse_bad(path, value, y, rows & np.isinf(y), "a finite value")
     curve = {"control": x[rows], "values": y[rows]}
     if error is not None:
         errors = columns[error]
         bad = rows & ~(np.isfinite(errors) & (errors > 0))
-        _refuse(path, error, errors, bad, "a positive error")
+        _refuse_bad(path, error, errors, bad, "a positive error")
         return curve | {"errors": errors[rows]}
     covariance = _covariance(beside)
     return curve if covariance is None else curve | {"covariance": covariance[np.ix_(rows, rows)]}
 
 
 def _covariance(beside: dict[str, Floats]) -> Floats | None:
-    """Of all rows, where the table has it or replicates whose mean the values are."""
+    """Covariance of all rows, from the table or from the replicates behind the values."""
     if "replicates" in beside:
         return np.asarray(np.cov(beside["replicates"].T) / len(beside["replicates"]))
     return beside.get("covariance")

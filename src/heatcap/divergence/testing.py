@@ -1,14 +1,18 @@
-"""Which classes the data do not exclude: likelihood ratios with a parametric bootstrap.
+"""Confidence set of classes: likelihood ratios with a parametric bootstrap.
 
-Statistic of class c:  Delta_c = min over the shapes of c of (chi^2 + penalty) - the same over all.
-Its distribution is not that of chi^2: classes touch each other, their shapes are many, and the
-null is a fit.  So data are drawn from fits of class c at the sizes and errors at hand, and p_c is
-the share of draws with a larger Delta_c.  Each draw is about a shape of c of its own, taken with
-probability exp(-(chi^2 + penalty) / 2) among those that the data do not tell from the best: a mean
-of p over what the truth may be, which is what a posterior predictive p-value does.
+The statistic of class c is
 
-The same draws say what chi^2 of the best fit should be.  Where it is not, errors are wrong or no
-class has the form of the data; where errors are not known they are scaled until it is.
+    Delta_c = min over the shapes of c of (chi^2 + penalty) - min over all shapes of the same.
+
+It does not follow a chi^2 distribution: classes touch each other, each has many shapes, and the
+null is a fit.  Therefore data are drawn from fits of class c at the given sizes and errors, and p_c
+is the share of draws with a Delta_c at least as large.  Each draw has a shape of c of its own,
+chosen with probability exp(-(chi^2 + penalty) / 2) among those that the data do not distinguish
+from the best: p_c is averaged over the possible truths, like a posterior predictive p-value.
+
+The same draws give the distribution of chi^2 at the best fit.  If the observed value is unlikely
+there, the errors are wrong or no class has the form of the data; unknown errors are scaled until
+chi^2 agrees.  The module serves heights by size and peaks along the control alike (`Setup`).
 """
 
 from __future__ import annotations
@@ -47,30 +51,30 @@ __all__ = [
     "unlikely",
 ]
 
-NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not tell apart
+NEAR = 4.0  # in chi^2 + penalty: fits of a class that the data do not distinguish
 HOPELESS = 30.0  # Delta beyond the penalty that no draw reaches
-APART = 0.5  # standard deviations: fits that are closer are the same
+APART = 0.5  # standard deviations: closer fits count as the same
 DIGITS = 2  # of a parameter beyond those of the heights
 TIE = 6  # digits of chi^2 that are more than rounding
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
 ROUNDS = 16  # of a finer lattice, at most
-GAIN = 0.02  # in chi^2, and as a share of what a class is worse by: no larger one ends them
+GAIN = 0.02  # in chi^2, and as a share of the distance of a class from the best: smaller gains stop
 DAMPED = (1e-6, 1e-3)  # of the diagonal of the normal equations
-FAR = 1e-4  # the same, where a standard deviation is asked for
-FELT = 0.1  # standard deviations by which the heights change with a parameter: no less is a step
-SHARES = (1.0, 0.5, 0.2)  # of a step: valleys are curved
+FAR = 1e-4  # the same damping, for standard deviations
+FELT = 0.1  # least change of the heights with a parameter, in standard deviations, for a step
+SHARES = (1.0, 0.5, 0.2)  # of a step: shorter ones too, because valleys are curved
 ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
-SEEDS = 3  # shapes of each law and class from which better ones are looked for
+SEEDS = 3  # shapes of each law and class from which the search starts
 CORRECTIONS = (0.0, *OMEGAS)
-WIDEST = 0.3  # of a parameter: beyond lies the lattice
-ZERO = 1e-9  # chi^2 that is none
+WIDEST = 0.3  # largest change of a parameter: the lattice covers what lies beyond
+ZERO = 1e-9  # chi^2 that counts as zero
 AMISS = 0.05  # share of draws with a worse (or a better) chi^2: errors too small (too large)
 POOR, SELDOM = 2.0, 0.01  # chi^2 over that of draws, and share of draws beyond: a poor fit
 STANDS_OFF = 3.0  # errors from the best fit
-PER_CENT = 20.0  # errors that are larger than they can be by more may be in per cent
+PER_CENT = 20.0  # errors too large by more than this factor may be in per cent
 AGAIN, SETTLED = 4, 0.2  # rounds of scaling the errors; change of ln errors that ends them
 PARTS = ("test", "conditional", "advice", "detectable", "realised", "stability")
-REPEATED = 100  # draws of a test within another
+REPEATED = 100  # draws of a nested test
 
 
 class Scalable(Protocol):
@@ -93,7 +97,7 @@ class Costly(Protocol):
 
 
 class Setup(Protocol):
-    """What the test needs of shapes with a covariance: heights by size, or a peak by control."""
+    """Shapes with a covariance, for heights by size or a peak by control."""
 
     @property
     def margins(self) -> Costly: ...
@@ -107,7 +111,7 @@ class Setup(Protocol):
 
 
 class Fitted(Protocol):
-    """What it needs of all shapes fitted to one set."""
+    """All shapes fitted to one set of data, as the test needs them."""
 
     @property
     def problem(self) -> Setup: ...
@@ -126,7 +130,20 @@ S = TypeVar("S", bound=Setup)
 class Problem:
     """Shapes on the sizes, and the covariance of the heights.
 
-    `root` (size, size) turns unit normal numbers into noise; `unit` is that of the margins.
+    Attributes
+    ----------
+    shapes : Shapes
+    margins : Margins
+    exponent : float, optional
+        Exponent of the power law where theory gives it.
+    weight, root : ndarray (size, size)
+        Inverse of the covariance, and its Cholesky root, which turns unit normal numbers into
+        noise.
+    error : ndarray (size,)
+    parts : Normal
+        Scalar products of the shapes.
+    unit : float
+        Height in which the margins are measured.
     """
 
     shapes: Shapes
@@ -145,23 +162,24 @@ class Problem:
 
     @property
     def pure(self) -> Problem:
-        """The same without crossovers inside the sizes."""
+        """The same problem without crossovers inside the sizes."""
         return self.having(self.shapes.take(self.shapes.pure))
 
     def having(self, shapes: Shapes) -> Problem:
-        """The same with other shapes."""
+        """Replace the shapes."""
         return replace(self, shapes=shapes, parts=normal(shapes, self.weight))
 
     def scores(self, y: Floats) -> Floats:
-        """Lowest chi^2 + penalty (set, class) for sets of heights (set, size)."""
+        """Minimise chi^2 + penalty (set, class) for sets of heights (set, size)."""
         return best(self.shapes, self.parts, y, self.weight, np.full(len(y), self.unit))
 
     def fits(self, y: Floats) -> Fits:
-        """All shapes fitted to one set of heights."""
+        """Fit all shapes to one set of heights (size,)."""
         chi2, a, s, b = every(self.shapes, self.parts, y, self.weight, self.unit)
         return Fits(self, chi2, chi2 + self.shapes.penalty, a, s, b)
 
     def noise(self, draws: int, rng: np.random.Generator) -> Floats:
+        """Draw noise (draw, size) with the covariance of the heights."""
         return np.asarray(rng.normal(size=(draws, len(self.error))) @ self.root.T)
 
 
@@ -177,31 +195,32 @@ class Fits:
     b: Floats
 
     def of(self, kind: int) -> Ints:
-        """Shapes of a class, the best first."""
+        """Rank the shapes of a class, the best first."""
         rows = np.flatnonzero(self.problem.shapes.kind == kind)
         return rows[np.argsort(np.round(self.score[rows], TIE), kind="stable")]
 
     def curves(self, rows: Ints) -> Floats:
-        """Heights (shape, size) of some fits."""
+        """Evaluate some fits at the sizes of the data: heights (shape, size)."""
         shapes = self.problem.shapes
         forms = shapes.g[rows] + self.b[rows, np.newaxis] * shapes.e[rows]
         return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
 
     def curves_at(self, rows: Ints, sizes: Floats) -> Floats:
-        """The same at other sizes, which need not hold those of the fit."""
+        """Evaluate some fits at any sizes: heights (shape, size)."""
         chosen = self.problem.shapes.take(rows).at(sizes)
         forms = chosen.g + self.b[rows, np.newaxis] * chosen.e
         return np.asarray(self.s[rows, np.newaxis] + self.a[rows, np.newaxis] * forms)
 
     def best_of_classes(self) -> Floats:
-        found = np.full(len(CLASSES), np.inf)
-        np.minimum.at(found, self.problem.shapes.kind, self.score)
-        return found
+        """Lowest chi^2 + penalty of every class (class,)."""
+        lowest = np.full(len(CLASSES), np.inf)
+        np.minimum.at(lowest, self.problem.shapes.kind, self.score)
+        return lowest
 
 
 @dataclass(frozen=True, eq=False)
 class Plausible:
-    """p-value and Delta of each class; the lowest chi^2 + penalty, and draws of it from its fit."""
+    """p-values and Delta of the classes, the lowest chi^2 + penalty, and draws of it."""
 
     p_values: Floats
     delta: Floats
@@ -209,11 +228,11 @@ class Plausible:
     drawn_chi2: Floats
 
     def kinds(self, level: float) -> tuple[int, ...]:
-        """Classes that are not excluded."""
+        """List the classes that are not excluded, by index."""
         return tuple(np.flatnonzero(self.p_values > 1 - level).tolist())
 
     def names(self, level: float) -> tuple[str, ...]:
-        """The same by name."""
+        """List the classes that are not excluded, by name."""
         return tuple(CLASSES[kind] for kind in self.kinds(level))
 
 
@@ -225,9 +244,9 @@ def problem(
     *,
     heights: Floats,
 ) -> Problem:
-    """Prepare the shapes that come near some heights, for a covariance of them.
+    """Prepare the shapes that come near some heights (size,), for their covariance (size, size).
 
-    The lattice of parameters is made finer where a class fits best, until no class gains.
+    The lattice of parameters is refined where a class fits best, until no class gains.
     """
     inverse = np.linalg.inv(covariance)
     weight = np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
@@ -235,46 +254,46 @@ def problem(
     error = np.sqrt(np.diag(covariance))
     shapes = shapes_of(sizes, margins, exponent)
     parts = normal(shapes, weight)
-    unit = _unit(shapes, parts, heights)
+    unit = _unit_height(shapes, parts, heights)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
     fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
-    # Rounded, and in their order: what is drawn must not hang on the last bit of a processor.
+    # Rounded and ordered, so that draws do not depend on the last bit of a processor.
     digits = int(np.clip(DIGITS - np.round(np.log10(error.min() / unit)), DIGITS + 2, 9))
     for left in reversed(range(ROUNDS)):
         lowest, before = fits.best_of_classes(), lowest
         last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
-        seeds = _seeds(fits, 1 if last else SEEDS)
-        tried = np.round(_tried(fits, heights, seeds, last), digits)
+        seeds = _best_shapes(fits, 1 if last else SEEDS)
+        tried = np.round(_trial_parameters(fits, heights, seeds, last), digits)
         new = finer(setup.shapes, seeds, tried, margins, exponent)
         if new is not None:
             fits = setup.having(setup.shapes.joined(new)).fits(heights)
-        setup = setup.having(_near(fits, 0 if last else SEEDS))
+        setup = setup.having(_competing_shapes(fits, 0 if last else SEEDS))
         fits = setup.fits(heights)
         if last:
             break
-    return setup.having(_apart(fits))
+    return setup.having(_distinct_shapes(fits))
 
 
-def _near(fits: Fits, seeds: int) -> Shapes:
-    """Shapes that a draw about a near fit may come to, the pure ones of a class by themselves.
+def _competing_shapes(fits: Fits, seeds: int) -> Shapes:
+    """Shapes that may fit a draw about a near fit best; pure ones compete among themselves.
 
-    With them some `seeds` of every law, whose lattice may be too wide to tell.
+    Some `seeds` of every law are added, because its lattice may be too coarse to exclude it.
     """
     shapes, pure = fits.problem.shapes, fits.problem.shapes.pure
     near = fits.score <= fits.best_of_classes()[shapes.kind] + KEEP
     for kind in range(len(CLASSES)):
-        own = np.flatnonzero((shapes.kind == kind) & pure)
-        if len(own):
-            near[own] |= fits.score[own] <= fits.score[own].min() + KEEP
+        rows = np.flatnonzero((shapes.kind == kind) & pure)
+        if len(rows):
+            near[rows] |= fits.score[rows] <= fits.score[rows].min() + KEEP
     if seeds:
-        near[_seeds(fits, seeds)] = True
+        near[_best_shapes(fits, seeds)] = True
     return shapes.take(near)
 
 
-def _apart(fits: Fits) -> Shapes:
-    """The best of all shapes of a law and class whose fits are the same within the errors.
+def _distinct_shapes(fits: Fits) -> Shapes:
+    """Of the shapes of a law and class with equal fits within the errors, the best one.
 
-    Compared along their principal axes, so that there are few directions to differ in.
+    Fits are compared along their principal axes, so that they differ in few directions only.
     """
     shapes = fits.problem.shapes
     curves = fits.curves(np.arange(len(shapes))) @ np.linalg.cholesky(fits.problem.weight)
@@ -288,16 +307,16 @@ def _apart(fits: Fits) -> Shapes:
     return shapes.take(np.sort(order[first]))
 
 
-def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
+def _trial_parameters(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
     """Parameters (row, other, 3) near those of some shapes, where fits may be better.
 
-    Steps of Gauss and Newton, more and less damped; with all parameters, and with each of them
-    held, as at the end of its range.  At last those about a standard deviation away: the best fits
-    of what is drawn lie there.
+    Gauss-Newton steps with more and less damping, for all parameters and with each of them held,
+    as at the end of its range.  In the last round, those about a standard deviation away: the best
+    fits of the drawn data lie there.
     """
-    own, weight = fits.problem.shapes, fits.problem.weight
-    linear = np.stack([np.ones_like(own.g[rows]), own.g[rows], own.e[rows]], axis=1)
-    moved = fits.a[rows, np.newaxis, np.newaxis] * slopes(own, rows)
+    shapes, weight = fits.problem.shapes, fits.problem.weight
+    linear = np.stack([np.ones_like(shapes.g[rows]), shapes.g[rows], shapes.e[rows]], axis=1)
+    moved = fits.a[rows, np.newaxis, np.newaxis] * slopes(shapes, rows)
     rest = (heights - fits.curves(rows))[..., np.newaxis]
     tried = []
     for held in (np.zeros(PARAMETERS),) if last else (np.zeros(PARAMETERS), *np.eye(PARAMETERS)):
@@ -313,18 +332,18 @@ def _tried(fits: Fits, heights: Floats, rows: Ints, last: bool) -> Floats:
             width, axes = np.linalg.eigh(inverse)
             width = np.minimum(np.sqrt(np.maximum(width, 0.0)), WIDEST)
             tried += [(axes * width[:, np.newaxis]) @ move for move in ABOUT]
-        else:  # damped so that nothing happens along what changes nothing, up to the last bit
+        else:  # damped, so that directions without any effect stay exactly where they are
             along = (axes.transpose(0, 2, 1) @ (towards / size))[..., 0]
-            kept = [along * value / (value**2 + damp**2) for damp in DAMPED]
-            steps = [((axes @ one[..., np.newaxis]) / size)[:, 3:, 0] for one in kept]
+            damped = [along * value / (value**2 + damp**2) for damp in DAMPED]
+            steps = [((axes @ move[..., np.newaxis]) / size)[:, 3:, 0] for move in damped]
             tried += [share * step for step in steps for share in SHARES]
-    change = np.stack(tried, axis=1) * own.free[rows][:, np.newaxis]
+    change = np.stack(tried, axis=1) * shapes.free[rows][:, np.newaxis]
     change /= np.maximum(np.abs(change).max(axis=2, keepdims=True), 1.0)
-    return np.asarray(own.theta[rows][:, np.newaxis] + change)
+    return np.asarray(shapes.theta[rows][:, np.newaxis] + change)
 
 
-def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
-    """The height that margins are shares of: the largest of the best fit, not of the measured."""
+def _unit_height(shapes: Shapes, parts: Normal, heights: Floats) -> float:
+    """Unit of the margins: the largest height of the best fit, free of the noise of one height."""
     mean = float(heights @ parts.w1 / parts.w1.sum())
     yg = parts.wg @ (heights - mean)
     a = yg / parts.products[:, 2]
@@ -333,8 +352,8 @@ def _unit(shapes: Shapes, parts: Normal, heights: Floats) -> float:
     return largest if largest > 0 else float(heights.max())
 
 
-def _seeds(fits: Fits, count: int) -> Ints:
-    """The best shapes of every law and class: pure or not, with corrections or without."""
+def _best_shapes(fits: Fits, count: int) -> Ints:
+    """Best shapes of every law and class, pure or not, with corrections or without."""
     shapes = fits.problem.shapes
     group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
     group = len(CORRECTIONS) * group + np.searchsorted(CORRECTIONS, shapes.omega)
@@ -344,7 +363,7 @@ def _seeds(fits: Fits, count: int) -> Ints:
 
 
 def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) -> Plausible:
-    """p-value of every class for heights `y` (size,)."""
+    """Compute the p-value of every class for heights `y` (size,)."""
     fits = setup.fits(y)
     lowest = fits.best_of_classes()
     delta = lowest - lowest.min()
@@ -359,12 +378,12 @@ def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) 
         else:
             best_fit = fits.curves(fits.of(kind)[:1])
             chi2 = setup.scores(best_fit + setup.noise(draws, rng)).min(axis=1)
-    # chi^2 of exact data is zero up to rounding, and may come out below it.
+    # chi^2 of exact data is zero up to rounding, and may be negative.
     return Plausible(p, delta, max(float(lowest.min()), 0.0), chi2)
 
 
 def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) -> Floats:
-    """Sets of data (draw, size) about fits of a class, each as often as it is likely."""
+    """Draw sets of data (draw, size) about the near fits of a class, by their likelihood."""
     rows = fits.of(kind)
     best_one, rows = rows[:1], np.sort(rows)
     above = np.round(fits.score[rows] - fits.score[best_one], TIE)
@@ -379,7 +398,7 @@ def drawn_from(fits: Fitted, kind: int, draws: int, rng: np.random.Generator) ->
 
 
 class Streams:
-    """Streams of random numbers, one for each part, so that none depends on what was asked."""
+    """Streams of random numbers, one for each part, independent of the order of use."""
 
     def __init__(self, rng: int | np.random.Generator) -> None:
         if isinstance(rng, np.random.RandomState):
@@ -388,12 +407,12 @@ class Streams:
         self._seeds = dict(zip(PARTS, children, strict=True))
 
     def of(self, part: str) -> np.random.Generator:
-        """The stream of a part, from its beginning."""
+        """Return the stream of a part, from its beginning."""
         return np.random.default_rng(self._seeds[part])
 
 
 def check_options(level: float, draws: int) -> None:
-    """Level and draws of a test.
+    """Check the level and the draws of a test.
 
     Raises
     ------
@@ -411,7 +430,7 @@ def check_options(level: float, draws: int) -> None:
 
 
 def least_draws(level: float) -> int:
-    """Draws with which a p-value can fall below the level."""
+    """Compute the draws that a p-value needs to fall below 1 - level."""
     return int(np.ceil(5 / (1 - level)))
 
 
@@ -424,28 +443,33 @@ def judged_by(
     rng: np.random.Generator,
     called: str,
 ) -> tuple[D, S, Plausible, list[str]]:
-    """The test of data with the shapes that `prepared` makes from them, and what to warn of.
+    """Test data with the shapes that `prepared` makes from them, and collect warnings.
 
-    Where errors are not known, or do not agree with chi^2 and the caller asks for it, the test is
-    made again with others.
+    With unknown errors, or with `rescale` where chi^2 disagrees with them, the test is repeated
+    with scaled errors.
+
+    Returns
+    -------
+    data, setup, result, warnings
+        Data with the errors in use, shapes prepared for them, p-values, and texts.
     """
     warnings = list(data.notes)
     setup = prepared(data)
-    found = plausible(setup, values, draws=draws, rng=rng)
-    worse = float(np.mean(found.drawn_chi2 >= found.best_chi2))
-    better = float(np.mean(found.drawn_chi2 <= found.best_chi2))
-    factor = scale_of(found)
+    result = plausible(setup, values, draws=draws, rng=rng)
+    worse = float(np.mean(result.drawn_chi2 >= result.best_chi2))
+    better = float(np.mean(result.drawn_chi2 <= result.best_chi2))
+    factor = scale_of(result)
     if data.known and worse < AMISS:
         warnings.append(
-            f"chi2 = {found.best_chi2:.1f} of the best fit is too large (p-value "
-            f"{_share(worse, found)}): errors are too small by {factor:.2g}, or the "
+            f"chi2 = {result.best_chi2:.1f} of the best fit is too large (p-value "
+            f"{_p_text(worse, result)}): errors are too small by {factor:.2g}, or the "
             f"{called} have structure that no class has"
         )
     elif data.known and better < AMISS:
         cents = "; are they in per cent?" if factor < 1 / PER_CENT else ""
         warnings.append(
-            f"chi2 = {found.best_chi2:.2g} of the best fit is too small (p-value "
-            f"{_share(better, found)}): errors look too large, by {1 / factor:.2g}{cents}; or "
+            f"chi2 = {result.best_chi2:.2g} of the best fit is too small (p-value "
+            f"{_p_text(better, result)}): errors look too large, by {1 / factor:.2g}{cents}; or "
             "neighbours share their noise, as along training or in sums: then errors are too small"
         )
     misfit = worse < AMISS or better < AMISS
@@ -454,9 +478,9 @@ def judged_by(
         for _ in range(AGAIN):
             data, total = data.scaled(factor), total * factor
             setup = prepared(data)
-            found = plausible(setup, values, draws=draws, rng=rng)
-            # A correction costs in chi^2, so that the best fit may change with the errors.
-            factor = scale_of(found)
+            result = plausible(setup, values, draws=draws, rng=rng)
+            # A correction costs chi^2, so that the best fit may change with the errors.
+            factor = scale_of(result)
             if abs(np.log(factor)) < SETTLED:
                 break
         if data.known:
@@ -468,30 +492,30 @@ def judged_by(
             )
     elif worse < AMISS:
         warnings.append("the guarantee does not hold with such errors: test again with --rescale")
-    return data, setup, found, warnings
+    return data, setup, result, warnings
 
 
-def _share(p: float, found: Plausible) -> str:
-    """Of the draws; none of them is less than one of them."""
-    least = 1 / len(found.drawn_chi2)
+def _p_text(p: float, result: Plausible) -> str:
+    """Share of the draws as text; none of n draws means less than 1/n."""
+    least = 1 / len(result.drawn_chi2)
     return f"{p:.2g}" if p >= least else f"below {least:.2g}"
 
 
-def scale_of(found: Plausible) -> float:
-    """What errors are to be multiplied by; chi^2 of exact data is zero up to rounding."""
-    drawn = float(np.median(found.drawn_chi2))
-    return float(np.sqrt(max(found.best_chi2, ZERO) / max(drawn, ZERO)))
+def scale_of(result: Plausible) -> float:
+    """Compute the factor by which the errors are too small: sqrt(chi^2 / its median over draws)."""
+    drawn = float(np.median(result.drawn_chi2))
+    return float(np.sqrt(max(result.best_chi2, ZERO) / max(drawn, ZERO)))
 
 
-def unlikely(found: Plausible) -> bool:
-    """Whether fewer draws than `SELDOM` have a chi^2 like this."""
-    return float(np.mean(found.drawn_chi2 >= found.best_chi2)) < SELDOM
+def unlikely(result: Plausible) -> bool:
+    """Return whether chi^2 is exceeded by a smaller share of the draws than `SELDOM`."""
+    return float(np.mean(result.drawn_chi2 >= result.best_chi2)) < SELDOM
 
 
 def standing_off(
     at: Floats, values: Floats, covariance: Floats, fits: Fitted, name: str
 ) -> list[str]:
-    """Values that stand off the best fit by more than three errors, or the furthest one."""
+    """Name the values further than three errors from the best fit, or else the furthest one."""
     curve = fits.curves(np.array([np.argmin(fits.score)]))[0]
     pull = (values - curve) / np.sqrt(np.diag(covariance))
     far = np.flatnonzero(np.abs(pull) > STANDS_OFF)

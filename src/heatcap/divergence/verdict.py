@@ -1,12 +1,14 @@
-"""Does a height diverge with the size?  The classes that the data do not exclude, and the verdict.
+"""Verdict on peak heights: do they diverge with the size?  The confidence set of growth classes.
 
-The answer has two parts.  The first is a set of classes with a guarantee: the true one is in it 95
-times in 100, for heights that the laws of :mod:`heatcap.divergence.growth` describe or nearly, at
-errors that are known, crossovers at any length inside the sizes among them, and beside it a lower
-limit of the crossover length.  The second, `if_no_crossover`, is the sharper set on the condition
-that there is no crossover (:mod:`heatcap.divergence.testing`).  One class left is a verdict,
-logarithm and power law together are "divergent", anything else is "undecided".  All of it holds
-within the margins, which are part of the answer, and for the size that was named.
+The answer has two parts.  The first is the set of classes that are not excluded.  It contains the
+true class in 95 % of the cases, if the laws of :mod:`heatcap.divergence.growth` describe the
+heights at least nearly and the errors are known; crossovers at any length inside the sizes are
+among these laws, and a lower limit of the crossover length comes with the set.  The second part,
+`if_no_crossover`, is the sharper set under the assumption that there is no crossover (see
+:mod:`heatcap.divergence.testing`).  A single class left is the verdict; logarithm and power law
+together are "divergent"; anything else is "undecided".  All of it holds within the margins, which
+are part of the answer, and for the size that was named.  Heights are in units of the observable,
+lengths in units of the size.
 """
 
 from __future__ import annotations
@@ -84,9 +86,9 @@ MESSAGES = {
     Status.NO_ERRORS: "the scatter of so few heights says nothing of their errors",
     Status.AGAINST_THE_BOUND: "the data leave only what the bound excludes",
 }
-LEAST_FREE = 8  # sizes from which on the scatter about the best fit says something of the errors
+LEAST_FREE = 8  # sizes needed to estimate the errors from the scatter about the best fit
 OFF_BY_THREE = 9.0  # chi^2 over that of draws, with errors three times too small: a misfit
-ELSEWHERE = 9.0  # in chi^2 above the best fit: functions that do not describe the heights
+ELSEWHERE = 9.0  # in chi^2 above the best fit: such functions do not describe the heights
 NO_FAMILY = "c + a L^kappa with corrections does not describe the heights"
 CONTINUED = 8.0  # times the largest size: how far best fits are continued
 INNER = 150  # draws for advice and power
@@ -94,9 +96,10 @@ INNER = 150  # draws for advice and power
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Verdict(Answer):
-    """The classes that the data do not exclude, and what they rest on.
+    """Classes that the data do not exclude, and the fits, limits and cautions behind them.
 
-    What is marked "on demand" is computed when it is asked for, from a random stream of its own.
+    Attributes marked "on demand" are computed at their first use, each from a random stream of its
+    own.
 
     Attributes
     ----------
@@ -104,30 +107,30 @@ class Verdict(Answer):
         A class ("flat", "bounded", "logarithmic", "power-law"), "divergent" or "undecided".
     plausible : tuple of str
         The classes that are not excluded, where a crossover may begin at any length up to the
-        largest size; none where the status is not "ok".
+        largest size; empty where the status is not "ok".
     p_values : dict
-        Of every class.
+        p-value of every class.
     crossover_length_lower_limit95 : float
-        On demand.  A power or logarithm that is cut off (m from 1/2 to 4) is so above it, 95 times
-        in 100 where it has no corrections to scaling, in units of the size; 0 where a crossover at
-        any length fits, heights do not grow, or no such growth describes them.  Never above the
-        crossover length of the best bounded fit, where that is not excluded.
+        On demand.  Lower limit of the length at which a power law or logarithm is cut off (m from
+        1/2 to 4), at 95 % if it has no corrections to scaling, in units of the size; 0 where a
+        crossover at any length fits, heights do not grow, or no such growth describes them.  Never
+        above the crossover length of the best bounded fit, where that is not excluded.
     if_no_crossover : tuple of str
-        Those of them that are not excluded on the condition that there is no crossover, at any
-        length; no guarantee where there is one.  None where no class then describes the heights.
+        The plausible classes that are not excluded if there is no crossover at any length; no
+        guarantee where there is one.  Empty where no class then describes the heights.
     exponent : Exponent
         On demand.  kappa of c + a (L^kappa - 1) / kappa with corrections to scaling, and its 95 %
         interval, given that heights grow so; NaN where they do not, or the status is not "ok".
     exponent_determined : bool
-        Whether the exponent and its interval mean anything; `why_no_exponent` says why not.
+        Whether the exponent and its interval are defined; `why_no_exponent` has the reason if not.
     exponent_upper_limit95 : float
         One-sided; infinite where nothing limits it, or no exponent is determined.
     detectable_exponent : float
-        On demand.  Smallest kappa whose growth, as large as the one seen, these data would have
-        told from flat and bounded 95 times in 100; NaN if no exponent up to 3 is.
+        On demand.  Smallest kappa that these data would distinguish from flat and bounded in 95 %
+        of the cases, for a growth as large as the observed one; NaN if no exponent up to 3 is.
     models : list of dict
         On demand.  Every family of shapes that comes near the heights: name, class, parameters,
-        chi2, dof, p_value, weight (Schwarz, classes alike), aicc_weight.
+        chi2, dof, p_value, weight (Schwarz, equal prior for the classes), aicc_weight.
     margins : Margins
     calibration : dict
         On demand.  `replicates` drawn for each null, and the `realised_level`: the share of sets
@@ -135,13 +138,13 @@ class Verdict(Answer):
         with 100 draws each.
     warnings : list of str
     advice : str
-        On demand.  What would decide; empty where the data do.
+        On demand.  Measurements that would decide; empty where the data decide.
     ways : dict
         The advice as numbers, for each plausible class of an undecided verdict: sizes to add
         (`more_sizes`), factor by which errors must shrink (`smaller_errors`); None where nothing
         that was tried is enough.
     seconds : float
-        Without what is on demand.
+        Wall time of the test, without the attributes on demand.
     size_name : str
     level : float
     data : Heights
@@ -150,23 +153,24 @@ class Verdict(Answer):
         On demand.  chi^2 over exponent and crossover length.
     curves : dict
         On demand.  By class the best fit: `name`, `sizes` (a grid that goes beyond the data),
-        `heights`; of growths one that is cut off nowhere, if the data do not tell it from the best.
+        `heights`; for growths one without a cut-off, if the data do not distinguish it from the
+        best.
     draws : int
     fits : Fits
         Every shape that comes near the heights.
     local_exponents, predictions, stability : list of dict
-        On demand.  kappa_eff from every smallest size on; the largest height as all others predict
-        it; classes and exponent without the smallest sizes.
+        On demand.  kappa_eff from every smallest size on; prediction of the largest height from all
+        others; classes and exponent without the smallest sizes.
     excluded_by_bound : tuple of str
     hump_at : float
-        Size near which heights that rise before it and fall after it, by more than noise makes,
-        are largest (:mod:`heatcap.divergence.heights`); NaN where there is none.
+        Size near which the heights have a maximum: they rise before it and fall after it by more
+        than noise explains (:mod:`heatcap.divergence.heights`); NaN where there is none.
     status : Status
         "ok", or why no class is named: "misfit" (no class describes the heights), "poor fit" (none
-        does well), "no errors" (and too few sizes for them), "against the bound" (the data leave
-        only what a theorem excludes).
+        does well), "no errors" (and too few sizes to estimate them), "against the bound" (the data
+        leave only classes that a theorem excludes).
     message : str
-        What the status means here; empty where it is "ok".
+        Meaning of the status; empty where it is "ok".
     """
 
     MEANING = MEANING
@@ -194,17 +198,19 @@ class Verdict(Answer):
         if self.crossover.lowest > self.fits.chi2.min() + ELSEWHERE:
             return 0.0
         i = int(self.fits.of(BOUNDED)[0])
-        known = shapes.parameters(i) if "bounded" in self.plausible and not shapes.pure[i] else {}
-        return min(limit, known.get("xi", np.inf))
+        parameters = (
+            shapes.parameters(i) if "bounded" in self.plausible and not shapes.pure[i] else {}
+        )
+        return min(limit, parameters.get("xi", np.inf))
 
     @cached_property
     def exponent(self) -> Exponent:
-        found = growth_exponent(self.data)
-        return found.only_if(self.ok and not self._another_form(found))
+        exponent = growth_exponent(self.data)
+        return exponent.only_if(self.ok and not self._another_form(exponent))
 
-    def _another_form(self, found: Exponent) -> bool:
-        """Whether the family of the exponent is refuted by the best fit of all."""
-        return bool(found.chi2.min() > self.fits.chi2.min() + ELSEWHERE)
+    def _another_form(self, exponent: Exponent) -> bool:
+        """Whether the best fit of all laws refutes the family of the exponent."""
+        return bool(exponent.chi2.min() > self.fits.chi2.min() + ELSEWHERE)
 
     @cached_property
     def models(self) -> list[dict[str, Any]]:
@@ -220,7 +226,7 @@ class Verdict(Answer):
         return detectable(self.fits, level=self.level, draws=self._inner(INNER), rng=stream)
 
     def _inner(self, draws: int) -> int:
-        """Draws of a test within another, enough for the level."""
+        """Draws of a nested test, enough for the level."""
         return max(draws, least_draws(self.level))
 
     @cached_property
@@ -270,7 +276,7 @@ class Verdict(Answer):
 
     @property
     def why_no_exponent(self) -> str:
-        """Why no exponent is determined; empty where one is."""
+        """Reason why no exponent is determined; empty where one is."""
         why = super().why_no_exponent
         if not why or not self.ok:
             return why
@@ -280,43 +286,43 @@ class Verdict(Answer):
 
     @property
     def not_excluded(self) -> str:
-        """Both parts of the answer, in lines."""
+        """Both parts of the answer, one per line."""
         if not self.ok:
             return super().not_excluded
         left = ", ".join(self.if_no_crossover) or "no class describes the heights"
-        given = f"if there is no crossover: {left}"
-        return "\n".join([super().not_excluded, self.crossover_said, given])
+        conditional = f"if there is no crossover: {left}"
+        return "\n".join([super().not_excluded, self.crossover_said, conditional])
 
     @property
     def meaning(self) -> str:
-        """What the verdict says, or the status; what `bounded` would mean where it is left."""
-        said = super().meaning.replace(SATURATES, f"the height {self._course}")
-        # A hump is a form of heights whatever describes it.
-        seen = self.status in (Status.MISFIT, Status.POOR_FIT) and np.isfinite(self.hump_at)
-        return f"{said}; the height {self._course}" if seen else said
+        """Meaning of the verdict or the status; that of `bounded` where it is not excluded."""
+        text = super().meaning.replace(SATURATES, f"the height {self._course}")
+        # The heights have a maximum even where no class describes them.
+        has_hump = self.status in (Status.MISFIT, Status.POOR_FIT) and np.isfinite(self.hump_at)
+        return f"{text}; the height {self._course}" if has_hump else text
 
     @property
     def _course(self) -> str:
-        """How heights that are bounded go on."""
+        """How bounded heights continue: through a maximum, downwards, or to a plateau."""
         if np.isfinite(self.hump_at):
             return f"has a maximum near {self.size_name} = {self.hump_at:g} and falls after it"
         heights = self.curves["bounded"]["heights"]
         return "falls with the size" if heights[-1] < heights[0] else GROWS
 
     def brief(self, name: str) -> str:
-        """The summary for one of several heights, without what they share: meaning and margins."""
+        """Summarise one of several observables, without the meaning and margins that all share."""
         first = f"{name}: {self.verdict} ({self.tested}); {self.not_excluded}"
         return "\n    ".join([*first.split("\n"), *self._numbers()])
 
     @property
     def tested(self) -> str:
-        """How many sizes, from where to where."""
+        """Number of sizes and their range."""
         first, last = self.data.sizes[0], self.data.sizes[-1]
         return f"{len(self.data.sizes)} sizes, {self.size_name} = {first:g} to {last:g}"
 
     @property
     def exponent_said(self) -> str:
-        """The exponent in a line, and the power of the data."""
+        """Exponent and detectable exponent in a line."""
         if self.why_no_exponent == self.NO_POWER:
             return (
                 f"exponent: none, {self.NO_POWER} with the size; growth that sets in beyond "
@@ -325,12 +331,12 @@ class Verdict(Answer):
         return f"exponent in one family (0 is a logarithm): {self._exponent_or_why}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: None for what is infinite or does not exist."""
+        """Return plain values for JSON; None for infinite or missing values."""
         names = ("size_name", "excluded_by_bound", "hump_at", "local_exponents", "predictions")
         data = {name: getattr(self.data, name) for name in ("sizes", "heights", "errors")}
         parts = ("stability", "if_no_crossover", "crossover_length_lower_limit95", "crossover")
-        own = data | {name: getattr(self, name) for name in (*names, *parts)}
-        return super().to_dict() | dict(plain(own))
+        content = data | {name: getattr(self, name) for name in (*names, *parts)}
+        return super().to_dict() | dict(plain(content))
 
 
 def divergence_test(
@@ -352,9 +358,11 @@ def divergence_test(
     draws: int = 400,
     rng: int | np.random.Generator = 0,
 ) -> Verdict:
-    """Which growths of peak heights with the size the data do not exclude.
+    """Test how peak heights grow with the size: flat, bounded, logarithm or power law.
 
         h(L) = s + a [g(L) + b (L / L_min)^-omega]
+
+    with the growth laws g of :mod:`heatcap.divergence.growth`.
 
     Parameters
     ----------
@@ -363,33 +371,33 @@ def divergence_test(
     heights : array_like (size,)
         May be None if there are replicates.
     errors : array_like (size,), optional
-        One standard deviation.  If nothing is known of the errors, they are taken equal and their
-        size from the scatter about the best fit: misfit is then not seen.
+        One standard deviation.  Without any errors they are taken as equal and estimated from the
+        scatter about the best fit; a misfit then remains undetected.
     covariance : array_like (size, size), optional
         Instead of errors.
     replicates : sequence of array_like, optional
-        Heights of independent runs of each size: gives mean and error.
+        Heights of independent runs of each size, which give mean and error.
     runs : int or array_like (size,), optional
-        How many runs each of the `errors` comes from, two or more: errors of few runs are wider.
+        Number of runs behind each of the `errors`, two or more: errors of few runs are widened.
     labels : sequence of sequence of str, optional
-        What each replicate is called where it is named: a run that carries the mean of its size.
+        Name of each replicate, for messages on a run that dominates the mean of its size.
     size_name : str
-        What the size is; a verdict is about it.
+        Name of the size to which the verdict refers.
     level : float
-        How often, at least, the true class is plausible, for heights that the laws describe or
-        nearly, at errors that are known.
+        Coverage: lowest probability that the true class is plausible, for heights that the laws
+        describe at least nearly, at known errors.
     margins : Margins, optional
     exponent : float, optional
-        Of the power law where theory gives it (d at a first-order transition); no other power law
-        is then tried.
+        Exponent of the power law where theory gives it (d at a first-order transition); no other
+        power law is then tried.
     bound : array_like (size,) or callable, optional
         Upper bound of the observable at each size, such as :func:`heatcap.heat_capacity_bound`
         where the size is the number of keys.  A function is also asked how it grows.
     missing : mapping or sequence, optional
-        By size (or in the order of the sizes) the runs without a peak, that are not in the
-        heights: stated.
+        By size (or in the order of the sizes) the number of runs without a peak, which are not in
+        the heights: a warning states it.
     rescale : bool
-        Multiply the errors so that chi^2 is what it should be, if it is not.
+        Multiply the errors until chi^2 has its expected value, if it has not.
     draws : int
         Sets of data drawn for each null.
     rng : int or Generator
@@ -401,7 +409,7 @@ def divergence_test(
     Raises
     ------
     ValueError
-        For sizes, heights or errors that cannot be used, or options out of range.
+        If sizes, heights or errors cannot be used, or an option is out of range.
     """
     start = time.perf_counter()
     check_options(level, draws)
@@ -417,17 +425,19 @@ def divergence_test(
     )  # fmt: skip
     data, asked = informative(data, size_name), np.asarray(sizes, dtype=np.float64)
     limit = ceiling(data, bound, m, size_name, asked)
-    data, setup, found, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
-    names, said, contradiction = _with_bound(found.names(level), limit)
-    fits, status = setup.fits(data.heights), _status(data, found, contradiction)
+    data, setup, result, warnings = judged(data, m, exponent, rescale, draws, streams.of("test"))
+    names, messages, contradiction = _within_bound(result.names(level), limit)
+    fits, status = setup.fits(data.heights), _status(data, result, contradiction)
     sharper: tuple[str, ...] = ()
     if status is Status.OK:
-        given = plausible(setup.pure, data.heights, draws=draws, rng=streams.of("conditional"))
-        if not (scale_of(given) ** 2 > POOR and unlikely(given)):
-            sharper = tuple(name for name in given.names(level) if name in names)
+        conditional = plausible(
+            setup.pure, data.heights, draws=draws, rng=streams.of("conditional")
+        )
+        if not (scale_of(conditional) ** 2 > POOR and unlikely(conditional)):
+            sharper = tuple(name for name in conditional.names(level) if name in names)
     if status in (Status.POOR_FIT, Status.MISFIT):
         warnings += standing_off(data.sizes, data.heights, data.covariance, fits, size_name)
-    warnings += [*limit.messages, *said, *_missing(missing, asked, size_name)]
+    warnings += [*limit.messages, *messages, *_missing_runs(missing, asked, size_name)]
     if exponent is not None:
         warnings.append(f"power-law: the exponent {exponent:g} alone was tried, as given")
     return Verdict(
@@ -435,7 +445,7 @@ def divergence_test(
         status=status,
         message=MESSAGES.get(status, ""),
         plausible=names if status is Status.OK else (),
-        p_values=dict(zip(CLASSES, found.p_values.tolist(), strict=True)),
+        p_values=dict(zip(CLASSES, result.p_values.tolist(), strict=True)),
         margins=m,
         warnings=warnings,
         seconds=time.perf_counter() - start,
@@ -451,10 +461,10 @@ def divergence_test(
     )
 
 
-def _status(data: Heights, found: Plausible, contradiction: bool) -> Status:
+def _status(data: Heights, result: Plausible, contradiction: bool) -> Status:
     if not data.known and len(data.sizes) < LEAST_FREE:
         return Status.NO_ERRORS
-    excess = scale_of(found) ** 2 if unlikely(found) else 0.0
+    excess = scale_of(result) ** 2 if unlikely(result) else 0.0
     if excess > POOR:
         return Status.MISFIT if excess > OFF_BY_THREE else Status.POOR_FIT
     return Status.AGAINST_THE_BOUND if contradiction else Status.OK
@@ -468,33 +478,36 @@ def judged(
     draws: int,
     rng: np.random.Generator,
 ) -> tuple[Heights, Problem, Plausible, list[str]]:
-    """The test, with what chi^2 says of the errors; again with others if the caller asks for it."""
+    """Test the heights, and check their errors with chi^2 (`rescale` adjusts them)."""
 
-    def prepared(given: Heights) -> Problem:
-        return problem(given.sizes, given.covariance, m, exponent, heights=given.heights)
+    def prepared(scaled: Heights) -> Problem:
+        return problem(scaled.sizes, scaled.covariance, m, exponent, heights=scaled.heights)
 
     return judged_by(prepared, data, data.heights, rescale, draws, rng, "heights")
 
 
-def _with_bound(names: tuple[str, ...], limit: Ceiling) -> tuple[tuple[str, ...], list[str], bool]:
-    """Classes that neither data nor theorem exclude, what to say, and whether they contradict."""
+def _within_bound(
+    names: tuple[str, ...], limit: Ceiling
+) -> tuple[tuple[str, ...], list[str], bool]:
+    """Classes that neither data nor bound exclude, messages, and whether these contradict."""
     left = tuple(name for name in names if name not in limit.excluded)
     removed = ", ".join(name for name in names if name in limit.excluded)
     if not removed:
         return names, [], False
     if left:
         return left, [f"excluded by the bound, not by the data: {removed}"], False
-    said = (
+    message = (
         f"the data leave only {removed}, which the bound excludes: growth that cannot go on beyond "
         "these sizes, or a bound of something else"
     )
-    return names, [said], True
+    return names, [message], True
 
 
-def _continued(fits: Fits, kind: int) -> int:
-    """The best fit of a class; of growths one without a cut-off beyond the data, if it is as good.
+def _continuation(fits: Fits, kind: int) -> int:
+    """Best fit of a class; for growths one without a cut-off beyond the data, if it is as good.
 
-    Up to there both are the same, and a continuation that saturates would show another class.
+    Over the data both agree, but the continuation of a cut-off growth saturates: it would show
+    another class.
     """
     rows = fits.of(kind)
     if kind in (LOGARITHMIC, POWER):
@@ -504,7 +517,7 @@ def _continued(fits: Fits, kind: int) -> int:
     return int(rows[0])
 
 
-def _missing(
+def _missing_runs(
     missing: Mapping[float, int] | Sequence[int] | None, sizes: Floats, size_name: str
 ) -> list[str]:
     if missing is None:
@@ -525,7 +538,7 @@ def _missing(
 
 
 def _curves(fits: Fits) -> dict[str, dict[str, Any]]:
-    rows = np.array([_continued(fits, kind) for kind in range(len(CLASSES))])
+    rows = np.array([_continuation(fits, kind) for kind in range(len(CLASSES))])
     shapes = fits.problem.shapes
     grid = np.geomspace(shapes.sizes[0], CONTINUED * shapes.sizes[-1], 160)
     heights = fits.curves_at(rows, grid)

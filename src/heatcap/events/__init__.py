@@ -4,18 +4,18 @@ Definitions
 -----------
 Memorisation is the step at which the train accuracy first reaches 0.99.  The onset is the last
 upward crossing of the midpoint between the baseline (test accuracy at memorisation) and the final
-value (its median over the last tenth of the record in log step); it exists only if the test
+value (its median over the last tenth of the record in ln step); it exists only if the test
 accuracy rises by 0.2 or more and ends at 0.9 or more.  A run without an onset is *censored* at its
-last step: kept as such, never dropped.  Where the record has it, the accuracy is the mirror-free
-one, because the mirror (b, a) of a trained pair is answered as soon as (a, b) is memorised.
+last step: it is kept as such, never dropped.  If the record has a mirror-free accuracy, the onset
+uses it, because the mirror (b, a) of a trained pair is answered as soon as (a, b) is memorised.
 The peak of a curve is its highest interior maximum outside marked spikes; a lead is
 onset - peak in steps, positive when the peak came first.
 
 Conventions
 -----------
 Time is ln(step).  A record therefore starts at its first *positive* step: the row of step 0 is
-never used.  NaN rows are padding and are skipped.  Positions of peaks are steps of checkpoints:
-none is better known than the spacing of its neighbours, which every table gives beside it.
+never used.  NaN rows are padding and are skipped.  Positions of peaks are in steps; their
+resolution is the spacing of the neighbouring checkpoints, which every table gives beside them.
 
 Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of observables.
 """

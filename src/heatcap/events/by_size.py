@@ -1,4 +1,9 @@
-"""Heights and positions of peaks, and onsets, per size: with errors over runs, and censoring."""
+"""Peaks and onsets per size: means with errors over runs, and survival analysis of onsets.
+
+`peaks_by_size` has mean height and ln position of the peak with bootstrap errors over runs (heights
+in units of the observable); `onset_survival` the onset times in steps, with runs that have not
+generalised as censored.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +42,12 @@ class PeaksBySize:
     Attributes
     ----------
     runs, with_peak : DataArray (size)
-        How many runs there are, and how many of them have a peak: the estimates stand on these.
+        Number of runs, and number of runs with a peak, which the estimates use.
     height : Estimate (size[, head])
     log_step : Estimate (size[, head])
         ln of the position.  Its error is never smaller than the spacing of the checkpoints.
     message : str
-        Where an error cannot be had.
+        Reason for missing errors.
     """
 
     runs: xr.DataArray
@@ -52,7 +57,7 @@ class PeaksBySize:
     message: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, None where there is none."""
+        """Return plain values for JSON; None for missing estimates."""
         return {
             "size": self.runs["size"].to_numpy().tolist(),
             "runs": self.runs.to_numpy().tolist(),
@@ -74,19 +79,19 @@ def peaks_by_size(
     replicates: int = 1000,
     rng: int | np.random.Generator = 0,
 ) -> PeaksBySize:
-    """Bootstrap over runs of the mean height and the mean ln position of the peak.
+    """Average height and ln position of the peak per size, with bootstrap errors over runs.
 
     Parameters
     ----------
     events : Events
     observable : str
     head : int, "mean" or None
-        None: every head, along a dimension `head`; heads share runs, so they come with their
-        covariance.
+        None: every head, along a dimension `head`; heads share runs, so their covariance is
+        estimated as well.
     layer : label, optional
         The first one by default.
     group : str
-        "none" for the runs proper, or a control.
+        "none" for the treatment runs, or a control.
     unit : str
         "run": all runs are independent.  "seed": runs of different sizes with one seed are drawn
         together, and ``height.covariance()`` holds what they share.
@@ -96,8 +101,8 @@ def peaks_by_size(
     Returns
     -------
     PeaksBySize
-        A size with one run with a peak has no error: none is made up.  Curves that are highest at
-        an end of their record have no peak.
+        A size with a single peak has no error.  Curves that are highest at an end of their record
+        have no peak.
 
     Raises
     ------
@@ -105,22 +110,22 @@ def peaks_by_size(
         If `events` lack the observable, layer, head or group.
     """
     table = events.peak(observable, layer=layer, head=head)
-    every = events.of_group(group)
-    every = every[sizes_of(events.runs)[every.index].notna()]
-    if every.empty:
+    runs = events.of_group(group)
+    runs = runs[sizes_of(events.runs)[runs.index].notna()]
+    if runs.empty:
         raise ValueError(f"no run belongs to group {group!r}")
-    size = sizes_of(every)
+    size = sizes_of(runs)
     sizes = np.unique(size)
     heads = list(dict.fromkeys(table[Column.HEAD]))
-    known = every[every[Column.RUN].isin(table[Column.RUN])]
-    counts = _count(size, sizes), _count(size[known.index], sizes)
-    if known.empty:
+    peaked = runs[runs[Column.RUN].isin(table[Column.RUN])]
+    counts = _count(size, sizes), _count(size[peaked.index], sizes)
+    if peaked.empty:
         return PeaksBySize(*counts, height=None, log_step=None, message="no run has a peak")
-    data = _dataset(table, known, heads, head)
+    data = _dataset(table, peaked, heads, head)
     options: dict[str, Any] = {"unit": unit, "replicates": replicates, "rng": rng}
     height, place = (_estimate(data, name, options) for name in ("height", "log_step"))
-    height = _steadied(height, data)
-    place = _no_sharper(place, _mean_by_size("spacing")(data))
+    height = _with_pooled_errors(height, data)
+    place = _with_checkpoint_spacing(place, _mean_by_size("spacing")(data))
     return PeaksBySize(*counts, height, place, height.message)
 
 
@@ -133,13 +138,13 @@ def _estimate(data: xr.Dataset, name: str, options: dict[str, Any]) -> Estimate:
     if not runs.any():
         return _without_error(value)
     part = data[[name, "member"]].isel(run=runs.to_numpy(), size_label=several.to_numpy())
-    found = bootstrap(part, mean, strata="size", vectorized=True, interval="t", **options)
+    estimate = bootstrap(part, mean, strata="size", vectorized=True, interval="t", **options)
     if several.all():
-        return found
+        return estimate
     sizes = {"size": value["size"]}
-    parts = {f: getattr(found, f).reindex(sizes) for f in ("error", "ci68", "ci95", "n_eff")}
-    message = "; ".join(filter(None, [found.message, _LONE]))
-    return replace(found, value=value, bias=None, message=message, **parts)
+    parts = {f: getattr(estimate, f).reindex(sizes) for f in ("error", "ci68", "ci95", "n_eff")}
+    message = "; ".join(filter(None, [estimate.message, _LONE]))
+    return replace(estimate, value=value, bias=None, message=message, **parts)
 
 
 _LONE = "sizes with one peak have no error"
@@ -166,7 +171,7 @@ def _count(size: pd.Series, sizes: np.ndarray[Any, Any]) -> xr.DataArray:
 def _dataset(
     table: pd.DataFrame, runs: pd.DataFrame, heads: list[str], head: int | str | None
 ) -> xr.Dataset:
-    """Heights and positions (run[, head]), and which run belongs to which size."""
+    """Heights and positions (run[, head]), and membership of runs in sizes (run, size_label)."""
     size = sizes_of(runs).to_numpy()
     sizes = np.unique(size)
     member = (size[:, None] == sizes).astype(np.float64)
@@ -192,35 +197,36 @@ def _dataset(
 
 def _mean_by_size(name: str) -> Any:
     def mean(data: xr.Dataset) -> xr.DataArray:
-        known = data[name].notnull()
-        weight = data["member"] * known
-        total = (data["member"] * data[name].fillna(0.0) * known).sum("run")
+        defined = data[name].notnull()
+        weight = data["member"] * defined
+        total = (data["member"] * data[name].fillna(0.0) * defined).sum("run")
         count = weight.sum("run")
         return (total / count.where(count > 0)).rename(size_label="size")
 
     return mean
 
 
-def _steadied(height: Estimate, data: xr.Dataset) -> Estimate:
-    """Heights with the errors that a verdict on them has: few runs steady one another.
+def _with_pooled_errors(height: Estimate, data: xr.Dataset) -> Estimate:
+    """Heights with the errors of a verdict on them, for which sizes with few runs share a spread.
 
-    The bootstrap keeps what the entries share, scaled to these errors.
+    The bootstrap replicates keep their correlations, scaled to these errors.
     """
     if not height.error.notnull().any():
         return height
-    seen = data.drop_vars("size").rename(size_label="size")  # `size` is that of each run there
-    mine = seen["member"] * seen["height"].notnull()
-    count = mine.sum("run")
-    off = (seen["height"] - height.value) * mine
+    # In `data`, `size` is a coordinate of the runs.
+    labelled = data.drop_vars("size").rename(size_label="size")
+    member = labelled["member"] * labelled["height"].notnull()
+    count = member.sum("run")
+    off = (labelled["height"] - height.value) * member
     variance = (off**2).sum("run") / np.maximum(count - 1, 1)
     heads = height.value["head"].to_numpy() if "head" in height.value.dims else [None]
     error = xr.full_like(height.error, np.nan)
-    for own in [{} if head is None else {"head": head} for head in heads]:
-        each = [x.sel(own).to_numpy() for x in (height.value, variance, count)]
-        known = each[2] > 0
-        found = np.full(known.shape, np.nan)
-        found[known] = errors_of_means(*(x[known] for x in each))[0]
-        error.loc[own] = found
+    for place in [{} if head is None else {"head": head} for head in heads]:
+        arrays = [x.sel(place).to_numpy() for x in (height.value, variance, count)]
+        present = arrays[2] > 0
+        errors = np.full(present.shape, np.nan)
+        errors[present] = errors_of_means(*(x[present] for x in arrays))[0]
+        error.loc[place] = errors
     error = error.where(height.error.notnull())
     side = xr.DataArray([-1.0, 1.0], {"bound": height.ci95["bound"]}, "bound")
     ends: dict[str, Any] = {
@@ -235,8 +241,8 @@ def _steadied(height: Estimate, data: xr.Dataset) -> Estimate:
     return replace(height, error=error, deviations=deviations, **ends)
 
 
-def _no_sharper(place: Estimate, spacing: xr.DataArray) -> Estimate:
-    """Positions with errors and intervals that reach to the neighbouring checkpoints."""
+def _with_checkpoint_spacing(place: Estimate, spacing: xr.DataArray) -> Estimate:
+    """Positions whose errors and intervals extend at least to the neighbouring checkpoints."""
     error = place.error.copy(data=np.maximum(place.error, spacing))  # NaN stays NaN
     side = xr.DataArray([-1.0, 1.0], {"bound": place.ci95["bound"]}, "bound")
     reach = place.value + side * spacing
@@ -253,7 +259,7 @@ def _no_sharper(place: Estimate, spacing: xr.DataArray) -> Estimate:
 
 @dataclass(frozen=True)
 class OnsetSurvival:
-    """Onset times of the runs proper, per size.
+    """Onset times of the treatment runs, per size.
 
     Attributes
     ----------
@@ -261,10 +267,10 @@ class OnsetSurvival:
         `size`, `runs`, `censored`, Kaplan-Meier `median` onset step with `ci95` (NaN where it
         does not exist: half the runs censored, or too few).
     log_rank_p : float
-        Could all sizes share one distribution of onsets?  NaN for a single size.
+        p-value of one distribution of onsets for all sizes; NaN for a single size.
     hazard_ratio, hazard_ci95, hazard_p
-        Cox: factor on the rate of onset when the size doubles; above 1, larger sizes generalise
-        earlier.
+        Cox regression: factor on the rate of onset when the size doubles; above 1, larger sizes
+        generalise earlier.
     message : str
     """
 
@@ -276,7 +282,7 @@ class OnsetSurvival:
     message: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, None where a number does not exist."""
+        """Return plain values for JSON; None for missing numbers."""
         content = {
             "by_size": self.by_size,
             "log_rank_p": self.log_rank_p,
@@ -291,7 +297,7 @@ class OnsetSurvival:
 
 
 def onset_survival(events: Events) -> OnsetSurvival:
-    """Kaplan-Meier per size, log-rank between sizes, Cox regression on log2(size).
+    """Compare onset times: Kaplan-Meier per size, log-rank test, Cox regression on log2(size).
 
     Parameters
     ----------
@@ -310,34 +316,34 @@ def onset_survival(events: Events) -> OnsetSurvival:
     runs, size = runs[np.isfinite(size)], size[np.isfinite(size)]
     left_out = f"{unknown} runs without a size left out" if unknown else ""
     time = runs[Column.ONSET].fillna(runs[Column.LAST_STEP]).to_numpy(dtype=np.float64)
-    seen = (~runs[Column.CENSORED]).to_numpy(dtype=np.float64)
-    rows = [_of_size(s, time[size == s], seen[size == s]) for s in np.unique(size)]
-    if len(rows) < 2 or not seen.any():
-        why = "one size, nothing to compare" if seen.any() else "no run has generalised"
+    observed = (~runs[Column.CENSORED]).to_numpy(dtype=np.float64)
+    rows = [_survival_row(s, time[size == s], observed[size == s]) for s in np.unique(size)]
+    if len(rows) < 2 or not observed.any():
+        why = "one size, nothing to compare" if observed.any() else "no run has generalised"
         return OnsetSurvival(rows, message="; ".join(filter(None, [why, left_out])))
     return OnsetSurvival(
-        rows, _log_rank(time, seen, size), *_cox(time, seen, size), message=left_out
+        rows, _log_rank(time, observed, size), *_cox(time, observed, size), message=left_out
     )
 
 
-def _of_size(size: float, time: Floats, seen: Floats) -> dict[str, Any]:
-    median, ci95 = censored_median(time[seen == 1], time[seen == 0])
-    counts = {"size": float(size), "runs": int(time.size), "censored": int((seen == 0).sum())}
+def _survival_row(size: float, time: Floats, observed: Floats) -> dict[str, Any]:
+    median, ci95 = censored_median(time[observed == 1], time[observed == 0])
+    counts = {"size": float(size), "runs": int(time.size), "censored": int((observed == 0).sum())}
     return counts | {"median": median, "ci95": ci95}
 
 
-def _log_rank(time: Floats, seen: Floats, size: Floats) -> float:
+def _log_rank(time: Floats, observed: Floats, size: Floats) -> float:
     from statsmodels.duration.survfunc import survdiff
 
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # statsmodels warns where a size has no event
-            return float(survdiff(time, seen, size)[1])
+            return float(survdiff(time, observed, size)[1])
     except np.linalg.LinAlgError:  # a size without any onset while the others are watched
         return float("nan")
 
 
-def _cox(time: Floats, seen: Floats, size: Floats) -> tuple[float, tuple[float, float], float]:
+def _cox(time: Floats, observed: Floats, size: Floats) -> tuple[float, tuple[float, float], float]:
     from statsmodels.duration.hazard_regression import PHReg
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
@@ -346,14 +352,14 @@ def _cox(time: Floats, seen: Floats, size: Floats) -> tuple[float, tuple[float, 
         return nothing
     x = np.log2(size)
     try:
-        with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
+        with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
             warnings.simplefilter("always")
-            fit = PHReg(time, (x - x.mean())[:, None], status=seen).fit(disp=0)
+            fit = PHReg(time, (x - x.mean())[:, None], status=observed).fit(disp=0)
             (low, high), value = fit.conf_int()[0], fit.params[0]
             p = float(fit.pvalues[0])
     except (np.linalg.LinAlgError, ValueError):
         return nothing
-    if any(issubclass(warning.category, ConvergenceWarning) for warning in said):
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
         return nothing  # sizes that do not overlap: the ratio has no finite maximum
     with np.errstate(over="ignore"):
         return float(np.exp(value)), (float(np.exp(low)), float(np.exp(high))), p

@@ -1,4 +1,10 @@
-"""Peaks of a curve: smoothed at a stated width in ln step, told from scatter, fitted, ranked."""
+"""Peaks of one curve: smoothing at a stated width in ln step, significance, fit and rank.
+
+`smooth` is the smoother alone, `peaks` the whole analysis of a curve; `Grid` and `Smoother` serve
+all curves of one run, whose matrices they share.  Positions are in steps, widths in ln step,
+heights in units of the observable.  The scatter against which a maximum is tested is modelled in
+:mod:`heatcap.events.scatter`.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +25,16 @@ Index = NDArray[np.intp]
 
 SMOOTHING = 0.1  # standard deviation of the kernel, in ln step
 MIN_PROMINENCE = 0.02  # of the range of the smoothed curve
-MIN_SIGNIFICANCE = 3.8  # standard errors: at most 5 % of structureless curves pass
+MIN_SIGNIFICANCE = 3.8  # standard errors: at most 5 % of curves without structure pass
 MIN_CHECKPOINTS = 5
 LARGEST = 1000  # checkpoints; longer records are averaged in at most twice as many bins
-COPIES = 200  # noisy copies behind the bias of a height
+COPIES = 200  # noisy copies to estimate the bias of a height
 
 
 def smooth(step: ArrayLike, curve: ArrayLike, *, width: float = SMOOTHING) -> Floats:
-    """Local-linear regression of the curve on ln step with a Gaussian kernel.
+    """Smooth a curve by local linear regression on ln step with a Gaussian kernel.
 
-    Straight lines in ln step pass unchanged, at the ends of the record too, on any grid.  Where
+    Straight lines in ln step are reproduced, at the ends of the record too, on any grid.  Where
     checkpoints are further apart than `width` nothing is averaged.
 
     Parameters
@@ -41,6 +47,11 @@ def smooth(step: ArrayLike, curve: ArrayLike, *, width: float = SMOOTHING) -> Fl
     -------
     ndarray (checkpoint)
         NaN where the curve is NaN and at step 0.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, steps do not increase, or `width` is not positive.
     """
     positive(width=width)
     x, values = record(step, curve, "curve")
@@ -56,8 +67,8 @@ def smooth(step: ArrayLike, curve: ArrayLike, *, width: float = SMOOTHING) -> Fl
 class Peaks:
     """Interior maxima of one curve, ordered by rank; arrays of one length.
 
-    Rank 1 is *the* peak, the highest maximum outside marked spikes, and it is absent where there is
-    none.  Maxima at a spike follow after all others, from rank 2 at the least.
+    Rank 1 is *the* peak, the highest maximum outside marked spikes; it is absent where there is
+    none.  Maxima at a spike follow all others, at rank 2 or later.
 
     Attributes
     ----------
@@ -69,23 +80,23 @@ class Peaks:
         higher ground or an end.
     significance : ndarray
         The smaller of the drops on its two sides over its standard error, from the scatter of
-        neighbouring checkpoints with its correlation; NaN where there are too few to tell.
+        neighbouring checkpoints with its correlation; NaN where there are too few of them.
     bias : ndarray
-        What was subtracted from the height of the fit.
+        Bias that was subtracted from the height of the fit.
     rank : ndarray of int
     at_spike : ndarray of bool
     spacing : ndarray
-        The larger gap to a neighbouring checkpoint, in steps: the position is no sharper.
+        The larger gap to a neighbouring checkpoint, in steps: the resolution of the position.
     edge_maximum : bool
         The smoothed curve is highest at an end of the record, or in a maximum that its scatter
         could have made.
     rising : bool
-        The record ends at its highest, by more than scatter: a peak may be yet to come.
+        The curve ends at its largest value, by more than scatter: a peak may follow.
     reason : str
-        Why there is no peak; empty where there is one.
+        Reason for a missing peak; empty where there is one.
     raw_maxima, raw_at_spike : int
-        Maxima of the curve before smoothing that stand out from the scatter, and how many of them
-        coincide with a spike.
+        Number of maxima of the curve before smoothing that exceed the scatter, and number of these
+        that coincide with a spike.
     """
 
     step: Floats
@@ -117,15 +128,15 @@ def peaks(
     min_prominence: float = MIN_PROMINENCE,
     min_significance: float = MIN_SIGNIFICANCE,
 ) -> Peaks:
-    """Interior maxima of a curve smoothed at a stated width, fitted, with rank and prominence.
+    """Find the interior maxima of a smoothed curve and fit, test and rank them.
 
     Checkpoints near a marked spike (:func:`near_spikes`) are left out before the curve is smoothed,
     so that a spike can neither be a peak nor move one.  The maxima there are listed as `at_spike`.
 
-    A maximum is fitted with a parabola in ln step, under a Gaussian weight half as wide again as
-    the smoothing.  The maximum of a noisy curve lies above the truth, that of a smoothed one below:
-    both biases are measured on copies of the smoothed curve with scatter like the measured one, and
-    removed from the height.  No error is given: the error of a peak comes from other runs.
+    A maximum is fitted with a parabola in ln step, under a Gaussian weight 1.5 times as wide as the
+    smoothing.  The maximum of a noisy curve is biased upwards, that of a smoothed one downwards:
+    both biases are estimated on copies of the smoothed curve with scatter like the observed one,
+    and removed from the height.  No error is given: the error of a peak comes from other runs.
 
     Parameters
     ----------
@@ -138,13 +149,13 @@ def peaks(
         Smallest prominence of a maximum that is listed, as a share of the smoothed curve's range;
         the highest is listed in any case.
     min_significance : float
-        Smallest of the drops beside a maximum, in units of its standard error.
+        Smallest drop beside a maximum that is listed, in units of its standard error.
 
     Returns
     -------
     Peaks
         With `reason` where there is no interior peak: too few checkpoints, a maximum at an end, a
-        flat curve, nothing that stands out from the scatter.
+        flat curve, no maximum that exceeds the scatter.
 
     Raises
     ------
@@ -162,7 +173,7 @@ def peaks(
 
 @dataclass(frozen=True)
 class Limits:
-    """What a maximum must reach to be listed."""
+    """Least prominence (share of the range) and significance (standard errors) of a maximum."""
 
     prominence: float = MIN_PROMINENCE
     significance: float = MIN_SIGNIFICANCE
@@ -170,7 +181,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Grid:
-    """What all curves of one run share: its checkpoints, marked spikes and smoother."""
+    """Checkpoints, marked spikes and smoother, which all curves of one run share."""
 
     step: Floats
     marked: Bools
@@ -178,12 +189,14 @@ class Grid:
 
     @classmethod
     def of(cls, step: Floats, spike_steps: ArrayLike, smoothing: float) -> Grid:
+        """Mark checkpoints (checkpoint,) near a spike and prepare the smoother of the others."""
         marked = near_spikes(step, spike_steps)
         clean = np.log(step[~marked])
         enough = clean.size >= MIN_CHECKPOINTS
         return cls(step, marked, Smoother.of(clean, smoothing) if enough else None)
 
     def peaks(self, curve: Floats, limits: Limits) -> Peaks:
+        """Find the peaks of a curve (checkpoint,)."""
         raw = self._raw_maxima(curve, limits)
         outside, ends, reason = self._outside_spikes(curve[~self.marked], limits)
         hidden = self._hidden(raw, outside["step"])
@@ -206,7 +219,7 @@ class Grid:
     def _outside_spikes(
         self, curve: Floats, limits: Limits
     ) -> tuple[dict[str, Floats], tuple[bool, bool], str]:
-        """Fitted maxima by height, whether an end is higher, and why there is none."""
+        """Fitted maxima by height, whether an end is higher and the curve rising, and a reason."""
         if self.smoother is None:
             return _columns([]), (False, False), self._too_few()
         values = self.smoother.mean(curve)
@@ -215,9 +228,11 @@ class Grid:
         index, prominence = _maxima(smoothed, limits.prominence)
         pairs = zip(index, prominence, strict=True)
         significance = np.array([scatter.significance(i, above) for i, above in pairs])
-        kept = ~(significance < limits.significance)  # NaN: cannot be told, kept
+        significant = ~(significance < limits.significance)  # NaN, unknown scatter, counts as such
         rows: list[tuple[float, ...]] = []
-        for i, above, sure in zip(index[kept], prominence[kept], significance[kept], strict=True):
+        for i, above, sure in zip(
+            index[significant], prominence[significant], significance[significant], strict=True
+        ):
             x, height = self.smoother.fit(values, i)
             bias = self.smoother.bias(scatter, i) if scatter.known else 0.0
             rows.append((np.exp(x), height - bias, above, sure, bias))
@@ -225,19 +240,23 @@ class Grid:
         at_end = not _flat(smoothed) and highest in (0, smoothed.size - 1)
         rising = at_end and highest > 0
         rising = rising and not scatter.rise_to_its_end() < limits.significance
-        # Where the highest maximum is given up, a lower one does not take its place.
-        at_end = at_end or (bool(rows) and highest in index[~kept])
-        return _columns(rows), (at_end, rising), "" if rows else _why_none(smoothed, index.size)
+        # A lower maximum does not replace the highest one where that is insignificant.
+        at_end = at_end or (bool(rows) and highest in index[~significant])
+        return (
+            _columns(rows),
+            (at_end, rising),
+            "" if rows else _reason_for_none(smoothed, index.size),
+        )
 
     def _hidden(self, index: Index, peaks: Floats) -> Bools:
-        """Which checkpoints belong to a peak that stands without them: it is listed once."""
+        """Whether checkpoints at spikes belong to a peak found without them, to list it once."""
         if self.smoother is None or not peaks.size:
             return np.zeros(index.size, dtype=bool)
         apart = np.abs(np.log(self.step[index])[:, None] - np.log(peaks))
         return np.asarray((apart <= 2 * self.smoother.width).any(axis=1))
 
     def _at_spikes(self, curve: Floats, index: Index) -> dict[str, Floats]:
-        """Maxima at marked checkpoints as they stand: a spike is not smoothed and not fitted."""
+        """Maxima at marked checkpoints, neither smoothed nor fitted."""
         prominence = peak_prominences(curve, index)[0]
         return _columns(
             [
@@ -247,7 +266,7 @@ class Grid:
         )
 
     def _raw_maxima(self, curve: Floats, limits: Limits) -> Index:
-        """Maxima before smoothing that rise above the typical scatter by 5 standard errors."""
+        """Maxima before smoothing that exceed the median scatter by 5 standard errors."""
         if curve.size < MIN_CHECKPOINTS:
             return np.empty(0, dtype=np.intp)
         scatter = 1.4826 * np.median(np.abs(pseudo_residuals(np.log(self.step), curve)))
@@ -262,7 +281,7 @@ class Grid:
         return reason + (f" ({near} are near a spike)" if near else "")
 
     def _spacing(self, at: Floats) -> Floats:
-        """The larger of the gaps beside the checkpoint next to a position, in steps."""
+        """Larger of the gaps beside the checkpoint next to a position, in steps."""
         if not at.size:
             return np.empty(0)
         gap = np.diff(self.step)
@@ -279,21 +298,21 @@ def _columns(rows: list[tuple[float, ...]]) -> dict[str, Floats]:
 
 
 def _maxima(curve: Floats, min_prominence: float) -> tuple[Index, Floats]:
-    """Interior maxima that are prominent, and the highest; none in a curve flat to rounding."""
+    """Prominent interior maxima, the highest in any case; none in a curve flat up to rounding."""
     if _flat(curve):
         return np.empty(0, dtype=np.intp), np.empty(0)
-    index, found = find_peaks(curve, prominence=0.0)
-    prominence = np.asarray(found["prominences"], dtype=np.float64)
-    kept = prominence >= min_prominence * np.ptp(curve)
-    kept |= curve[index] >= curve[index].max(initial=-np.inf)  # the highest in any case
-    return index[kept].astype(np.intp), prominence[kept]
+    index, properties = find_peaks(curve, prominence=0.0)
+    prominence = np.asarray(properties["prominences"], dtype=np.float64)
+    selected = prominence >= min_prominence * np.ptp(curve)
+    selected |= curve[index] >= curve[index].max(initial=-np.inf)
+    return index[selected].astype(np.intp), prominence[selected]
 
 
 def _flat(smoothed: Floats) -> bool:
     return bool(np.ptp(smoothed) <= 1e-9 * np.abs(smoothed).max())
 
 
-def _why_none(smoothed: Floats, maxima: int) -> str:
+def _reason_for_none(smoothed: Floats, maxima: int) -> str:
     if _flat(smoothed):
         return "the curve is flat"
     if maxima:
@@ -327,9 +346,10 @@ class Smoother:
 
     @classmethod
     def of(cls, x: Floats, width: float) -> Smoother:
+        """Prepare the smoother of a record with checkpoints at x = ln step (checkpoint,)."""
         bin_of = np.arange(x.size)
         if x.size > LARGEST:
-            # A twentieth of the kernel's width moves nothing that the kernel would let through.
+            # Bins of a twentieth of the kernel's width change nothing that the kernel resolves.
             bin_width = max(width / 20, (x[-1] - x[0]) / (2 * LARGEST))
             _, bin_of = np.unique(np.floor((x - x[0]) / bin_width), return_inverse=True)
         count = np.bincount(bin_of)
@@ -337,29 +357,30 @@ class Smoother:
         return cls(centres, bin_of, width, _hat(centres, count, width))
 
     def mean(self, curve: Floats) -> Floats:
-        """The curve averaged in every bin."""
+        """Average a curve (checkpoint,) in every bin."""
         if self.bin_of.size == self.x.size:
             return curve
         return np.bincount(self.bin_of, weights=curve) / np.bincount(self.bin_of)
 
     def smooth(self, values: Floats) -> Floats:
+        """Smooth values (bin,)."""
         return np.asarray(self.hat @ values)
 
     def scatter(self, values: Floats) -> Scatter:
-        """The scatter of a curve, its own correlation in it."""
+        """Estimate the scatter of a curve (bin,) with its correlation."""
         return Scatter.of(self.x, self.hat, self._contrasts, values)
 
     def fit(self, values: Floats, peak: int) -> tuple[float, float]:
-        """ln step and height of the vertex of the local parabola at a maximum."""
+        """Fit a local parabola at a maximum: ln step and height of its vertex."""
         at = np.array([peak])
         x, height = self._vertices(self._parabolas(at) @ values, at)
         return float(x[0]), float(height[0])
 
     def bias(self, scatter: Scatter, peak: int) -> float:
-        """Mean height found on noisy copies of the smoothed curve, less that curve's own height.
+        """Estimate the bias of a height from noisy copies of the smoothed curve.
 
-        Two biases at once: the maximum of a noisy curve is too high, that of a smoothed one too
-        low.  The copies are the same at every call.
+        Their mean height, less that of the curve itself, combines two biases: the maximum of a
+        noisy curve is too high, that of a smoothed one too low.  The copies never change.
         """
         smoothed = scatter.smoothed
         copies = smoothed[:, None] + scatter.deviation[:, None] * self._normals
@@ -386,7 +407,7 @@ class Smoother:
     def _parabolas(self, at: Index) -> Floats:
         """(maximum, coefficient, bin): maps a curve to its local parabolas around `at`."""
         d = self.x - self.x[at][:, None]
-        # Half as wide again as the smoother, because a parabola follows the top of a peak.
+        # Wider than the smoother, because a parabola follows the top of a peak.
         wide = 1.5 * self.width
         weight = np.exp(-0.5 * (d / wide) ** 2)
         three = np.abs(np.arange(self.x.size) - at[:, None]) <= 1
@@ -400,7 +421,7 @@ class Smoother:
         return np.asarray(np.linalg.solve(normal, weighted) / unit)
 
     def _vertices(self, parabola: Floats, at: Index) -> tuple[Floats, Floats]:
-        """Where c0 + c1 d + c2 d^2 is highest, no further than the neighbours or the width."""
+        """Vertex of c0 + c1 d + c2 d^2, no further than the neighbours or the width."""
         c0, c1, c2 = parabola.T
         reach = np.maximum(self.width, np.minimum(np.diff(self.x)[at - 1], np.diff(self.x)[at]))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -416,7 +437,7 @@ def _hat(x: Floats, count: Ints, width: float) -> Floats:
     w = np.exp(-0.5 * (d / width) ** 2) * count
     s0, s1, s2 = (np.sum(w * d**k, axis=1, keepdims=True) for k in range(3))
     det = s0 * s2 - s1**2
-    isolated = det <= np.finfo(float).tiny  # all neighbours underflow: the row stands alone
+    isolated = det <= np.finfo(float).tiny  # the weights of all neighbours underflow
     hat: Floats = np.where(isolated, w / s0, w * (s2 - d * s1) / np.where(isolated, 1.0, det))
     return hat
 

@@ -1,4 +1,9 @@
-"""Events of every run, observable, layer and head in a file of observables."""
+"""Find the events of every run, observable, layer and head in a file of observables.
+
+`find_events` takes accuracies and loss of every run (:mod:`heatcap.events.record`) and the peaks of
+every curve (:mod:`heatcap.events.curves`), and puts both into the tables of
+:class:`heatcap.events.Events`.  Times are training steps; smoothing widths are in ln step.
+"""
 
 from __future__ import annotations
 
@@ -46,16 +51,20 @@ def find_events(
     query: int = -1,
     inputs: str = "all",
 ) -> Events:
-    """Memorisation, onset, spikes, peaks and leads of every run.
+    """Find memorisation, onset, spikes, peaks and leads of every run.
+
+        lead = onset - peak, in steps
+
+    with the definitions of :mod:`heatcap.events`.
 
     Parameters
     ----------
     obs : Dataset (run, checkpoint, layer, head, query, ...)
         Observables of all runs, padded with NaN; coordinates `step` (run, checkpoint) and
-        `metric_step` (run, metric).  Any of `layer`, `head`, `query`, `inputs` may be absent; what
-        has no layer or head stands under the first layer and the head "mean".
+        `metric_step` (run, metric).  Any of `layer`, `head`, `query`, `inputs` may be absent;
+        observables without layer or head are listed under the first layer and the head "mean".
     *observables : str
-        Names; if none is given, those of `DEFAULT_OBSERVABLES` that `obs` has, or, without any,
+        Names; by default those of `DEFAULT_OBSERVABLES` that `obs` has, or, without any of these,
         every variable (run, checkpoint).
     smoothing : float
         Standard deviation of the smoothing kernel in ln step.
@@ -63,7 +72,7 @@ def find_events(
         Smallest prominence of a listed maximum, as a share of the smoothed curve's range.
     min_significance : float
         Smallest drop beside a listed maximum in units of its standard error, from the scatter of
-        neighbouring checkpoints with the curve's own correlation.
+        neighbouring checkpoints, including its correlation.
     query : int
         Index of the query (not its position); the last by default.
     inputs : str
@@ -84,11 +93,17 @@ def find_events(
         )
     positive(smoothing=smoothing, min_prominence=min_prominence)
     not_negative(min_significance=min_significance)
-    names = _names(obs, observables)
+    names = _checked_names(obs, observables)
     curves = {name: _curves(obs, name, query, inputs) for name in names}
     runs, spike_steps = _timelines(obs)
     steps = obs["step"].transpose("run", "checkpoint").to_numpy().astype(np.float64)
-    _mark_shares(runs, steps, spike_steps)
+    used = [step[np.isfinite(step) & (step > 0)] for step in steps]
+    runs[Column.CHECKPOINTS] = [step.size for step in used]
+    # The share of checkpoints near a spike is the base rate of peaks that coincide with one.
+    runs[Column.SPIKE_SHARE] = [
+        float(near_spikes(step, at).mean()) if step.size else np.nan
+        for step, at in zip(used, spike_steps, strict=True)
+    ]
     limits = Limits(min_prominence, min_significance)
     rows: list[dict[str, Any]] = []
     of_curves: list[dict[str, Any]] = []
@@ -97,10 +112,20 @@ def find_events(
         for name, (layers, heads, values) in curves.items():
             for (i, j), _ in np.ndenumerate(values[r, 0]):
                 curve = values[r, :, i, j]
-                found = _of_curve(steps[r], curve, spike_steps[r], grids, smoothing, limits)
+                peaks = _peaks_of(steps[r], curve, spike_steps[r], grids, smoothing, limits)
                 place = {Column.OBSERVABLE: name, Column.LAYER: layers[i], Column.HEAD: heads[j]}
-                rows.extend(place | event for event in _event_rows(run, found))
-                of_curves.append({Column.RUN: run[Column.RUN]} | place | _curve_row(found))
+                rows.extend(place | event for event in _event_rows(run, peaks))
+                of_curves.append(
+                    {Column.RUN: run[Column.RUN]}
+                    | place
+                    | {
+                        Column.MAXIMA: peaks.raw_maxima,
+                        Column.MAXIMA_AT_SPIKE: peaks.raw_at_spike,
+                        Column.EDGE_MAXIMUM: peaks.edge_maximum,
+                        Column.RISING: peaks.rising,
+                        Column.REASON: peaks.reason,
+                    }
+                )
     settings = {
         "smoothing": smoothing,
         "min_prominence": min_prominence,
@@ -109,10 +134,10 @@ def find_events(
         "inputs": inputs,
     }
     marked = dict(zip(runs[Column.RUN], spike_steps, strict=True))
-    return Events(_table(rows, runs), runs, pd.DataFrame(of_curves), marked, settings)
+    return Events(_peak_table(rows, runs), runs, pd.DataFrame(of_curves), marked, settings)
 
 
-def _of_curve(
+def _peaks_of(
     step: Floats,
     curve: Floats,
     spike_steps: Floats,
@@ -120,7 +145,7 @@ def _of_curve(
     smoothing: float,
     limits: Limits,
 ) -> Peaks:
-    """Peaks of one curve; the smoothers of a run are made once for all its curves."""
+    """Peaks of one curve; curves of a run with the same checkpoints share one smoother."""
     ok = usable(step, curve)
     key = ok.tobytes()
     if key not in grids:
@@ -128,29 +153,29 @@ def _of_curve(
     return grids[key].peaks(curve[ok], limits)
 
 
-def _event_rows(run: dict[Any, Any], found: Peaks) -> Iterator[dict[str, Any]]:
-    common = {Column.RUN: run[Column.RUN], Column.EDGE_MAXIMUM: found.edge_maximum}
-    if not found.found:
-        yield common | {Column.STATUS: "no interior peak", Column.REASON: found.reason}
-    for k in range(found.step.size):
+def _event_rows(run: dict[Any, Any], peaks: Peaks) -> Iterator[dict[str, Any]]:
+    common = {Column.RUN: run[Column.RUN], Column.EDGE_MAXIMUM: peaks.edge_maximum}
+    if not peaks.found:
+        yield common | {Column.STATUS: "no interior peak", Column.REASON: peaks.reason}
+    for k in range(peaks.step.size):
         yield common | {
-            Column.RANK: int(found.rank[k]),
-            Column.PEAK: found.step[k],
-            Column.HEIGHT: found.height[k],
-            Column.PROMINENCE: found.prominence[k],
-            Column.AT_SPIKE: bool(found.at_spike[k]),
-            Column.LEAD: run[Column.ONSET] - found.step[k],
-            Column.STATUS: "interior maximum" if found.edge_maximum else "peak",
-            Column.PLACE: _place(found.step[k], run),
+            Column.RANK: int(peaks.rank[k]),
+            Column.PEAK: peaks.step[k],
+            Column.HEIGHT: peaks.height[k],
+            Column.PROMINENCE: peaks.prominence[k],
+            Column.AT_SPIKE: bool(peaks.at_spike[k]),
+            Column.LEAD: run[Column.ONSET] - peaks.step[k],
+            Column.STATUS: "interior maximum" if peaks.edge_maximum else "peak",
+            Column.PLACE: _phase_of_training(peaks.step[k], run),
             Column.REASON: "",
-            Column.PEAK_SPACING: found.spacing[k],
-            Column.SIGNIFICANCE: found.significance[k],
-            Column.BIAS: found.bias[k],
+            Column.PEAK_SPACING: peaks.spacing[k],
+            Column.SIGNIFICANCE: peaks.significance[k],
+            Column.BIAS: peaks.bias[k],
         }
 
 
-def _place(step: float, run: dict[Any, Any]) -> str:
-    """Where a step lies in the life of a run; "" where its accuracies are not known."""
+def _phase_of_training(step: float, run: dict[Any, Any]) -> str:
+    """Phase of training in which a step lies; "" where the accuracies are not known."""
     memorised, onset_step = run[Column.MEMORISED], run[Column.ONSET]
     if np.isnan(run[Column.LAST_STEP]):
         return ""
@@ -161,18 +186,8 @@ def _place(step: float, run: dict[Any, Any]) -> str:
     return "before onset" if step <= onset_step else "after onset"
 
 
-def _curve_row(found: Peaks) -> dict[str, Any]:
-    return {
-        Column.MAXIMA: found.raw_maxima,
-        Column.MAXIMA_AT_SPIKE: found.raw_at_spike,
-        Column.EDGE_MAXIMUM: found.edge_maximum,
-        Column.RISING: found.rising,
-        Column.REASON: found.reason,
-    }
-
-
-def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
-    """Rows of all peaks beside what is known of their run, in the order of the CSV file."""
+def _peak_table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all peaks with the settings and events of their run, in the order of the CSV file."""
     settings = settings_of(runs)
     of_run = [name for name in OF_PEAK if name in OF_RUN]
     of_peak = [name for name in OF_PEAK if name not in OF_RUN]
@@ -182,14 +197,14 @@ def _table(rows: list[dict[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
     return table.astype({Column.RANK: "Int64", Column.AT_SPIKE: "boolean", Column.CENSORED: bool})
 
 
-def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
+def _checked_names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
     names = list(observables) or [name for name in DEFAULT_OBSERVABLES if name in obs]
     names = names or [str(n) for n in obs.data_vars if set(obs[n].dims) == {"run", "checkpoint"}]
     missing = [name for name in names if name not in obs]
     if missing or not names:
         wanted = ", ".join(missing) or "any of " + ", ".join(DEFAULT_OBSERVABLES)
-        known = [str(n) for n in obs.data_vars if {"run", "checkpoint"} <= set(obs[n].dims)]
-        raise ValueError(lacking(wanted, known))
+        available = [str(n) for n in obs.data_vars if {"run", "checkpoint"} <= set(obs[n].dims)]
+        raise ValueError(lacking(wanted, available))
     for name in ("step", "metric_step", "train_accuracy", "test_accuracy"):
         if name not in obs.variables:
             raise ValueError(f"observables lack {name!r}, which events need")
@@ -209,19 +224,19 @@ def _names(obs: xr.Dataset, observables: Sequence[str]) -> list[str]:
 def _curves(
     obs: xr.Dataset, name: str, query: int, inputs: str
 ) -> tuple[list[Any], list[str], Floats]:
-    """Labels of layers and heads, and an array (run, checkpoint, layer, head).
+    """Labels of layers and heads, and the observable (run, checkpoint, layer, head).
 
-    The last head is the average over heads, the only one where there are none.
+    The last head is the average over heads, and the only one if the observable has no heads.
     """
     chosen = curve(obs, name, query=query, inputs=inputs)
     heads = labels_of(chosen, "head") if "head" in chosen.dims else []
     missing = [dim for dim in ("layer", "head") if dim not in chosen.dims]
-    each = chosen.expand_dims(missing).transpose("run", "checkpoint", "layer", "head")
-    values = each.to_numpy().astype(np.float64)
+    labelled = chosen.expand_dims(missing).transpose("run", "checkpoint", "layer", "head")
+    values = labelled.to_numpy().astype(np.float64)
     if heads:
-        mean = each.astype(np.float64).mean("head", skipna=True).to_numpy()[..., None]
+        mean = labelled.astype(np.float64).mean("head", skipna=True).to_numpy()[..., None]
         values = np.concatenate([values, mean], axis=-1)
-    return labels_of(each, "layer"), [*map(str, heads), AVERAGE], values
+    return labels_of(labelled, "layer"), [*map(str, heads), AVERAGE], values
 
 
 def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
@@ -237,11 +252,11 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
     for r, run in enumerate(ids):
         try:
             of_run = {name: values[r] for name, values in columns.items()}
-            row, found = _timeline(of_run, _sweep(obs, r))
+            row, marked = _timeline(of_run, _settings_of(obs, r))
         except ValueError as error:
             raise ValueError(f"run {run}: {error}") from None
-        rows.append({Column.RUN: run} | _sweep(obs, r) | row)
-        spike_steps.append(found)
+        rows.append({Column.RUN: run} | _settings_of(obs, r) | row)
+        spike_steps.append(marked)
     table = pd.DataFrame(rows)
     if table[Column.RUN].duplicated().any():
         twice = table[Column.RUN][table[Column.RUN].duplicated()].tolist()
@@ -291,18 +306,8 @@ def _timeline(
     return row, np.asarray(step, dtype=np.float64)[marked]
 
 
-def _sweep(obs: xr.Dataset, r: int) -> dict[str, Any]:
+def _settings_of(obs: xr.Dataset, r: int) -> dict[str, Any]:
     """Coordinates of run r: the parameters of the sweep first, in a fixed order."""
     present = [str(c) for c in obs.coords if obs[c].dims == ("run",) and c != "run"]
     ordered = [c for c in SWEEP if c in present] + [c for c in present if c not in SWEEP]
     return {c: obs[c].to_numpy()[r] for c in ordered}
-
-
-def _mark_shares(runs: pd.DataFrame, steps: Floats, spike_steps: Sequence[Floats]) -> None:
-    """Checkpoints of every run and the share of them near a spike: the base rate of coincidence."""
-    used = [s[np.isfinite(s) & (s > 0)] for s in steps]
-    runs[Column.CHECKPOINTS] = [s.size for s in used]
-    runs[Column.SPIKE_SHARE] = [
-        float(near_spikes(s, at).mean()) if s.size else np.nan
-        for s, at in zip(used, spike_steps, strict=True)
-    ]

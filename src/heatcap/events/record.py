@@ -1,4 +1,9 @@
-"""What the record of a run says: memorisation, onset, mirrors, spikes of the loss."""
+"""Events in the accuracies and the loss of one run: memorisation, onset, mirror leak, spikes.
+
+Each function takes 1-D arrays along the rows of the record, with steps in increasing order; rows
+that are NaN or at step 0 are skipped.  Accuracies are fractions of 1, crossings are interpolated in
+ln step, results are in steps.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +32,13 @@ __all__ = [
 ]
 
 MEMORISED = 0.99  # train accuracy
-LEAST_RISE, LEAST_FINAL = 0.2, 0.9  # of the test accuracy, to have generalised
+LEAST_RISE, LEAST_FINAL = 0.2, 0.9  # rise and final test accuracy of a run that generalises
 TOLERANCE = 0.1  # of an accuracy
 MIN_ROWS = 3  # of a plateau
 
 
 def memorisation(step: ArrayLike, train_accuracy: ArrayLike, *, level: float = MEMORISED) -> float:
-    """Step at which the train accuracy first reaches `level`, interpolated in log step.
+    """Find the step at which the train accuracy first reaches `level`, interpolated in ln step.
 
     Parameters
     ----------
@@ -63,10 +68,10 @@ def memorisation(step: ArrayLike, train_accuracy: ArrayLike, *, level: float = M
 class Onset:
     """Onset of generalisation of one run, or the statement that there is none by `last_step`.
 
-    `step` is NaN when `censored`; `message` then says why.  A record without any test accuracy is
-    not censored: nothing was observed; nor is one that generalises without ever memorising, for it
-    has no baseline.  `spacing` is the gap between the rows beside the onset, in steps: it is known
-    no better.  Accuracies are fractions of 1.
+    `step` is NaN when `censored`, and `message` has the reason.  A record without any test accuracy
+    is not censored, because nothing was observed; nor is one that generalises without memorising,
+    for it has no baseline.  `spacing` is the gap between the rows beside the onset, in steps, which
+    limits its resolution.  Accuracies are fractions of 1.
     """
 
     step: float
@@ -91,14 +96,19 @@ def onset(
     min_rise: float = LEAST_RISE,
     min_final: float = LEAST_FINAL,
 ) -> Onset:
-    """Last upward crossing of the midpoint between baseline and final value, in log step.
+    """Find the onset: the last upward crossing of the midpoint of baseline and final value.
+
+        midpoint = (baseline + final) / 2
+
+    with the baseline read at memorisation, and the median over the last tenth of the record, in ln
+    step, as the final value.
 
     Parameters
     ----------
     step, accuracy : array_like (row)
         Test accuracy, mirror-free where the task is symmetric.
     memorisation_step : float
-        Where the baseline is read off; NaN if the run never memorised.
+        Step at which the baseline is read; NaN if the run never memorised.
     min_rise, min_final : float
         The onset exists only if final - baseline >= `min_rise` and final >= `min_final`.
 
@@ -116,7 +126,8 @@ def onset(
     x, accuracy = record(step, accuracy, "accuracy")
     if not x.size:
         return Onset(np.nan, np.nan, np.nan, False, np.nan, "no test accuracy in the record")
-    last, final = float(np.asarray(step)[rows][-1]), _final_value(x, accuracy)
+    last = float(np.asarray(step)[rows][-1])
+    final = float(np.median(accuracy[x >= x[-1] - 0.1 * (x[-1] - x[0])]))
     if not np.isfinite(memorisation_step):
         why = f"not memorised by step {last:.0f}"
         if final >= min_final:
@@ -136,26 +147,21 @@ def onset(
     return Onset(at, baseline, final, False, last, spacing=spacing)
 
 
-def _final_value(x: Floats, accuracy: Floats) -> float:
-    """Median over the last tenth of the record in log step."""
-    return float(np.median(accuracy[x >= x[-1] - 0.1 * (x[-1] - x[0])]))
-
-
 def _crossing(x: Floats, y: Floats, i: int, level: float) -> float:
-    """Where the segment that ends at row i, the first row at or above level, meets the level."""
+    """Position at which the segment that ends at row i, the first at or above level, crosses it."""
     if i == 0:
         return float(x[0])
     return float(x[i - 1] + (level - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1]))
 
 
-# ---- test accuracy that only repeats what was memorised -------------------------------------
+# ---- test accuracy that only mirrors memorised pairs -----------------------------------------
 
 
 @dataclass(frozen=True)
 class MirrorLeak:
     """Accuracy on the plateau after memorisation, and whether mirrored pairs explain it.
 
-    `found` is None where it cannot be told; `message` says what was seen, or what is missing.
+    `found` is None where this is undecidable; `message` has the observation, or what is missing.
     """
 
     plateau: float
@@ -172,18 +178,18 @@ def mirror_leak(
     *,
     fraction: float = np.nan,
 ) -> MirrorLeak:
-    """Whether the test accuracy plateaus because mirrors of trained pairs are answered.
+    """Test whether the test accuracy plateaus because mirrors of trained pairs are answered.
 
     On a symmetric operation with an ordered split, (b, a) is answered as soon as (a, b) is
     memorised: the test accuracy then waits near the training fraction f, and a threshold below f
     fires at memorisation.  The plateau is the median test accuracy over the first half, in ln step,
-    of the time from memorisation to the onset (or to the end of the record).  It is a leak where
-    it stands 0.1 or more above the mirror-free accuracy, or, without one, within 0.1 of f.
+    of the time from memorisation to the onset (or to the end of the record).  It is a leak if it is
+    0.1 or more above the mirror-free accuracy, or, without one, within 0.1 of f.
 
     Parameters
     ----------
     step, test_accuracy, mirror_free_accuracy : array_like (row)
-        The last one NaN where it was not recorded.
+        Accuracies; the mirror-free one is NaN where it was not recorded.
     memorisation_step, onset_step : float
         NaN where there is none.
     fraction : float
@@ -203,15 +209,15 @@ def mirror_leak(
         return MirrorLeak(plain, None, "no plateau between memorisation and onset to look at")
     free = _plateau(step, mirror_free_accuracy, memorisation_step, onset_step)
     if np.isfinite(free):
-        found = plain - free >= TOLERANCE
-        seen = f"test accuracy {plain:.2f} after memorisation, {free:.2f} on mirror-free inputs"
-        return MirrorLeak(plain, found, f"mirror leak: {seen}" if found else "")
+        leaks = plain - free >= TOLERANCE
+        observed = f"test accuracy {plain:.2f} after memorisation, {free:.2f} on mirror-free inputs"
+        return MirrorLeak(plain, leaks, f"mirror leak: {observed}" if leaks else "")
     if not np.isfinite(fraction):
         return MirrorLeak(plain, None, "mirror leak not tested: no training fraction is known")
-    found = abs(plain - fraction) <= TOLERANCE
-    seen = f"test accuracy waits at {plain:.2f}, near the training fraction {fraction:g}"
+    leaks = abs(plain - fraction) <= TOLERANCE
+    observed = f"test accuracy waits at {plain:.2f}, near the training fraction {fraction:g}"
     hint = "; if the operation is symmetric, these are mirrors of trained pairs"
-    return MirrorLeak(plain, found, f"mirror leak: {seen}{hint}" if found else "")
+    return MirrorLeak(plain, leaks, f"mirror leak: {observed}{hint}" if leaks else "")
 
 
 def _plateau(step: ArrayLike, accuracy: ArrayLike, memorised: float, onset: float) -> float:
@@ -227,24 +233,30 @@ def _plateau(step: ArrayLike, accuracy: ArrayLike, memorised: float, onset: floa
 
 
 def usable(step: ArrayLike, values: ArrayLike) -> Bools:
-    """Rows with a value at a step after step 0."""
+    """Select the rows with a value at a step after step 0."""
     step, values = np.asarray(step, dtype=np.float64), np.asarray(values, dtype=np.float64)
     ok: Bools = np.isfinite(step) & (step > 0) & np.isfinite(values)
     return ok
 
 
 def record(step: ArrayLike, values: ArrayLike, name: str) -> tuple[Floats, Floats]:
-    """ln step and values of the usable rows."""
+    """Return ln step and values of the usable rows.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ or steps do not increase.
+    """
     if np.ndim(step) != 1 or np.shape(step) != np.shape(values):
         raise ValueError(
             f"step and {name} must be 1-D and of one length,"
             f" got {np.shape(step)} and {np.shape(values)}"
         )
     every = np.asarray(step, dtype=np.float64)
-    known = every[np.isfinite(every)]
-    if known.size and np.any(np.diff(known) <= 0):
-        at = int(np.argmax(np.diff(known) <= 0))
-        raise ValueError(f"step must increase, got {known[at]:g} followed by {known[at + 1]:g}")
+    finite = every[np.isfinite(every)]
+    if finite.size and np.any(np.diff(finite) <= 0):
+        at = int(np.argmax(np.diff(finite) <= 0))
+        raise ValueError(f"step must increase, got {finite[at]:g} followed by {finite[at + 1]:g}")
     ok = usable(step, values)
     return np.log(every[ok]), np.asarray(values, dtype=np.float64)[ok]
 
@@ -265,28 +277,28 @@ def positive(**values: float) -> None:
 
 # ---- spikes of the training loss -----------------------------------------------------------
 
-FOOT = 2.0  # times the running median: where a spike begins and ends
+FOOT = 2.0  # times the running median: level at which a spike begins and ends
 
 
 def spikes(
     step: ArrayLike, train_loss: ArrayLike, *, factor: float = 5.0, width: float = 0.2
 ) -> Bools:
-    """Rows at which the training loss exceeds `factor` times its running median.
+    """Mark the rows at which the training loss exceeds `factor` times its running median.
 
-    A spike goes on, before and after, for as long as the loss stays above twice its running median.
+    A spike extends, before and after, for as long as the loss stays above twice its running median.
     The running median is taken over at most 31 rows spread evenly over a window of `width` in ln
     step (never fewer than 3 rows on a side) with *equally many rows before and after*: a loss that
     only falls is its own running median, at any speed and on any grid, and is never marked.  The
-    last 3 rows are compared with the rows before them, the first 3 with nothing.
+    last 3 rows are compared with the rows before them; the first 3 are never marked.
 
     Parameters
     ----------
     step, train_loss : array_like (row)
     factor : float
-        5, the criterion under which slingshots (the word of V. Thilak et al., arXiv:2206.04817) are
-        counted elsewhere.
+        Threshold; 5 is the criterion by which slingshots (a term of V. Thilak et al.,
+        arXiv:2206.04817) are counted elsewhere.
     width : float
-        Of the window, in ln step.
+        Width of the window in ln step.
 
     Returns
     -------
@@ -302,14 +314,10 @@ def spikes(
     marked = np.zeros(np.shape(step), dtype=bool)
     excess = loss / factor, loss / min(factor, FOOT)
     median = _running_median(x, loss, width)
-    marked[usable(step, train_loss)] = _around(excess[0] > median, excess[1] > median)
+    top, foot = excess[0] > median, excess[1] > median
+    piece = np.cumsum(np.diff(foot, prepend=False))  # odd numbers count the pieces of the foot
+    marked[usable(step, train_loss)] = foot & np.isin(piece, piece[top])
     return marked
-
-
-def _around(top: Bools, foot: Bools) -> Bools:
-    """Rows of the foot that hang together with a row of the top."""
-    piece = np.cumsum(np.diff(foot, prepend=False))  # odd numbers number the pieces of the foot
-    return np.asarray(foot & np.isin(piece, piece[top]))
 
 
 def _running_median(x: Floats, y: Floats, width: float, side: int = 3, points: int = 31) -> Floats:
@@ -328,9 +336,9 @@ def _running_median(x: Floats, y: Floats, width: float, side: int = 3, points: i
 
 
 def near_spikes(step: ArrayLike, spike_steps: ArrayLike) -> Bools:
-    """Checkpoints with a spike between the checkpoint before and the one after.
+    """Mark the checkpoints with a spike between the checkpoint before and the one after.
 
-    What happened between two checkpoints may have left its mark on either.
+    A spike between two checkpoints may have affected either of them.
 
     Parameters
     ----------
@@ -342,10 +350,10 @@ def near_spikes(step: ArrayLike, spike_steps: ArrayLike) -> Bools:
     -------
     ndarray of bool (checkpoint)
     """
-    step, found = np.asarray(step, dtype=np.float64), np.sort(np.asarray(spike_steps, dtype=float))
+    step, marked = np.asarray(step, dtype=np.float64), np.sort(np.asarray(spike_steps, dtype=float))
     before = np.concatenate([[-np.inf], step[:-1]])[: step.size]
     after = np.concatenate([step[1:], [np.inf]])[: step.size]
-    inside = np.searchsorted(found, after, side="left") - np.searchsorted(
-        found, before, side="right"
+    inside = np.searchsorted(marked, after, side="left") - np.searchsorted(
+        marked, before, side="right"
     )
     return np.asarray(inside > 0)

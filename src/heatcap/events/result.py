@@ -1,7 +1,9 @@
-"""What :func:`heatcap.events.find_events` returns: tables, and their counts in words.
+"""Tables of events, as :func:`heatcap.events.find_events` returns them, with counts and cautions.
 
-Whoever reads the tables asks here which runs are proper and which are controls, which rows are the
-peaks, and which columns are settings; columns are named by :class:`heatcap.events.Column`.
+`Events` owns the tables: it selects treatment runs and controls, maxima and peaks, and writes CSV
+and JSON; `order_of_events` decides which of two events came first; the rest turns counts and
+settings into text.  Columns are named by :class:`heatcap.events.Column`; times and leads are in
+training steps.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class Count:
     HIGHEST_AT_END = "highest_at_end"
     COMPARED = "compared"  #: with a peak and an onset
     PEAK_FIRST = "peak_first"
-    UNRESOLVED = "unresolved"  #: closer than the record tells
+    UNRESOLVED = "unresolved"  #: closer than the spacing of the record
     ONSET_FIRST = "onset_first"
     MEDIAN_LEAD = "median_lead"  #: in steps
 
@@ -68,18 +70,18 @@ class Events(Result):
         onset - peak, empty when the run is censored.
     runs : DataFrame
         One row per run: memorisation, baseline, final value, onset, censored, spikes and their
-        share of the checkpoints, and `group`: "none", or the control that the run is.  `proper`,
-        `controls` and `of_group` are parts of it.
+        share of the checkpoints, and `group`: "none", or the name of the control.  `proper`,
+        `controls` and `of_group` select rows of it.
     curves : DataFrame
-        One row per curve: how many maxima stand out before smoothing (`maxima`), how many of them
-        coincide with a spike, whether an end is higher (`edge_maximum`), whether the record ends
-        while the curve is `rising` to its highest, and why there is no peak.
+        One row per curve: number of significant maxima before smoothing (`maxima`), number of these
+        that coincide with a spike, whether an end is higher (`edge_maximum`), whether the record
+        ends while the curve is `rising` to its largest value, and the reason for a missing peak.
     spike_steps : dict
         Steps of the marked rows of the loss, per run.
     settings : dict
         Smoothing width, smallest prominence, query and inputs.
     status : Status
-        Always "ok": what is not found is a row that says why.
+        Always "ok": an event that is missing has a row with the reason.
     """
 
     table: pd.DataFrame
@@ -90,7 +92,7 @@ class Events(Result):
 
     @property
     def proper(self) -> pd.DataFrame:
-        """Rows of the runs that are no control."""
+        """Rows of the treatment runs, which are no control."""
         return proper_of(self.runs)
 
     @property
@@ -99,12 +101,12 @@ class Events(Result):
         return controls_of(self.runs)
 
     def counted_controls(self) -> dict[str, int]:
-        """How many runs every control has, by its name, the largest first."""
+        """Count the runs of every control, by its name, the largest first."""
         groups = self.runs[Column.GROUP].value_counts()
         return {str(name): int(n) for name, n in groups.items() if name != PROPER}
 
     def of_group(self, group: str) -> pd.DataFrame:
-        """Rows of the runs of one group: `PROPER`, or the name of a control; none if unknown."""
+        """Select the runs of one group: `PROPER`, or the name of a control; none if unknown."""
         runs: pd.DataFrame = self.runs[self.runs[Column.GROUP] == group]
         return runs
 
@@ -115,26 +117,26 @@ class Events(Result):
 
     @property
     def group_of(self) -> dict[Any, str]:
-        """The group of every run."""
+        """Group of every run."""
         return dict(zip(self.runs[Column.RUN], self.runs[Column.GROUP], strict=True))
 
     def highest(self) -> pd.DataFrame:
-        """The highest maximum of every head average, or the row that says why there is none."""
+        """Select the highest maximum of every head average, or the row with the reason for none."""
         t = self.table[self.table[Column.HEAD] == AVERAGE]
         best: pd.DataFrame = t[(t[Column.RANK] == 1) | t[Column.RANK].isna()]
         return best
 
     def curves_of(self, observable: str, layer: Any, head: int | str = AVERAGE) -> pd.DataFrame:
-        """Rows of `curves` of one observable, layer and head, one for every run."""
+        """Select the rows of `curves` of one observable, layer and head, one for every run."""
         t = self.curves
         here = (t[Column.OBSERVABLE] == observable) & (t[Column.LAYER] == layer)
-        found: pd.DataFrame = t[here & (t[Column.HEAD] == str(head))]
-        return found
+        rows: pd.DataFrame = t[here & (t[Column.HEAD] == str(head))]
+        return rows
 
     def maxima(
         self, observable: str, *, layer: Any = None, head: int | str | None = AVERAGE
     ) -> pd.DataFrame:
-        """All rows of one observable, layer (the first by default) and head (None: every head).
+        """Select all maxima of an observable, layer (default: the first) and head (None: every).
 
         Raises
         ------
@@ -143,14 +145,14 @@ class Events(Result):
         """
         t = self.table[self.table[Column.OBSERVABLE] == observable]
         if t.empty:
-            known = ", ".join(self.observables)
-            raise ValueError(f"events lack {observable!r}; they have {known}")
+            listed = ", ".join(self.observables)
+            raise ValueError(f"events lack {observable!r}; they have {listed}")
         layer = t[Column.LAYER].iloc[0] if layer is None else layer
         chosen = t[Column.HEAD] != AVERAGE if head is None else t[Column.HEAD] == str(head)
-        found: pd.DataFrame = t[(t[Column.LAYER] == layer) & chosen]
-        if found.empty:
+        rows: pd.DataFrame = t[(t[Column.LAYER] == layer) & chosen]
+        if rows.empty:
             raise ValueError(f"events lack {observable!r}, layer {layer}, head {head}")
-        return found
+        return rows
 
     def peak(
         self,
@@ -160,24 +162,24 @@ class Events(Result):
         head: int | str | None = AVERAGE,
         at_end: bool = False,
     ) -> pd.DataFrame:
-        """The peak (rank 1) of every run that has one; see :meth:`maxima`.
+        """Select the peak (rank 1) of every run that has one; see :meth:`maxima`.
 
         A curve that is higher at an end of its record has no peak; its highest interior maximum is
-        here only if `at_end`.
+        included only if `at_end`.
         """
         t = self.maxima(observable, layer=layer, head=head)
         best: pd.DataFrame = t[t[Column.RANK] == 1]
         return best if at_end else best[~best[Column.EDGE_MAXIMUM].astype(bool)]
 
     def to_csv(self, path: str | Path) -> None:
-        """Write `table`; empty cells where a value does not exist.
+        """Write `table` as CSV, with empty cells for missing values.
 
-        Text that a spreadsheet would take for a formula has a ``'`` before it, with a warning.
+        Text that a spreadsheet would take for a formula is prefixed with ``'``, with a warning.
         """
         write_text(path, csv(self.table, float_format="%.10g"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain Python values for JSON, None where a value does not exist."""
+        """Return all tables as plain values for JSON; None for missing values."""
         tables = {"runs": self.runs, "peaks": self.table, "counts": self.counts()}
         return {
             "schema_version": 1,
@@ -186,17 +188,17 @@ class Events(Result):
         }
 
     def cautions(self) -> list[Caution]:
-        """What could mislead a reader of these runs."""
+        """List what could mislead a reader of these runs."""
         return cautions_of_runs(self.runs, self.proper)
 
     def counts(self) -> pd.DataFrame:
-        """How many runs, onsets and peaks, and which came first: per observable, layer and group.
+        """Count runs, onsets, peaks and their order, per observable, layer and group.
 
-        Stands on the head average.  A curve that is highest at an end of its record counts under
-        `highest_at_end` and not as a peak: what its highest interior maximum is depends on where
-        the record stops.  `compared` runs have a peak and an onset: `peak_first`, `onset_first`, or
-        `unresolved` where the checkpoints beside the peak are further apart than the two;
-        `median_lead` is in steps, with the censored runs in it (Kaplan-Meier).
+        Counts use the head average.  A curve that is highest at an end of its record counts under
+        `highest_at_end` and not as a peak, because its highest interior maximum depends on the end
+        of the record.  `compared` runs have a peak and an onset: `peak_first`, `onset_first`, or
+        `unresolved` where the two are closer than the checkpoints beside the peak; `median_lead` is
+        in steps and includes the censored runs (Kaplan-Meier).
         """
         groups = self.runs[[Column.RUN, Column.GROUP]]
         t = self.highest().merge(groups, on=Column.RUN)
@@ -208,10 +210,10 @@ class Events(Result):
         return pd.DataFrame(rows, columns=[*keys, *_COUNTED])
 
     def _lines(self) -> list[str]:
-        """The counts as a table of text: nothing is claimed beyond them.
+        """Format the counts as a table of text.
 
-        One line per observable (and layer) on runs with a peak, with an onset, and on which came
-        first among those that have both; then peaks and onsets of each control.
+        One line per observable (and layer): runs with a peak, runs with an onset, and the order of
+        the two where a run has both; then peaks and onsets of each control.
         """
         counts, names = self.counts(), self.names()
         controls = list(controls_of(counts))
@@ -220,15 +222,20 @@ class Events(Result):
             groups = {row[Column.GROUP]: row for row in part.to_dict("records")}
             line = [names[place], *_main_cells(groups.get(PROPER))]
             lines.append(line + [_control_cell(groups.get(group)) for group in controls])
-        return [*_aligned(lines), _NOTE.format(**self.settings)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        aligned = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        return [*aligned, _NOTE.format(**self.settings)]
 
     def names(self) -> dict[tuple[Any, ...], str]:
-        """Name of each observable and layer: with the layer where it has several."""
-        found = self.table[[Column.OBSERVABLE, Column.LAYER]].drop_duplicates()
-        layers = found[Column.OBSERVABLE].value_counts()
+        """Name each observable and layer; the layer is named where there are several."""
+        places = self.table[[Column.OBSERVABLE, Column.LAYER]].drop_duplicates()
+        layers = places[Column.OBSERVABLE].value_counts()
         return {
             (name, layer): f"{name}, layer {layer}" if layers[name] > 1 else str(name)
-            for name, layer in found.itertuples(index=False)
+            for name, layer in places.itertuples(index=False)
         }
 
     def __repr__(self) -> str:
@@ -247,25 +254,36 @@ _HEADER = (
 
 
 def proper_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the runs that are no control, of a table with a column `group`."""
+    """Select the treatment runs, which are no control, from a table with a column `group`."""
     proper: pd.DataFrame = table[table[Column.GROUP] == PROPER]
     return proper
 
 
 def controls_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows of every control by its name, of a table with a column `group`."""
+    """Split the controls of a table with a column `group`, by their names."""
     names = [name for name in table[Column.GROUP].unique() if name != PROPER]
     return {str(name): table[table[Column.GROUP] == name] for name in names}
 
 
 def settings_of(runs: pd.DataFrame) -> list[str]:
-    """Columns that are settings of the runs: the sweep's parameters first."""
+    """List the columns that are settings of the runs, the parameters of the sweep first."""
     columns = list(map(str, runs.columns))
     return columns[1 : columns.index(Column.MEMORISED)]
 
 
 def order_of_events(lead: ArrayLike, spacing: ArrayLike) -> NDArray[Any]:
-    """Which came first: "first" (the peak), "later", "unresolved" within the spacing, or ""."""
+    """Decide which event came first.
+
+    Parameters
+    ----------
+    lead, spacing : array_like (run,)
+        onset - peak, and the spacing of the record there, in steps.
+
+    Returns
+    -------
+    ndarray of str (run,)
+        "first" (the peak), "later", "unresolved" (within the spacing), or "" without a lead.
+    """
     lead = np.asarray(lead, dtype=np.float64)
     close = np.abs(lead) <= np.asarray(spacing, dtype=np.float64)
     return np.select([np.isnan(lead), close, lead > 0], ["", "unresolved", "first"], "later")
@@ -316,22 +334,14 @@ def _control_cell(row: dict[Any, Any] | None) -> str:
     return f"peak {row[Count.WITH_PEAK]}/{n}, onset {row[Count.WITH_ONSET]}/{n}"
 
 
-def _aligned(lines: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+# ---- cautions ------------------------------------------------------------------------------
 
-
-# ---- what could mislead --------------------------------------------------------------------
-
-FEW = 3  # runs of a size, below which their spread says little
+FEW = 3  # runs of a size below which their spread carries little information
 SPIKES = "Loss spikes"
 
 
 def cautions_of_runs(runs: pd.DataFrame, proper: pd.DataFrame) -> list[Caution]:
-    """Of all runs, and of those that are no controls, what touches the answers most first."""
+    """List cautions on all runs and on the treatment runs (`proper`), the gravest first."""
     parts = (
         _size_names(proper),
         _settings(proper),
@@ -340,26 +350,26 @@ def cautions_of_runs(runs: pd.DataFrame, proper: pd.DataFrame) -> list[Caution]:
         _censored(proper),
         _seeds(proper),
     )
-    return [each for part in parts for each in part]
+    return [caution for part in parts for caution in part]
 
 
 def _size_names(proper: pd.DataFrame) -> Iterator[Caution]:
     try:
         size_name_of(proper)
     except ValueError as problem:
-        said = str(problem)
+        message = str(problem)
         yield Caution(
             "Sizes of several names",
-            f"{said[:1].upper()}{said[1:]}. They are no one axis: there is no verdict, and nothing "
-            "that is said of sizes holds.",
+            f"{message[:1].upper()}{message[1:]}. They are no one axis: there is no verdict, and "
+            "nothing that is said of sizes holds.",
         )
 
 
 def _settings(proper: pd.DataFrame) -> Iterator[Caution]:
-    for each in differing(proper):
-        moves = ", and it changes with the size" if each.by_size else ""
-        said = f"The runs differ in {each}{moves}: a peak may follow it, and not the size."
-        yield Caution(f"{spoken(each.name).capitalize()} differs", said)
+    for setting in differing(proper):
+        moves = ", and it changes with the size" if setting.by_size else ""
+        message = f"The runs differ in {setting}{moves}: a peak may follow it, and not the size."
+        yield Caution(f"{spoken(setting.name).capitalize()} differs", message)
 
 
 def _mirror(proper: pd.DataFrame) -> Iterator[Caution]:
@@ -367,24 +377,24 @@ def _mirror(proper: pd.DataFrame) -> Iterator[Caution]:
     if leaks.empty:
         return
     free = int((leaks[Column.ONSET_METRIC] == "mirror_free_accuracy").sum())
-    said = (
+    text = (
         f"In {len(leaks)} of {len(proper)} runs the test accuracy waits where mirrors (b, a) of "
         "trained pairs are answered"
     )
     if free == len(leaks):
-        said += "; the onset stands on the mirror-free accuracy and is not touched by it."
+        text += "; the onset stands on the mirror-free accuracy and is not touched by it."
     else:
-        said += (
+        text += (
             f"; {len(leaks) - free} of them have no mirror-free accuracy, and their onset may be "
             "that of the mirrors."
         )
-    yield Caution("Mirror leak", said)
+    yield Caution("Mirror leak", text)
 
 
 def _spikes(runs: pd.DataFrame) -> Iterator[Caution]:
     if spiky := int((runs[Column.SPIKES].fillna(0) > 0).sum()):
-        said = f"The training loss spikes in {spiky} of {len(runs)} runs"
-        yield Caution(SPIKES, f"{said}; peaks are sought elsewhere.")
+        text = f"The training loss spikes in {spiky} of {len(runs)} runs"
+        yield Caution(SPIKES, f"{text}; peaks are sought elsewhere.")
 
 
 def _censored(proper: pd.DataFrame) -> Iterator[Caution]:
@@ -417,25 +427,26 @@ def _seeds(proper: pd.DataFrame) -> Iterator[Caution]:
     counts = size[size.notna() & (size != 0)].value_counts().sort_index()
     name = size_label(proper)
     guesses, pooled = counts[counts < FEW], counts[(counts >= FEW) & (counts < ENOUGH)]
-    said = []
+    parts = []
     if len(guesses):
-        said.append(
+        parts.append(
             f"{len(guesses)} of {len(counts)} sizes have fewer than {FEW} runs "
             f"({_listed(guesses, name)}): their errors are guesses"
         )
     if len(pooled) == len(counts) > 1 and pooled.nunique() == 1:
-        said.append(f"all {len(counts)} sizes have {pooled.iloc[0]} runs")
+        parts.append(f"all {len(counts)} sizes have {pooled.iloc[0]} runs")
     elif len(pooled):
-        said.append(
+        parts.append(
             f"{len(pooled)} of {len(counts)} sizes have {FEW} to {ENOUGH - 1} runs "
             f"({_listed(pooled, name)})"
         )
-    if said and len(counts) > 1:
-        said.append(
+    if parts and len(counts) > 1:
+        parts.append(
             "the relative spreads of the sizes steady one another, by as much as they are alike"
         )
-    if said:
-        yield Caution("Few runs per size", _sentence(said))
+    if parts:
+        text = "; ".join(parts)
+        yield Caution("Few runs per size", f"{text[:1].upper()}{text[1:]}.")
 
 
 def _listed(counts: pd.Series, name: str) -> str:
@@ -443,12 +454,7 @@ def _listed(counts: pd.Series, name: str) -> str:
     return "; ".join(f"{n} at {name} = {sizes}" for n, sizes in at.items())
 
 
-def _sentence(parts: Sequence[str], *, upper: bool = True) -> str:
-    text = "; ".join(part.rstrip(".") for part in parts)
-    return f"{text[:1].upper() if upper else text[:1]}{text[1:]}."
-
-
-# Columns of the runs that are results, or that tell runs apart without being a setting.
+# Columns of the runs that are results, or that distinguish runs without being a setting.
 NO_SETTING = {
     *(Column.RUN, "seed", "size", "size_name", "p", "control", "path", "checksum"),
     *OF_RUN,
@@ -458,7 +464,7 @@ MOST = 8  # values that are listed
 
 @dataclass(frozen=True)
 class Differing:
-    """A setting, its values (the first few), and whether each size has one value of it."""
+    """A setting that differs between runs: first values, and whether each size has a single one."""
 
     name: str
     values: Sequence[str]
@@ -469,25 +475,23 @@ class Differing:
 
 
 def differing(runs: pd.DataFrame) -> list[Differing]:
-    """Settings that have more than one value in the runs, and do not just number them."""
-    size, found = sizes_of(runs), []
+    """List the settings with several values in the runs that do not just number the runs."""
+    size, settings = sizes_of(runs), []
     for name in map(str, runs.columns):
         if name in NO_SETTING:
             continue
-        known = runs[name][runs[name].notna() & (runs[name].astype(str) != "")]
-        if known.nunique() < 2 or known.nunique() == len(runs) > 2:
+        defined = runs[name][runs[name].notna() & (runs[name].astype(str) != "")]
+        if defined.nunique() < 2 or defined.nunique() == len(runs) > 2:
             continue
-        values = sorted(known.unique().tolist(), key=_order)
-        shown = [*map(_text, values[:MOST]), *(["..."] if len(values) > MOST else [])]
-        by_size = bool((known.groupby(size[known.index]).nunique() <= 1).all())
-        found.append(Differing(name, shown, by_size))
-    return found
+        values = sorted(defined.unique().tolist(), key=_sort_key)
+        shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in values[:MOST]]
+        shown += ["..."] if len(values) > MOST else []
+        by_size = bool((defined.groupby(size[defined.index]).nunique() <= 1).all())
+        settings.append(Differing(name, shown, by_size))
+    return settings
 
 
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _order(value: object) -> tuple[bool, float, str]:
+def _sort_key(value: object) -> tuple[bool, float, str]:
+    """Sort key: numbers by value, then texts."""
     number = float(value) if isinstance(value, int | float) else 0.0
     return not isinstance(value, int | float), number, str(value)

@@ -3,9 +3,9 @@
 Every verb takes results and returns a :class:`matplotlib.figure.Figure`; :func:`save` writes it as
 PDF and as PNG.  Nothing touches pyplot or leaves a trace in the settings of matplotlib.
 
-Colours are those of Okabe and Ito, told apart by every kind of colour vision, and lines that
-share a panel differ in style as well.  :func:`new_figure` within :func:`styled`
-is an empty one for pictures of one's own.
+Colours are those of Okabe and Ito, which every kind of colour vision distinguishes; lines that
+share a panel differ in style as well.  For a figure of your own, call :func:`new_figure` within
+:func:`styled`.
 """
 
 from heatcap.figures.along_training import evolution

@@ -1,4 +1,8 @@
-"""Accuracy and heat capacities along training, one column for every size."""
+"""Figure of one training after another: accuracy and heat capacities, one column per size.
+
+Every line is one run against the training step, on a logarithmic axis.  Marks (memorisation, onset,
+peaks, spikes) come from the events; heat capacities are in nats.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ __all__ = ["evolution"]
 DEFAULT = tuple(kind[0] for kind in PREFERRED)
 # Drawn in the same panel, dashed: the share of the solid curve that is a constant offset of keys.
 BESIDE = {UNWEIGHTED: OFFSET}
-BOUND_IN_REACH = 0.4  # share of the bound from which on it is drawn
+BOUND_IN_REACH = 0.4  # the bound is drawn where a curve exceeds this share of it
 TRAIN, TEST = "#7F7F7F", "#000000"
 DASHED, DOTTED, ONSET = (0, (4, 1.2)), (0, (1, 1.2)), (0, (3, 2))
 BOUND_LINE: dict[str, Any] = {"color": "#404040", "lw": 0.7, "ls": (0, (6, 1.5, 1, 1.5))}
@@ -44,7 +48,7 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class _View:
-    """What is drawn of which observables; options of the whole figure."""
+    """Data and options of the whole figure, with the curves of single runs."""
 
     obs: xr.Dataset
     events: Events
@@ -99,29 +103,31 @@ def evolution(
     inputs: str = "all",
     first_step: float = 5.0,
 ) -> Figure:
-    """Accuracy and heat capacities against the step, with memorisation, onset, peaks and spikes.
+    """Draw accuracy and heat capacities against the step, with events as marks.
 
-    Every line is one run: a median over runs that peak at different steps has peaks that no run
-    has.  Panels of a row share their axis, so that heights compare.  Marks come from `events`.
+    Marks are memorisation, onset, peaks and spikes, from `events`.  Every line is one run: a median
+    over runs that peak at different steps has peaks that no run has.  Panels of a row share their
+    axis, so that heights compare.
 
     Parameters
     ----------
     obs : Dataset (run, checkpoint, ...)
         Observables of all runs.
     events : Events, optional
-        Made by :func:`heatcap.find_events` from `obs`, with the same query and inputs; found here
-        with default options if left out.
+        Made by :func:`heatcap.find_events` from `obs`, with the same query and inputs; by
+        default made here with default options.
     observables : sequence of str
         One row of panels for each.
     sizes : sequence, optional
         Which sizes; all by default.
     group : str
-        "none" for the runs of the study, or the name of a control.
+        "none" for the treatment runs, or the name of a control.
     columns : int
         Panels side by side before a new block of rows begins.
     query, layer : int
         Indices; the last query and the first layer by default.
     head : int or "mean"
+        One head, or the mean over the heads.
     inputs : str
         "all", "trained" or "untrained".
     first_step : float
@@ -135,7 +141,7 @@ def evolution(
     Raises
     ------
     ValueError
-        If an observable, a size or a group is not there.
+        If an observable, a size or a group is missing.
     """
     if events is None:
         events = find_events(obs, *observables, query=query, inputs=inputs)
@@ -163,10 +169,10 @@ def evolution(
 
 
 def _blocks(sizes: list[Any], columns: int) -> list[list[Any]]:
-    """Sizes in blocks as equal as can be: 6 sizes in 5 columns are two blocks of 3."""
+    """Split sizes into blocks of nearly equal width: 6 sizes in 5 columns are two blocks of 3."""
     n = -(-len(sizes) // columns)
-    each = -(-len(sizes) // n)
-    return [sizes[i : i + each] for i in range(0, len(sizes), each)]
+    width = -(-len(sizes) // n)
+    return [sizes[i : i + width] for i in range(0, len(sizes), width)]
 
 
 def _column(
@@ -192,6 +198,7 @@ def _column(
 
 
 def _accuracy(ax: Axes, view: _View, runs: list[int]) -> None:
+    """Train and test accuracy of the runs."""
     test = view.run(runs[0])[Column.ONSET_METRIC]
     ids = view.ids(runs)
     train, tested = ([f"{run}, {which}" for run in ids] for which in ("train", "test"))
@@ -201,9 +208,10 @@ def _accuracy(ax: Axes, view: _View, runs: list[int]) -> None:
 
 
 def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
+    """Curves of an observable with their peaks, and the part that is drawn beside it."""
     colour = ENSEMBLE.get(name, "#0072B2")
     beside = BESIDE.get(name)
-    pair = beside in view.obs  # wide below and narrow above, because the two nearly coincide
+    pair = beside in view.obs  # one wide, one narrow on top: the two nearly coincide
     ids = view.ids(runs)
     _lines(ax, [view.curve(name, r) for r in runs], ids, colour, "-", 1.4 if pair else 0.8)
     if pair:
@@ -219,20 +227,20 @@ def _observable(ax: Axes, view: _View, name: str, runs: list[int]) -> None:
         at = [(run, view.curve(name, r)) for r, run in zip(runs, ids, strict=True)]
         at = [(run, drawn) for run, drawn in at if run in rows.index]
         steps = [rows[Column.PEAK][run] for run, _ in at]
-        # On the curve: the height in the table is that of the smoothed one, a little lower.
+        # On the raw curve: the height in the table is of the smoothed one, a little lower.
         (marks,) = ax.plot(
             steps, [np.interp(step, *drawn) for step, (_, drawn) in zip(steps, at, strict=True)],
             ls="", marker="v", mfc=fill, mec="black" if fill == colour else colour, mew=0.6,
             gid=gid, zorder=5,
         )  # fmt: skip
-        tell(marks, [_of_peak(gid, run, rows.loc[run]) for run, _ in at])
+        tell(marks, [_peak_words(gid, run, rows.loc[run]) for run, _ in at])
 
 
-def _of_peak(kind: str, run: Any, row: pd.Series) -> str:
-    """A peak in words: where, how high, how long before the onset."""
-    said = f"{kind} of {run}: step {row[Column.PEAK]:.0f}, height {row[Column.HEIGHT]:.4g}"
+def _peak_words(kind: str, run: Any, row: pd.Series) -> str:
+    """Step, height and lead of a peak, for a pointer."""
+    place = f"{kind} of {run}: step {row[Column.PEAK]:.0f}, height {row[Column.HEIGHT]:.4g}"
     lead = row[Column.LEAD]
-    return said + (f", lead {lead:+.0f} steps" if kind == "peak" and np.isfinite(lead) else "")
+    return place + (f", lead {lead:+.0f} steps" if kind == "peak" and np.isfinite(lead) else "")
 
 
 def _layer(view: _View, name: str) -> Any:
@@ -246,12 +254,13 @@ def _lines(
 ) -> None:
     """One line a run, fainter where there are many."""
     alpha = 0.85 if len(curves) <= 5 else max(0.25, 4 / len(curves))
-    for (step, values), said in zip(curves, words, strict=True):
+    for (step, values), text in zip(curves, words, strict=True):
         (line,) = ax.plot(step, values, color=colour, ls=style, lw=width, alpha=alpha, gid="run")
-        tell(line, str(said))
+        tell(line, str(text))
 
 
 def _events(ax: Axes, row: pd.Series) -> None:
+    """Vertical lines at memorisation and onset of one run."""
     if np.isfinite(row[Column.MEMORISED]):
         ax.axvline(
             row[Column.MEMORISED], color=EVENT["memorisation"], lw=0.6, ls=DOTTED, zorder=1,
@@ -262,7 +271,7 @@ def _events(ax: Axes, row: pd.Series) -> None:
 
 
 def _spikes(ax: Axes, view: _View, runs: list[int]) -> None:
-    """A rug at the foot of the accuracy: where the loss of any run spikes."""
+    """Ticks at the foot of the accuracy, where the loss of any run spikes."""
     steps = np.concatenate([view.events.spike_steps[view.run(r)[Column.RUN]] for r in runs])
     if steps.size:
         ax.plot(
@@ -289,6 +298,7 @@ def _top(view: _View, name: str, run: int) -> float:
 
 
 def _dress(axes: NDArray[Any], view: _View, leftmost: bool, steps: tuple[float, float]) -> None:
+    """Scales, ticks and names of the axes of one column."""
     for ax in axes:
         ax.set_xscale("log")
         ax.set_xlim(*steps)

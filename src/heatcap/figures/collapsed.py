@@ -1,4 +1,8 @@
-"""Data of all sizes, the curve they collapse onto, what is left over, and the models behind it."""
+"""Figure of a collapse: the data of all sizes, the scaling function, residuals, and the models.
+
+The scaling variable X is that of :attr:`heatcap.scaling.Collapse.curves`; residuals are in errors;
+bars are one standard deviation, and so is the band unless it would vanish behind the line.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +46,10 @@ from heatcap.scaling import Collapse, Points
 
 __all__ = ["collapse"]
 
-
-WEIGHT = 1e-4  # of a model that is drawn
-CARRYING = 0.01  # the weight from which on the error of a model has its place on the axis
+WEIGHT = 1e-4  # models of less weight are not drawn
+CARRYING = 0.01  # from this weight on the error bar of a model widens the axis
 BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
-SIZES, ACROSS, SHORT = 24, 9, 12  # in the legend, in one of its lines, and in one of short names
+SIZES, ACROSS, SHORT = 24, 9, 12  # in the legend; per line; per line of short names
 ROW, SCAN, EMPTY, BELOW = 1.5, 1.45, 0.3, 0.22  # inches
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
 BORDER: dict[str, Any] = {"color": "#E0E0E0", "lw": 0.5, "zorder": 1}
@@ -61,7 +64,7 @@ def collapse(
     *,
     names: tuple[str, str] = ("size", "control"),
 ) -> Figure:
-    """One row for every observable, and below them what each model says about the parameters.
+    """Draw one row per observable, and below them the parameters of each model.
 
     A row holds the data with the estimate of x_c, the collapsed points with the scaling function,
     and the residuals.  Collapsed points are those of the fit with the largest weight; points that
@@ -72,7 +75,7 @@ def collapse(
     result : Collapse
         Made by :func:`heatcap.scaling.collapse`.
     data : Points or sequence of Points
-        Those that were collapsed.
+        The data that `result` was made from.
     names : tuple of str, optional
         What the size and the control are called.
 
@@ -84,7 +87,7 @@ def collapse(
     Raises
     ------
     ValueError
-        If there are no data, or they are not those of the collapse.
+        If there are no data, or their names are not those of the collapse.
     """
     parts = [data] if isinstance(data, Points) else list(data)
     curves = _curves(result, parts)
@@ -94,7 +97,7 @@ def collapse(
     look = look_of_sizes(sizes)
     with styled():
         lines = _head_lines(result)
-        keys = _sampled(sizes)
+        keys = sizes[:: math.ceil(len(sizes) / SIZES)]  # every second, third, ... of many
         head = (
             LINE * (len(lines) + 1.35 * (1 + math.ceil(len(keys) / _across(keys, names[0])))) + 0.12
         )
@@ -107,7 +110,7 @@ def collapse(
         top, middle, bottom = figure.subfigures(3, 1, height_ratios=ratios, squeeze=False)[:, 0]
         grid = middle.add_gridspec(len(parts), 3, width_ratios=[1.25, 1.25, 1.0], wspace=0.04)
         panels = [[middle.add_subplot(grid[i, j]) for j in range(3)] for i in range(len(parts))]
-        widths = [_width(c) for c in curves if c is not None]
+        widths = [_band_width(c) for c in curves if c is not None]
         twice = any(width < BAND for width in widths)
         hidden = all(2 * width < BAND for width in widths)
         for row, part, curve in zip(panels, parts, curves, strict=True):
@@ -133,18 +136,13 @@ def _curves(result: Collapse, parts: Sequence[Points]) -> list[dict[str, Any] | 
     """The curve of every observable, or None for all where nothing was fitted."""
     if not parts:
         raise ValueError("no data: expected Points, or a sequence of them")
-    found = {curve["name"]: curve for curve in result.curves}
-    if not found:
+    by_name = {curve["name"]: curve for curve in result.curves}
+    if not by_name:
         return [None] * len(parts)
     named = [part.name for part in parts]
-    if sorted(named) != sorted(found):
-        raise ValueError(f"the collapse is of {', '.join(found)}; the data of {', '.join(named)}")
-    return [found[name] for name in named]
-
-
-def _sampled(sizes: Sequence[float]) -> list[float]:
-    """Sizes in the legend: all, or every second, third, ... where they are many."""
-    return list(sizes[:: math.ceil(len(sizes) / SIZES)])
+    if sorted(named) != sorted(by_name):
+        raise ValueError(f"the collapse is of {', '.join(by_name)}; the data of {', '.join(named)}")
+    return [by_name[name] for name in named]
 
 
 # ---- data and collapse ---------------------------------------------------------------------
@@ -157,21 +155,22 @@ def _data(
     result: Collapse,
     look: Look,
 ) -> None:
-    kept = set() if curve is None else set(zip(curve["size"], curve["control"], strict=True))
-    used = np.array([pair in kept for pair in zip(part.size, part.control, strict=True)])
+    """Data against the control, open where the fit leaves them out, and x_c with its error."""
+    fitted = set() if curve is None else set(zip(curve["size"], curve["control"], strict=True))
+    used = np.array([pair in fitted for pair in zip(part.size, part.control, strict=True)])
     for gid, shown in (("raw", used), ("left out", ~used)):
         face = {"mfc": "white"} if gid == "left out" and curve is not None else {}
         _by_size(ax, part.size, part.control, part.value, part.error, shown, look, gid, **face)
     low, high = float(part.control.min()), float(part.control.max())
     span = high - low
-    if found := result.parameters.get("x_c"):
-        if low - 0.5 * span <= found.value <= high + 0.5 * span:
-            ax.axvline(found.value, **CENTRE, gid="x_c")
-            low, high = min(low, found.value), max(high, found.value)
+    if x_c := result.parameters.get("x_c"):
+        if low - 0.5 * span <= x_c.value <= high + 0.5 * span:
+            ax.axvline(x_c.value, **CENTRE, gid="x_c")
+            low, high = min(low, x_c.value), max(high, x_c.value)
         else:
-            side = "left" if found.value < low else "right"
-            _note(ax, f"$x_c$ = {found.value:.4g}, beyond the {side}", gid="beyond")
-        ax.axvspan(found.value - found.error, found.value + found.error, **SPREAD, gid="x_c error")
+            side = "left" if x_c.value < low else "right"
+            _note(ax, f"$x_c$ = {x_c.value:.4g}, beyond the {side}", gid="beyond")
+        ax.axvspan(x_c.value - x_c.error, x_c.value + x_c.error, **SPREAD, gid="x_c error")
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     ax.set_xlim(low - room, high + room)
     plain_axes(ax)
@@ -188,11 +187,11 @@ def _by_size(
     gid: str,
     **more: Any,
 ) -> None:
-    """One artist for every size; without bars where there are no errors."""
-    for each in np.unique(size[shown]):
-        own = shown & (size == each)
-        bars = None if error is None else error[own]
-        drawn = ax.errorbar(x[own], y[own], bars, **(POINT | look[float(each)] | more))
+    """Plot points with one artist per size; without bars where there are no errors."""
+    for one_size in np.unique(size[shown]):
+        chosen = shown & (size == one_size)
+        bars = None if error is None else error[chosen]
+        drawn = ax.errorbar(x[chosen], y[chosen], bars, **(POINT | look[float(one_size)] | more))
         drawn[0].set_gid(gid)
 
 
@@ -203,10 +202,11 @@ def _collapsed(
     factor: int,
     look: Look,
 ) -> None:
+    """Collapsed points, the scaling function, and its error times `factor`."""
     every = np.ones(len(curve["x"]), dtype=bool)
     if part.covariance is None:
         _by_size(ax, curve["size"], curve["x"], curve["y"], curve["error"], every, look, "point")
-    else:  # whitened residuals belong to no single point
+    else:  # with a covariance, errors and residuals belong to no single point
         _by_size(ax, curve["size"], curve["x"], curve["y"], None, every, look, "point")
         _note(ax, "fitted values, as the points\nare correlated", gid="fitted")
     f, band = curve["f"], factor * curve["band"]
@@ -219,13 +219,14 @@ def _collapsed(
     plain_axes(ax)
 
 
-def _width(curve: Mapping[str, Any]) -> float:
-    """Points on paper that the band of one standard deviation is wide."""
+def _band_width(curve: Mapping[str, Any]) -> float:
+    """Width of the band of one standard deviation, in points on paper."""
     tall = np.ptp(np.concatenate([curve["y"], curve["f"]]))
     return float(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * (ROW - 0.3))
 
 
 def _residuals(ax: Axes, curve: Mapping[str, Any], look: Look) -> None:
+    """Residuals in errors against the scaling variable, with guides at 0 and +-2."""
     for y, style in ((0, "-"), (2, (0, (3, 2))), (-2, (0, (3, 2)))):
         ax.axhline(y, **GUIDE, ls=style, gid="guide")
     every = np.ones(len(curve["x"]), dtype=bool)
@@ -238,6 +239,7 @@ def _residuals(ax: Axes, curve: Mapping[str, Any], look: Look) -> None:
 def _label(
     panels: Sequence[Sequence[Axes]], parts: Sequence[Points], result: Collapse, control: str
 ) -> None:
+    """Titles, and names of the axes."""
     corrected = "omega" in result.parameters
     for (raw, collapsed, residuals), part in zip(panels, parts, strict=True):
         value = _value_name(part.name)
@@ -268,6 +270,7 @@ def _scan(
     models: Sequence[Mapping[str, Any]],
     shape: tuple[int, int],
 ) -> None:
+    """One panel per free parameter: its value in each model, by the share of points used."""
     shares = sorted({float(m["share_of_points"]) for m in result.models})
     at = _places(models, shares)
     several = sum(name.startswith("exponent") for name in result.parameters) > 1
@@ -286,7 +289,12 @@ def _scan(
     blue: dict[str, Any] = {"color": BLUE, "ls": "", "ms": 4, "mew": 0.8}
     least = _least_sizes(result)
     handles: list[Artist] = [
-        Line2D([], [], **(blue | _marker(size, least)), label=_kind(size, least))
+        Line2D(
+            [],
+            [],
+            **(blue | _marker(size, least)),
+            label="all sizes" if size == least[0] else f"sizes from {size:g}",
+        )
         for size in least
         if size in {m["smallest_size"] for m in models}
     ]
@@ -304,23 +312,17 @@ def _marker(size: float, least: Sequence[float]) -> dict[str, Any]:
     return {"marker": MARKERS[place], "mfc": "white" if place else BLUE}
 
 
-def _kind(size: float, least: Sequence[float]) -> str:
-    return "all sizes" if size == least[0] else f"sizes from {size:g}"
-
-
 def _places(models: Sequence[Mapping[str, Any]], shares: Sequence[float]) -> Floats:
     """Abscissae: models of one share side by side about its place, those of one kind together."""
     at = np.array([shares.index(m["share_of_points"]) for m in models], dtype=np.float64)
-    for each in np.unique(at):
-        own = np.flatnonzero(at == each)
-        order = sorted(own.tolist(), key=lambda k: _order(models[k]))
-        step = min(0.12, 0.84 / max(own.size - 1, 1))
-        at[order] += step * (np.arange(own.size) - (own.size - 1) / 2)
+    for place in np.unique(at):
+        members = np.flatnonzero(at == place)
+        order = sorted(
+            members.tolist(), key=lambda k: (models[k]["smallest_size"], models[k]["knots"])
+        )
+        step = min(0.12, 0.84 / max(members.size - 1, 1))
+        at[order] += step * (np.arange(members.size) - (members.size - 1) / 2)
     return at
-
-
-def _order(model: Mapping[str, Any]) -> tuple[float, ...]:
-    return model["smallest_size"], model["knots"]
 
 
 def _models(
@@ -330,6 +332,7 @@ def _models(
     models: Sequence[Mapping[str, Any]],
     at: Floats,
 ) -> None:
+    """Values of one parameter in all models, with the average and its error."""
     average = result.parameters[name]
     low, high = average.value - average.error, average.value + average.error
     ax.axhspan(low, high, **SPREAD, gid="average error")
@@ -352,7 +355,7 @@ def _models(
 
 
 def _head_lines(result: Collapse) -> list[tuple[str, str]]:
-    """Lines of the head with what they are: "status" or "parameters"."""
+    """Lines of the head with their kind, "parameters" or "status"."""
     several = sum(name.startswith("exponent") for name in result.parameters) > 1
     items = []
     for name, p in result.parameters.items():
@@ -373,7 +376,7 @@ def _legends(
     deviations: str,
     height: float,
 ) -> None:
-    """Sizes and, below them, whatever else is drawn."""
+    """Legend: the sizes and, below them, the lines and bands that are drawn."""
     drawn = {artist.get_gid() for ax in panels.axes for artist in ax.get_children()}
     other: dict[str, Artist] = {
         "x_c": Line2D([], [], **CENTRE, label="$x_c$"),

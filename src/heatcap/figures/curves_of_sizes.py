@@ -1,7 +1,8 @@
 """Curves of all sizes: where they cross, where they peak, and histograms of the energy.
 
-Crossings and peaks stand on a page of two panels under a head: numbers and status above, sizes and
-keys below.
+:func:`crossings` and :func:`extrema` have two panels under a head of numbers and status, the curves
+with their points on the left and the extrapolation on the right; :func:`histograms` has no head.
+Axes have the units of the data; bars and bands are one standard deviation.
 """
 
 from __future__ import annotations
@@ -43,6 +44,339 @@ from heatcap.scaling.peaks import PeakScaling
 
 __all__ = ["crossings", "extrema", "histograms"]
 
+
+# ---- crossings -----------------------------------------------------------------------------
+
+PAIR: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION, "elinewidth": 0.8}
+BAND: dict[str, Any] = {"color": "#E3E3E3", "lw": 0, "zorder": -1}
+ROOM = 2.5  # half the window, in half spans of the crossings
+NEAR = 7  # points of the largest size that the window shows at least
+
+
+def crossings(
+    result: Crossings, data: Points, *, names: tuple[str, str] = ("size", "control")
+) -> Figure:
+    """Draw curves of all sizes with their crossings, and the crossings against the size.
+
+    Parameters
+    ----------
+    result : Crossings
+        Made by :func:`heatcap.scaling.crossings`.
+    data : Points
+        The data that `result` was made from.
+    names : tuple of str, optional
+        What the size and the control are called.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.
+    """
+    with styled():
+        keys: list[Artist] = [
+            Line2D([], [], **RING, label="crossing of a pair"),
+            Line2D([], [], **CENTRE, label="$x_c$"),
+        ]
+        if np.isfinite(result.x_c.error):
+            keys.append(Patch(color=SPREAD["color"], label="its error"))
+        if result.extrapolation:
+            keys.append(Line2D([], [], **CURVE, label="extrapolation"))
+            keys.append(Patch(color=BAND["color"], label="its error"))
+        sizes = sorted({float(s) for s in data.size})
+        figure, left, right, look = _page(
+            sizes, names[0], _crossing_numbers(result), result.status, result.message, keys
+        )
+        low, high = _about_crossings(result, data)
+        _curves(left, data, result.curves, look, (low, high))
+        left.plot(result.x, result.height, **RING, gid="crossing")
+        _mark(left, result.x_c, vertical=True)
+        left.set_title("curves of all sizes", loc="left")
+        left.set_xlabel(symbol(names[1]))
+        left.set_ylabel(label(data.name))
+        _against_pairs(right, result, names)
+    return figure
+
+
+def _crossing_numbers(result: Crossings) -> list[str]:
+    """Numbers of the head: x_c, the value at infinity, the drift exponent, chi^2."""
+    named = {
+        "$x_c$": result.x_c,
+        "value at infinity": result.height_infinity,
+        "$w$": result.drift_exponent,
+    }
+    numbers = [
+        f"{name} = {readable(p.value, p.error)}"
+        for name, p in named.items()
+        if p is not None and np.isfinite(p.value) and np.isfinite(p.error)
+    ]
+    if result.drift is not None:
+        numbers.append(f"$w$ = {result.drift:g} (fixed)")
+    if result.models:
+        numbers += goodness(result.chi2, result.dof, result.p_value)
+    return [number.replace("= -", "= \u2212") for number in numbers]
+
+
+def _about_crossings(result: Crossings, data: Points) -> tuple[float, float]:
+    """Window about the crossings that has points of the largest size; else all data."""
+    low, high = float(data.control.min()), float(data.control.max())
+    located = np.isfinite(result.x)
+    if not located.any():
+        return low, high
+    marks = [*result.x[located], *([result.x_c.value] if np.isfinite(result.x_c.value) else [])]
+    middle = 0.5 * (min(marks) + max(marks))
+    largest = np.sort(np.abs(data.control[data.size == data.size.max()] - middle))
+    half = max(
+        ROOM * 0.5 * float(np.ptp(marks)),
+        3 * float(np.nanmax(result.error)),
+        float(largest[:NEAR][-1]),
+    )
+    return max(low, middle - half), min(high, middle + half)
+
+
+def _mark(ax: Axes, p: Parameter, *, vertical: bool) -> None:
+    """Line at a parameter, with its error as a band."""
+    if not np.isfinite(p.value):
+        return
+    line, span = (ax.axvline, ax.axvspan) if vertical else (ax.axhline, ax.axhspan)
+    if np.isfinite(p.error):
+        span(p.value - p.error, p.value + p.error, **SPREAD, gid="x_c error")
+    line(p.value, **CENTRE, gid="x_c")
+
+
+def _against_pairs(ax: Axes, result: Crossings, names: Sequence[str]) -> None:
+    """Crossings of pairs against L^-w, with their extrapolation."""
+    located = np.isfinite(result.x)
+    if not located.any():
+        say(ax, f"nothing to extrapolate: {result.status}")
+        return
+    w, what = 1.0, rf"1 / {symbol(names[0])}"
+    exponent = result.drift_exponent
+    fitted = result.drift if exponent is None else exponent.value
+    if fitted is not None:
+        w, what = fitted, rf"{symbol(names[0])}$^{{\,-{fitted:.2f}}}$"
+    middle = result.middle
+    _mark(ax, result.x_c, vertical=False)
+    if result.extrapolation:
+        size, x, band = (np.asarray(result.extrapolation[k]) for k in ("size", "x", "band"))
+        ax.fill_between(size**-w, x - band, x + band, **BAND, gid="band")
+        ax.plot(size**-w, x, **CURVE, gid="extrapolation")
+    ax.errorbar(middle[located] ** -w, result.x[located], result.error[located], **PAIR)[0].set_gid(
+        "pair"
+    )
+    ax.set_xlim(0, 1.08 * float((middle[located] ** -w).max()))
+    bars = np.nan_to_num(result.error[located])
+    ends = [*(result.x[located] - bars), *(result.x[located] + bars)]
+    if np.isfinite(result.x_c.error):
+        ends += [result.x_c.value - result.x_c.error, result.x_c.value + result.x_c.error]
+    room = 0.06 * float(np.ptp(ends)) or 1.0
+    ax.set_ylim(min(ends) - room, max(ends) + room)
+    ax.set_title("crossings of pairs", loc="left")
+    ax.set_xlabel(f"{what}, with the geometric mean of the pair")
+    ax.set_ylabel(f"{symbol(names[1])} at the crossing")
+    plain_axes(ax)
+
+
+# ---- peaks ---------------------------------------------------------------------------------
+
+HEIGHT: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION}
+FIT: dict[str, dict[str, Any]] = {
+    "power": {"color": "black", "lw": 0.9, "ls": "-"},
+    "logarithm": {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2))},
+}
+TICKS = 6  # sizes labelled on the axis
+
+
+def extrema(
+    result: Extrema,
+    data: Points,
+    against: PeakScaling | None = None,
+    *,
+    names: tuple[str, str] = ("size", "control"),
+) -> Figure:
+    """Draw curves of all sizes with their peaks, and the heights with fits of each kind.
+
+    Parameters
+    ----------
+    result : Extrema
+        Made by :func:`heatcap.scaling.extrema`.
+    data : Points
+        The data that `result` was made from.
+    against : PeakScaling, optional
+        ``result.against_size()`` by default.
+    names : tuple of str, optional
+        What the size and the control are called.
+
+    Returns
+    -------
+    Figure
+        Two columns of a journal wide.
+    """
+    fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
+    status, message = str(result.status), result.message
+    if fits is not None and not fits.ok:
+        status = fits.outcome if result.ok else status
+        message = "; ".join(filter(None, [result.message, fits.message]))
+    with styled():
+        keys: list[Artist] = [Line2D([], [], **RING, label="peak")]
+        position = None if fits is None or fits.x_c is None else fits.x_c.value
+        if position is not None:
+            keys.append(Line2D([], [], **CENTRE, label="$x_c$"))
+        if fits is not None and fits.height_curves:
+            keys += [
+                Line2D([], [], **FIT["power"], label="power of the size"),
+                Line2D([], [], **FIT["logarithm"], label="logarithm"),
+            ]
+        sizes = sorted({float(s) for s in data.size})
+        figure, left, right, look = _page(
+            sizes, names[0], _peak_numbers(fits), status, message, keys
+        )
+        window = float(data.control.min()), float(data.control.max())
+        _curves(left, data, result.curves, look, window)
+        left.plot(result.x, result.height, **RING, gid="peak")
+        if position is not None and window[0] <= position <= window[1]:
+            left.axvline(position, **CENTRE, gid="x_c")
+        left.set_title("curves of all sizes", loc="left")
+        left.set_xlabel(symbol(names[1]))
+        left.set_ylabel(label(data.name))
+        _peak_heights(right, result, fits, data.name, names[0])
+    return figure
+
+
+def _peak_numbers(fits: PeakScaling | None) -> list[str]:
+    """Numbers of the head: x_c and exponents, fixed or with errors."""
+    if fits is None:
+        return []
+    named = {
+        "$x_c$": ("x_c", fits.x_c),
+        r"$1/\nu$": ("inverse_nu", fits.inverse_nu),
+        r"$\kappa$": ("exponent", fits.exponent),
+        "slope of the logarithm": ("log_slope", fits.log_slope),
+    }
+    out = []
+    for sign, (name, p) in named.items():
+        if name in fits.fixed:
+            out.append(f"{sign} = {fits.fixed[name]:g} (fixed)")
+        elif p is not None:
+            out.append(f"{sign} = {readable(p.value, p.error)}".replace("= -", "= \u2212"))
+    if np.isfinite(fits.log_weight):
+        out.append(f"weight of the logarithm = {fits.log_weight:.2g}")
+    return out
+
+
+def _peak_heights(
+    ax: Axes, result: Extrema, fits: PeakScaling | None, name: str, size_name: str
+) -> None:
+    """Heights of the peaks against the size, with the fits."""
+    measured = np.isfinite(result.height)
+    if not measured.any():
+        say(ax, "no size has a peak inside its data")
+        return
+    size, height, error = (a[measured] for a in (result.size, result.height, result.height_error))
+    ax.set_xscale("log")
+    logarithmic = fits is not None and fits.log_weight > 0.5
+    if not logarithmic and height.min() - error.max() > 0 and height.max() > 3 * height.min():
+        ax.set_yscale("log")
+    for kind, curve in (fits.height_curves if fits is not None else {}).items():
+        ax.plot(curve["size"], curve["value"], **FIT[kind], zorder=1, gid=kind)
+    ax.errorbar(size, height, error, **HEIGHT, zorder=3)[0].set_gid("height")
+    ax.set_title("height of the peaks", loc="left")
+    ax.set_xlabel(f"{symbol(size_name)} (logarithmic)")
+    ax.set_ylabel(f"peak of {label(name)}")
+    if ax.get_yscale() == "linear":
+        plain_axes(ax)
+    ticks = size[:: -(-size.size // TICKS)]
+    ax.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.set_xlim(0.85 * size.min(), 1.18 * size.max())
+
+
+# ---- energy histograms ---------------------------------------------------------------------
+
+DEEPEST = -7.0  # lowest ln P / P_max that is shown
+DASHES = ("-", (0, (6, 1.5)), (0, (3, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
+KINDS = {"double": ("o", BLUE), "single": ("s", "#595959")}
+
+
+def histograms(found: Barriers) -> Figure:
+    """Draw the energy histograms of all sizes, and the barrier Delta F against the size.
+
+    Parameters
+    ----------
+    found : Barriers
+        Made by :func:`heatcap.scaling.histogram.barriers`.
+
+    Returns
+    -------
+    Figure
+        ln P / P_max on the left, Delta F / T on the right.  Bands are one standard deviation of the
+        shape, from which a constant and a tilt are taken off.  Sizes whose runs do not tunnel are
+        drawn, but have no barrier.
+
+    Raises
+    ------
+    ValueError
+        If no size has a histogram.
+    """
+    if not any(found.curves):
+        raise ValueError("no size has a histogram: the series are too short")
+    with styled():
+        figure = new_figure(PAGE, 2.4)
+        left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+        _histogram_curves(left, found)
+        _barriers(right, found)
+    return figure
+
+
+def _histogram_curves(ax: Axes, barriers: Barriers) -> None:
+    shown = [(c, s) for c, s in zip(barriers.curves, barriers.shapes, strict=True) if c]
+    shades = colormaps["viridis"](np.linspace(0.9, 0.0, len(shown)))
+    for k, (curve, status) in enumerate(shown):
+        x, y, error = (np.asarray(curve[name]) for name in ("energy", "log_p", "error"))
+        label = f"$L={curve['size']:g}$" + ("" if status in KINDS else f" ({status})")
+        style = DASHES[k % len(DASHES)]
+        ax.plot(x, y, color=shades[k], lw=1.1, ls=style, label=label, gid="histogram")
+        ax.fill_between(x, y - error, y + error, color=shades[k], alpha=0.25, lw=0)
+    lowest = min(float(np.min(curve["log_p"])) for curve, _ in shown)
+    ax.set_ylim(max(DEEPEST, 1.7 * lowest), 0.7)  # room for the legend
+    ax.set_xlabel("energy per site")
+    ax.set_ylabel(r"$\ln\,P/P_{\max}$")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.legend(loc="lower center", ncols=1 if len(shown) < 4 else 2)
+
+
+def _barriers(ax: Axes, barriers: Barriers) -> None:
+    for status, (marker, colour) in KINDS.items():
+        rows = [i for i, word in enumerate(barriers.shapes) if word == status]
+        if rows:
+            ax.errorbar(
+                barriers.size[rows], barriers.barrier[rows], barriers.barrier_error[rows],
+                ls="", marker=marker, color=colour, ms=3.5, elinewidth=0.6, label=f"{status} peak",
+            )  # fmt: skip
+    measured = np.isfinite(barriers.barrier)
+    if not measured.any():
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no barrier is known", ha="center", color=VERMILION)
+        return
+    ax.set_xlim(0, 1.1 * barriers.size[measured].max())
+    ax.set_ylim(min(0.0, 1.3 * float(np.nanmin(barriers.barrier))), None)
+    ax.margins(y=0.25)
+    if ax.get_ylim()[1] < 1:  # a barrier below T is no barrier: show it small
+        ax.set_ylim(-0.1, 1)
+    ax.set_xlabel("size $L$")
+    ax.set_ylabel(r"barrier $\Delta F/T$")
+    if np.isfinite(barriers.tension.value):
+        slope = readable(barriers.tension.value, barriers.tension.error)
+        ax.set_title(f"slope against $L^{{d-1}}$: {slope}", loc="left")
+    ax.legend(loc="upper left")
+
+
+# ---- what crossings and peaks share: the page, and curves with their points ----------------
+
+RING: dict[str, Any] = {
+    "ls": "", "marker": "o", "ms": 5.5, "mfc": "none", "mec": VERMILION, "mew": 1.0, "zorder": 4,
+}  # fmt: skip
 ROW, SIZES = 2.5, 12  # inches of the panels; sizes in the legend
 
 
@@ -91,343 +425,13 @@ def _curves(
         x, y = np.asarray(curve["x"]), np.asarray(curve["y"])
         ax.plot(x, y, color=look[size]["color"], lw=0.8, zorder=1, gid="curve")
         ends += y[(x >= low) & (x <= high)].tolist()
-        own = (data.size == size) & (data.control >= low - room) & (data.control <= high + room)
+        shown = (data.size == size) & (data.control >= low - room) & (data.control <= high + room)
         drawn = ax.errorbar(
-            data.control[own], data.value[own], data.error[own], **(POINT | look[size])
+            data.control[shown], data.value[shown], data.error[shown], **(POINT | look[size])
         )
         drawn[0].set_gid("point")
-        ends += [*(data.value[own] - data.error[own]), *(data.value[own] + data.error[own])]
+        ends += [*(data.value[shown] - data.error[shown]), *(data.value[shown] + data.error[shown])]
     ax.set_xlim(low - room, high + room)
     tall = 0.06 * float(np.ptp(ends)) or 1.0
     ax.set_ylim(min(ends) - tall, max(ends) + tall)
     plain_axes(ax)
-
-
-# ---- crossings -----------------------------------------------------------------------------
-
-CROSS: dict[str, Any] = {
-    "ls": "", "marker": "o", "ms": 5.5, "mfc": "none", "mec": VERMILION, "mew": 1.0, "zorder": 4,
-}  # fmt: skip
-PAIR: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION, "elinewidth": 0.8}
-BAND: dict[str, Any] = {"color": "#E3E3E3", "lw": 0, "zorder": -1}
-ROOM = 2.5  # half the window over the distance of the farthest crossing from the middle
-NEAR = 7  # points of the largest size that are at least shown
-
-
-def crossings(
-    result: Crossings, data: Points, *, names: tuple[str, str] = ("size", "control")
-) -> Figure:
-    """Left: curves with their points, crossings ringed.  Right: crossings against L, and x_c.
-
-    Parameters
-    ----------
-    result : Crossings
-        Made by :func:`heatcap.scaling.crossings`.
-    data : Points
-        Those whose crossings they are.
-    names : tuple of str, optional
-        What the size and the control are called.
-
-    Returns
-    -------
-    Figure
-        Two columns of a journal wide.
-    """
-    with styled():
-        keys: list[Artist] = [
-            Line2D([], [], **CROSS, label="crossing of a pair"),
-            Line2D([], [], **CENTRE, label="$x_c$"),
-        ]
-        if np.isfinite(result.x_c.error):
-            keys.append(Patch(color=SPREAD["color"], label="its error"))
-        if result.extrapolation:
-            keys.append(Line2D([], [], **CURVE, label="extrapolation"))
-            keys.append(Patch(color=BAND["color"], label="its error"))
-        sizes = sorted({float(s) for s in data.size})
-        figure, left, right, look = _page(
-            sizes, names[0], _crossing_numbers(result), result.status, result.message, keys
-        )
-        low, high = _about_crossings(result, data)
-        _curves(left, data, result.curves, look, (low, high))
-        left.plot(result.x, result.height, **CROSS, gid="crossing")
-        _mark(left, result.x_c, vertical=True)
-        left.set_title("curves of all sizes", loc="left")
-        left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(label(data.name))
-        _against_pairs(right, result, names)
-    return figure
-
-
-def _crossing_numbers(result: Crossings) -> list[str]:
-    named = {
-        "$x_c$": result.x_c,
-        "value at infinity": result.height_infinity,
-        "$w$": result.drift_exponent,
-    }
-    found = [
-        f"{name} = {readable(p.value, p.error)}"
-        for name, p in named.items()
-        if p is not None and np.isfinite(p.value) and np.isfinite(p.error)
-    ]
-    if result.drift is not None:
-        found.append(f"$w$ = {result.drift:g} (fixed)")
-    if result.models:
-        found += goodness(result.chi2, result.dof, result.p_value)
-    return [each.replace("= -", "= \u2212") for each in found]
-
-
-def _about_crossings(result: Crossings, data: Points) -> tuple[float, float]:
-    """About the crossings, and wide enough for points of the largest size; else all data."""
-    low, high = float(data.control.min()), float(data.control.max())
-    known = np.isfinite(result.x)
-    if not known.any():
-        return low, high
-    marks = [*result.x[known], *([result.x_c.value] if np.isfinite(result.x_c.value) else [])]
-    middle = 0.5 * (min(marks) + max(marks))
-    largest = np.sort(np.abs(data.control[data.size == data.size.max()] - middle))
-    half = max(
-        ROOM * 0.5 * float(np.ptp(marks)),
-        3 * float(np.nanmax(result.error)),
-        float(largest[:NEAR][-1]),
-    )
-    return max(low, middle - half), min(high, middle + half)
-
-
-def _mark(ax: Axes, p: Parameter, *, vertical: bool) -> None:
-    if not np.isfinite(p.value):
-        return
-    line, span = (ax.axvline, ax.axvspan) if vertical else (ax.axhline, ax.axhspan)
-    if np.isfinite(p.error):
-        span(p.value - p.error, p.value + p.error, **SPREAD, gid="x_c error")
-    line(p.value, **CENTRE, gid="x_c")
-
-
-def _against_pairs(ax: Axes, result: Crossings, names: Sequence[str]) -> None:
-    known = np.isfinite(result.x)
-    if not known.any():
-        say(ax, f"nothing to extrapolate: {result.status}")
-        return
-    w, what = 1.0, rf"1 / {symbol(names[0])}"
-    own = result.drift_exponent
-    fitted = result.drift if own is None else own.value
-    if fitted is not None:
-        w, what = fitted, rf"{symbol(names[0])}$^{{\,-{fitted:.2f}}}$"
-    middle = result.middle
-    _mark(ax, result.x_c, vertical=False)
-    if result.extrapolation:
-        size, x, band = (np.asarray(result.extrapolation[k]) for k in ("size", "x", "band"))
-        ax.fill_between(size**-w, x - band, x + band, **BAND, gid="band")
-        ax.plot(size**-w, x, **CURVE, gid="extrapolation")
-    ax.errorbar(middle[known] ** -w, result.x[known], result.error[known], **PAIR)[0].set_gid(
-        "pair"
-    )
-    ax.set_xlim(0, 1.08 * float((middle[known] ** -w).max()))
-    bars = np.nan_to_num(result.error[known])
-    ends = [*(result.x[known] - bars), *(result.x[known] + bars)]
-    if np.isfinite(result.x_c.error):
-        ends += [result.x_c.value - result.x_c.error, result.x_c.value + result.x_c.error]
-    room = 0.06 * float(np.ptp(ends)) or 1.0
-    ax.set_ylim(min(ends) - room, max(ends) + room)
-    ax.set_title("crossings of pairs", loc="left")
-    ax.set_xlabel(f"{what}, with the geometric mean of the pair")
-    ax.set_ylabel(f"{symbol(names[1])} at the crossing")
-    plain_axes(ax)
-
-
-# ---- peaks ---------------------------------------------------------------------------------
-
-PEAK: dict[str, Any] = {
-    "ls": "", "marker": "o", "ms": 5.5, "mfc": "none", "mec": VERMILION, "mew": 1.0, "zorder": 4,
-}  # fmt: skip
-HEIGHT: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION}
-FIT: dict[str, dict[str, Any]] = {
-    "power": {"color": "black", "lw": 0.9, "ls": "-"},
-    "logarithm": {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2))},
-}
-TICKS = 6  # sizes that are written below the axis
-
-
-def extrema(
-    result: Extrema,
-    data: Points,
-    against: PeakScaling | None = None,
-    *,
-    names: tuple[str, str] = ("size", "control"),
-) -> Figure:
-    """Left: curves with their points, peaks ringed.  Right: heights, with the fits of each kind.
-
-    Parameters
-    ----------
-    result : Extrema
-        Made by :func:`heatcap.scaling.extrema`.
-    data : Points
-        Those whose peaks they are.
-    against : PeakScaling, optional
-        ``result.against_size()`` by default.
-    names : tuple of str, optional
-        What the size and the control are called.
-
-    Returns
-    -------
-    Figure
-        Two columns of a journal wide.
-    """
-    fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
-    status, message = str(result.status), result.message
-    if fits is not None and not fits.ok:
-        status = fits.outcome if result.ok else status
-        message = "; ".join(filter(None, [result.message, fits.message]))
-    with styled():
-        keys: list[Artist] = [Line2D([], [], **PEAK, label="peak")]
-        position = _peak_position(fits)
-        if position is not None:
-            keys.append(Line2D([], [], **CENTRE, label="$x_c$"))
-        if fits is not None and fits.height_curves:
-            keys += [
-                Line2D([], [], **FIT["power"], label="power of the size"),
-                Line2D([], [], **FIT["logarithm"], label="logarithm"),
-            ]
-        sizes = sorted({float(s) for s in data.size})
-        figure, left, right, look = _page(
-            sizes, names[0], _peak_numbers(fits), status, message, keys
-        )
-        window = float(data.control.min()), float(data.control.max())
-        _curves(left, data, result.curves, look, window)
-        left.plot(result.x, result.height, **PEAK, gid="peak")
-        if position is not None and window[0] <= position <= window[1]:
-            left.axvline(position, **CENTRE, gid="x_c")
-        left.set_title("curves of all sizes", loc="left")
-        left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(label(data.name))
-        _peak_heights(right, result, fits, data.name, names[0])
-    return figure
-
-
-def _peak_position(fits: PeakScaling | None) -> float | None:
-    return None if fits is None or fits.x_c is None else fits.x_c.value
-
-
-def _peak_numbers(fits: PeakScaling | None) -> list[str]:
-    if fits is None:
-        return []
-    named = {
-        "$x_c$": ("x_c", fits.x_c),
-        r"$1/\nu$": ("inverse_nu", fits.inverse_nu),
-        r"$\kappa$": ("exponent", fits.exponent),
-        "slope of the logarithm": ("log_slope", fits.log_slope),
-    }
-    out = []
-    for sign, (name, p) in named.items():
-        if name in fits.fixed:
-            out.append(f"{sign} = {fits.fixed[name]:g} (fixed)")
-        elif p is not None:
-            out.append(f"{sign} = {readable(p.value, p.error)}".replace("= -", "= \u2212"))
-    if np.isfinite(fits.log_weight):
-        out.append(f"weight of the logarithm = {fits.log_weight:.2g}")
-    return out
-
-
-def _peak_heights(
-    ax: Axes, result: Extrema, fits: PeakScaling | None, name: str, size_name: str
-) -> None:
-    known = np.isfinite(result.height)
-    if not known.any():
-        say(ax, "no size has a peak inside its data")
-        return
-    size, height, error = (a[known] for a in (result.size, result.height, result.height_error))
-    ax.set_xscale("log")
-    logarithmic = fits is not None and fits.log_weight > 0.5
-    if not logarithmic and height.min() - error.max() > 0 and height.max() > 3 * height.min():
-        ax.set_yscale("log")
-    for kind, curve in (fits.height_curves if fits is not None else {}).items():
-        ax.plot(curve["size"], curve["value"], **FIT[kind], zorder=1, gid=kind)
-    ax.errorbar(size, height, error, **HEIGHT, zorder=3)[0].set_gid("height")
-    ax.set_title("height of the peaks", loc="left")
-    ax.set_xlabel(f"{symbol(size_name)} (logarithmic)")
-    ax.set_ylabel(f"peak of {label(name)}")
-    if ax.get_yscale() == "linear":
-        plain_axes(ax)
-    ticks = size[:: -(-size.size // TICKS)]
-    ax.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(lambda each, _: f"{each:g}")
-    ax.set_xlim(0.85 * size.min(), 1.18 * size.max())
-
-
-# ---- energy histograms ---------------------------------------------------------------------
-
-DEEPEST = -7.0  # of ln P / P_max that is shown
-DASHES = ("-", (0, (6, 1.5)), (0, (3, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
-KINDS = {"double": ("o", BLUE), "single": ("s", "#595959")}
-
-
-def histograms(found: Barriers) -> Figure:
-    """ln P / P_max of every size on the left, Delta F on the right.
-
-    Parameters
-    ----------
-    found : Barriers
-
-    Returns
-    -------
-    Figure
-        Bands are one standard deviation of the shape (a constant and a tilt are none).  Sizes
-        whose runs do not tunnel are drawn, and have no barrier.
-
-    Raises
-    ------
-    ValueError
-        If no size has a histogram.
-    """
-    if not any(found.curves):
-        raise ValueError("no size has a histogram: the series are too short")
-    with styled():
-        figure = new_figure(PAGE, 2.4)
-        left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-        _histogram_curves(left, found)
-        _barriers(right, found)
-    return figure
-
-
-def _histogram_curves(ax: Axes, found: Barriers) -> None:
-    shown = [(c, s) for c, s in zip(found.curves, found.shapes, strict=True) if c]
-    shades = colormaps["viridis"](np.linspace(0.9, 0.0, len(shown)))
-    for k, (curve, status) in enumerate(shown):
-        x, y, error = (np.asarray(curve[name]) for name in ("energy", "log_p", "error"))
-        label = f"$L={curve['size']:g}$" + ("" if status in KINDS else f" ({status})")
-        style = DASHES[k % len(DASHES)]
-        ax.plot(x, y, color=shades[k], lw=1.1, ls=style, label=label, gid="histogram")
-        ax.fill_between(x, y - error, y + error, color=shades[k], alpha=0.25, lw=0)
-    lowest = min(float(np.min(curve["log_p"])) for curve, _ in shown)
-    ax.set_ylim(max(DEEPEST, 1.7 * lowest), 0.7)  # the legend stands below
-    ax.set_xlabel("energy per site")
-    ax.set_ylabel(r"$\ln\,P/P_{\max}$")
-    ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.legend(loc="lower center", ncols=1 if len(shown) < 4 else 2)
-
-
-def _barriers(ax: Axes, found: Barriers) -> None:
-    for status, (marker, colour) in KINDS.items():
-        rows = [i for i, word in enumerate(found.shapes) if word == status]
-        if rows:
-            ax.errorbar(
-                found.size[rows], found.barrier[rows], found.barrier_error[rows],
-                ls="", marker=marker, color=colour, ms=3.5, elinewidth=0.6, label=f"{status} peak",
-            )  # fmt: skip
-    known = np.isfinite(found.barrier)
-    if not known.any():
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no barrier is known", ha="center", color=VERMILION)
-        return
-    ax.set_xlim(0, 1.1 * found.size[known].max())
-    ax.set_ylim(min(0.0, 1.3 * float(np.nanmin(found.barrier))), None)
-    ax.margins(y=0.25)
-    if ax.get_ylim()[1] < 1:  # a barrier below 1 is thermal noise to the system
-        ax.set_ylim(-0.1, 1)
-    ax.set_xlabel("size $L$")
-    ax.set_ylabel(r"barrier $\Delta F/T$")
-    if np.isfinite(found.tension.value):
-        slope = readable(found.tension.value, found.tension.error)
-        ax.set_title(f"slope against $L^{{d-1}}$: {slope}", loc="left")
-    ax.legend(loc="upper left")

@@ -1,4 +1,8 @@
-"""The jump of the stiffness: all sizes against the temperature, and the logarithm at T_KT."""
+"""Figure of a Kosterlitz-Thouless fit: stiffness of all sizes, and its fall at T_KT.
+
+The stiffness and the temperature have the units of the data (k_B = 1), so that the jump is
+2 T_KT / pi; errors are one standard deviation.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,6 @@ from heatcap.scaling.jump import Stiffness
 
 __all__ = ["stiffness"]
 
-
 POINT: dict[str, Any] = parts.POINT | {"ms": 3.0, "zorder": 3}
 LINE: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
 CENTRE: dict[str, Any] = {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1}
@@ -35,10 +38,10 @@ ROW, TEXT, LETTERS, SIZES, ACROSS = 2.35, 0.135, 122, 24, 10
 
 
 def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("size", "T")) -> Figure:
-    """Stiffness against temperature with the line 2 T / pi, and its fall with ln L at T_KT.
+    """Draw stiffness against temperature with 2 T / pi, and its fall with ln L at T_KT.
 
-    On the right, points are those of the two temperatures nearest to T_KT, moved there along the
-    fit; the other models, which carry at least 1 % of the weight, are drawn each at its own T_KT.
+    Points on the right are those of the two temperatures nearest to T_KT, shifted there along the
+    fit; other models of at least 1 % of the weight are drawn, each at its own T_KT.
     A status other than "ok" stands across the head.
 
     Parameters
@@ -46,7 +49,7 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
     result : Stiffness
         Made by :func:`heatcap.scaling.stiffness`.
     data : Points
-        Those that were fitted.
+        The data that `result` was made from.
     names : tuple of str, optional
         What the size and the temperature are called.
 
@@ -90,14 +93,15 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
 
 
 def _against_temperature(ax: Axes, result: Stiffness, data: Points, look: Look) -> None:
+    """Points and fits of all sizes, the line 2 T / pi, and T_KT with its error."""
     low, high = float(data.control.min()), float(data.control.max())
-    kept = result.curves.get("used", set())
+    fitted = result.curves.get("used", set())
     pairs = zip(data.size.tolist(), data.control.tolist(), strict=True)
-    used = np.array([pair in kept for pair in pairs]) | (not kept)
+    used = np.array([pair in fitted for pair in pairs]) | (not fitted)
     for size, style in look.items():
         for gid, chosen, face in (("point", used, {}), ("left out", ~used, {"mfc": "white"})):
-            own = (data.size == size) & chosen
-            columns = data.control[own], data.value[own], data.error[own]
+            rows = (data.size == size) & chosen
+            columns = data.control[rows], data.value[rows], data.error[rows]
             ax.errorbar(*columns, **POINT | style | face)[0].set_gid(gid)
     if curves := result.curves:
         for size, curve in zip(curves["size"], curves["stiffness"], strict=True):
@@ -119,6 +123,7 @@ def _against_temperature(ax: Axes, result: Stiffness, data: Points, look: Look) 
 
 
 def _at_the_transition(ax: Axes, result: Stiffness, look: Look) -> None:
+    """Reduced stiffness pi Y / 2 T at T_KT against 1 / ln L, and the free jump."""
     curves = result.curves
     x = 1 / curves["log_size"]
     for k, curve in enumerate(curves["at_t_kt"]):
@@ -148,6 +153,7 @@ def _at_the_transition(ax: Axes, result: Stiffness, look: Look) -> None:
 
 
 def _size_of(x: float, _: int) -> str:
+    """Label of a tick at x = 1 / ln L."""
     if x <= 0:
         return r"$\infty$"
     size = math.exp(1 / x)
@@ -155,8 +161,9 @@ def _size_of(x: float, _: int) -> str:
 
 
 def _head_lines(result: Stiffness) -> list[tuple[str, str]]:
-    said = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
-    lines = [("status", line) for line in textwrap.wrap(plain(said), LETTERS)]
+    """Lines of the head with their kind, "parameters" or "status"."""
+    status = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
+    lines = [("status", line) for line in textwrap.wrap(plain(status), LETTERS)]
     if not np.isfinite(result.t_kt.value):
         return lines
     t, j, c = result.t_kt, result.jump, result.c

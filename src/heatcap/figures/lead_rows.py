@@ -1,4 +1,8 @@
-"""Leads of the peaks, what comes first for free, and what the audit concludes."""
+"""Figure of the leads: onset over peak by size, how often the peak is first, and the audit.
+
+One row per observable.  Leads are drawn as the ratio of steps onset / peak, above 1 where the peak
+comes first; shares of runs are in per cent, beside those of a peak at a random step.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +31,17 @@ from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, letter, new_figure, styl
 
 __all__ = ["leads"]
 
-MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # as many as there is room for
+MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # rows, letters of size labels, lines: what fits
 FEWEST = 6  # runs for a slope
 SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
 PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.6  # inches
 MARGIN = 0.45  # inches; letters that are fitted to pixels are up to 5 % wider than measured
-REACH = 0.28  # of the runs of one size on either side of its place: neighbours stay apart
-FIRST, SLOPE = "runs with the peak first (%)", "slope of ln peak"  # what the axes are called
-TEXT_AT = 111.0  # on the axis of shares
+REACH = 0.28  # half the width that runs of one size spread over, sizes being 1 apart
+FIRST, SLOPE = "runs with the peak first (%)", "slope of ln peak"  # names of the axes
+TEXT_AT = 111.0  # position of text on the axis of shares
 MISSING: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
 MISSING |= {"bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
-SLOPES = (-1.0, 2.0)  # the axis; 0 and 1 are what it is read against
+SLOPES = (-1.0, 2.0)  # limits of the axis; 0 and 1 are the slopes of no relation and of a clock
 LATER = "#EDEDED"
 GUIDE: dict[str, Any] = {"color": "#404040", "lw": 0.6}
 MEDIAN: dict[str, Any] = {"color": "black", "lw": 1.1, "solid_capstyle": "butt", "zorder": 3}
@@ -59,15 +63,13 @@ KEY = {
     "interval": "its 95 % interval",
     "null": "share by chance",
 }
-
-
 NOTE = {"unresolved": ", too close to tell", "censored": ", no onset yet"}  # for a pointer
 
 
 def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = None) -> Figure:
-    """Ratio of onset to peak per size, how often the peak is first, what its time follows.
+    """Draw onset over peak by size, how often the peak is first, and its clock.
 
-    One row for every observable, with the conclusion of the audit below it.  Runs proper only: a
+    One row for every observable, with the conclusion of the audit below it.  Treatment runs only: a
     control has no onset, so that its verdict is given in words.
 
     Parameters
@@ -75,7 +77,7 @@ def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = N
     audit : Audit
         Made by :func:`heatcap.audit.audit_leads`.
     events : Events
-        Those that were audited.
+        The events that were audited.
     observables : sequence of str, optional
         Names in ``audit.leads``.  By default heat capacity, landscape heat capacity (in the fixed
         gauge, if it is there) and unweighted heat capacity, or the first four of others.
@@ -93,26 +95,31 @@ def leads(audit: Audit, events: Events, *, observables: Sequence[str] | None = N
     chosen = {name: audit.leads[name] for name in _names(audit, observables)}
     tables = {name: _table(events, lead) for name, lead in chosen.items()}
     with styled():
-        said = [_wrapped(_said(name, lead), PAGE - MARGIN) for name, lead in chosen.items()]
-        heights = [PANELS + LINE * (1 + text.count("\n")) for text in said]
+        conclusions = [
+            plain(f"{spoken(name)}: {lead.conclusion.removeprefix(f'{name}: ')}")
+            for name, lead in chosen.items()
+        ]
+        texts = [_wrapped(conclusion, PAGE - MARGIN) for conclusion in conclusions]
+        heights = [PANELS + LINE * (1 + text.count("\n")) for text in texts]
         heights[-1] += BOTTOM
         figure = new_figure(PAGE, TOP + sum(heights))
         parts = figure.subfigures(len(chosen), 1, height_ratios=heights, squeeze=False)[:, 0]
         limits = _limits(list(chosen.values()), list(tables.values()))
         axes = [(size_name_of(events.runs), "onset / peak"), (FIRST, "null"), (SLOPE, "event")]
-        for part, text, (name, lead) in zip(parts, said, chosen.items(), strict=True):
+        for part, text, (name, lead) in zip(parts, texts, chosen.items(), strict=True):
             _row(part, name, lead, tables[name], limits)
             for ax, (x, y) in zip(part.axes, axes, strict=False):
                 entitle(ax, spoken(name), x, y)
             part.supxlabel(
                 text, x=0.008, ha="left", fontsize=SMALL, parse_math=False, gid="conclusion"
             )
-        _label(parts[-1], _size_name(events))
+        _label(parts[-1], letter(size_name_of(events.runs)))
         _legend(figure)
     return figure
 
 
 def _names(audit: Audit, observables: Sequence[str] | None) -> list[str]:
+    """Names in the audit that are drawn; ValueError for one that is not in it."""
     have = list(audit.leads)
     if observables is None:
         wanted = preferred(lead.observable for lead in audit.leads.values())
@@ -124,7 +131,7 @@ def _names(audit: Audit, observables: Sequence[str] | None) -> list[str]:
 
 
 def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
-    """Runs proper, with the slot of their size on the axis and the ratio that is drawn.
+    """Treatment runs, with the slot of their size on the axis and the ratio that is drawn.
 
     The ratio is that of the onset to the peak, or of the last step to it in a censored run.
     """
@@ -135,13 +142,9 @@ def _table(events: Events, lead: LeadAudit) -> pd.DataFrame:
     return table.assign(ratio=until / table[Column.PEAK], slot=slot)
 
 
-def _size_name(events: Events) -> str:
-    return letter(size_name_of(events.runs))
-
-
 def _limits(audits: list[LeadAudit], tables: list[pd.DataFrame]) -> tuple[float, float]:
     """One axis for all rows, so that leads compare."""
-    ends = [end for a in audits for each in (a.pooled, *a.by_size) for end in each.log_ci95]
+    ends = [end for a in audits for group in (a.pooled, *a.by_size) for end in group.log_ci95]
     ratios = [table["ratio"].to_numpy(dtype=np.float64) for table in tables]
     drawn = np.concatenate([[0.8, 1.25], np.exp(ends), *ratios])
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
@@ -182,12 +185,12 @@ def _ratios(
     _runs(ax, table, colour)
     many = len(lead.by_size) > 1
     every = len(lead.by_size) + 0.3  # the place of all sizes together
-    for place, each in [*enumerate(lead.by_size), *([(every, lead.pooled)] if many else [])]:
-        _median(ax, place, each)
+    for place, group in [*enumerate(lead.by_size), *([(every, lead.pooled)] if many else [])]:
+        _median(ax, place, group)
     if many:
         ax.axvline(every - 0.7, color="#B0B0B0", lw=0.6, zorder=1)
     ax.set_xlim(-0.6, every + 0.6 if many else 0.5)
-    labels = _size_labels([each.size for each in lead.by_size])
+    labels = _size_labels([group.size for group in lead.by_size])
     ax.set_xticks([*range(len(labels)), *([every] if many else [])], labels + ["all"] * many)
     ax.tick_params(axis="x", length=0)
     ax.set_ylabel("onset / peak\n(ratio of steps)")
@@ -213,14 +216,14 @@ def _runs(ax: Axes, table: pd.DataFrame, colour: str) -> None:
 
 def _side_by_side(place: NDArray[Any]) -> NDArray[np.float64]:
     """Abscissae of the runs: those of one size in the order of the table, about its place."""
-    order = np.array([np.sum(place[:k] == own) for k, own in enumerate(place)], dtype=np.float64)
-    runs = np.array([np.sum(place == own) for own in place])
+    order = np.array([np.sum(place[:k] == slot) for k, slot in enumerate(place)], dtype=np.float64)
+    runs = np.array([np.sum(place == slot) for slot in place])
     step = np.minimum(0.2, 2 * REACH / np.maximum(runs - 1, 1))
     return np.asarray(place + (order - (runs - 1) / 2) * step, dtype=np.float64)
 
 
-def _median(ax: Axes, place: float, each: Leads) -> None:
-    middle, (low, high) = np.exp(each.median_log), np.exp(each.log_ci95)
+def _median(ax: Axes, place: float, group: Leads) -> None:
+    middle, (low, high) = np.exp(group.median_log), np.exp(group.log_ci95)
     if np.isfinite(middle):
         ax.plot([place - 0.35, place + 0.35], [middle] * 2, **MEDIAN, gid="median")
     if np.isfinite([low, high]).all():
@@ -248,14 +251,14 @@ def _log_axis(ax: Axes, limits: tuple[float, float]) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-# ---- what comes first for free -------------------------------------------------------------
+# ---- how often the peak is first -----------------------------------------------------------
 
 
 def _shares(ax: Axes, lead: LeadAudit, colour: str) -> None:
-    """Observed share, each head's, and what a peak without any relation would have."""
+    """Observed share of peaks first, each head's, and those of unrelated peaks."""
     p, pooled = lead.precedes, lead.pooled
     null = p.phase_null
-    tail = "p_as_few" if p.share < 0.5 else "p"  # of as many peaks first, or as few
+    tail = "p_as_few" if p.share < 0.5 else "p"  # the side on which the share lies
     rows = [
         ("random step", null["steps"]["expected_share"], null["steps"][tail]),
         ("random ln step", null["log_steps"]["expected_share"], null["log_steps"][tail]),
@@ -301,27 +304,28 @@ def _p(p: float) -> str:
     return f"P = {p:.2g}" if p >= 1e-4 else f"P = {p:.0e}"
 
 
-# ---- what it follows, and the controls -----------------------------------------------------
+# ---- the clock, and the controls -----------------------------------------------------------
 
 
 def _slopes(ax: Axes, lead: LeadAudit, colour: str) -> None:
-    found = lead.clock
+    """Slopes of ln peak on ln onset and on ln memorisation, and the clock that they name."""
+    clock = lead.clock
     ax.set_xlim(*SLOPES)
     ax.set_ylim(1.6, -0.6)
     ax.set_yticks([0, 1], ["onset", "memorisation"])
     ax.tick_params(axis="y", length=0, pad=4)
     ax.set_xticks([-1, 0, 1, 2])
     for y, name in enumerate(("onset", "memorisation")):
-        if name in found.slopes:
-            _slope(ax, y, found.slopes[name], colour)
-        elif found.slopes:
+        if name in clock.slopes:
+            _slope(ax, y, clock.slopes[name], colour)
+        elif clock.slopes:
             ax.text(0.5, y, "does not vary", **MISSING)
-    if found.slopes:
+    if clock.slopes:
         ax.vlines([0, 1], -0.6, 1.6, color="#B0B0B0", lw=0.6, zorder=0)
     else:
-        why = "too few" if found.runs < FEWEST else "none vary"
-        ax.text(0.5, 0.5, f"{found.runs} runs:\n{why}", **MISSING)
-    _beside(ax, f"follows: {found.follows}", 1, 3, va="baseline", fontsize=TITLE)
+        why = "too few" if clock.runs < FEWEST else "none vary"
+        ax.text(0.5, 0.5, f"{clock.runs} runs:\n{why}", **MISSING)
+    _beside(ax, f"follows: {clock.follows}", 1, 3, va="baseline", fontsize=TITLE)
 
 
 def _slope(ax: Axes, y: float, slope: Slope, colour: str) -> None:
@@ -338,30 +342,31 @@ def _slope(ax: Axes, y: float, slope: Slope, colour: str) -> None:
 
 
 def _controls(ax: Axes, lead: LeadAudit) -> None:
+    """Verdicts of the controls, in words."""
     ax.set_axis_off()
-    said = [
+    sentences = [
         plain(f"{spoken(c.name)}: {c.verdict}")
         + f", {c.with_peak} of {c.runs}" * (c.runs > 0)
         + f" ({c.generalising} more generalise)" * (c.generalising > 0)
         for c in lead.controls
     ]
-    text = "\n".join(["peak in controls:", *_fitting(said)]) if said else "no controls"
+    text = "\n".join(["peak in controls:", *_fitting(sentences)]) if sentences else "no controls"
     _beside(ax, text, 1, 0, va="top", fontsize=SMALL, linespacing=1.25, gid="controls")
 
 
-def _fitting(said: list[str]) -> list[str]:
-    """As many of the sentences, in lines, as there is room for."""
+def _fitting(sentences: list[str]) -> list[str]:
+    """Lines of as many sentences as there is room for."""
     lines: list[str] = []
-    for k, each in enumerate(said):
-        longer = lines + _wrapped(each, WORDS, indent="  ").split("\n")
-        if len(longer) + (k + 1 < len(said)) > CONTROL_LINES:
-            return [*lines, f"and {len(said) - k} more"]
+    for k, sentence in enumerate(sentences):
+        longer = lines + _wrapped(sentence, WORDS, indent="  ").split("\n")
+        if len(longer) + (k + 1 < len(sentences)) > CONTROL_LINES:
+            return [*lines, f"and {len(sentences) - k} more"]
         lines = longer
     return lines
 
 
 def _beside(ax: Axes, text: str, y: float, up: float, **style: Any) -> None:
-    """Text that begins where the names of the slopes do."""
+    """Write text that begins where the names of the slopes do."""
     ax.annotate(
         text, (0, y), xycoords="axes fraction", xytext=(-46, up), textcoords="offset points",
         annotation_clip=False, parse_math=False, in_layout=False, **style,
@@ -382,10 +387,6 @@ def _wrapped(text: str, width: float, indent: str = "") -> str:
         else:
             lines[-1] = longer
     return "\n".join(lines)
-
-
-def _said(name: str, lead: LeadAudit) -> str:
-    return plain(f"{spoken(name)}: {lead.conclusion.removeprefix(f'{name}: ')}")
 
 
 def _legend(figure: Figure) -> None:

@@ -1,4 +1,10 @@
-"""What figures share: a look for every size, marks, heads, words, and what a pointer is told."""
+"""Parts that several figures share: marks, axes, heads, the choice of runs, words of a pointer.
+
+Each size has one colour and one marker in all panels of a figure.  A head stands above the panels:
+numbers first, then the status, in a warning colour unless it is "ok".  :func:`entitle` and
+:func:`tell` attach to a panel and a line the words that a page shows under the pointer.  Lengths
+are in inches, sizes of letters and marks in points.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +42,6 @@ __all__ = [
     "SMALL",
     "SPREAD",
     "Look",
-    "Panel",
     "by_size",
     "entitle",
     "filled",
@@ -55,8 +60,9 @@ __all__ = [
     "write_head",
 ]
 
-SMALL, LINE = 7.0, 0.132  # points; inches from line to line
-MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
+
+# ---- marks, and colours of the sizes -------------------------------------------------------
+
 GREY = "#595959"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">")
 POINT: dict[str, Any] = {"ls": "", "ms": 2.9, "mew": 0.6, "elinewidth": 0.5, "zorder": 2}
@@ -69,7 +75,7 @@ Look = dict[float, dict[str, Any]]
 
 
 def look_of_sizes(sizes: Sequence[float]) -> Look:
-    """Colour and marker by size: dark to bright, without the yellow that paper swallows."""
+    """Choose colour and marker by size: dark to bright, without the yellow that paper swallows."""
     shades = colormaps["viridis"](np.linspace(0.0, 0.86, max(len(sizes), 2)))
     return {
         float(size): {"color": to_hex(shades[k]), "marker": MARKERS[k % len(MARKERS)]}
@@ -80,8 +86,20 @@ def look_of_sizes(sizes: Sequence[float]) -> Look:
 # ---- axes ----------------------------------------------------------------------------------
 
 
+def plain_axes(ax: Axes) -> None:
+    """Set few ticks, and numbers in full: no offset at the end of the axis."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+
+
+def symbol(name: str) -> str:
+    """Write a letter in italics, words without underscores."""
+    return letter(name.replace("_", " "))
+
+
 def say(ax: Axes, words: str) -> None:
-    """Words instead of a panel."""
+    """Write words in place of a panel."""
     ax.set_axis_off()
     ax.text(
         0.5, 0.5, words, ha="center", va="center", color=VERMILION, transform=ax.transAxes,
@@ -89,29 +107,28 @@ def say(ax: Axes, words: str) -> None:
     )  # fmt: skip
 
 
-def plain_axes(ax: Axes) -> None:
-    """Few ticks, and numbers in full: no offset at the end of the axis."""
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+# ---- the head of a figure: numbers and status ----------------------------------------------
 
-
-# ---- the head ------------------------------------------------------------------------------
+SMALL, LINE = 7.0, 0.132  # points; inches from line to line
+MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
 
 
 def head_lines(numbers: Sequence[str], status: str, message: str) -> list[tuple[str, str]]:
-    """Lines of the head with what they are: "parameters" or "status"."""
-    said = f"status: {status}" + (f" ({message})" if message else "")
+    """Break numbers and status into lines of the head, each with its kind.
+
+    The kind is "parameters" or "status".
+    """
+    sentence = f"status: {status}" + (f" ({message})" if message else "")
     return [
         *(("parameters", line) for line in filled(numbers, "     ", math_text=True)),
-        *(("status", line) for line in filled(plain(said).split(), " ")),
+        *(("status", line) for line in filled(plain(sentence).split(), " ")),
     ]
 
 
 def write_head(
     part: SubFigure, lines: Sequence[tuple[str, str]], height: float, *, ok: bool
 ) -> None:
-    """The lines from the top down, a status other than "ok" in a colour of warning."""
+    """Write lines from the top down, a status other than "ok" in a warning colour."""
     for k, (gid, line) in enumerate(lines):
         style: dict[str, Any] = {"fontsize": SMALL, "gid": gid, "parse_math": gid == "parameters"}
         if gid == "status" and not ok:
@@ -121,7 +138,7 @@ def write_head(
 
 
 def filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]:
-    """Lines no wider than the page, in the style that is set."""
+    """Fill lines no wider than the page, in the style that is set."""
     measure, font = TextToPath(), FontProperties(size=SMALL)
     lines: list[str] = []
     for item in items:
@@ -134,35 +151,29 @@ def filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]
     return lines
 
 
-# ---- words ---------------------------------------------------------------------------------
-
-
 def goodness(chi2: float, dof: int, p_value: float) -> list[str]:
-    """chi^2 by the degrees of freedom, and its p-value if any are left."""
+    """Write chi^2 over its degrees of freedom, and the p-value if there are any."""
     if dof == 0:
         return [rf"$\chi^2$ = {chi2:.1f}, no degrees of freedom left"]
     chance = f"{p_value:.0e}" if 0 < p_value < 1e-3 else f"{p_value:.2g}"
     return [rf"$\chi^2$/dof = {chi2:.1f}/{dof}", f"p = {chance}"]
 
 
-def symbol(name: str) -> str:
-    """A letter in italics, words without underscores."""
-    return letter(name.replace("_", " "))
-
-
 # ---- which runs a figure shows -------------------------------------------------------------
-
-
-def titled(obs: xr.Dataset, size: float, runs: Sequence[int], *, plain: bool = False) -> str:
-    """Name and value of the size of some runs (indices); symbols in italics unless plain."""
-    name = size_name_of(obs.coords.to_dataset().isel(run=list(runs)))
-    return f"{name if plain else letter(name)} = {size:g}"
 
 
 def by_size(
     obs: xr.Dataset, events: Events, sizes: Sequence[float] | None, group: str
 ) -> dict[Any, list[int]]:
-    """Indices of the runs of one group (a control, or "none") at every size, in order of size."""
+    """Sort the runs of one group by size: their indices at every size, in order.
+
+    The group is a control, or "none" for the treatment runs.
+
+    Raises
+    ------
+    ValueError
+        If the observables have no size, the events lack a run, or no run has the group or a size.
+    """
     if size_coordinate(obs) is None:
         raise ValueError("observables lack a size: neither 'size' nor 'p' is a coordinate of run")
     values, of_run = sizes_of(obs).to_numpy(), events.group_of
@@ -175,21 +186,27 @@ def by_size(
     have = sorted(set(values[chosen].tolist()))
     wanted = have if sizes is None else list(sizes)
     if unknown := [s for s in wanted if s not in have]:
-        known = ", ".join(f"{size:g}" for size in have)
-        raise ValueError(f"sizes must be among [{known}], got {unknown}")
+        listed = ", ".join(f"{size:g}" for size in have)
+        raise ValueError(f"sizes must be among [{listed}], got {unknown}")
     return {s: np.flatnonzero(chosen & (values == s)).tolist() for s in wanted}
 
 
-def usable(step: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows that a logarithmic axis of steps can show."""
-    ok = np.isfinite(step) & (step > 0) & np.isfinite(values)
-    return step[ok], values[ok]
+def titled(obs: xr.Dataset, size: float, runs: Sequence[int], *, plain: bool = False) -> str:
+    """Write name and value of the size of some runs (indices), in italics unless plain."""
+    name = size_name_of(obs.coords.to_dataset().isel(run=list(runs)))
+    return f"{name if plain else letter(name)} = {size:g}"
 
 
 def rows_of(events: Events, run: Any) -> pd.Series:
-    """What is known of one run."""
+    """Return the row of one run in the table of runs."""
     row: pd.Series = events.runs[events.runs[Column.RUN] == run].iloc[0]
     return row
+
+
+def usable(step: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Select the points that a logarithmic axis of steps can show."""
+    ok = np.isfinite(step) & (step > 0) & np.isfinite(values)
+    return step[ok], values[ok]
 
 
 # ---- what panels and lines stand for -------------------------------------------------------
@@ -197,33 +214,33 @@ def rows_of(events: Events, run: Any) -> pd.Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """What a panel shows, and what its axes are called, without mathematics."""
+    """Title of a panel and names of its axes, without mathematics."""
 
     title: str
     x: str = "x"
     y: str = "y"
 
 
-# They live as long as what they speak of.
+# Weak keys: the words live as long as the panel or line that they describe.
 _PANELS: WeakKeyDictionary[Axes, Panel] = WeakKeyDictionary()
 _WORDS: WeakKeyDictionary[Line2D, str | tuple[str, ...]] = WeakKeyDictionary()
 
 
 def entitle(ax: Axes, title: str, x: str = "x", y: str = "y") -> None:
-    """Say what a panel shows."""
+    """Give a panel its title and the names of its axes, for a pointer."""
     _PANELS[ax] = Panel(title, x, y)
 
 
 def tell(line: Line2D, words: str | Sequence[str]) -> None:
-    """Say what a line stands for, or each of its points."""
+    """Give a line its words, or one text for each of its points."""
     _WORDS[line] = words if isinstance(words, str) else tuple(words)
 
 
 def panel_of(ax: Axes) -> Panel | None:
-    """What a panel shows; None where it was not said."""
+    """Return the title and names of a panel; None where it has none."""
     return _PANELS.get(ax)
 
 
 def words_of(line: Line2D) -> str | tuple[str, ...] | None:
-    """Words of a line, or of each of its points; None where it stands for nothing."""
+    """Return the words of a line, or of each of its points; None where it has none."""
     return _WORDS.get(line)

@@ -1,4 +1,8 @@
-"""Widths, colours and names that all figures share, and how one is written: as PDF and as PNG."""
+"""Style of all figures: widths, colours, names on axes, and writing as PDF and PNG.
+
+Widths are in inches: one column of a journal is 3.4, two are 7.  A figure is made by
+:func:`new_figure` within :func:`styled`, and written by :func:`save`.
+"""
 
 from __future__ import annotations
 
@@ -29,28 +33,28 @@ __all__ = [
     "styled",
 ]
 
-COLUMN, PAGE = 3.4, 7.0  # inches: one and two columns of a journal
 
+# ---- the style, and writing ----------------------------------------------------------------
+
+COLUMN, PAGE = 3.4, 7.0  # inches: one and two columns of a journal
 # Okabe and Ito's palette.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-
 ENSEMBLE = dict(
     zip(FLUCTUATIONS, (VERMILION, GREEN, GREEN, SKY, BLUE, ORANGE, PURPLE), strict=True)
 )
-
 EVENT = {"memorisation": "#7F7F7F", "onset": BLACK, "spike": PURPLE}
 
 
 def styled() -> AbstractContextManager[None]:
-    """The project's style, for as long as the context lasts."""
+    """Set the project's style within a context."""
     style = resources.files("heatcap.figures") / "heatcap.mplstyle"
     with resources.as_file(style) as path:
         return mpl.rc_context(fname=path)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure with a canvas of its own, outside pyplot."""
+    """Make an empty figure with a canvas of its own, outside pyplot; width and height in inches."""
     pads = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.03)
     figure = Figure(figsize=(width, height), layout=pads)
     FigureCanvasAgg(figure)
@@ -66,7 +70,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Pat
     path : str or Path
         Ends in .pdf or .png or in neither; both files are written in any case.
     dpi : int
-        Of the PNG.
+        Resolution of the PNG, in dots per inch.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Pat
     if path.suffix.lower() not in ("", ".pdf", ".png"):
         raise ValueError(f"figures are written as .pdf and .png, got {path.name!r}")
     pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
-    for part in figure.subfigs:  # whose edges the layout puts at 0 or -0, by chance
+    for part in figure.subfigs:  # the layout puts their edges at 0 or -0, by chance
         part.patch.set_visible(False)
     page, screen = io.BytesIO(), io.BytesIO()  # both are drawn before one is written
     with styled(), _laid_out(figure):
@@ -111,14 +115,14 @@ LETTERS = 0x500  # Latin, Greek, Cyrillic: what mathtext has
 
 
 def label(name: str) -> str:
-    """An observable, as on an axis."""
-    known = OBSERVABLES.get(name)
-    return (known and known.label) or letter(spoken(name))
+    """Name an observable as on an axis, with symbols in italics."""
+    observable = OBSERVABLES.get(name)
+    return (observable and observable.label) or letter(spoken(name))
 
 
 def letter(name: str) -> str:
-    """A letter in italics; any other name as it is, for it may come from a file."""
+    """Set a single letter in italics; escape any other name, which may come from a file."""
     if len(name) == 1 and name.isalpha() and ord(name) < LETTERS:
         return f"${name}$"
-    # A backslash at the end would take the dollar of a formula behind it for its own.
+    # A backslash at the end would escape the dollar sign of a formula behind it.
     return literal(name) + " " * name.endswith("\\")

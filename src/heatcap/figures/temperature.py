@@ -1,4 +1,7 @@
-"""Heat capacity against temperature: the quenched scan C(T) at selected checkpoints."""
+"""Figure of the heat capacity against temperature: the quenched scan at selected checkpoints.
+
+T is in units of the model's own temperature (T = 1), C in nats; weights and logits stay fixed.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def scan(
     layer: int = 0,
     first_step: float = 5.0,
 ) -> Figure:
-    """C(T) with everything upstream held fixed, one panel for every size, one line a checkpoint.
+    """Draw the quenched scan C(T), one panel per size, one line per checkpoint.
 
     The model itself runs at T = 1 (marked).  One run is shown for every size, because a mean over
     runs at equal steps would mix stages of training.
@@ -53,15 +56,15 @@ def scan(
     Parameters
     ----------
     obs : Dataset (run, checkpoint, temperature, ...)
-        With `scan_` + `observable`, as `heatcap observe --temperature` makes it.
+        With `scan_` + `observable`, written by `heatcap observe --temperature`.
     events : Events, optional
-        Used for the grouping of runs alone; found here if left out.
+        Used for the grouping of runs alone; by default made here.
     observable : str
         Name without its prefix.
     sizes : sequence, optional
         Which sizes; all by default.
     group : str
-        "none" for the runs of the study, or the name of a control.
+        "none" for the treatment runs, or the name of a control.
     seed : int, optional
         Which run of a size; the lowest seed by default.
     checkpoints : int
@@ -71,15 +74,19 @@ def scan(
     query, layer : int
         Indices; the last query and the first layer by default.
     head : int or "mean"
+        One head, or the mean over the heads.
+    first_step : float
+        Where the scale of colours begins.
 
     Returns
     -------
     Figure
+        Two columns of a journal wide (one, for a single size).
 
     Raises
     ------
     ValueError
-        If the scan, a size, a seed or a group is not there.
+        If the scan, a size, a seed or a group is missing.
     """
     name = scan_of(observable)
     if name not in obs:
@@ -100,7 +107,12 @@ def scan(
             values = curve(obs, name, run=run, query=query, layer=label_of_layer, head=head)
             _panel(ax, obs, values.transpose("checkpoint", "temperature"), run, norm, checkpoints)
             if observable == HEAT_CAPACITY and BOUND in obs:
-                ax.axhline(_bound(obs, run, query), **BOUND_LINE, zorder=1, gid="bound")
+                ax.axhline(
+                    float(curve(obs, BOUND, run=run, query=query)),
+                    **BOUND_LINE,
+                    zorder=1,
+                    gid="bound",
+                )
             ax.set_title(titled(obs, size, [run]))
             entitle(ax, titled(obs, size, [run], plain=True), "temperature", spoken(observable))
         _dress(axes, len(shown), label(observable))
@@ -113,6 +125,7 @@ def scan(
 
 
 def _one_run(obs: xr.Dataset, runs: list[int], seed: int | None) -> int:
+    """Index of the run with a seed, the lowest by default."""
     if "seed" not in obs.coords:
         return runs[0]
     seeds = obs["seed"].to_numpy()[runs].tolist()
@@ -164,10 +177,6 @@ def _dress(axes: NDArray[Any], used: int, label: str) -> None:
             ax.tick_params(labelbottom=True)
         if k % axes.shape[1] == 0:
             ax.set_ylabel(label)
-
-
-def _bound(obs: xr.Dataset, run: int, query: int) -> float:
-    return float(curve(obs, BOUND, run=run, query=query))
 
 
 def _legend(figure: Figure, ax: Axes) -> None:

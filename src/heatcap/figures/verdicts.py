@@ -1,8 +1,14 @@
-"""Verdicts: heights against the size, and a peak along the control.  Head, panels, keys are one."""
+"""Figures of verdicts: heights against the size, and one peak along the control.
+
+:func:`verdict` draws what :func:`heatcap.divergence_test` decides, :func:`peak_verdict` what
+:func:`heatcap.peak_test` decides.  Both have a head in words, three panels and keys.  Best fits of
+classes that are not excluded are solid, the others dotted.  Axes have the units of the data; errors
+are one standard deviation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from textwrap import fill
 from typing import Any
 
@@ -19,6 +25,7 @@ from heatcap.core.text import plain
 from heatcap.divergence import CLASSES, PeakVerdict, Verdict
 from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import TWO_SIDED, Exponent
+from heatcap.divergence.verdict import ELSEWHERE
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
@@ -47,152 +54,6 @@ from heatcap.figures.style import (
 
 __all__ = ["peak_verdict", "verdict"]
 
-COLOUR = dict(zip(CLASSES, (PURPLE, BLUE, GREEN, VERMILION), strict=True))
-# Fits that are not excluded lie on one another: each is drawn inside the one before.
-WIDTHS = {1: (1.3,), 2: (2.4, 0.8), 3: (3.0, 1.8, 0.7), 4: (4.0, 2.9, 1.8, 0.7)}
-DOTS, GAP = (1.4, 4.2), 1.4  # in line widths: a dot of each class fits beside those of the others
-DOTTED = {kind: k for k, kind in enumerate(CLASSES)}
-ZERO: dict[str, Any] = {"color": GREY, "lw": 0.6, "zorder": 0}
-ROW = 2.2  # inches of the panels
-FAR = 2.0  # widths of the profile up to which the least exponent is brought into the panel
-
-
-def _drawn(
-    result: Answer,
-    panels: Callable[[Axes, Axes, Axes], None],
-    marks: Sequence[Mapping[str, Any]],
-    least: tuple[str, float],
-    standing: Mapping[str, str],
-    *,
-    head: bool = True,
-    interval: bool = True,
-) -> Figure:
-    """A figure of the verdict.
-
-    Parameters
-    ----------
-    result : Verdict or PeakVerdict
-    panels : callable
-        Draws into the three axes.
-    marks : sequence of mapping
-        How the data are drawn, with labels.
-    least : tuple of str and float
-        The exponent's letter in mathematics, and its least value for a power law.
-    standing : mapping
-        What is said of each class that is dotted; the others are solid.
-    head : bool
-        Whether the summary stands above the panels.
-    interval : bool
-        Whether a panel shows the interval of the exponent.
-
-    Returns
-    -------
-    Figure
-    """
-    with styled():
-        lines = _head(result) if head else []
-        above = [LINE * len(lines) + 0.1] if head else []
-        heights = [*above, ROW, 2.7 * LINE + 0.08]
-        figure = new_figure(PAGE, sum(heights))
-        *top, middle, bottom = figure.subfigures(
-            len(heights), 1, height_ratios=heights, squeeze=False
-        )[:, 0]
-        if head:
-            write_head(top[0], lines, above[0], ok=False)
-        panels(*middle.subplots(1, 3, gridspec_kw={"wspace": 0.06, "width_ratios": (1.25, 1, 1)}))
-        _keys(bottom, result, marks, least, standing, interval)
-    return figure
-
-
-def _head(result: Answer) -> list[tuple[str, str]]:
-    """Lines of the summary, warnings as "status"; the advice stays with the numbers."""
-    found = []
-    for line in plain(result.summary(), lines=True).split("\n"):
-        if not line.startswith("to decide"):
-            gid = "status" if line.startswith("warning") else "said"
-            found += [(gid, part) for part in filled(line.split(), " ")]
-    return found
-
-
-def _keys(
-    part: SubFigure,
-    result: Answer,
-    marks: Sequence[Mapping[str, Any]],
-    least: tuple[str, float],
-    standing: Mapping[str, str],
-    interval: bool,
-) -> None:
-    fits: list[Artist] = [
-        Line2D([], [], **_class_line(result, kind, standing), label=kind + standing.get(kind, ""))
-        for kind in result.curves
-    ]
-    others: list[Artist] = [Line2D([], [], **mark) for mark in marks]
-    letter, value = least
-    if interval and result.exponent_determined:
-        others.append(Patch(color=SPREAD["color"], label=f"95 % interval of ${letter}$"))
-    if result.exponent_determined or (not interval and result.status == "ok"):
-        others.append(Line2D([], [], **CENTRE, label=rf"${letter}_{{\min}}$ = {value:g}"))
-    above = part.legend(handles=fits, loc="upper center", ncols=len(fits))
-    below = part.legend(handles=others, loc="lower center", ncols=len(others))
-    for legend in (above, below):
-        legend.set_in_layout(False)
-
-
-def _standing_of(result: Answer) -> dict[str, str]:
-    """What is said of the classes whose fits are dotted: all, where no class is named."""
-    if result.status != "ok":
-        return dict.fromkeys(result.curves, "")
-    by = result.excluded_by_bound
-    return {
-        kind: " (excluded by bound)" if kind in by else " (excluded)"
-        for kind in result.curves
-        if kind not in result.plausible
-    }
-
-
-def _class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
-    """Solid, one inside another, for what is not excluded; dotted for the others."""
-    if kind in standing:
-        # Fits of power law and logarithm may coincide: each shows in the gaps of the other.
-        return {"color": COLOUR[kind], "lw": 1.1, "ls": (GAP * DOTTED[kind], DOTS), "zorder": 3}
-    rank = result.plausible.index(kind)
-    width = WIDTHS[len(result.plausible)][rank]
-    return {"color": COLOUR[kind], "lw": width, "ls": "-", "zorder": 2 + 0.1 * rank}
-
-
-def _profile(ax: Axes, found: Exponent, least: tuple[str, float], gid: str) -> None:
-    """chi^2 over the exponent, its interval, and the least one of a power law."""
-    letter, value = least
-    rise = found.chi2 - found.chi2.min()
-    low, high = float(found.grid[0]), float(found.grid[-1])
-    near = low - FAR * (high - low) <= value <= high + FAR * (high - low)
-    ends = [low, high, value] if near else [low, high]
-    room = 0.06 * (max(ends) - min(ends))
-    ax.set_xlim(min(ends) - room, max(ends) + room)
-    # Where nothing limits the exponent the interval goes on beyond the panel.
-    inside = np.clip(found.ci95, *ax.get_xlim())
-    ax.axvspan(inside[0], inside[1], **SPREAD, gid="interval")
-    ax.axhline(TWO_SIDED, **ZERO)
-    ax.plot(found.grid, rise, **CURVE, gid="profile")
-    ax.set_ylim(0, 2 * TWO_SIDED)
-    if near:
-        ax.axvline(value, **CENTRE, gid=gid)
-    else:
-        left = value < low
-        ax.text(
-            0.03 if left else 0.97,
-            0.95,
-            rf"$\leftarrow{letter}_{{\min}}$" if left else rf"${letter}_{{\min}}\rightarrow$",
-            ha="left" if left else "right",
-            va="top",
-            transform=ax.transAxes,
-            gid=gid,
-        )
-    ax.set_title("profile of the exponent", loc="left")
-    ax.set_xlabel(f"${letter}$ (0: logarithm)")
-    ax.set_ylabel(r"$\chi^2$ above its minimum")
-    plain_axes(ax)
-
 
 # ---- heights against the size --------------------------------------------------------------
 
@@ -200,15 +61,15 @@ HEIGHT: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 3.0, "color": BLACK, "zorder": 5,
 }  # fmt: skip
 LIMIT: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": ":"}
-TALL = 10  # largest over smallest height, from which on their axis is logarithmic
-LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify what is nothing
+TALL = 10  # largest over smallest height above which the axis is logarithmic
+LEAST_SPAN = 0.2  # of the axis of exponents: less would magnify rounding
 JOINT = 5.991465  # chi^2 of two degrees of freedom at 95 %
-ABOVE_BELOW = 0.15  # of the height seen, left above and below it
-APART = 0.13  # share of the axis between sizes that are written below it
+ABOVE_BELOW = 0.15  # margin above and below, as a share of the span of heights
+APART = 0.13  # least distance of labelled sizes, as a share of the axis
 
 
 def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figure:
-    """Heights and best fits, local exponents, and the plane of exponent and crossover length.
+    """Draw heights and best fits, local exponents, and the plane of exponent and cut-off.
 
     Parameters
     ----------
@@ -223,10 +84,12 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     -------
     Figure
         Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
-        others dotted; all are where the status names no class; beyond the data, which is grey, they
-        are continued.  In the plane those powers and logarithms are filled, cut off or not, that
-        are not excluded at 95 % (without corrections to scaling); above the broken axis there is no
-        cut-off.  The head has the verdict, the exponent, the margins and the warnings.
+        others dotted; all are dotted where the status names no class.  They are continued beyond
+        the data, where the panel is grey.  The plane of exponent and crossover length is filled
+        where a power or logarithm, cut off or not, is not excluded at 95 % (without corrections to
+        scaling); above the broken axis there is no cut-off.  Words stand in its place where cut-off
+        powers do not describe the heights.  The head has the verdict, the exponent, the margins and
+        the warnings.
     """
     standing = _standing_of(result)
     least = (r"\kappa", result.margins.kappa_min)
@@ -239,10 +102,11 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     marks = [HEIGHT | {"label": "height, one standard deviation"}]
     if result.crossover_length_lower_limit95 > 0:
         marks.append(LIMIT | {"label": "lower limit of the crossover length"})
-    return _drawn(result, panels, marks, least, standing, head=head, interval=False)
+    return _drawn(result, panels, marks, least, standing, head=head)
 
 
 def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) -> None:
+    """Heights with errors and the best fit of each class, against ln size."""
     data = result.data
     ax.set_xscale("log")
     for kind, curve in result.curves.items():
@@ -270,29 +134,77 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
     ax.xaxis.set_major_locator(FixedLocator(_spread(data.sizes, far)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(lambda each, _: f"{each:g}")
+    ax.xaxis.set_major_formatter(lambda size, _: f"{size:g}")
     ax.set_xlim(data.sizes[0] / (far / data.sizes[0]) ** 0.04, far)
+
+
+def _spread(sizes: Floats, far: float) -> list[float]:
+    """Sizes whose labels do not touch on an axis up to `far`, with the smallest and largest."""
+    step = min(APART * np.log(far / sizes[0]), np.log(sizes[-1] / sizes[0]) / 2)
+    labelled = [float(sizes[0])]
+    for size in sizes[1:-1].tolist():
+        if np.log(size / labelled[-1]) >= step and np.log(sizes[-1] / size) >= step:
+            labelled.append(size)
+    return [*labelled, float(sizes[-1])]
+
+
+def _local(ax: Axes, result: Verdict) -> None:
+    """Local exponents against 1 / ln of the geometric mean size."""
+    rows = result.local_exponents
+    if not rows:
+        say(ax, "no local exponents:\nheights are not positive")
+        return
+    x, y, error = (
+        np.array([row[key] for row in rows]) for key in ("inverse_log_size", "exponent", "error")
+    )
+    ax.axhline(0, **ZERO)
+    points = ax.errorbar(x, y, error, **HEIGHT)[0]
+    points.set_gid("local exponent")
+    template = "from {} = {:g} on: {:.3g} ± {:.2g}"
+    firsts = [row["smallest_size"] for row in rows]
+    points_told = zip(firsts, y, error, strict=True)
+    tell(points, [template.format(result.size_name, *numbers) for numbers in points_told])
+    entitle(ax, "local exponents", f"1 / ln {result.size_name}", "exponent")
+    ax.set_xlim(0, 1.12 * x.max())
+    ax.set_ylim(*_exponents_shown(y, error))
+    ax.set_title("local exponents", loc="left")
+    ax.set_xlabel(f"1 / ln {symbol(result.size_name)}, sizes from each one on")
+    ax.set_ylabel(r"$\kappa_{\mathrm{eff}}$")
+    plain_axes(ax)
+
+
+def _exponents_shown(exponents: Floats, errors: Floats) -> tuple[float, float]:
+    """Limits that show zero, all exponents, and as much of long bars as leaves them legible."""
+    span = max(float(np.ptp([*exponents, 0.0])), LEAST_SPAN)
+    low = max(min(0.0, float((exponents - errors).min())), min(0.0, exponents.min()) - span)
+    high = min(max(0.0, float((exponents + errors).max())), max(0.0, exponents.max()) + span)
+    room = max(0.08 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - room, high + room
 
 
 def _region(ax: Axes, result: Verdict) -> None:
     """Exponents and crossover lengths that are not excluded together."""
-    found, data = result.crossover, result.data
+    crossover, data = result.crossover, result.data
     if result.status != "ok":
         say(ax, "no class is named")
         return
-    if np.ptp(found.chi2) < 1e-6:
+    if np.ptp(crossover.chi2) < 1e-6:
         say(ax, result.NO_POWER)
         return
-    rise = found.chi2 - found.lowest
-    lengths = found.lengths.copy()
+    # The condition under which the verdict gives no limit of the crossover length.
+    if result.crossover.lowest > result.fits.chi2.min() + ELSEWHERE:
+        say(ax, "cut-off powers do not\ndescribe the heights")
+        return
+    rise = crossover.chi2 - crossover.lowest
+    lengths = crossover.lengths.copy()
     step = lengths[-2] / lengths[-3]
     lengths[-1] = lengths[-2] * step**2  # no crossover: above the others
     kappa, low, high = result.margins.kappa_min, data.sizes[0], data.sizes[-1]
     ax.set_yscale("log")
     edges = np.sqrt(lengths[1:] * lengths[:-1])
     edges = np.concatenate([[lengths[0] / step**0.5], edges, [lengths[-1] * step]])
-    half = (found.exponents[1] - found.exponents[0]) / 2
-    sides = np.append(found.exponents - half, found.exponents[-1] + half)
+    half = (crossover.exponents[1] - crossover.exponents[0]) / 2
+    sides = np.append(crossover.exponents - half, crossover.exponents[-1] + half)
     shown = np.ma.masked_array(np.ones(rise.T.shape), rise.T > JOINT)
     ax.pcolormesh(
         sides, edges, shown, cmap="gray", vmin=0, vmax=2, alpha=0.6, lw=0, gid="region",
@@ -313,49 +225,6 @@ def _region(ax: Axes, result: Verdict) -> None:
     ax.set_ylabel(f"crossover length ({symbol(result.size_name)})")
 
 
-def _spread(sizes: Floats, far: float) -> list[float]:
-    """Sizes whose names do not touch on an axis up to `far`, the smallest and largest included."""
-    step = min(APART * np.log(far / sizes[0]), np.log(sizes[-1] / sizes[0]) / 2)
-    kept = [float(sizes[0])]
-    for size in sizes[1:-1].tolist():
-        if np.log(size / kept[-1]) >= step and np.log(sizes[-1] / size) >= step:
-            kept.append(size)
-    return [*kept, float(sizes[-1])]
-
-
-def _exponents_shown(exponents: Floats, errors: Floats) -> tuple[float, float]:
-    """From zero to all exponents; of their bars no more than makes the exponents unreadable."""
-    span = max(float(np.ptp([*exponents, 0.0])), LEAST_SPAN)
-    low = max(min(0.0, float((exponents - errors).min())), min(0.0, exponents.min()) - span)
-    high = min(max(0.0, float((exponents + errors).max())), max(0.0, exponents.max()) + span)
-    room = max(0.08 * (high - low), (LEAST_SPAN - (high - low)) / 2)
-    return low - room, high + room
-
-
-def _local(ax: Axes, result: Verdict) -> None:
-    rows = result.local_exponents
-    if not rows:
-        say(ax, "no local exponents:\nheights are not positive")
-        return
-    x, y, error = (
-        np.array([row[key] for row in rows]) for key in ("inverse_log_size", "exponent", "error")
-    )
-    ax.axhline(0, **ZERO)
-    points = ax.errorbar(x, y, error, **HEIGHT)[0]
-    points.set_gid("local exponent")
-    said = "from {} = {:g} on: {:.3g} ± {:.2g}"
-    firsts = [row["smallest_size"] for row in rows]
-    each = zip(firsts, y, error, strict=True)
-    tell(points, [said.format(result.size_name, *numbers) for numbers in each])
-    entitle(ax, "local exponents", f"1 / ln {result.size_name}", "exponent")
-    ax.set_xlim(0, 1.12 * x.max())
-    ax.set_ylim(*_exponents_shown(y, error))
-    ax.set_title("local exponents", loc="left")
-    ax.set_xlabel(f"1 / ln {symbol(result.size_name)}, sizes from each one on")
-    ax.set_ylabel(r"$\kappa_{\mathrm{eff}}$")
-    plain_axes(ax)
-
-
 # ---- a peak along the control --------------------------------------------------------------
 
 VALUE: dict[str, Any] = {
@@ -365,13 +234,14 @@ SIDE: dict[str, dict[str, Any]] = {
     "right": VALUE,
     "left": VALUE | {"marker": "s", "mfc": "white", "mew": 0.6},
 }
-DEEP = 3.0  # errors below which a tail is drawn no further
-NARROW = 24  # letters in a line of a panel that is empty
-MANY = 40  # points from which on marks of the curve are smaller
+DEEP = 3.0  # errors above the background that a tail must reach
+NARROW = 24  # letters per line of words in place of a panel
+MANY = 40  # points above which marks are smaller
+FAR = 2.0  # widths of the profile within which the least exponent widens the panel
 
 
 def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
-    """Values and best fits, tails on both sides of x_c, and the profile of chi^2 over alpha.
+    """Draw values and best fits, tails on both sides of x_c, and the profile of chi^2.
 
     Parameters
     ----------
@@ -384,9 +254,9 @@ def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
     -------
     Figure
         Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
-        others dotted; all are where the status names no class.  Tails are what is left above the
-        background of the best power law, against the distance from its x_c: a power law is a
-        straight line there down to its cut-off.
+        others dotted; all are dotted where the status names no class.  Tails are the values minus
+        the background of the best power law, against the distance from its x_c: a power law is a
+        straight line there down to its cut-off.  The profile is over the exponent alpha.
     """
     standing = _standing_of(result)
     least = (r"\alpha", result.margins.alpha_min)
@@ -400,15 +270,16 @@ def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
             say(right, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
 
     sides = {"right": "value, right of $x_c$", "left": "left of $x_c$"}
-    marks = [_plain(side) | {"label": label} for side, label in sides.items()]
+    marks = [
+        {name: value for name, value in SIDE[side].items() if name != "elinewidth"}
+        | {"label": label}
+        for side, label in sides.items()
+    ]
     return _drawn(result, panels, marks, least, standing)
 
 
-def _plain(side: str) -> dict[str, Any]:
-    return {key: value for key, value in SIDE[side].items() if key != "elinewidth"}
-
-
 def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str]) -> None:
+    """Values with errors and the best fit of each class, against the control."""
     data = result.data
     if data.logarithmic:
         ax.set_xscale("log")
@@ -430,12 +301,13 @@ def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str
 
 
 def _tails(ax: Axes, result: PeakVerdict, standing: Mapping[str, str]) -> None:
+    """Values above the background of the power law, against the distance from x_c."""
     data, law = result.data, result.curves["power-law"]
     if result.status != "ok":
         say(ax, f"no tails: {result.status}")
         return
     if "power-law" not in result.plausible:
-        # What it takes for background would give the tails of another peak.
+        # Its background would give the tails of another peak.
         say(ax, "no tails: a power law\nis excluded")
         return
     background = np.interp(data.control, law["control"], law["background"])
@@ -470,18 +342,165 @@ def _tails(ax: Axes, result: PeakVerdict, standing: Mapping[str, str]) -> None:
     ax.set_ylabel("above the background")
 
 
+def _distance(result: PeakVerdict, control: Floats) -> Floats:
+    """Distance from x_c of the best power law, |x - x_c| or |ln x - ln x_c|."""
+    place = result.curves["power-law"]["x_c"]
+    if result.data.logarithmic:
+        return np.asarray(np.abs(np.log(control / place)))
+    return np.asarray(np.abs(control - place))
+
+
 def _number_decades(axis: Any) -> None:
     """Few numbers on a logarithmic axis, written out."""
     low, high = axis.get_view_interval()
     few = np.log10(high / low) > 1.3
     axis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(lambda each, _: f"{each:g}")
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
-def _distance(result: PeakVerdict, control: Floats) -> Floats:
-    """From the position of the best power law, in what forms are functions of."""
-    place = result.curves["power-law"]["x_c"]
-    if result.data.logarithmic:
-        return np.asarray(np.abs(np.log(control / place)))
-    return np.asarray(np.abs(control - place))
+def _profile(ax: Axes, exponent: Exponent, least: tuple[str, float], gid: str) -> None:
+    """Profile of chi^2 over the exponent, its interval, and the least exponent of a power law."""
+    letter, value = least
+    rise = exponent.chi2 - exponent.chi2.min()
+    low, high = float(exponent.grid[0]), float(exponent.grid[-1])
+    near = low - FAR * (high - low) <= value <= high + FAR * (high - low)
+    ends = [low, high, value] if near else [low, high]
+    room = 0.06 * (max(ends) - min(ends))
+    ax.set_xlim(min(ends) - room, max(ends) + room)
+    # Without a limit of the exponent the interval reaches beyond the panel.
+    inside = np.clip(exponent.ci95, *ax.get_xlim())
+    ax.axvspan(inside[0], inside[1], **SPREAD, gid="interval")
+    ax.axhline(TWO_SIDED, **ZERO)
+    ax.plot(exponent.grid, rise, **CURVE, gid="profile")
+    ax.set_ylim(0, 2 * TWO_SIDED)
+    if near:
+        ax.axvline(value, **CENTRE, gid=gid)
+    else:
+        left = value < low
+        ax.text(
+            0.03 if left else 0.97,
+            0.95,
+            rf"$\leftarrow{letter}_{{\min}}$" if left else rf"${letter}_{{\min}}\rightarrow$",
+            ha="left" if left else "right",
+            va="top",
+            transform=ax.transAxes,
+            gid=gid,
+        )
+    ax.set_title("profile of the exponent", loc="left")
+    ax.set_xlabel(f"${letter}$ (0: logarithm)")
+    ax.set_ylabel(r"$\chi^2$ above its minimum")
+    plain_axes(ax)
+
+
+# ---- what both share: the head, three panels, the keys -------------------------------------
+
+COLOUR = dict(zip(CLASSES, (PURPLE, BLUE, GREEN, VERMILION), strict=True))
+# Fits that are not excluded lie on one another: each is drawn inside the one before.
+WIDTHS = {1: (1.3,), 2: (2.4, 0.8), 3: (3.0, 1.8, 0.7), 4: (4.0, 2.9, 1.8, 0.7)}
+DOTS, GAP = (1.4, 4.2), 1.4  # in line widths: a dot of each class fits beside those of the others
+DOTTED = {kind: k for k, kind in enumerate(CLASSES)}
+ZERO: dict[str, Any] = {"color": GREY, "lw": 0.6, "zorder": 0}
+ROW = 2.2  # inches of the panels
+
+
+def _drawn(
+    result: Answer,
+    panels: Callable[[Axes, Axes, Axes], None],
+    marks: Sequence[Mapping[str, Any]],
+    least: tuple[str, float],
+    standing: Mapping[str, str],
+    *,
+    head: bool = True,
+) -> Figure:
+    """Draw the head, three panels and the keys of a verdict.
+
+    Parameters
+    ----------
+    result : Verdict or PeakVerdict
+    panels : callable
+        Draws into the three axes.
+    marks : sequence of mapping
+        How the data are drawn, with labels.
+    least : tuple of str and float
+        The exponent's letter in mathematics, and its least value for a power law.
+    standing : mapping
+        Words in the key for each class that is dotted; the others are solid.
+    head : bool
+        Whether the summary stands above the panels.
+
+    Returns
+    -------
+    Figure
+    """
+    with styled():
+        lines = _head(result) if head else []
+        above = [LINE * len(lines) + 0.1] if head else []
+        heights = [*above, ROW, 2.7 * LINE + 0.08]
+        figure = new_figure(PAGE, sum(heights))
+        *top, middle, bottom = figure.subfigures(
+            len(heights), 1, height_ratios=heights, squeeze=False
+        )[:, 0]
+        if head:
+            write_head(top[0], lines, above[0], ok=False)
+        panels(*middle.subplots(1, 3, gridspec_kw={"wspace": 0.06, "width_ratios": (1.25, 1, 1)}))
+        drawn = {artist.get_gid() for ax in middle.axes for artist in ax.get_children()}
+        _keys(bottom, result, marks, least, standing, drawn)
+    return figure
+
+
+def _head(result: Answer) -> list[tuple[str, str]]:
+    """Lines of the summary, warnings as "status"; the advice stays with the numbers."""
+    lines = []
+    for line in plain(result.summary(), lines=True).split("\n"):
+        if not line.startswith("to decide"):
+            gid = "status" if line.startswith("warning") else "said"
+            lines += [(gid, part) for part in filled(line.split(), " ")]
+    return lines
+
+
+def _keys(
+    part: SubFigure,
+    result: Answer,
+    marks: Sequence[Mapping[str, Any]],
+    least: tuple[str, float],
+    standing: Mapping[str, str],
+    drawn: Set[str | None],
+) -> None:
+    """Legend: fits of the classes, and below them the data and the lines that are drawn."""
+    fits: list[Artist] = [
+        Line2D([], [], **_class_line(result, kind, standing), label=kind + standing.get(kind, ""))
+        for kind in result.curves
+    ]
+    others: list[Artist] = [Line2D([], [], **mark) for mark in marks]
+    letter, value = least
+    if "interval" in drawn:
+        others.append(Patch(color=SPREAD["color"], label=f"95 % interval of ${letter}$"))
+    if not drawn.isdisjoint({"kappa_min", "alpha_min"}):
+        others.append(Line2D([], [], **CENTRE, label=rf"${letter}_{{\min}}$ = {value:g}"))
+    above = part.legend(handles=fits, loc="upper center", ncols=len(fits))
+    below = part.legend(handles=others, loc="lower center", ncols=len(others))
+    for legend in (above, below):
+        legend.set_in_layout(False)
+
+
+def _standing_of(result: Answer) -> dict[str, str]:
+    """Words in the key for the classes whose fits are dotted: all, where no class is named."""
+    if result.status != "ok":
+        return dict.fromkeys(result.curves, "")
+    by = result.excluded_by_bound
+    return {
+        kind: " (excluded by bound)" if kind in by else " (excluded)"
+        for kind in result.curves
+        if kind not in result.plausible
+    }
+
+
+def _class_line(result: Answer, kind: str, standing: Mapping[str, str]) -> dict[str, Any]:
+    """Style of a fit: solid, one inside another, if it is not excluded, else dotted."""
+    if kind in standing:
+        # Fits of power law and logarithm may coincide: each shows in the gaps of the other.
+        return {"color": COLOUR[kind], "lw": 1.1, "ls": (GAP * DOTTED[kind], DOTS), "zorder": 3}
+    rank = result.plausible.index(kind)
+    width = WIDTHS[len(result.plausible)][rank]
+    return {"color": COLOUR[kind], "lw": width, "ls": "-", "zorder": 2 + 0.1 * rank}

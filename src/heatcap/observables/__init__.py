@@ -1,4 +1,9 @@
-"""Run files, and tables of other programs -> observables: one labelled Dataset for all runs."""
+"""Observables of runs: one labelled Dataset for all runs of a sweep.
+
+`observe` computes them from run files, `read_scalars` reads them from tables of other programs,
+`join` merges several Datasets; `save` and `load` are their NetCDF file.  Energies are in logits,
+entropies and heat capacities in nats (k_B = 1), times in training steps.
+"""
 
 from heatcap.observables.dataset import SCHEMA_VERSION, load, save
 from heatcap.observables.observing import observe

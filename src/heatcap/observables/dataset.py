@@ -1,8 +1,11 @@
 """The Dataset of observables: sizes and groups of its runs, its curves, its file.
 
-Observables are (run, checkpoint) and as many of (inputs, layer, head, query) as they have, metrics
-(run, metric); `step` (run, checkpoint) and `metric_step` (run, metric) say when.  What is known of
-a run is a coordinate (run).  How observables are called: :mod:`heatcap.core.quantities`.
+Observables are (run, checkpoint) with any of (inputs, layer, head, query), metrics (run, metric);
+`step` (run, checkpoint) and `metric_step` (run, metric) are the training steps.  Properties of a
+run are coordinates (run).  Names and units of the observables: :mod:`heatcap.core.quantities`.
+
+Ask here instead of indexing the Dataset: `sizes_of`, `size_name_of` and `groups_of` for the runs,
+`curve` for one observable, `load` and `save` for its file.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 
-#: Where the size of a run stands: the first that is there and known of any run.
+#: Coordinates for the size of a run: the first that is present and known for any run.
 SIZES = ("size", "p")
 
 
@@ -49,28 +52,28 @@ SIZES = ("size", "p")
 
 
 def size_coordinate(runs: xr.Dataset | pd.DataFrame) -> str | None:
-    """Which coordinate of the runs (or column of a table of them) holds their sizes, if any."""
-    known = _of_runs(runs)
-    return next((name for name in SIZES if name in known and known[name].notna().any()), None)
+    """Find the coordinate (or column) that holds the sizes of the runs, if any."""
+    table = _of_runs(runs)
+    return next((name for name in SIZES if name in table and table[name].notna().any()), None)
 
 
 def sizes_of(runs: xr.Dataset | pd.DataFrame) -> pd.Series:
-    """The size of every run: its `size`, its `p`, or 0 where neither is known."""
-    known = _of_runs(runs)
-    name = size_coordinate(known)
-    return known[name].astype(float) if name else pd.Series(0.0, index=known.index)
+    """Return the size of every run: its `size`, its `p`, or 0 where neither is known."""
+    table = _of_runs(runs)
+    name = size_coordinate(table)
+    return table[name].astype(float) if name else pd.Series(0.0, index=table.index)
 
 
 def size_name_of(runs: xr.Dataset | pd.DataFrame) -> str:
-    """What the size of the runs is called.
+    """Return the name of the size of the runs.
 
     Raises
     ------
     ValueError
-        If the runs have sizes of different names: on one axis they would be taken for one quantity.
+        If the runs have sizes of different names, which must not share an axis.
     """
-    known = _of_runs(runs)
-    named = known.get("size_name", pd.Series(dtype=str)).dropna().astype(str)
+    table = _of_runs(runs)
+    named = table.get("size_name", pd.Series(dtype=str)).dropna().astype(str)
     counts = named[named != ""].value_counts()
     if len(counts) > 1:
         parts = [f"{name} ({n} {'run' if n == 1 else 'runs'})" for name, n in counts.items()]
@@ -78,11 +81,11 @@ def size_name_of(runs: xr.Dataset | pd.DataFrame) -> str:
         raise ValueError(f"sizes are called {shown}: choose one")
     if len(counts):
         return str(counts.index[0])
-    return size_coordinate(known) or "size"
+    return size_coordinate(table) or "size"
 
 
 def size_label(runs: xr.Dataset | pd.DataFrame) -> str:
-    """Name of the size; "size" for a column that holds sizes of several names."""
+    """Return the name of the size; "size" for a column that holds sizes of several names."""
     try:
         return size_name_of(runs)
     except ValueError:
@@ -90,36 +93,36 @@ def size_label(runs: xr.Dataset | pd.DataFrame) -> str:
 
 
 def groups_of(runs: xr.Dataset | pd.DataFrame) -> pd.Series:
-    """The control that each run is, else `PROPER`.
+    """Return the control to which each run belongs, else `PROPER`.
 
-    Weight decay 0 is a control only beside runs that have some.
+    Runs with weight decay 0 are a control only beside runs with weight decay.
     """
-    known = _of_runs(runs)
-    group = pd.Series(PROPER, index=known.index)
-    if "control" in known:
-        group = known["control"].astype(str)
+    table = _of_runs(runs)
+    group = pd.Series(PROPER, index=table.index)
+    if "control" in table:
+        group = table["control"].astype(str)
         group = group.mask(group.isin(["", "nan", "None"]), PROPER)
-    if "weight_decay" in known:
-        decay = pd.to_numeric(known["weight_decay"], errors="coerce")
+    if "weight_decay" in table:
+        decay = pd.to_numeric(table["weight_decay"], errors="coerce")
         if (decay > 0).any():
             group = group.mask((group == PROPER) & (decay == 0), "weight_decay_0")
     return group
 
 
 def _of_runs(runs: xr.Dataset | pd.DataFrame) -> pd.DataFrame:
-    """What is known of every run, one row each; a table of runs is that already."""
+    """Coordinates of every run as a table with one row each; a table of runs as it is."""
     if isinstance(runs, pd.DataFrame):
         return runs
     of_run = [str(name) for name in runs.coords if runs[name].dims == ("run",)]
-    known = {name: runs[name].to_numpy() for name in of_run}
-    return pd.DataFrame(known, index=range(runs.sizes.get("run", 0)))
+    columns = {name: runs[name].to_numpy() for name in of_run}
+    return pd.DataFrame(columns, index=range(runs.sizes.get("run", 0)))
 
 
 # ---- curves --------------------------------------------------------------------------------
 
 
 def lacking(wanted: str, held: Iterable[str]) -> str:
-    """What to say of an observable that is not there: how to get it, and what there is."""
+    """Word the message on a missing observable: how to make it, and which ones there are."""
     path = wanted.removeprefix("'").startswith(("fisher_", "depth_"))
     how = "make them with `heatcap observe --geometry`; " if path else ""
     return f"observables lack {wanted}; {how}they have {', '.join(held)}"
@@ -135,12 +138,12 @@ def curve(
     layer: Any = None,
     head: int | str | None = None,
 ) -> xr.DataArray:
-    """One observable at one query, on one kind of inputs.
+    """Select one observable at one query, on one kind of inputs.
 
     Parameters
     ----------
     obs : Dataset
-        May lack any of the dimensions below; then there is nothing to choose.
+        May lack any of the dimensions below; the choice is then ignored.
     name : str
     run, query : int
         Indices; all runs and the last query by default.
@@ -151,6 +154,11 @@ def curve(
     head : int or "mean", optional
         All by default; "mean" is the average over heads.
 
+    Returns
+    -------
+    DataArray (run, checkpoint, layer, head)
+        Without the dimensions that were chosen or that the observable lacks.
+
     Raises
     ------
     ValueError
@@ -160,9 +168,9 @@ def curve(
         raise ValueError(lacking(repr(name), map(str, obs)))
     values = obs[name] if run is None else obs[name].isel(run=run)
     if "inputs" in values.dims:
-        known = values["inputs"].to_numpy().tolist()
-        if inputs not in known:
-            raise ValueError(f"inputs must be one of {known}, got {inputs!r}")
+        available = values["inputs"].to_numpy().tolist()
+        if inputs not in available:
+            raise ValueError(f"inputs must be one of {available}, got {inputs!r}")
         values = values.sel(inputs=inputs)
     if "query" in values.dims:
         n = values.sizes["query"]
@@ -177,7 +185,7 @@ def curve(
 
 
 def labels_of(values: xr.DataArray, dim: str) -> list[Any]:
-    """Labels of layers or heads; numbers where they have none."""
+    """List the labels of layers or heads; their numbers where they have none."""
     if dim in values.coords:
         return list(np.atleast_1d(values[dim].to_numpy()).tolist())
     return [*range(values.sizes.get(dim, 1))]
@@ -187,35 +195,36 @@ def labels_of(values: xr.DataArray, dim: str) -> list[Any]:
 
 
 def problems_of(obs: xr.Dataset) -> list[str]:
-    """What was wrong with files when the runs were read.
+    """List the problems with files that were noted when the runs were read.
 
     Raises
     ------
     ValueError
         If ``attrs["problems"]`` is not a list of texts in JSON.
     """
-    given = obs.attrs.get("problems", "[]")
+    text = obs.attrs.get("problems", "[]")
     try:
-        said = json.loads(given)
+        problems = json.loads(text)
     except (TypeError, ValueError):
-        said = None
-    if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
-        raise ValueError(f"problems must be a list of texts in JSON, got {given!r}")
-    return said
+        problems = None
+    if not isinstance(problems, list) or not all(isinstance(problem, str) for problem in problems):
+        raise ValueError(f"problems must be a list of texts in JSON, got {text!r}")
+    return problems
 
 
 def cautions_of(obs: xr.Dataset) -> list[Caution]:
-    """What was noted when the runs were read, and how many are not complete."""
+    """List cautions: problems noted when the runs were read, and incomplete runs."""
     return [*_problems(obs), *_incomplete(obs)]
 
 
 def _problems(obs: xr.Dataset) -> Iterator[Caution]:
     try:
-        said = [plain(each) for each in problems_of(obs)]  # in JSON an escape is no control yet
+        # Cleaned here, because an escape in JSON becomes a control character only when it is read.
+        lines = [plain(line) for line in problems_of(obs)]
     except ValueError as problem:
-        said = [str(problem)]
-    if said:
-        text = f"{len(said)} noted when the runs were read: {'; '.join(said)}."
+        lines = [str(problem)]
+    if lines:
+        text = f"{len(lines)} noted when the runs were read: {'; '.join(lines)}."
         yield Caution("Problems of the files", text)
 
 
@@ -233,7 +242,7 @@ def _incomplete(obs: xr.Dataset) -> Iterator[Caution]:
 
 def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write observables as compressed NetCDF; the file appears when it is complete."""
-    # Encodings of the files that it came from would cut text to their length.
+    # Encodings of the source files would truncate longer texts.
     stamps = {"schema_version": SCHEMA_VERSION, SEALED: 1}
     observables = observables.drop_encoding().assign_attrs(stamps)
     packed = {"zlib": True, "complevel": 4, "shuffle": True}
@@ -242,12 +251,12 @@ def save(observables: xr.Dataset, path: str | os.PathLike[str]) -> None:
         for name, variable in observables.variables.items()
         if variable.dtype.kind in "fi" and variable.ndim
     }
-    # In memory first: HDF5 ends the process when it cannot flush a file to a full disk.
+    # In memory first, because HDF5 ends the process when it cannot flush to a full disk.
     write_bytes(path, sealed(observables.to_netcdf(engine="h5netcdf", encoding=encoding)))
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Observables from a file that `save` wrote, in memory.
+    """Load observables, in memory, from a file that `save` wrote.
 
     Raises
     ------
@@ -272,7 +281,7 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def _structure_problem(table: xr.Dataset) -> str:
-    """Why observables cannot be what `observe` made, or parts of it; empty when they can."""
+    """Reason why observables cannot be the result of `observe`, or parts of it; "" if they can."""
     for dim in ("layer", "head", "inputs", "temperature"):
         if dim in table.dims and not table.sizes[dim]:
             return f"has no {dim}"

@@ -1,12 +1,13 @@
-"""Run files -> observables: one labelled Dataset for all runs of a sweep.
+"""Compute observables from run files: one labelled Dataset for all runs of a sweep.
 
-Every run is one task, streamed in bounded memory (`stream`); runs may differ in their
-checkpoints, so ``checkpoint`` and ``metric`` count them and ``step(run, checkpoint)`` and
-``metric_step(run, metric)`` say when.  What a run does not have is NaN.  Results carry the
-checksum of the file they come from, so that a known run is not computed again.
+Each run is one task, streamed in bounded memory (`stream`).  Runs may differ in their checkpoints:
+``checkpoint`` and ``metric`` number these, ``step(run, checkpoint)`` and ``metric_step(run,
+metric)`` have the training steps, and missing values are NaN.  Results carry the checksum of their
+file, so that a known run is not computed again.
 
 ``heat_capacity`` is the canonical one, dU/dT; the other heat capacities are fluctuations of the
-table of logits that go by that name (:func:`heatcap.attention.heat_capacities` has the equations).
+table of logits (:func:`heatcap.attention.heat_capacities` has the equations).  Energies are in
+logits, entropies and heat capacities in nats (k_B = 1).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _ROW, _SCANNED = 2000, 300
 #: Bytes that observables of a run may take in any case.
 _ROOM = 1 << 30
 
-#: Attribute of a single run: where its logits look like a mask.
+#: Attribute of a single run: a note on where its logits look like a mask.
 _DOUBT = "doubt"
 
 Paths = Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -76,23 +77,23 @@ def observe(
     progress: Callable[[int, int], None] | None = None,
     untrusted: bool | Limits = False,
 ) -> xr.Dataset:
-    """Observables of saved runs.
+    """Compute the observables of saved runs.
 
     Parameters
     ----------
     runs
-        What `open_runs` returns or takes.
+        Result or argument of `open_runs`.
     temperatures
-        Relative to the model's own (T = 1): a quenched scan, variables ``scan_*``.
+        Temperatures of a quenched scan, relative to the model's own (T = 1): variables ``scan_*``.
     geometry
-        Also the information geometry of the paths along training, ``fisher_*``, and along the
-        layers, ``depth_*``: half as long again, and a fifth more to store.
+        Also compute the information geometry of the paths along training, ``fisher_*``, and along
+        the layers, ``depth_*``.  This takes half as long again, and a fifth more storage.
     time
-        What ``fisher_speed`` and ``fisher_action`` are measured in: "step" or "log" (ln step).
+        Time of ``fisher_speed`` and ``fisher_action``: "step" or "log" (ln step).
     per
         "layer" averages over the heads, "head" keeps them.
     jobs
-        Processes; one run each.
+        Number of processes; each computes one run at a time.
     known
         Observables of an earlier call; runs with the same checksum are taken from there if the
         options are the same.
@@ -108,18 +109,18 @@ def observe(
         ``inputs`` are all, trained and untrained inputs of the probe.  Energies in logits,
         entropies and heat capacities in nats (k_B = 1).  ``pooled_logit_variance``
         (run, checkpoint, inputs) is the variance over all layers, heads, queries and keys at once.
-        ``heat_capacity_bound`` (run, query) is what the number of visible keys allows at most;
-        queries that see one key have C = S = 0 exactly, are flagged by ``single_key`` and enter no
-        average.  A file that turns out to be bad is left out with a warning; ``attrs["problems"]``
-        names it.  So it names a metric or a parameter of an older file that is called like an
-        observable or a coordinate: it is read under a prefix (``metric_entropy``), and has its own
-        name in ``.attrs["name_in_file"]``.  And a run whose logits look like a mask in places,
-        which is observed as it stands.
+        ``heat_capacity_bound`` (run, query) is the largest heat capacity for the number of visible
+        keys; queries that see one key have C = S = 0 exactly, are flagged by ``single_key`` and
+        enter no average.  ``attrs["problems"]`` lists what was noted: bad files, which are left out
+        with a warning; metrics or parameters of older files that are called like an observable or
+        a coordinate, which are read under a prefix (``metric_entropy``) with the original name in
+        ``.attrs["name_in_file"]``; runs whose logits look like a mask in places, which are observed
+        as they are.
 
     Raises
     ------
     RunFileError
-        If there is no run that can be observed.
+        If no run can be observed.
     ValueError
         If an option is not one of the above, or a temperature is not positive.
     """
@@ -127,7 +128,7 @@ def observe(
     collection = runs if isinstance(runs, Runs) else open_runs(runs, untrusted=untrusted)
     untrusted = untrusted or collection.untrusted
     reusable = _reusable(known, options)
-    found: dict[int, xr.Dataset] = {}
+    observed: dict[int, xr.Dataset] = {}
     left_out: list[str] = []
     tasks = [(header.path, options, reusable) for header in collection.headers]
     for done, (number, outcome) in enumerate(_outcomes(tasks, jobs, untrusted), start=1):
@@ -135,28 +136,28 @@ def observe(
             left_out.append(str(outcome))
         elif isinstance(outcome, str):
             assert known is not None
-            held = alone(known, known["checksum"].values.tolist().index(outcome))
-            found[number] = _of_header(held, collection.headers[number])
+            reused = alone(known, known["checksum"].values.tolist().index(outcome))
+            observed[number] = _of_header(reused, collection.headers[number])
         else:
-            found[number] = outcome
+            observed[number] = outcome
         if progress:
             progress(done, len(tasks))
-    if not found:
+    if not observed:
         raise RunFileError("no run could be observed: " + "; ".join(left_out))
-    order = sorted(found)
-    for large in outgrown([found[number] for number in order]):
+    order = sorted(observed)
+    for large in outgrown([observed[number] for number in order]):
         left_out.append(f"{collection.headers[order[large]].path}: {OUTGROWN}")
-        del found[order[large]]
+        del observed[order[large]]
     for problem in left_out:
         warnings.warn(f"left out: {problem}", stacklevel=2)
-    tables = [found[number] for number in sorted(found)]
+    tables = [observed[number] for number in sorted(observed)]
     table = stacked(apart(tables))
     cautions = collection.cautions
     doubts = [run.attrs[_DOUBT] for run in tables if _DOUBT in run.attrs]
     for line in (unseen := [*renamed(table, cautions), *doubts]):
         warnings.warn(line, stacklevel=2)
     problems = [*map(str, collection.problems), *left_out, *cautions, *unseen]
-    table.attrs = _stamp(options, problems)
+    table.attrs = _attributes(options, problems)
     return table
 
 
@@ -178,11 +179,12 @@ class _Options:
             raise ValueError(f"per must be 'head' or 'layer', got {self.per!r}")
 
     def text(self) -> str:
+        """Format the options that decide whether earlier observables can be reused."""
         return json.dumps([self.temperatures, self.path, self.per])
 
     @property
     def path(self) -> Time | None:
-        """The time of its geometry; None without."""
+        """Time of the geometry; None without geometry."""
         return self.time if self.geometry else None
 
 
@@ -193,7 +195,7 @@ _Task = tuple[Path, _Options, frozenset[str]]
 def _outcomes(
     tasks: Sequence[_Task], jobs: int, untrusted: bool | Limits
 ) -> Iterable[tuple[int, _Outcome]]:
-    """The observables of each run with its number, as they come."""
+    """Observables of each run with its number, in the order of completion."""
     if not untrusted and (jobs <= 1 or len(tasks) <= 1):
         return ((number, _observe_one(*task)) for number, task in enumerate(tasks))
     limits = [
@@ -204,7 +206,7 @@ def _outcomes(
 
 
 def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outcome:
-    """The observables of a run, or the checksum by which they are known already."""
+    """Observables of a run, or its checksum if they are known already."""
     try:
         digest = checksum(path)
         if digest in known:
@@ -212,7 +214,7 @@ def _observe_one(path: Path, options: _Options, known: frozenset[str]) -> _Outco
         return _observe_run(path, options).assign(checksum=digest)
     except RunFileError as error:
         return error
-    except Exception as error:  # a file can bring about any, h5py's own among them
+    except Exception as error:  # a bad file can cause any exception, h5py's own included
         return RunFileError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
@@ -222,7 +224,7 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     with LogitReader(path) as reader:
         if reader.header.checkpoints == 0:
             raise RunFileError(f"{path}: holds no checkpoint yet")
-        _check_room(reader.header, len(options.temperatures))
+        _check_memory(reader.header, len(options.temperatures))
         fields, doubt = observe_logits(
             reader,
             reader.steps,
@@ -238,10 +240,10 @@ def _observe_run(path: Path, options: _Options) -> xr.Dataset:
     return table.assign_attrs({_DOUBT: f"{table['path'].item()}: {doubt}"}) if doubt else table
 
 
-def _check_room(header: RunHeader, temperatures: int) -> None:
-    """Raise where observables take far more memory than the file does place, or than others have.
+def _check_memory(header: RunHeader, temperatures: int) -> None:
+    """Refuse a file whose observables take far more memory than the file takes space.
 
-    Few inputs and keys, deflated, are next to nothing on the disk.
+    A hostile file with few inputs and keys, compressed, can be tiny on disk.
     """
     checkpoints, layers, heads, _, queries, _ = header.shape
     size = checkpoints * layers * heads * queries * (_ROW + _SCANNED * temperatures)
@@ -253,11 +255,11 @@ def _check_room(header: RunHeader, temperatures: int) -> None:
 
 
 def _head_average(table: xr.Dataset) -> xr.Dataset:
-    """Averages over heads; errors of heads that share a probe do not average, so they go."""
+    """Averages over heads, without errors, because heads that share a probe are not independent."""
     by_head = [str(name) for name in table.data_vars if "head" in table[name].dims]
     errors = [name for name in by_head if name.endswith("_error")]
-    kept = [name for name in by_head if name not in errors]
-    table = table.assign({name: table[name].mean("head", skipna=False) for name in kept})
+    averaged = [name for name in by_head if name not in errors]
+    table = table.assign({name: table[name].mean("head", skipna=False) for name in averaged})
     for path in ("fisher", "depth"):
         if f"{path}_detour" in table:
             ratio = table[f"{path}_length"] / table[f"{path}_geodesic"]
@@ -266,7 +268,7 @@ def _head_average(table: xr.Dataset) -> xr.Dataset:
 
 
 def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) -> xr.Dataset:
-    """Arrays with their names and units, the metrics and the parameters of the run."""
+    """Label arrays with names and units, and add the metrics and parameters of the run."""
     table = xr.Dataset(
         {
             name: (dims, values, {"units": OBSERVABLES[name].unit})
@@ -291,7 +293,7 @@ def _label(fields: Fields, header: RunHeader, tables: Mapping[str, np.ndarray]) 
 
 
 def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
-    """With what the header says: beside other runs a parameter may have become text."""
+    """Set the properties of a run from its header: stacking may have turned numbers into text."""
     # A mapping, not keywords: a parameter may be called `coords`.
     table = table.assign_coords(
         {
@@ -305,7 +307,7 @@ def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
     return table.assign(
         stop_reason=header.stop_reason,
         complete=np.int8(header.complete),
-        # A name of other bytes than UTF-8 cannot be stored as text.
+        # A path that is not UTF-8 cannot be stored as text.
         path=os.fsencode(header.path).decode(errors="backslashreplace"),
         probe_size=header.shape[3],
         probe_population=header.probe_population,
@@ -313,28 +315,28 @@ def _of_header(table: xr.Dataset, header: RunHeader) -> xr.Dataset:
 
 
 def _reusable(known: xr.Dataset | None, options: _Options) -> frozenset[str]:
-    wanted = _stamp(options, ())
+    wanted = _attributes(options, ())
     stamps = ("options", "schema_version", "heatcap_version")
     if known is None or any(known.attrs.get(name) != wanted[name] for name in stamps):
         return frozenset()
-    # An older heatcap put metrics and parameters in the place of observables of their name.
-    held = [known[name] for name in TAKEN["an observable"] if name in known.variables]
-    if not all({"checkpoint", "query"} & {*values.dims} for values in held):
+    # In older versions metrics and parameters could replace observables of the same name.
+    observables = [known[name] for name in TAKEN["an observable"] if name in known.variables]
+    if not all({"checkpoint", "query"} & {*values.dims} for values in observables):
         return frozenset()
     if not all(_is_labelled(known, name, *dims) for name, dims in _LABELS.items()):
         return frozenset()
     try:
-        said = problems_of(known)
+        problems = problems_of(known)
     except ValueError:
         return frozenset()
-    # What is in doubt is looked at again, so that the doubt is told again.
+    # Doubtful runs are computed again, so that their note is given again.
     doubtful = [
-        any(line.startswith(f"{path}: step ") for line in said) for path in known["path"].values
+        any(line.startswith(f"{path}: step ") for line in problems) for path in known["path"].values
     ]
     return frozenset(map(str, known["checksum"].values[~np.array(doubtful, bool)]))
 
 
-#: Without these a run cannot be taken out of earlier observables as it was.
+#: Variables with their dimensions that are needed to take a run out of earlier observables.
 _LABELS = {
     "checksum": ("run",),
     "path": ("run",),
@@ -355,7 +357,7 @@ def _is_labelled(known: xr.Dataset, name: str, *dims: str) -> bool:
     return {*dims} <= {*variable.dims} and variable.dtype.kind in "iuf"
 
 
-def _stamp(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
+def _attributes(options: _Options, problems: Sequence[str]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "heatcap_version": VERSION,

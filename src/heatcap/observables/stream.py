@@ -1,9 +1,9 @@
-"""One run file -> its observables as arrays, in bounded memory.
+"""Stream one run file into its observables, as arrays, in bounded memory.
 
-The logits of a run may be larger than the memory; what is asked of them is averages over the
-probe.  So blocks of about `BLOCK_BYTES` go through the kernels: for every layer, group of heads,
-group of queries and part of the probe, all checkpoints one after the other.  Moments of the parts
-of a probe merge, and a path through the checkpoints needs two earlier ones at hand, no more.
+The logits of a run may be larger than the memory, but observables are averages over the probe.
+Blocks of about `BLOCK_BYTES` go through the kernels: for every layer, group of heads, group of
+queries and part of the probe, all checkpoints one after the other.  Moments of the parts of a probe
+merge, and a path through the checkpoints needs no more than two earlier ones.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from heatcap.runfile.rules import MASK_DEPTH, logit_problem, mask_problem
 
 __all__ = ["BLOCK_BYTES", "observe_logits"]
 
-BLOCK_BYTES = 1 << 19  # larger ones leave the cache between the reading and the computing
+BLOCK_BYTES = 1 << 19  # larger blocks leave the cache between reading and computing
 
 
 def observe_logits(
@@ -53,19 +53,43 @@ def observe_logits(
     temperatures: Sequence[float] = (),
     geometry: Time | None = None,
 ) -> tuple[Fields, str]:
-    """All observables of a run's logits, with its `steps` (checkpoint,) and `trained` (probe,).
+    """Compute all observables of a run's logits, and a caution where these look like a mask.
 
-    Those of its path only where `geometry` says in which time.  And a caution where they look as if
-    a mask was left in them, or "".  Raises RunFileError where `validate_run` finds anything else
-    wrong with the logits.
+    Parameters
+    ----------
+    reader : LogitReader
+    steps : ndarray of int (checkpoint,)
+    trained : ndarray of int (probe,)
+        1 for inputs of the training set, 0 for others.
+    temperatures : sequence of float
+    geometry : "step", "log" or None
+        Time of the path along training; None for no geometry.
+
+    Returns
+    -------
+    fields : dict
+        Dimensions and values by name.
+    caution : str
+        Where the logits look as if a mask was left in them, or "".
+
+    Raises
+    ------
+    RunFileError
+        If `validate_run` finds anything else wrong with the logits.
     """
     tables = _Tables(reader.header.shape, temperatures)
     path = TrainingPath(reader.header.shape) if geometry else None
     guard = _Guard(reader)
     population = reader.header.probe_population
     for block in _blocks(reader):
-        subsets = _subsets(trained[block.probes], block.queries)
-        _run_through(reader, block, subsets, (guard, tables, path))
+        inputs = trained[block.probes]
+        every = np.ones(len(inputs), dtype=bool)
+        queries = block.queries.stop - block.queries.start
+        subsets = {
+            "inputs": Subsets.of([every, inputs == 1, inputs == 0], queries),
+            "scan": Subsets.of([every], queries),
+        }
+        _add_block(reader, block, subsets, (guard, tables, path))
         if block.probes.stop == reader.header.shape[3]:
             tables.close(block, population)
     guard.check()
@@ -92,20 +116,11 @@ def _blocks(reader: LogitReader) -> Iterator[Block]:
 
 
 def _multiple(unit: int, count: int, most: int) -> int:
-    """The largest multiple of `unit` up to `count`, one unit at the least."""
+    """Largest multiple of `unit` up to `count`, at least one unit, at most `most`."""
     return min(most, max(unit, count // unit * unit))
 
 
-def _subsets(trained: NDArray[np.int8], queries: slice) -> dict[str, Subsets]:
-    count = queries.stop - queries.start
-    every = np.ones(len(trained), dtype=bool)
-    return {
-        "inputs": Subsets.of([every, trained == 1, trained == 0], count),
-        "scan": Subsets.of([every], count),
-    }
-
-
-def _run_through(
+def _add_block(
     reader: LogitReader,
     block: Block,
     subsets: dict[str, Subsets],
@@ -116,8 +131,8 @@ def _run_through(
     heads, probes, queries = (
         part.stop - part.start for part in (block.heads, block.probes, block.queries)
     )
-    each = 4 * heads * probes * queries * reader.header.shape[-1]
-    for checkpoints in ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // each)):
+    checkpoint_bytes = 4 * heads * probes * queries * reader.header.shape[-1]
+    for checkpoints in ranges(reader.header.checkpoints, max(1, BLOCK_BYTES // checkpoint_bytes)):
         logits = reader.read(checkpoints, block.layer, block.heads, block.probes, block.queries)
         guard.add(checkpoints, block, logits)
         try:
@@ -130,10 +145,10 @@ def _run_through(
 
 
 class _Guard:
-    """Refuses logits that `validate_run` refuses, and tells of what may be a mask or diverged.
+    """Refuse logits that `validate_run` refuses, and note what may be a mask or diverged.
 
-    NaN, +inf and rows without a key are found by the kernels.  Only a block that holds a large
-    number is looked at row by row, so that the others cost no more than their checksums.
+    The kernels find NaN, +inf and rows without a key.  Only a block that holds a large number is
+    checked row by row, so that the others cost no more than their checksums.
     """
 
     def __init__(self, reader: LogitReader) -> None:
@@ -148,14 +163,14 @@ class _Guard:
         return sums
 
     def add(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
-        """Look at one block (checkpoint, head, probe, query, key), in any order."""
+        """Add one block (checkpoint, head, probe, query, key), in any order."""
         parts = (block.layer, block.heads, block.probes, block.queries)
         self._sums.add(logits, checkpoints, *parts)
         if self._large:
             self.look(checkpoints, block, logits)
 
     def look(self, checkpoints: slice, block: Block, logits: NDArray[np.float32]) -> None:
-        """Raise what is wrong with a block, if anything is, with its step and layer."""
+        """Refuse a block with a problem, naming its step and layer; note a possible mask."""
         for checkpoint, values in enumerate(logits, checkpoints.start):
             if problem := logit_problem(values):
                 self._refuse(checkpoint, block.layer, problem)
@@ -166,7 +181,7 @@ class _Guard:
                 )
 
     def check(self) -> None:
-        """Raise for the first layer of a checkpoint whose logits are not those written."""
+        """Refuse the first layer of a checkpoint whose logits differ from those written."""
         if self._reader.checksums is not None:
             for checkpoint, layer in self._sums.wrong(self._reader.checksums):
                 self._refuse(checkpoint, layer, DAMAGED)
@@ -203,20 +218,20 @@ class _Tables:
 
     def _merge(self, checkpoints: slice, number: int, moments: TableMoments) -> None:
         place = (checkpoints.start, checkpoints.stop, number)
-        known = self._open.get(place)
-        self._open[place] = moments if known is None else known.merge(moments)
+        earlier = self._open.get(place)
+        self._open[place] = moments if earlier is None else earlier.merge(moments)
 
     def close(self, block: Block, population: int) -> None:
-        """The whole probe has been seen: moments become observables."""
+        """Turn moments into observables once the whole probe has been added."""
         for (start, stop, number), moments in self._open.items():
             beta = 1.0 if number < 0 else 1.0 / self._temperatures[number]
-            found = table_heat_capacities(moments, beta, population)
+            capacities = table_heat_capacities(moments, beta, population)
             place = (slice(start, stop), slice(None), block.layer, block.heads, block.queries)
             if number < 0:
                 merge_into(self._pooled[start:stop], moments.pooled(stop - start))
-                for name, value in found.items():  # (checkpoint * head, inputs, query)
-                    own = self._array(self._values, name, len(INPUTS))
-                    own[place] = np.swapaxes(
+                for name, value in capacities.items():  # (checkpoint * head, inputs, query)
+                    array = self._array(self._values, name, len(INPUTS))
+                    array[place] = np.swapaxes(
                         value.reshape(stop - start, -1, *value.shape[1:]), 1, 2
                     )
                 fixed = _fixed_free_energy(moments)
@@ -225,9 +240,11 @@ class _Tables:
                 )
             else:
                 for name in SCANNED:
-                    own = self._array(self._scans, name, len(self._temperatures))
-                    value = found[name][:, 0].reshape(stop - start, -1, found[name].shape[-1])
-                    own[place[0], number, block.layer, block.heads, block.queries] = value
+                    array = self._array(self._scans, name, len(self._temperatures))
+                    value = capacities[name][:, 0].reshape(
+                        stop - start, -1, capacities[name].shape[-1]
+                    )
+                    array[place[0], number, block.layer, block.heads, block.queries] = value
         self._open.clear()
 
     def _array(self, arrays: dict[str, Floats], name: str, extent: int) -> Floats:
@@ -237,6 +254,7 @@ class _Tables:
         return arrays[name]
 
     def fields(self) -> Fields:
+        """Return dimensions and values of all observables, by name."""
         fields: Fields = {name: (TABLE_DIMS, value) for name, value in self._values.items()}
         count, square = self._pooled[..., 0], self._pooled[..., 2]
         variance = square / np.where(count > 0, count, np.nan)  # beta is 1
@@ -245,16 +263,16 @@ class _Tables:
 
 
 def _fixed_free_energy(moments: TableMoments) -> Floats:
-    """<F - mean E> over all inputs, (head, query): the potential in the gauge of mean energy 0."""
+    """Potential <F - mean E> over all inputs, (head, query), in the gauge of mean energy 0."""
     mean = moments.means[:, 0, :, :, 1]
-    found: Floats = (
+    potential: Floats = (
         mean[..., ROW_COLUMNS.index(FREE_ENERGY)] - mean[..., ROW_COLUMNS.index("mean_energy")]
     )
-    return found
+    return potential
 
 
 def _visible_keys(reader: LogitReader) -> Fields:
-    """Mean number of visible keys of each query, and the mean of the bound that it sets on C."""
+    """Mean number of visible keys of each query, and mean of the bound that it sets on C."""
     _, _, _, probes, queries, keys = reader.header.shape
     count = max(1, min(probes, BLOCK_BYTES // (4 * queries * keys)))
     visible, bound = np.zeros((2, queries))

@@ -3,9 +3,9 @@
     report = build_report(hc.load("obs.nc"))
     report.save("report.html")
 
-Nothing is computed here that another verb does not compute: :func:`build_report` calls
-`find_events`, `audit_leads` and `verdict_of_runs`, puts their words in order, and draws their
-figures.  Where one of them has no answer, the page says why in its place.
+:func:`build_report` calls `find_events`, `audit_leads` and `verdict_of_runs`, puts their words in
+order, and draws their figures; it computes nothing of its own.  Where one of them has no answer,
+the page gives the reason in its place.
 """
 
 from heatcap.core.result import Caution

@@ -1,4 +1,9 @@
-"""What is found of saved runs: answers, cautions, and what they rest on.  Data, and no page."""
+"""Answers about saved runs, as data: one per observable, a headline, and cautions.
+
+:class:`Findings` holds the results of events, audit and verdicts with their words; the page of
+:mod:`heatcap.report.page` shows them.  Numbers keep the units of the results: steps of training,
+heights in the unit of the observable.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Source:
-    """A file that was read, and its SHA-256."""
+    """Path and SHA-256 of an input file."""
 
     path: str
     sha256: str
@@ -49,7 +54,7 @@ class Findings(Result):
     ----------
     title : str
     said : list of Said
-        What there is, what came first, and whether it diverges: questions with a sentence or two.
+        Inventory, order of peak and onset, growth with the size: questions with their answers.
     answers : list of Answer
         One per observable (and layer): peak, order, verdict.
     events : Events
@@ -81,82 +86,27 @@ class Findings(Result):
 
     @property
     def headline(self) -> list[str]:
-        """Questions and sentences of `said` as text."""
-        return [str(each) for each in self.said]
+        """Return questions and answers of `said` as text."""
+        return [str(part) for part in self.said]
 
     def cautions(self) -> list[Caution]:
-        """What could mislead a reader of these runs, what touches the answers most first."""
+        """Return what could mislead a reader, the cautions that touch the answers most first."""
         return cautions_of(self.obs, self.events, self.audit, self.verdicts)
 
     def _lines(self) -> list[str]:
-        """The headline, then each caution, in lines of 100 columns."""
-        said = [*self.headline, *(f"warning: {each.text}" for each in self.cautions())]
-        return [textwrap.fill(text, 100, subsequent_indent="    ") for text in said]
+        """Headline, then each caution, in lines of 100 columns."""
+        texts = [*self.headline, *(f"warning: {caution.text}" for caution in self.cautions())]
+        return [textwrap.fill(text, 100, subsequent_indent="    ") for text in texts]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, None where a number does not exist."""
+        """Return plain values for JSON, None where a number does not exist."""
         names = ("audit", "verdicts", "missing", "settings", "sources")
         content = {name: getattr(self, name) for name in names}
         first = {"headline": self.headline, "answers": self.answers, "cautions": self.cautions()}
         return super().to_dict() | dict(plain(first | content))
 
 
-# ---- the order of cautions -----------------------------------------------------------------
-
-ORDER = (
-    *("Sizes of several names", "Problems of the files"),
-    *("Bound in reach", "Bound the same for all sizes", "Mirror leak", "Loss spikes"),
-    *("Not generalised", "No defined onset", "Highest at an end", "No size", "Few runs per size"),
-    *("Runs not complete", "Controls that generalise", "No controls", "Not tested"),
-)
-
-
-def cautions_of(
-    obs: xr.Dataset, events: Events, audit: Audit | None, verdicts: Mapping[str, Verdict]
-) -> list[Caution]:
-    """What each result has to say, what touches the answers most first; verdicts come last."""
-    of_runs = [*events.cautions(), *of_observables(obs), *(audit.cautions() if audit else [])]
-    by_title: dict[str, list[str]] = {}
-    for each in of_runs:
-        by_title.setdefault(each.title, []).append(each.text)
-    said = [Caution(title, " ".join(text)) for title, text in by_title.items()]
-    return [*sorted(said, key=_rank), *_of_verdicts(verdicts)]
-
-
-def _rank(caution: Caution) -> int:
-    """Place in the list; what is not in it, a setting that differs, comes with the first."""
-    return ORDER.index(caution.title) if caution.title in ORDER else 0
-
-
-def _of_verdicts(verdicts: Mapping[str, Verdict]) -> Iterator[Caution]:
-    """Those without a class, then warnings: what all share, then those of each."""
-    of_each = {name: verdict.cautions() for name, verdict in verdicts.items()}
-    for name, found in of_each.items():
-        for each in found:
-            if each.title == NO_CLASS:
-                yield Caution(NO_CLASS, f"{spoken(name)}: {each.text}.")
-    warnings = {
-        name: [each.text for each in found if each.title != NO_CLASS]
-        for name, found in of_each.items()
-    }
-    shared = [
-        text
-        for text in dict.fromkeys(text for said in warnings.values() for text in said)
-        if len(warnings) > 1 and all(text in said for said in warnings.values())
-    ]
-    if shared:
-        yield Caution("Verdicts", f"All {len(warnings)}: {_sentence(shared, upper=False)}")
-    for name, said in warnings.items():
-        if own := [text for text in said if text not in shared]:
-            yield Caution("Verdict", _sentence([f"{spoken(name)}: {own[0]}", *own[1:]]))
-
-
-def _sentence(parts: Sequence[str], *, upper: bool = True) -> str:
-    text = "; ".join(part.rstrip(".") for part in parts)
-    return f"{text[:1].upper() if upper else text[:1]}{text[1:]}."
-
-
-# ---- answers -------------------------------------------------------------------------------
+# ---- answers, one per observable -----------------------------------------------------------
 
 ORDERS = {
     "precursor": "before the onset of generalisation, consistent with a precursor",
@@ -170,12 +120,12 @@ ORDERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one observable (in one layer).
+    """Answers about one observable (in one layer), in words.
 
     Attributes
     ----------
     name : str
-        That of the audit: the observable, with the layer where there are several.
+        Name in the audit: the observable, with the layer where there are several.
     observable, layer
     peak, peak_note : str
         How many runs have a peak; how many curves are highest at an end of their record.
@@ -188,12 +138,12 @@ class Answer:
     verdict : str
         The word of the verdict, or "no verdict".
     meaning : str
-        What the verdict says; "" where there is none.
+        Meaning of the verdict; "" where there is none.
     tested : str
         Which sizes, and which classes are not excluded; or why there is no verdict.
     exponent : str
     warnings : list of str
-        Of the verdict; they stand among the cautions.
+        Those of the verdict; they stand among the cautions.
     advice : str
         What would decide an undecided verdict.
     """
@@ -215,11 +165,11 @@ class Answer:
 
     @property
     def precedes(self) -> str:
-        """The order in a few words."""
+        """Return the order of peak and onset in a few words."""
         return ORDERS.get(self.order, "not tested")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return dict(plain(fields | {"precedes": self.precedes}))
 
@@ -231,7 +181,11 @@ def answers_of(
     verdicts: Mapping[str, Verdict],
     missing: Mapping[str, str],
 ) -> list[Answer]:
-    """One row for every name of `places`."""
+    """Collect the answer for every name of `places`, each an observable and its layer.
+
+    `missing` gives the reason for a name that has no verdict, and under "audit" for all if there is
+    no audit.
+    """
     counts = {
         (row[Column.OBSERVABLE], row[Column.LAYER]): row
         for row in events.counts().to_dict("records")
@@ -258,6 +212,7 @@ def answers_of(
 
 
 def _peak(row: Mapping[Any, Any] | None) -> tuple[str, str]:
+    """How many runs have a peak, and how many curves are highest at an end."""
     if row is None:
         return "no runs", ""
     at_end = row[Count.HIGHEST_AT_END]
@@ -266,6 +221,7 @@ def _peak(row: Mapping[Any, Any] | None) -> tuple[str, str]:
 
 
 def _order(lead: LeadAudit | None) -> str:
+    """Key of `ORDERS`, "" without an audit."""
     if lead is None:
         return ""
     if lead.order == "first":
@@ -276,13 +232,14 @@ def _order(lead: LeadAudit | None) -> str:
 
 
 def _conclusion(name: str, lead: LeadAudit | None, missing: Mapping[str, str]) -> str:
+    """Sentence of the audit, or why there is none."""
     if lead is None:
         return f"no audit: {missing.get('audit', 'this curve was not audited')}"
     return lead.conclusion.removeprefix(f"{name}: ")
 
 
 def _chance(lead: LeadAudit | None) -> str:
-    """p-values of the order found, whichever of them decided."""
+    """p-values of the order: sign test, and peaks at a random step, on the side observed."""
     if lead is None or not lead.precedes.runs:
         return ""
     tests = lead.precedes
@@ -290,42 +247,32 @@ def _chance(lead: LeadAudit | None) -> str:
     side, many = ("p", "many") if tests.share > 0.5 else ("p_as_few", "few")
     for key, at in (("steps", "a random step"), ("log_steps", "a random ln step")):
         values[f"as {many} peaks first at {at}"] = tests.phase_null[key][side]
-    said = [f"{name} {chance(value)}" for name, value in values.items() if math.isfinite(value)]
-    return f"p-values: {', '.join(said)}" if said else ""
+    p_values = [f"{name} {chance(value)}" for name, value in values.items() if math.isfinite(value)]
+    return f"p-values: {', '.join(p_values)}" if p_values else ""
 
 
-def chance(value: float) -> str:
-    """A probability in two digits."""
-    return f"{value:.2g}" if value >= 1e-4 or value == 0 else f"{value:.0e}"
-
-
-def _verdict(name: str, found: Verdict | None, missing: Mapping[str, str]) -> dict[str, Any]:
-    if found is None:
+def _verdict(name: str, verdict: Verdict | None, missing: Mapping[str, str]) -> dict[str, Any]:
+    if verdict is None:
         why = missing.get(name, "not tested")
         return {"verdict": "no verdict", "tested": why}
     return {
-        "verdict": found.verdict,
-        "meaning": found.meaning,
-        "tested": "; ".join([found.tested, *found.not_excluded.splitlines()]),
-        "exponent": found.exponent_said,
-        "warnings": [text for text in found.warnings if text != found.meaning],
-        "advice": found.advice,
+        "verdict": verdict.verdict,
+        "meaning": verdict.meaning,
+        "tested": "; ".join([verdict.tested, *verdict.not_excluded.splitlines()]),
+        "exponent": verdict.exponent_said,
+        "warnings": [text for text in verdict.warnings if text != verdict.meaning],
+        "advice": verdict.advice,
     }
 
 
-def listed(parts: Sequence[str]) -> str:
-    """a, b and c."""
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-
-
-# ---- the paragraph above the answers -------------------------------------------------------
+# ---- the headline: what there is, what came first, whether it diverges ---------------------
 
 PRECEDES = "Does a peak precede generalisation?"
 
 
 @dataclass(frozen=True)
 class Said:
-    """A part of the headline: the question, "" for none, and what is said."""
+    """Part of the headline: the question, "" for none, and its answer."""
 
     question: str
     text: str
@@ -340,15 +287,18 @@ def headline(
     audit: Audit | None,
     verdicts: Mapping[str, Verdict],
 ) -> list[Said]:
-    """The answer in a few sentences: what there is, what came first, does it grow with the size."""
+    """Answer in a few sentences: the runs, the order of peak and onset, the growth."""
+    name = size_label(events.runs)
+    asked = f"Does the height diverge with the size{'' if name == 'size' else f' {name}'}?"
     return [
         Said("", _inventory(events)),
         Said(PRECEDES, _orders(answers, audit)),
-        Said(_growth_asked(events), _growth(answers, verdicts, events)),
+        Said(asked, _growth(answers, verdicts, events)),
     ]
 
 
 def _inventory(events: Events) -> str:
+    """Numbers of runs, controls and sizes."""
     runs = events.runs
     proper, controls = events.proper, events.counted_controls()
     counted = f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"
@@ -356,21 +306,22 @@ def _inventory(events: Events) -> str:
         others = [f"{n} with {spoken(name)}" for name, n in controls.items()]
         counted += f": {len(proper)} runs proper, and as controls {listed(others)}"
     size = sizes_of(runs if proper.empty else proper).dropna()
-    known = sorted(set(size.tolist()) - {0.0})
+    sizes = sorted(set(size.tolist()) - {0.0})
     name = size_label(runs)
-    if not known:
+    if not sizes:
         return f"{counted}; no size is known."
-    if len(known) == 1:
-        return f"{counted}; one size, {name} = {known[0]:g}."
-    return f"{counted}; {len(known)} sizes, {name} = {known[0]:g} to {known[-1]:g}."
+    if len(sizes) == 1:
+        return f"{counted}; one size, {name} = {sizes[0]:g}."
+    return f"{counted}; {len(sizes)} sizes, {name} = {sizes[0]:g} to {sizes[-1]:g}."
 
 
 def _orders(answers: Sequence[Answer], audit: Audit | None) -> str:
+    """Observables by the order of peak and onset, in a sentence."""
     if audit is None:
         return "Not tested: there is no audit."
-    found: dict[str, list[str]] = {}
-    for each in answers:
-        found.setdefault(each.order, []).append(spoken(each.name))
+    by_order: dict[str, list[str]] = {}
+    for answer in answers:
+        by_order.setdefault(answer.order, []).append(spoken(answer.name))
     ways = {
         "precursor": "before the onset and consistent with a precursor: {}",
         "not shown": "before the onset, but a precursor is not shown: {}",
@@ -379,43 +330,110 @@ def _orders(answers: Sequence[Answer], audit: Audit | None) -> str:
         "undecided": "order undecided: {}",
         "nothing": "no peak to compare with an onset: {}",
     }
-    names = listed if len(found) > 1 else _every
-    parts = [text.format(names(found[order])) for order, text in ways.items() if order in found]
-    none = "" if "precursor" in found else "No observable has a peak that these runs show to be a "
+    names = listed if len(by_order) > 1 else _every
+    parts = [
+        text.format(names(by_order[order])) for order, text in ways.items() if order in by_order
+    ]
+    none = (
+        "" if "precursor" in by_order else "No observable has a peak that these runs show to be a "
+    )
     none += "precursor. " if none else ""
-    said = "; ".join(parts)
-    return f"{none}{said[:1].upper()}{said[1:]}."
-
-
-def _growth_asked(events: Events) -> str:
-    name = size_label(events.runs)
-    return f"Does the height diverge with the size{'' if name == 'size' else f' {name}'}?"
+    sentence = "; ".join(parts)
+    return f"{none}{sentence[:1].upper()}{sentence[1:]}."
 
 
 def _growth(answers: Sequence[Answer], verdicts: Mapping[str, Verdict], events: Events) -> str:
-    found: dict[str, list[str]] = {}
-    for each in answers:
-        word = each.verdict if each.name in verdicts else f"no verdict ({each.tested})"
+    """Observables by verdict and its meaning, in a sentence."""
+    by_word: dict[str, list[str]] = {}
+    for answer in answers:
+        word = answer.verdict if answer.name in verdicts else f"no verdict ({answer.tested})"
         # One word may have several meanings: heights that saturate, or fall, are both bounded.
-        word += f", that is, {each.meaning}" if each.meaning else ""
-        found.setdefault(word, []).append(spoken(each.name))
-    about = listed if len(found) > 1 else _every
-    said = "; ".join(f"{about(names)}: {word}" for word, names in found.items())
-    return f"{said[:1].upper()}{said[1:]}{_qualified(events) if verdicts else ''}."
+        word += f", that is, {answer.meaning}" if answer.meaning else ""
+        by_word.setdefault(word, []).append(spoken(answer.name))
+    about = listed if len(by_word) > 1 else _every
+    sentence = "; ".join(f"{about(names)}: {word}" for word, names in by_word.items())
+    return f"{sentence[:1].upper()}{sentence[1:]}{_qualified(events) if verdicts else ''}."
 
 
 def _qualified(events: Events) -> str:
-    """What else changes between the runs that a verdict compares."""
+    """Name the settings, other than the size, that differ between the compared runs."""
     others = differing(events.proper)
     if not others:
         return ""
     what = listed(list(map(str, others)))
-    return f", over runs that differ in {what}: a height may follow {_it(others)}, not the size"
-
-
-def _it(things: Sequence[object]) -> str:
-    return "it" if len(things) == 1 else "these"
+    it = "it" if len(others) == 1 else "these"
+    return f", over runs that differ in {what}: a height may follow {it}, not the size"
 
 
 def _every(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"all {len(names)} observables"
+
+
+# ---- the order of cautions -----------------------------------------------------------------
+
+ORDER = (
+    *("Sizes of several names", "Problems of the files"),
+    *("Bound in reach", "Bound the same for all sizes", "Mirror leak", "Loss spikes"),
+    *("Not generalised", "No defined onset", "Highest at an end", "No size", "Few runs per size"),
+    *("Runs not complete", "Controls that generalise", "No controls", "Not tested"),
+)
+
+
+def cautions_of(
+    obs: xr.Dataset, events: Events, audit: Audit | None, verdicts: Mapping[str, Verdict]
+) -> list[Caution]:
+    """Collect the cautions of all results, one per title, in the order of `ORDER`.
+
+    Those of verdicts come last.
+    """
+    of_runs = [*events.cautions(), *of_observables(obs), *(audit.cautions() if audit else [])]
+    by_title: dict[str, list[str]] = {}
+    for caution in of_runs:
+        by_title.setdefault(caution.title, []).append(caution.text)
+    cautions = [Caution(title, " ".join(text)) for title, text in by_title.items()]
+    # A title that is not in the list, a setting that differs, comes with the first.
+    rank = {title: place for place, title in enumerate(ORDER)}
+    cautions.sort(key=lambda caution: rank.get(caution.title, 0))
+    return [*cautions, *_of_verdicts(verdicts)]
+
+
+def _of_verdicts(verdicts: Mapping[str, Verdict]) -> Iterator[Caution]:
+    """Verdicts without a class, then warnings that all share, then those of single ones."""
+    of_each = {name: verdict.cautions() for name, verdict in verdicts.items()}
+    for name, cautions in of_each.items():
+        for caution in cautions:
+            if caution.title == NO_CLASS:
+                yield Caution(NO_CLASS, f"{spoken(name)}: {caution.text}.")
+    warnings = {
+        name: [caution.text for caution in cautions if caution.title != NO_CLASS]
+        for name, cautions in of_each.items()
+    }
+    shared = [
+        text
+        for text in dict.fromkeys(text for texts in warnings.values() for text in texts)
+        if len(warnings) > 1 and all(text in texts for texts in warnings.values())
+    ]
+    if shared:
+        yield Caution("Verdicts", f"All {len(warnings)}: {_sentence(shared, upper=False)}")
+    for name, texts in warnings.items():
+        if unshared := [text for text in texts if text not in shared]:
+            yield Caution("Verdict", _sentence([f"{spoken(name)}: {unshared[0]}", *unshared[1:]]))
+
+
+def _sentence(parts: Sequence[str], *, upper: bool = True) -> str:
+    """Join parts by semicolons, with a capital unless the sentence goes on, and a full stop."""
+    text = "; ".join(part.rstrip(".") for part in parts)
+    return f"{text[:1].upper() if upper else text[:1]}{text[1:]}."
+
+
+# ---- words ---------------------------------------------------------------------------------
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Join names as in "a, b and c"."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def chance(value: float) -> str:
+    """Write a probability in two digits."""
+    return f"{value:.2g}" if value >= 1e-4 or value == 0 else f"{value:.0e}"

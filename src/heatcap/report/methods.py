@@ -1,4 +1,8 @@
-"""Texts for a paper: the methods with the settings as they were, definitions, how to cite."""
+"""Texts for a paper: the methods with their settings, definitions of observables, how to cite.
+
+:func:`methods` describes only what was done to the runs of a report; :func:`definitions_of` gives
+the equation of each observable in the letters of `SYMBOLS`; :func:`bibtex` cites this version.
+"""
 
 from __future__ import annotations
 
@@ -23,64 +27,35 @@ __all__ = [
     "methods",
 ]
 
-# Those of CITATION.cff, which is not part of an installed package; a test holds them together.
-TITLE = "heatcap: canonical thermodynamics of attention, and whether a peak is a phase transition"
-AUTHORS = ("The heatcap developers",)
-LICENCE = "BSD-3-Clause"
-YEAR = "2026"  # of the version
-ADDRESSES = ("repository", "source", "homepage")
 
-
-def bibtex() -> str:
-    """The entry of this version of the package."""
-    authors = " and ".join(f"{{{author}}}" for author in AUTHORS)
-    fields = {
-        "title": f"{{{TITLE}}}",
-        "author": authors,
-        "year": YEAR,
-        "version": VERSION,
-        "license": LICENCE,
-    }
-    if address := _address():
-        fields["url"] = address
-    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
-    return "\n".join(["@software{heatcap,", *lines, "}"])
-
-
-def _address() -> str:
-    """Where the package says that it lives; "" where it does not."""
-    try:
-        given = metadata("heatcap").get_all("Project-URL") or ()
-    except PackageNotFoundError:  # a source tree that is not installed
-        return ""
-    named = dict(each.partition(",")[::2] for each in given)
-    known = {name.strip().lower(): url.strip() for name, url in named.items()}
-    return next((known[name] for name in ADDRESSES if name in known), "")
+# ---- what was done -------------------------------------------------------------------------
 
 
 def methods(report: Findings) -> str:
-    """What was done, in sentences that can be pasted; only what was done is in it."""
+    """Describe what was done to these runs, in sentences for a paper."""
     parts = (_runs, _ensemble, _events, _order, _growth)
     return " ".join(text for text in (part(report) for part in parts) if text)
 
 
 def _runs(report: Findings) -> str:
+    """Numbers of runs, sizes and controls."""
     runs, proper = report.events.runs, report.events.proper
     size = sorted(set(sizes_of(proper).dropna().tolist()) - {0.0})
     name = size_label(runs)
-    said = f"We analysed {len(proper)} {'run' if len(proper) == 1 else 'runs'}"
+    text = f"We analysed {len(proper)} {'run' if len(proper) == 1 else 'runs'}"
     if len(size) > 1:
-        said += f" at {len(size)} sizes ({name} = {', '.join(f'{s:g}' for s in size)})"
+        text += f" at {len(size)} sizes ({name} = {', '.join(f'{s:g}' for s in size)})"
     elif size:
-        said += f" at {name} = {size[0]:g}"
+        text += f" at {name} = {size[0]:g}"
     counted = report.events.counted_controls().items()
     controls = [f"{n} with {spoken(name)}" for name, n in counted]
     if controls:
-        said += f", and as controls {listed(controls)},"
-    return f"{said} with heatcap {VERSION}."
+        text += f", and as controls {listed(controls)},"
+    return f"{text} with heatcap {VERSION}."
 
 
 def _ensemble(report: Findings) -> str:
+    """Definition of the heat capacity, where the report has it."""
     if HEAT_CAPACITY not in report.obs or BOUND not in report.obs:
         return ""
     return (
@@ -91,7 +66,7 @@ def _ensemble(report: Findings) -> str:
 
 
 def fluctuations(report: Findings) -> str:
-    """What the observables are, where one of those analysed is not the canonical one."""
+    """Explain the fluctuations, where an observable other than the heat capacity was analysed."""
     others = {answer.observable for answer in report.answers} - {HEAT_CAPACITY}
     if not others & set(DEFAULT_OBSERVABLES):
         return ""
@@ -102,6 +77,7 @@ def fluctuations(report: Findings) -> str:
 
 
 def _events(report: Findings) -> str:
+    """Definitions of memorisation, onset and peak, with their settings."""
     s, runs = report.settings, report.events.runs
     free = bool((runs[Column.ONSET_METRIC] == "mirror_free_accuracy").any())
     accuracy = (
@@ -126,6 +102,7 @@ def _events(report: Findings) -> str:
 
 
 def _order(report: Findings) -> str:
+    """Tests of the order of peak and onset."""
     if report.audit is None:
         return ""
     leads = report.audit.leads
@@ -138,29 +115,30 @@ def _order(report: Findings) -> str:
 
 
 def _clock(report: Findings) -> str:
-    """Clock and controls, where they were looked at."""
+    """Clock and controls, where the audit has them."""
     leads = report.audit.leads.values() if report.audit else ()
-    said = []
+    sentences = []
     if any(lead.clock.slopes for lead in leads):
-        said.append(
+        sentences.append(
             "Which clock a peak follows is the slope of ln step of the peak on ln step of the "
             "onset and of memorisation together, over the runs and within the configurations "
             "(size, fraction, weight decay)."
         )
     names = [spoken(name) for name in report.events.controls]
     if names:
-        said.append(
+        sentences.append(
             f"Controls are runs in which nothing can generalise ({listed(names)}): a precursor of "
             "generalisation must be absent, lower or later in them (permutation tests within "
             "sizes)."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _growth(report: Findings) -> str:
+    """Heights by size, and the tests of their growth."""
     if not report.verdicts:
         return ""
-    found = next(iter(report.verdicts.values()))
+    test = next(iter(report.verdicts.values()))
     margins = Margins(**report.settings["margins"])
     return (
         "The height of a size is the mean over its runs of the smoothed maximum, free of the bias "
@@ -168,10 +146,10 @@ def _growth(report: Findings) -> str:
         "relative spreads of the other sizes and widened by Student's factor. Runs without an "
         "interior peak are left out of the heights; censored runs are in them. "
         "Whether peak heights diverge with the size was tested by the likelihood ratios of four "
-        f"classes of growth (flat, bounded, logarithmic, power law) at a level of {found.level:g}, "
+        f"classes of growth (flat, bounded, logarithmic, power law) at a level of {test.level:g}, "
         "crossovers inside the sizes among the bounded ones (those of the functions that were "
         "fitted), with a parametric bootstrap of "
-        f"{found.draws} sets of data for each class (seed {report.settings['seed']}); "
+        f"{test.draws} sets of data for each class (seed {report.settings['seed']}); "
         f"{margins.summary()}."
     )
 
@@ -184,25 +162,64 @@ SYMBOLS = (
     "inputs x, all at the temperature of the model (β = 1). Names in files have underscores for "
     "spaces."
 )
+OTHER = ("as the file gives it", "not known here")
 
 
 @dataclass(frozen=True)
 class Definition:
-    """Name as on the page, equation with words, and the bound on growth, if any."""
+    """Name on the page, the equation with words, and the bound on growth."""
 
     name: str
     content: str
     grows: str
 
 
-OTHER = ("as the file gives it", "not known here")
-
-
 def definitions_of(observables: Iterable[str]) -> list[Definition]:
-    """Definitions of the observables of a page, each once; those of others are not known."""
-    found = []
+    """Define the observables of a page, each once; those from other files are not known here."""
+    definitions = []
     for name in dict.fromkeys(observables):
-        known = OBSERVABLES.get(name)
-        content = known and known.equation and (f"{known.equation}: {known.words}", known.grows)
-        found.append(Definition(spoken(name), *(content or OTHER)))
-    return found
+        observable = OBSERVABLES.get(name)
+        content = (
+            observable
+            and observable.equation
+            and (f"{observable.equation}: {observable.words}", observable.grows)
+        )
+        definitions.append(Definition(spoken(name), *(content or OTHER)))
+    return definitions
+
+
+# ---- how to cite ---------------------------------------------------------------------------
+
+# As in CITATION.cff, which an installed package lacks; a test compares them.
+TITLE = "heatcap: canonical thermodynamics of attention, and whether a peak is a phase transition"
+AUTHORS = ("The heatcap developers",)
+LICENCE = "BSD-3-Clause"
+YEAR = "2026"  # of the version
+ADDRESSES = ("repository", "source", "homepage")
+
+
+def bibtex() -> str:
+    """Return the BibTeX entry of this version of the package."""
+    authors = " and ".join(f"{{{author}}}" for author in AUTHORS)
+    fields = {
+        "title": f"{{{TITLE}}}",
+        "author": authors,
+        "year": YEAR,
+        "version": VERSION,
+        "license": LICENCE,
+    }
+    if address := _address():
+        fields["url"] = address
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
+    return "\n".join(["@software{heatcap,", *lines, "}"])
+
+
+def _address() -> str:
+    """Address in the metadata of the package; "" where there is none."""
+    try:
+        given = metadata("heatcap").get_all("Project-URL") or ()
+    except PackageNotFoundError:  # a source tree that is not installed
+        return ""
+    named = dict(entry.partition(",")[::2] for entry in given)
+    urls = {name.strip().lower(): url.strip() for name, url in named.items()}
+    return next((urls[name] for name in ADDRESSES if name in urls), "")

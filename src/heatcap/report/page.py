@@ -1,4 +1,9 @@
-"""The page: asked for by `build_report`, written with text that is escaped, loading nothing."""
+"""Report on saved runs: :func:`build_report` asks every question, :class:`Report` writes the page.
+
+The page is one HTML file that loads nothing; all text from runs is escaped, and equal inputs and
+seeds give equal bytes.  :mod:`heatcap.report.findings` holds the answers as data,
+:mod:`heatcap.report.plans` the figures, :mod:`heatcap.report.tables` the tables.
+"""
 
 from __future__ import annotations
 
@@ -56,18 +61,16 @@ __all__ = [
 
 Progress = Callable[[int, int], None]
 
-LIBRARIES = ("numpy", "scipy", "pandas", "xarray", "statsmodels", "matplotlib")
-
 
 @dataclass(frozen=True, eq=False)
 class Report(Findings):
-    """Answers about saved runs, with what they rest on, and the page that shows them.
+    """Answers about saved runs, and write the page that shows them.
 
     The attributes are those of :class:`heatcap.report.findings.Findings`.
     """
 
     def html(self, *, progress: Progress | None = None) -> str:
-        """The page; equal results give equal text.
+        """Return the page as HTML; equal results give equal text.
 
         Parameters
         ----------
@@ -77,7 +80,7 @@ class Report(Findings):
         return _page(self, progress)
 
     def save(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
-        """Write the page; the file appears when it is complete.
+        """Write the page to a file, which appears when it is complete.
 
         Raises
         ------
@@ -93,6 +96,127 @@ class Report(Findings):
     def __repr__(self) -> str:
         runs = len(self.events.runs)
         return f"<heatcap.Report: {runs} runs, {len(self.answers)} observables; see .save(path)>"
+
+
+# ---- events, audit and verdicts of saved runs, put together --------------------------------
+
+QUESTION = "Is that peak a phase transition, or a crossover?"
+
+
+def build_report(
+    obs: xr.Dataset,
+    *observables: str,
+    title: str = "",
+    smoothing: float = SMOOTHING,
+    level: float = 0.95,
+    margins: Margins | None = None,
+    rng: int = 0,
+    sources: Iterable[str | os.PathLike[str]] = (),
+    command: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Find events, audit their order and test the growth of peaks in saved runs.
+
+    A part that has no answer (too few sizes for a verdict, runs that are all controls) does not
+    stop the others: `Report.missing` says why.
+
+    Parameters
+    ----------
+    obs : Dataset (run, checkpoint, ...)
+        From `heatcap.load`, `heatcap.observe` or `heatcap.read_scalars`.
+    *observables : str
+        Names; by default those of :func:`heatcap.find_events`.
+    title : str
+        Title of the page; a question by default.
+    smoothing : float
+        Standard deviation of the smoothing kernel in ln step.
+    level : float
+        How often, at least, the true class is not excluded, for data that the fitted forms
+        describe or nearly, at errors that are known.
+    margins : Margins, optional
+        What separates the classes of growth.
+    rng : int
+        Seed of permutations and draws; equal inputs and seeds give equal pages.
+    sources : iterable of paths
+        Files that `obs` was read from; their SHA-256 goes on the page.
+    command : str
+        How the page was made, if by a command.
+    progress : callable, optional
+        Called with (parts done, parts in all).
+
+    Returns
+    -------
+    Report
+        Answers as data; :meth:`Report.save` writes the page.
+
+    Raises
+    ------
+    ValueError
+        If `obs` lack what :func:`heatcap.find_events` needs, or the level is not in [0.5, 1).
+    """
+    tell = progress or (lambda *_: None)
+    m = margins or Margins()
+    check_level(level)
+    obs = legible(obs)
+    observables = tuple(map(plain, observables))
+    events = find_events(obs, *observables, smoothing=smoothing)
+    # Observable and layer of every answer, by the names that the audit gives them.
+    places = {name: place for place, name in events.names().items()}
+    total = len(places) + 2
+    tell(1, total)
+    missing: dict[str, str] = {}
+    audit = _audit(obs, events, rng, missing)
+    tell(2, total)
+    verdicts: dict[str, Verdict] = {}
+    for done, (name, (observable, layer)) in enumerate(places.items(), start=3):
+        try:
+            bound = bound_by_keys(obs) if observable == HEAT_CAPACITY else None
+            verdicts[name] = verdict_of_runs(
+                events, observable, layer=layer, bound=bound, level=level, margins=m, rng=rng
+            )
+        except ValueError as problem:
+            missing[name] = str(problem)
+        tell(done, total)
+    answers = answers_of(places, events, audit, verdicts, missing)
+    settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
+    return Report(
+        title=plain(title) or QUESTION,
+        said=headline(events, answers, audit, verdicts),
+        answers=answers,
+        events=events,
+        audit=audit,
+        verdicts=verdicts,
+        missing=missing,
+        settings=settings,
+        sources=[Source(plain(path), digest) for path, digest in checksums(sources).items()],
+        command=plain(command),
+        obs=obs,
+    )
+
+
+def check_level(level: float) -> None:
+    """Check before any work that a verdict at this level can be given.
+
+    Raises
+    ------
+    ValueError
+        If it is not in [0.5, 1), or asks for more draws than a verdict makes.
+    """
+    check_options(level, inspect.signature(divergence_test).parameters["draws"].default)
+
+
+def _audit(obs: xr.Dataset, events: Events, seed: int, missing: dict[str, str]) -> Audit | None:
+    """Audit of the leads; None where there is none, with the reason in `missing`."""
+    try:
+        return audit_leads(obs, events, rng=seed)
+    except ValueError as problem:
+        missing["audit"] = str(problem)
+        return None
+
+
+# ---- the page ------------------------------------------------------------------------------
+
+LIBRARIES = ("numpy", "scipy", "pandas", "xarray", "statsmodels", "matplotlib")
 
 
 def _page(report: Findings, progress: Progress | None) -> str:
@@ -117,11 +241,11 @@ def _page(report: Findings, progress: Progress | None) -> str:
     return environment.get_template("report.html.jinja").render(
         report=report,
         cautions=report.cautions(),
-        pictures=[_framed(each) for each in pictures],
+        pictures=[_framed(picture) for picture in pictures],
         tables=_tables(report),
-        margins=_margins(report),
+        margins=next((v.margins.summary() for v in report.verdicts.values()), ""),
         symbols=SYMBOLS,
-        definitions=definitions_of(each.observable for each in report.answers),
+        definitions=definitions_of(answer.observable for answer in report.answers),
         fluctuations=fluctuations(report),
         methods=methods(report),
         bibtex=bibtex(),
@@ -131,24 +255,26 @@ def _page(report: Findings, progress: Progress | None) -> str:
         # Markup: ours, without any text from runs.
         style=Markup(_asset("report.css")),
         colours=shades(colours),
-        card="".join(f"{each:02x}" for each in CARD),
+        card="".join(f"{channel:02x}" for channel in CARD),
         script=Markup(script),
         script_hash=_integrity(script),
     )
 
 
 def _asset(name: str) -> str:
+    """Text of a file beside the template."""
     path = resources.files("heatcap.report") / "templates" / name
     return path.read_text(encoding="utf-8")
 
 
 def _integrity(script: str) -> str:
+    """Hash of the script, the only one that the page's policy lets run."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _framed(picture: Picture) -> dict[str, Any]:
-    """A picture with its drawing, which is ours, and its data, in which no tag can begin or end."""
+    """Picture for the template: its drawing, which is ours, and data without signs of a tag."""
     data = json.dumps(picture.panels, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":
         data = data.replace(sign, f"\\u{ord(sign):04x}")
@@ -162,166 +288,40 @@ def _framed(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _margins(report: Findings) -> str:
-    return next((each.margins.summary() for each in report.verdicts.values()), "")
-
-
 def _versions(report: Findings) -> list[tuple[str, str]]:
+    """Versions of this package and its libraries, and of the one that made the observables."""
     made = _several(report, "heatcap_version", "versions")
-    own = [("heatcap", VERSION)]
+    versions = [("heatcap", VERSION)]
     if set(made) - {VERSION}:
-        own.append(("heatcap that made the observables", ", ".join(made)))
-    return own + [(name, version(name)) for name in LIBRARIES]
+        versions.append(("heatcap that made the observables", ", ".join(made)))
+    return versions + [(name, version(name)) for name in LIBRARIES]
 
 
 def _several(report: Findings, single: str, several: str) -> list[str]:
-    """An attribute of the observables, of every file where several were joined."""
+    """Attribute of the observables, or of every file where several were joined."""
     attrs = report.obs.attrs
     if several in attrs:
-        return [plain(str(each)) for each in json.loads(attrs[several])]
+        return [plain(str(entry)) for entry in json.loads(attrs[several])]
     return [str(attrs[single])] if attrs.get(single) else []
 
 
 def _tables(report: Findings) -> list[Table]:
-    """Those that have a row."""
+    """Tables that have a row."""
     events, audit, verdicts = report.events, report.audit, report.verdicts
-    found = [runs_of(events), peaks_of(events), sizes_table(events, audit), heads_of(audit)]
-    found += [classes_of(verdicts), exponents_of(verdicts)]
-    return [table for table in found if table.rows]
+    tables = [runs_of(events), peaks_of(events), sizes_table(events, audit), heads_of(audit)]
+    tables += [classes_of(verdicts), exponents_of(verdicts)]
+    return [table for table in tables if table.rows]
 
 
 def _runs(report: Findings) -> Table | None:
-    """Run files with their checksums."""
+    """Table of the run files with their checksums; None where the observables have none."""
     obs = report.obs
     if "checksum" not in obs:
         return None
     paths = obs["path"].to_numpy() if "path" in obs else [""] * obs.sizes["run"]
     rows = [
-        [Cell(str(each), str(each)) for each in row]
+        [Cell(str(text), str(text)) for text in row]
         for row in zip(obs["run"].to_numpy(), paths, obs["checksum"].to_numpy(), strict=True)
     ]
     head = [Heading("run"), Heading("file"), Heading("SHA-256")]
     return Table("files", "Run files", "As they were read by `heatcap observe`.", head, rows)
-
-
-# ---- events, audit and verdicts of saved runs, put together --------------------------------
-
-QUESTION = "Is that peak a phase transition, or a crossover?"
-
-Place = tuple[str, Any]
-
-
-def build_report(
-    obs: xr.Dataset,
-    *observables: str,
-    title: str = "",
-    smoothing: float = SMOOTHING,
-    level: float = 0.95,
-    margins: Margins | None = None,
-    rng: int = 0,
-    sources: Iterable[str | os.PathLike[str]] = (),
-    command: str = "",
-    progress: Callable[[int, int], None] | None = None,
-) -> Report:
-    """Ask everything of saved runs that the package can ask, and keep the answers together.
-
-    A part that has no answer (too few sizes for a verdict, runs that are all controls) does not
-    stop the others: `Report.missing` says why.
-
-    Parameters
-    ----------
-    obs : Dataset (run, checkpoint, ...)
-        From `heatcap.load`, `heatcap.observe` or `heatcap.read_scalars`.
-    *observables : str
-        Names; by default those of :func:`heatcap.find_events`.
-    title : str
-        Of the page; the question, if it is empty.
-    smoothing : float
-        Standard deviation of the smoothing kernel in ln step.
-    level : float
-        How often, at least, the true class is not excluded, for data that the fitted forms
-        describe or nearly, at errors that are known.
-    margins : Margins, optional
-        What separates the classes of growth.
-    rng : int
-        Seed of permutations and draws; equal inputs and seeds give equal pages.
-    sources : iterable of paths
-        Files that `obs` was read from; their SHA-256 goes on the page.
-    command : str
-        How the page was made, if by a command.
-    progress : callable, optional
-        Called with (parts done, parts in all).
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    ValueError
-        If `obs` lack what :func:`heatcap.find_events` needs, or the level is not one.
-    """
-    said = progress or (lambda *_: None)
-    m = margins or Margins()
-    check_level(level)
-    obs = legible(obs)
-    observables = tuple(map(plain, observables))
-    events = find_events(obs, *observables, smoothing=smoothing)
-    places = _places(events)
-    total = len(places) + 2
-    said(1, total)
-    missing: dict[str, str] = {}
-    audit = _audit(obs, events, rng, missing)
-    said(2, total)
-    verdicts: dict[str, Verdict] = {}
-    for done, (name, place) in enumerate(places.items(), start=3):
-        try:
-            verdicts[name] = _verdict(obs, events, place, level=level, margins=m, rng=rng)
-        except ValueError as problem:
-            missing[name] = str(problem)
-        said(done, total)
-    answers = answers_of(places, events, audit, verdicts, missing)
-    settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
-    return Report(
-        title=plain(title) or QUESTION,
-        said=headline(events, answers, audit, verdicts),
-        answers=answers,
-        events=events,
-        audit=audit,
-        verdicts=verdicts,
-        missing=missing,
-        settings=settings,
-        sources=[Source(plain(path), digest) for path, digest in checksums(sources).items()],
-        command=plain(command),
-        obs=obs,
-    )
-
-
-def check_level(level: float) -> None:
-    """Before any work: a verdict at this level can be given.
-
-    Raises
-    ------
-    ValueError
-        If it is not in [0.5, 1), or asks for more draws than a verdict makes.
-    """
-    check_options(level, inspect.signature(divergence_test).parameters["draws"].default)
-
-
-def _places(events: Events) -> dict[str, Place]:
-    """Observable and layer of every row of answers, by the names that the audit gives them."""
-    return {name: place for place, name in events.names().items()}
-
-
-def _audit(obs: xr.Dataset, events: Events, seed: int, missing: dict[str, str]) -> Audit | None:
-    try:
-        return audit_leads(obs, events, rng=seed)
-    except ValueError as problem:
-        missing["audit"] = str(problem)
-        return None
-
-
-def _verdict(obs: xr.Dataset, events: Events, place: Place, **options: Any) -> Verdict:
-    name, layer = place
-    bound = bound_by_keys(obs) if name == HEAT_CAPACITY else None
-    return verdict_of_runs(events, name, layer=layer, bound=bound, **options)

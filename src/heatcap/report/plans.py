@@ -1,4 +1,10 @@
-"""The figures of the page: which there are, with captions of numbers, and how they are drawn."""
+"""Figures of the page: which there are, their captions, and their drawing as inline SVG.
+
+:func:`plans_of` lists the figures of a report before any is drawn, :func:`drawn` draws one.  A
+figure that cannot be drawn becomes a picture with the reason.  :func:`readout` gives the points
+that the page shows under the pointer; :func:`inline_svg` draws with colours as variables, which
+:func:`shades` pairs with those of the dark theme.  Lengths of SVG are in points.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -19,16 +25,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter
 
+import heatcap.figures as figures
 from heatcap.core.quantities import HEAT_CAPACITY, preferred, scan_of, spoken
 from heatcap.divergence import Verdict
 from heatcap.events import PROPER, Column, size_name_of
-from heatcap.figures import styled
 from heatcap.figures.panels import panel_of, words_of
 from heatcap.observables.dataset import size_coordinate
 from heatcap.report.findings import Findings, listed
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "CARD",
@@ -42,26 +45,45 @@ __all__ = [
     "shades",
 ]
 
+
+# ---- which figures there are ---------------------------------------------------------------
+
 MOST = 4  # rows of panels
-DRAWN = 12  # observables (and layers): a page of more would be too large to open
+DRAWN = 12  # observables (and layers): more would make the page too large
 LEADS, GROWS = "Does the peak come first?", "Does it diverge?"
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Figure before it is drawn.
+
+    `draw` returns the figure; a ValueError from it is the reason why there is none.  With `paper`
+    the figure keeps a white background, for a scale of colours that is read off it.
+    """
+
+    key: str
+    title: str
+    caption: str
+    draw: Callable[[], Figure]
+    folded: bool = False
+    paper: bool = False
+
+
 def plans_of(report: Findings) -> list[Plan]:
-    """Evolution, leads, verdicts, temperature scan; controls are folded away."""
+    """List the figures: evolution, leads, verdicts, temperature scan; controls are folded."""
     obs = _with_sizes(report.obs)
     parts = (_evolutions(report, obs), _leads(report), _verdicts(report), _scans(report, obs))
-    found: dict[str, Plan] = {}
+    plans: dict[str, Plan] = {}
     for plan in (plan for part in parts for plan in part):
-        # Names of observables and controls are anybody's; identifiers are not.
+        # Names of observables and controls may hold any sign; identifiers may not.
         key = re.sub("[^a-z0-9]+", "-", plan.key.lower()).strip("-")
-        key = key if key not in found else f"{key}-{len(found)}"
-        found[key] = replace(plan, key=key)
-    return list(found.values())
+        key = key if key not in plans else f"{key}-{len(plans)}"
+        plans[key] = replace(plan, key=key)
+    return list(plans.values())
 
 
 def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
-    """Runs without a size are numbered, so that each has a panel of its own."""
+    """Number runs without a size, so that each has a panel of its own."""
     if size_coordinate(obs):
         return obs
     number = [float(k) for k in range(1, obs.sizes["run"] + 1)]
@@ -69,14 +91,13 @@ def _with_sizes(obs: xr.Dataset) -> xr.Dataset:
 
 
 def _shown(report: Findings) -> tuple[str, ...]:
-    """One of each kind; or the first few of others."""
+    """Observables that figures show: one of each kind, or the first few of others."""
     have = list(dict.fromkeys(answer.observable for answer in report.answers))
     return preferred(have) or tuple(have[:MOST])
 
 
 def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
-    import heatcap.figures as figures
-
+    """Curves along training: the treatment runs, then each control."""
     events, shown = report.events, _shown(report)
     layers = obs.sizes.get("layer", 1)
     numbered = "" if obs is report.obs else "; runs are numbered as in the table of runs"
@@ -86,7 +107,7 @@ def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
         names = listed([spoken(name) for name in shown])
 
         def draw(group: str = group, runs: pd.DataFrame = runs) -> Figure:
-            size_name_of(runs)  # panels of sizes with several names would share one
+            size_name_of(runs)  # raises for sizes of several names, which would share a panel
             return figures.evolution(obs, events, observables=shown, group=group)
 
         control = "" if group == PROPER else f", control: {spoken(group)}"
@@ -107,9 +128,7 @@ def _evolutions(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
 
 
 def _leads(report: Findings) -> Iterator[Plan]:
-    """The same observables as along training, then the others, folded away."""
-    import heatcap.figures as figures
-
+    """Leads of the observables that are shown along training, then of the others."""
     audit, events = report.audit, report.events
     if audit is None:
         why = f"no audit: {report.missing.get('audit', '')}"
@@ -128,10 +147,10 @@ def _leads(report: Findings) -> Iterator[Plan]:
 
         pooled = {name: audit.leads[name].pooled for name in chunk}
         counted = [
-            f"{spoken(name)} {each.first} of {each.first + each.later}"
-            + (f" ({each.unresolved} more too close to tell)" if each.unresolved else "")
-            for name, each in pooled.items()
-            if each.compared
+            f"{spoken(name)} {lead.first} of {lead.first + lead.later}"
+            + (f" ({lead.unresolved} more too close to tell)" if lead.unresolved else "")
+            for name, lead in pooled.items()
+            if lead.compared
         ]
         yield Plan(
             key=f"leads-{number}" if number else "leads",
@@ -149,34 +168,23 @@ def _leads(report: Findings) -> Iterator[Plan]:
         yield Plan("leads-left", f"{LEADS} The rest", "", _nothing(_in_tables(len(left))))
 
 
-def _in_tables(count: int) -> str:
-    return f"{count} more {'is' if count == 1 else 'are'} in the tables alone"
-
-
-def _nothing(why: str) -> Callable[[], Figure]:
-    def draw() -> Figure:
-        raise ValueError(why)
-
-    return draw
-
-
 def _verdicts(report: Findings) -> Iterator[Plan]:
-    import heatcap.figures as figures
+    """Heights and verdicts, then the names without a verdict, with the reason."""
+    for name, verdict in list(report.verdicts.items())[:DRAWN]:
 
-    for name, found in list(report.verdicts.items())[:DRAWN]:
+        def draw(name: str = name, verdict: Verdict = verdict) -> Figure:
+            return figures.verdict(verdict, name=name, head=False)
 
-        def draw(name: str = name, found: Verdict = found) -> Figure:
-            return figures.verdict(found, name=name, head=False)
-
-        answer = next(each for each in report.answers if each.name == name)
+        answer = next(answer for answer in report.answers if answer.name == name)
         yield Plan(
             key=f"verdict {name}",
             title=f"{GROWS} {spoken(name).capitalize()}: {answer.verdict}",
             caption=(
                 "Left: heights with the errors of the verdict, and the best fit of each class. "
-                "Centre: local exponents. Right: profile of the exponent. "
-                f"Tested: {answer.tested}; {found.p_values_said}. "
-                f"{answer.verdict.capitalize()}: {found.meaning}."
+                "Centre: local exponents. Right: exponents and crossover lengths that are "
+                "not excluded. "
+                f"Tested: {answer.tested}; {verdict.p_values_said}. "
+                f"{answer.verdict.capitalize()}: {verdict.meaning}."
             ),
             draw=draw,
         )
@@ -192,8 +200,7 @@ def _verdicts(report: Findings) -> Iterator[Plan]:
 
 
 def _scans(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
-    import heatcap.figures as figures
-
+    """Quenched temperature scan, where the observables have one."""
     for name in map(str, obs.data_vars):
         if name != scan_of(HEAT_CAPACITY):
             continue
@@ -218,28 +225,25 @@ def _scans(report: Findings, obs: xr.Dataset) -> Iterator[Plan]:
         )
 
 
+def _in_tables(count: int) -> str:
+    return f"{count} more {'is' if count == 1 else 'are'} in the tables alone"
+
+
+def _nothing(why: str) -> Callable[[], Figure]:
+    """Drawing that fails with a reason, for a plan without a figure."""
+
+    def draw() -> Figure:
+        raise ValueError(why)
+
+    return draw
+
+
 # ---- drawing -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A figure before it is drawn.
-
-    `draw` gives the figure; a ValueError from it is the reason why there is none.  With `paper` it
-    keeps a white background, for a scale of colours that is read off it.
-    """
-
-    key: str
-    title: str
-    caption: str
-    draw: Callable[[], Figure]
-    folded: bool = False
-    paper: bool = False
-
-
-@dataclass(frozen=True)
 class Picture:
-    """A figure as it stands on the page; without an `image`, `missing` says why."""
+    """Figure as it stands on the page; without an `image`, `missing` says why."""
 
     key: str
     title: str
@@ -252,8 +256,8 @@ class Picture:
 
 
 def drawn(plan: Plan) -> Picture:
-    """The figure of a plan."""
-    kept: dict[str, Any] = {
+    """Draw the figure of a plan; one that fails has the reason instead."""
+    common: dict[str, Any] = {
         "key": plan.key,
         "title": plan.title,
         "folded": plan.folded,
@@ -262,33 +266,33 @@ def drawn(plan: Plan) -> Picture:
     try:
         figure = plan.draw()
     except ValueError as problem:
-        return Picture(**kept, caption="", missing=str(problem))
+        return Picture(**common, caption="", missing=str(problem))
     try:
         image, panels = _rendered(plan, figure)
-    except Exception as problem:  # anything that a text from a file may do to a renderer
+    except Exception as problem:  # a text from a file may break a renderer in any way
         why = str(problem).strip().rpartition("\n")[2] or type(problem).__name__
-        return Picture(**kept, caption="", missing=f"it could not be drawn ({why})")
-    return Picture(**kept, caption=plan.caption, image=image, panels=panels)
+        return Picture(**common, caption="", missing=f"it could not be drawn ({why})")
+    return Picture(**common, caption=plan.caption, image=image, panels=panels)
 
 
 def _rendered(plan: Plan, figure: Figure) -> tuple[Inline, list[dict[str, Any]]]:
     # At the resolution of the SVG, so that the panels lie where the page looks for them.
     figure.set_dpi(72)
-    with styled(), mpl.rc_context({"svg.fonttype": "path"}):
+    with figures.styled(), mpl.rc_context({"svg.fonttype": "path"}):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         panels = readout(figure)
     return inline_svg(figure, plan.key), panels
 
 
-# ---- what is read off under a pointer ------------------------------------------------------
+# ---- points that are read off under a pointer ----------------------------------------------
 
-POINTS = 40  # points of a line that can be found
+POINTS = 40  # points of a line that the pointer can find
 SCALES = ("linear", "log")
 
 
 def readout(figure: Figure) -> list[dict[str, Any]]:
-    """Panels of a figure whose layout is settled, as far as they say what they show.
+    """Read off the panels of a figure whose layout is settled, and which have a title.
 
     Returns
     -------
@@ -316,6 +320,7 @@ def readout(figure: Figure) -> list[dict[str, Any]]:
 
 
 def _axis(name: str, axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
+    """Name, limits, scale and worded ticks of an axis."""
     out: dict[str, Any] = {"name": name, "limits": [_short(v) for v in limits]}
     if axis.get_scale() == "log":
         return out | {"log": True}
@@ -327,6 +332,7 @@ def _axis(name: str, axis: Axis, limits: tuple[float, float]) -> dict[str, Any]:
 
 
 def _series(ax: Axes) -> list[dict[str, Any]]:
+    """Labels and points of the lines that have words, thinned."""
     out = []
     for line in ax.lines:
         label = words_of(line)
@@ -341,8 +347,8 @@ def _series(ax: Axes) -> list[dict[str, Any]]:
             rows = rows[np.unique(np.linspace(0, rows.size - 1, POINTS).round().astype(int))]
         if rows.size:
             points = {"x": [_short(v) for v in x[rows]], "y": [_short(v) for v in y[rows]]}
-            said = label if isinstance(label, str) else list(label)
-            out.append({"label": said} | points)
+            words = label if isinstance(label, str) else list(label)
+            out.append({"label": words} | points)
     return out
 
 
@@ -353,9 +359,9 @@ def _short(value: float) -> float:
 # ---- SVG: its colours follow the theme, its names clash with no other ----------------------
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
-CARD, INK = (0x1B, 0x1F, 0x26), (0xE8, 0xE8, 0xE8)  # of the dark theme: behind a figure, and text
+CARD, INK = (0x1B, 0x1F, 0x26), (0xE8, 0xE8, 0xE8)  # dark theme: background, text
 VISIBLE = 3.0  # contrast of a line with what is behind it (WCAG 2.2, 1.4.11)
-# Paths are drawn for a page 7 inches wide: a hundredth of a point is nothing that is seen.
+# Paths are drawn for a page 7 inches wide: a hundredth of a point is invisible.
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")
 NAMED = re.compile(r"url\(#([^)]+)\)")
@@ -363,7 +369,7 @@ NAMED = re.compile(r"url\(#([^)]+)\)")
 
 @dataclass(frozen=True)
 class Inline:
-    """The element, its size in points, and the colours that the page has to define."""
+    """Element, its size in points, and the colours that the page has to define."""
 
     text: str
     width: float
@@ -387,9 +393,9 @@ def inline_svg(figure: Figure, key: str) -> Inline:
         it shows.  Equal figures and keys give equal text.
     """
     out = io.StringIO()
-    with styled(), mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
+    with figures.styled(), mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
         figure.savefig(out, format="svg", metadata={"Date": None})
-    # The parser leaves out comments, and with them every text of the figure.
+    # The parser drops comments, in which Matplotlib writes every text of the figure.
     root = ElementTree.fromstring(out.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):
@@ -409,7 +415,7 @@ def inline_svg(figure: Figure, key: str) -> Inline:
 
 
 def _numbered(root: ElementTree.Element, key: str) -> dict[str, str]:
-    """Identifiers that are referred to, numbered as they come: those given vary with memory."""
+    """Number the identifiers that are referred to: those of Matplotlib vary with memory."""
     asked: dict[str, None] = {}
     for element in root.iter():
         for name, value in element.attrib.items():
@@ -420,7 +426,7 @@ def _numbered(root: ElementTree.Element, key: str) -> dict[str, str]:
 
 
 def _rewrite(element: ElementTree.Element, names: dict[str, str], colours: set[str]) -> None:
-    """Plain tags, own identifiers, colours as variables, short numbers."""
+    """Set plain tags, numbered identifiers, colours as variables, and short numbers."""
     element.tag = element.tag.removeprefix(SVG)
     element.tail = element.text = None
     attributes = dict(element.attrib)
@@ -434,10 +440,10 @@ def _rewrite(element: ElementTree.Element, names: dict[str, str], colours: set[s
             name = "href"
             value = f"#{names[value[1:]]}" if value.startswith("#") else value
         elif name == "d":
-            value = NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value)
+            value = NUMBER.sub(lambda match: f"{float(match[0]):.2f}", value)
         elif name == "style":
-            value = COLOUR.sub(lambda found: _variable(found[1], colours), value)
-        element.set(name, NAMED.sub(lambda found: f"url(#{names[found[1]]})", value))
+            value = COLOUR.sub(lambda match: _variable(match[1], colours), value)
+        element.set(name, NAMED.sub(lambda match: f"url(#{names[match[1]]})", value))
 
 
 def _variable(colour: str, colours: set[str]) -> str:
@@ -449,12 +455,12 @@ def _variable(colour: str, colours: set[str]) -> str:
 
 
 def shades(colours: frozenset[str]) -> list[tuple[str, str]]:
-    """Each colour with the one that stands for it in the dark theme, both in hexadecimal."""
+    """Pair each colour with its shade in the dark theme, both in hexadecimal."""
     return [(colour, _dark(colour)) for colour in sorted(colours)]
 
 
 def _dark(colour: str) -> str:
-    """Greys change places with the background; other colours are lightened until they show."""
+    """Shade of the dark theme: greys are inverted, colours lightened until they are visible."""
     rgb = _rgb(colour)
     if max(rgb) - min(rgb) <= 8:
         share = ((255 - rgb[1]) / 255) ** 0.8
@@ -471,16 +477,20 @@ def _rgb(colour: str) -> tuple[float, ...]:
 
 
 def _hex(rgb: tuple[float, ...]) -> str:
-    return "".join(f"{round(each):02x}" for each in rgb)
+    return "".join(f"{round(channel):02x}" for channel in rgb)
 
 
 def _contrast(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Contrast ratio of two colours (WCAG 2.2)."""
     high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 
 def _luminance(rgb: tuple[float, ...]) -> float:
     """Relative luminance of sRGB (WCAG 2.2)."""
-    c = [each / 255 for each in rgb]
-    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in c]
+    c = [channel / 255 for channel in rgb]
+    linear = [
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for channel in c
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,8 @@
-"""Tables of text, with the numbers that their rows are sorted by."""
+"""Tables of the page: cells of text, with the numbers that their rows are sorted by.
+
+Each function takes results (events, audit, verdicts) and returns a :class:`Table`; columns state
+their meaning and unit in the :class:`Heading`.  Errors are one standard deviation.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, and the value that rows are sorted by ("" where there is none)."""
+    """Text of a cell, and the value that rows are sorted by ("" for none)."""
 
     text: str
     value: str | float = ""
@@ -44,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """Its head, whether it holds numbers, and what it means."""
+    """Head of a column, whether it holds numbers, and its meaning."""
 
     name: str
     number: bool = False
@@ -53,7 +57,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page."""
+    """Table of the page."""
 
     key: str
     title: str
@@ -63,7 +67,7 @@ class Table:
 
 
 def word(value: Any) -> Cell:
-    """Text, a dash where there is none; names of controls without underscores."""
+    """Make a cell of text, a dash for none; names of controls lose their underscores."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return Cell(NOTHING)
     text = spoken(str(value)) if str(value) in ("random_labels", "weight_decay_0") else str(value)
@@ -71,12 +75,12 @@ def word(value: Any) -> Cell:
 
 
 def named(observable: str) -> Cell:
-    """An observable by the name that it has on the page; rows are sorted and copied by its own."""
+    """Make a cell of an observable as the page names it, sorted and copied by its own name."""
     return Cell(spoken(observable), observable)
 
 
 def either(value: Any) -> Cell:
-    """A parameter of a run: a number or text."""
+    """Make a cell of a parameter of a run: a number or text."""
     numeric = isinstance(value, int | float) or hasattr(value, "dtype")
     if numeric and not isinstance(value, bool | str):
         return number(value, "g")
@@ -84,7 +88,7 @@ def either(value: Any) -> Cell:
 
 
 def number(value: Any, form: str) -> Cell:
-    """A number in a format; a dash where there is none."""
+    """Make a cell of a number in a format; a dash for none."""
     if value is None or value is pd.NA or not math.isfinite(value):
         return Cell(NOTHING)
     text = format(value, form).replace("-", "\N{MINUS SIGN}")
@@ -92,174 +96,13 @@ def number(value: Any, form: str) -> Cell:
     return Cell(text, int(rounded) if rounded.is_integer() else rounded)
 
 
-# ---- answers: means by size, heads one by one, classes of growth, local exponents ----------
-
-
-def sizes_table(events: Events, audit: Audit | None) -> Table:
-    """Heights, places and leads of the runs proper."""
-    head = [
-        Heading("observable"),
-        Heading(size_label(events.runs), True),
-        Heading("runs", True),
-        Heading("with peak", True),
-        Heading("height", True, "mean over the runs with a peak"),
-        Heading("error", True, "one standard deviation, as a verdict uses it"),
-        Heading("step", True, "geometric mean of the positions"),
-        Heading("× error", True, "factor up or down: one standard deviation of ln step"),
-        Heading("peak first", True, "runs whose peak comes before their onset"),
-        Heading("unresolved", True, "peak and onset closer than the record tells"),
-        Heading("onset first", True, "runs whose onset comes before their peak"),
-        Heading("median lead", True, "onset less peak, in steps, censored runs included"),
-    ]
-    rows = [
-        [named(name), *row]
-        for name, lead in (audit.leads if audit else {}).items()
-        for row in _size_rows(lead.peaks, {each.size: each for each in lead.by_size})
-    ]
-    said = (
-        "Runs proper only; means over runs. The relative spreads of all sizes steady one another, "
-        "by as much as they are alike, and errors are wider where runs are few (Student)."
-    )
-    return Table("sizes", "Peaks by size", said, head, rows)
-
-
-def _size_rows(peaks: PeaksBySize, leads: Mapping[Any, Any]) -> Iterable[list[Cell]]:
-    for size in peaks.runs["size"].to_numpy().tolist():
-        at = {"size": size}
-        height, place = (
-            (math.nan, math.nan)
-            if each is None or size not in each.value["size"]
-            else (float(each.value.sel(at)), float(each.error.sel(at)))
-            for each in (peaks.height, peaks.log_step)
-        )
-        lead = leads.get(size)
-        counts = [lead.first, lead.unresolved, lead.later] if lead else [math.nan] * 3
-        yield [
-            number(size or math.nan, "g"),
-            number(int(peaks.runs.sel(at)), "d"),
-            number(int(peaks.with_peak.sel(at)), "d"),
-            number(height[0], ".4g"),
-            number(height[1], ".2g"),
-            number(math.exp(place[0]), ".0f"),
-            number(math.exp(place[1]), ".2f"),
-            *(number(n, ".0f") for n in counts),
-            number(lead.median if lead else math.nan, "+.0f"),
-        ]
-
-
-def classes_of(verdicts: Mapping[str, Verdict]) -> Table:
-    """What the data exclude."""
-    head = [
-        Heading("observable"),
-        Heading("class"),
-        Heading("p-value", True, "of the class; it is excluded where this is below 1 − level"),
-        Heading("not excluded"),
-        Heading("predicted", True, "by the class: height at the largest size, from all others"),
-        Heading("seen", True, "height at the largest size"),
-        Heading("pull", True, "seen less predicted, in errors of the height seen"),
-    ]
-    rows = []
-    for name, found in verdicts.items():
-        ahead = {row["class"]: row for row in found.predictions}
-        for kind, p in found.p_values.items():
-            row = ahead.get(kind, {})
-            by_bound = kind in found.excluded_by_bound
-            left = "yes" if kind in found.plausible else "no, by the bound" if by_bound else "no"
-            rows.append(
-                [
-                    named(name),
-                    word(kind),
-                    number(p, ".3f"),
-                    word(left if found.status == "ok" else "no class is named"),
-                    number(row.get("predicted", math.nan), ".4g"),
-                    number(row.get("height", math.nan), ".4g"),
-                    number(row.get("pull", math.nan), "+.1f"),
-                ]
-            )
-    said = "Growth of the height with the size: what the data do not exclude, and how well each "
-    said += "class would have predicted the largest size."
-    return Table("classes", "Classes of growth", said, head, rows)
-
-
-def heads_of(audit: Audit | None) -> Table:
-    """Leads of every head, with the corrections for having looked at all of them."""
-    head = [
-        Heading("observable"),
-        Heading("head", True),
-        Heading("compared", True, "runs with a peak and an onset"),
-        Heading("peak first", True),
-        Heading("unresolved", True),
-        Heading("onset first", True),
-        Heading("median lead", True, "in steps"),
-        Heading("sign test p-value", True, "of the order, for this head alone"),
-        Heading("Holm p-value", True, "the same, corrected for all heads of all observables"),
-        Heading(
-            "pairing p-value",
-            True,
-            "that peaks and onsets of runs are paired by chance, against the best of all curves",
-        ),
-    ]
-    rows = [
-        [
-            named(name),
-            number(float(each["head"]), ".0f"),
-            *(number(each[k], ".0f") for k in ("compared", "first", "unresolved", "later")),
-            number(each["median_lead"], "+.0f"),
-            *(number(each[k], ".2g") for k in ("sign_p", "holm_p", "max_statistic_p")),
-        ]
-        for name, lead in (audit.leads if audit else {}).items()
-        for each in lead.look_elsewhere.heads
-    ]
-    return Table("heads", "Heads one by one", "Runs proper only.", head, rows)
-
-
-def exponents_of(verdicts: Mapping[str, Verdict]) -> Table:
-    """What the panels of a verdict show, in numbers."""
-    size = next((found.size_name for found in verdicts.values()), "size")
-    head = [
-        Heading("observable"),
-        Heading(size, True),
-        Heading("height", True),
-        Heading("error", True, "one standard deviation, as in peaks by size"),
-        Heading("local exponent", True, f"of a power of {size}, over the sizes from this one on"),
-        Heading("its error", True),
-        Heading("not excluded", False, "by the sizes from this one on"),
-    ]
-    rows = [
-        [named(name), *row] for name, found in verdicts.items() for row in _exponent_rows(found)
-    ]
-    said = (
-        "Heights as the verdicts use them, local exponents, and what would not be excluded without "
-        "the sizes below."
-    )
-    return Table("exponents", "Heights and local exponents", said, head, rows)
-
-
-def _exponent_rows(found: Verdict) -> Iterable[list[Cell]]:
-    local = {row["smallest_size"]: row for row in found.local_exponents}
-    kept = {row["smallest_size"]: ", ".join(row["plausible"]) for row in found.stability}
-    left = ", ".join(found.plausible) if found.status == "ok" else "no class is named"
-    kept[float(found.data.sizes[0])] = left
-    data = found.data
-    for size, height, error in zip(data.sizes, data.heights, data.errors, strict=True):
-        own = local.get(float(size), {})
-        yield [
-            number(size, "g"),
-            number(height, ".4g"),
-            number(error, ".2g"),
-            number(own.get("exponent", math.nan), ".3g"),
-            number(own.get("error", math.nan), ".2g"),
-            word(kept.get(float(size), "")),
-        ]
-
-
 # ---- along training: runs, and the highest maximum of every curve --------------------------
 
-SKIPPED = {"size", "size_name", Column.GROUP, "control"}  # in columns of their own
+SKIPPED = {"size", "size_name", Column.GROUP, "control"}  # settings with a column of their own
 
 
 def runs_of(events: Events) -> Table:
-    """One row per run, with its settings."""
+    """Tabulate the runs with their settings and events, one row each."""
     runs, size = events.runs, sizes_of(events.runs)
     sweep = [
         name
@@ -281,11 +124,11 @@ def runs_of(events: Events) -> Table:
         Heading("checkpoints", True),
     ]
     rows = []
-    for row, own in zip(runs.to_dict("records"), size, strict=True):
+    for row, value in zip(runs.to_dict("records"), size, strict=True):
         rows.append(
             [
                 word(row[Column.RUN]),
-                number(own if own else math.nan, "g"),
+                number(value or math.nan, "g"),
                 word(row[Column.GROUP]),
                 *(either(row[name]) for name in sweep),
                 number(row[Column.MEMORISED], ".0f"),
@@ -308,7 +151,7 @@ def _generalised(row: Mapping[Any, Any]) -> str:
 
 
 def peaks_of(events: Events) -> Table:
-    """One row per curve; where there is no peak, the reason."""
+    """Tabulate the highest maximum of every curve, or the reason why it is no peak."""
     t = events.highest()
     t = t.assign(_size=sizes_of(t), _group=t[Column.RUN].map(events.group_of))
     layers = t[Column.LAYER].nunique() > 1
@@ -348,6 +191,175 @@ def peaks_of(events: Events) -> Table:
                 word(row[Column.PLACE]),
             ]
         )
-    said = "The highest maximum of every curve, averaged over heads. A peak's position is known no "
-    said += "better than the checkpoints beside it; its height has an error over runs (next table)."
-    return Table("peaks", "Peaks", said, head, rows)
+    caption = (
+        "The highest maximum of every curve, averaged over heads. A peak's position is known no "
+    )
+    caption += (
+        "better than the checkpoints beside it; its height has an error over runs (next table)."
+    )
+    return Table("peaks", "Peaks", caption, head, rows)
+
+
+# ---- answers: means by size, heads one by one, classes of growth, local exponents ----------
+
+
+def sizes_table(events: Events, audit: Audit | None) -> Table:
+    """Tabulate heights, positions and leads of the peaks of treatment runs by size."""
+    head = [
+        Heading("observable"),
+        Heading(size_label(events.runs), True),
+        Heading("runs", True),
+        Heading("with peak", True),
+        Heading("height", True, "mean over the runs with a peak"),
+        Heading("error", True, "one standard deviation, as a verdict uses it"),
+        Heading("step", True, "geometric mean of the positions"),
+        Heading("× error", True, "factor up or down: one standard deviation of ln step"),
+        Heading("peak first", True, "runs whose peak comes before their onset"),
+        Heading("unresolved", True, "peak and onset closer than the record tells"),
+        Heading("onset first", True, "runs whose onset comes before their peak"),
+        Heading("median lead", True, "onset less peak, in steps, censored runs included"),
+    ]
+    rows = [
+        [named(name), *row]
+        for name, lead in (audit.leads if audit else {}).items()
+        for row in _size_rows(
+            lead.peaks, {lead_of_size.size: lead_of_size for lead_of_size in lead.by_size}
+        )
+    ]
+    caption = (
+        "Runs proper only; means over runs. The relative spreads of all sizes steady one another, "
+        "by as much as they are alike, and errors are wider where runs are few (Student)."
+    )
+    return Table("sizes", "Peaks by size", caption, head, rows)
+
+
+def _size_rows(peaks: PeaksBySize, leads: Mapping[Any, Any]) -> Iterable[list[Cell]]:
+    """Cells of one observable, a row per size."""
+    for size in peaks.runs["size"].to_numpy().tolist():
+        at = {"size": size}
+        height, place = (
+            (math.nan, math.nan)
+            if mean is None or size not in mean.value["size"]
+            else (float(mean.value.sel(at)), float(mean.error.sel(at)))
+            for mean in (peaks.height, peaks.log_step)
+        )
+        lead = leads.get(size)
+        counts = [lead.first, lead.unresolved, lead.later] if lead else [math.nan] * 3
+        yield [
+            number(size or math.nan, "g"),
+            number(int(peaks.runs.sel(at)), "d"),
+            number(int(peaks.with_peak.sel(at)), "d"),
+            number(height[0], ".4g"),
+            number(height[1], ".2g"),
+            number(math.exp(place[0]), ".0f"),
+            number(math.exp(place[1]), ".2f"),
+            *(number(n, ".0f") for n in counts),
+            number(lead.median if lead else math.nan, "+.0f"),
+        ]
+
+
+def heads_of(audit: Audit | None) -> Table:
+    """Tabulate the leads of every head, with p-values corrected for looking at all heads."""
+    head = [
+        Heading("observable"),
+        Heading("head", True),
+        Heading("compared", True, "runs with a peak and an onset"),
+        Heading("peak first", True),
+        Heading("unresolved", True),
+        Heading("onset first", True),
+        Heading("median lead", True, "in steps"),
+        Heading("sign test p-value", True, "of the order, for this head alone"),
+        Heading("Holm p-value", True, "the same, corrected for all heads of all observables"),
+        Heading(
+            "pairing p-value",
+            True,
+            "that peaks and onsets of runs are paired by chance, against the best of all curves",
+        ),
+    ]
+    rows = [
+        [
+            named(name),
+            number(float(one_head["head"]), ".0f"),
+            *(number(one_head[k], ".0f") for k in ("compared", "first", "unresolved", "later")),
+            number(one_head["median_lead"], "+.0f"),
+            *(number(one_head[k], ".2g") for k in ("sign_p", "holm_p", "max_statistic_p")),
+        ]
+        for name, lead in (audit.leads if audit else {}).items()
+        for one_head in lead.look_elsewhere.heads
+    ]
+    return Table("heads", "Heads one by one", "Runs proper only.", head, rows)
+
+
+def classes_of(verdicts: Mapping[str, Verdict]) -> Table:
+    """Tabulate p-values and predictions of each class of growth."""
+    head = [
+        Heading("observable"),
+        Heading("class"),
+        Heading("p-value", True, "of the class; it is excluded where this is below 1 − level"),
+        Heading("not excluded"),
+        Heading("predicted", True, "by the class: height at the largest size, from all others"),
+        Heading("seen", True, "height at the largest size"),
+        Heading("pull", True, "seen less predicted, in errors of the height seen"),
+    ]
+    rows = []
+    for name, verdict in verdicts.items():
+        ahead = {row["class"]: row for row in verdict.predictions}
+        for kind, p in verdict.p_values.items():
+            row = ahead.get(kind, {})
+            by_bound = kind in verdict.excluded_by_bound
+            left = "yes" if kind in verdict.plausible else "no, by the bound" if by_bound else "no"
+            rows.append(
+                [
+                    named(name),
+                    word(kind),
+                    number(p, ".3f"),
+                    word(left if verdict.status == "ok" else "no class is named"),
+                    number(row.get("predicted", math.nan), ".4g"),
+                    number(row.get("height", math.nan), ".4g"),
+                    number(row.get("pull", math.nan), "+.1f"),
+                ]
+            )
+    caption = "Growth of the height with the size: what the data do not exclude, and how well each "
+    caption += "class would have predicted the largest size."
+    return Table("classes", "Classes of growth", caption, head, rows)
+
+
+def exponents_of(verdicts: Mapping[str, Verdict]) -> Table:
+    """Tabulate the heights and local exponents that the figures of verdicts show."""
+    size = next((verdict.size_name for verdict in verdicts.values()), "size")
+    head = [
+        Heading("observable"),
+        Heading(size, True),
+        Heading("height", True),
+        Heading("error", True, "one standard deviation, as in peaks by size"),
+        Heading("local exponent", True, f"of a power of {size}, over the sizes from this one on"),
+        Heading("its error", True),
+        Heading("not excluded", False, "by the sizes from this one on"),
+    ]
+    rows = [
+        [named(name), *row] for name, verdict in verdicts.items() for row in _exponent_rows(verdict)
+    ]
+    caption = (
+        "Heights as the verdicts use them, local exponents, and what would not be excluded without "
+        "the sizes below."
+    )
+    return Table("exponents", "Heights and local exponents", caption, head, rows)
+
+
+def _exponent_rows(verdict: Verdict) -> Iterable[list[Cell]]:
+    """Cells of one verdict, a row per size."""
+    local = {row["smallest_size"]: row for row in verdict.local_exponents}
+    plausible = {row["smallest_size"]: ", ".join(row["plausible"]) for row in verdict.stability}
+    left = ", ".join(verdict.plausible) if verdict.status == "ok" else "no class is named"
+    plausible[float(verdict.data.sizes[0])] = left
+    data = verdict.data
+    for size, height, error in zip(data.sizes, data.heights, data.errors, strict=True):
+        exponent = local.get(float(size), {})
+        yield [
+            number(size, "g"),
+            number(height, ".4g"),
+            number(error, ".2g"),
+            number(exponent.get("exponent", math.nan), ".3g"),
+            number(exponent.get("error", math.nan), ".2g"),
+            word(plausible.get(float(size), "")),
+        ]

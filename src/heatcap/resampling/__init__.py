@@ -1,4 +1,4 @@
-"""Values with errors: bootstrap over runs, jackknife, and single autocorrelated series.
+"""Standard errors: bootstrap over runs, jackknife, and single autocorrelated series.
 
 What to use when
 ----------------
@@ -8,8 +8,8 @@ What to use when
   `blocks` for anything else.
 
 All return an :class:`Estimate`: value, standard error, intervals of 68 and 95 %, and a message
-where the error cannot be trusted.  An error that cannot be had is NaN.  "68 %" is the 0.6827 of one
-standard deviation.  Times are in entries of the series; k_B and units are those of the data.
+where the error cannot be trusted.  An error that cannot be estimated is NaN.  "68 %" is the 0.6827
+of one standard deviation.  Times are in entries of the series; values have the units of the data.
 """
 
 from heatcap.core.result import readable

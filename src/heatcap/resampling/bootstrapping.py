@@ -1,4 +1,9 @@
-"""Bootstrap of any function of labelled data: units in strata, and rows of a finite probe."""
+"""Bootstrap of any function of labelled data, over units in strata and rows of a probe.
+
+A unit is what was drawn independently, such as a run or all runs of a seed; strata are groups of
+units in fixed numbers, such as sizes; rows are the entries of a finite probe that all units share.
+:mod:`heatcap.resampling.samples` draws, :mod:`heatcap.resampling.estimate` has the intervals.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +59,7 @@ def bootstrap(
     interval: Literal["t", "bca", "percentile"] | None = None,
     vectorized: bool = False,
 ) -> Estimate:
-    """Standard error and interval of any statistic, from data sets drawn like the data were.
+    """Estimate standard error and interval of any statistic by resampling.
 
     Every replicate draws n - 1 of the n units with replacement, so that the variance of a mean is
     exactly s^2 / n, and, with `within`, rows from a finite population without replacement.
@@ -65,45 +70,48 @@ def bootstrap(
     statistic : callable
         From such data to a number or a DataArray; labels survive.
     unit : str or None
-        What was drawn independently: a dimension, or a 1-D coordinate along one, all entries with
-        the same value of which are drawn together: ``unit="seed"`` keeps the covariance of sizes
-        that share seeds.  None holds the units fixed and draws rows only.
+        Independent unit: a dimension, or a 1-D coordinate along one.  Entries with the same value
+        of the coordinate are drawn together: ``unit="seed"`` keeps the covariance of sizes that
+        share seeds.  None holds the units fixed and draws rows only.
     strata : str, optional
         Coordinate along that dimension; every replicate has all strata in fixed numbers (n - 1 of
         n units).  Strata are drawn independently, unless they share units.
     within : str, optional
-        Dimension of rows, such as ``"probe"``, *on which all units of a stratum are looked at*: one
-        draw of rows serves them all.  Where every unit has drawn rows of its own, leave it out: the
-        spread of the units holds the sampling of rows already, and would count it twice.
+        Dimension of rows, such as ``"probe"``, *shared by all units of a stratum*: one draw of rows
+        serves them all.  Leave it out if every unit has its own rows: the spread of the units then
+        includes the sampling of rows, which would count twice.
     population : int or DataArray, optional
-        Size of the population that the rows were drawn from without replacement, one number or one
-        for each entry of the unit's dimension.  The number of rows itself: no error from them.
+        Size of the population from which rows were drawn without replacement, one number or one for
+        each entry of the unit's dimension.  If it is the number of rows, they cause no error.
         None: infinite.
     replicates : int
+        Number of resampled data sets, 2 or more.
     rng : int or Generator
         Equal seeds give equal results.
     interval : {"t", "bca", "percentile"}, optional
         ``"t"`` is value -+ t SE with Satterthwaite degrees of freedom, n - 1 for n units of one
-        kind; the others read the replicates, widened by the same t.  By default ``"bca"`` from 10
-        units in every stratum on, else ``"t"``, which is also taken when rows are drawn, because
-        their skewness is not known.  Measured: BCa covers the mean of 10 to 50 exponential runs
-        and variances of Gaussian ones better by 1 to 7 points at 95 %, and a Gaussian mean as well;
-        for 5 runs it cannot reach beyond the data (0.92 for Gaussian ones, where t covers).
+        kind; the others are quantiles of the replicates, widened by the same t.  By default
+        ``"bca"`` from 10 units in every stratum on, else ``"t"``, which is also taken when rows are
+        drawn, because their skewness is not known.  Measured: BCa covers the mean of 10 to 50
+        exponential runs and variances of Gaussian ones better by 1 to 7 points at 95 %, and a
+        Gaussian mean equally well; for 5 runs it cannot extend beyond the data (0.92 for Gaussian
+        ones, where t covers).
     vectorized : bool
         Whether `statistic` also takes data with a further leading dimension ``replicate`` and keeps
-        it: faster, and with equal results.  Batches are bounded in memory.
+        it: faster, with equal results.  Batches are bounded in memory.
 
     Returns
     -------
     Estimate
-        With replicates, and the bias found, which is not taken off `value`.  Error and interval are
-        NaN for what depends on a stratum with one unit, found out by replacing its data by others'.
+        With replicates and the estimated bias, which is not subtracted from `value`.  Error and
+        interval are NaN for entries that depend on a stratum with one unit, which is tested by
+        replacing its data by those of others.
 
     Raises
     ------
     ValueError
-        For names that the data lack, no units nor rows to draw, a population smaller than its rows,
-        or a statistic that changes its shape.
+        For names that the data lack, neither units nor rows to draw, a population smaller than its
+        rows, or a statistic that changes its shape.
 
     Notes
     -----
@@ -123,6 +131,7 @@ def bootstrap(
     error = np.where(unknown, np.nan, np.sqrt(np.sum(deviations_of(drawn) ** 2, axis=0)))
     dof = np.where(unknown, 0.0, _dof(plan, jack, error))
     ends = _ends(chosen, drawn, value.to_numpy(), error, dof, jack)
+    lone = ", ".join(plan.units.lone) if plan.units and unknown.any() else ""
     return Estimate(
         value=value,
         error=like(value, error),
@@ -131,14 +140,16 @@ def bootstrap(
         n_eff=like(value, dof + 1),
         method=f"bootstrap, {replicates} replicates, {chosen} interval",
         bias=like(value, np.where(unknown, np.nan, drawn.mean(axis=0) - value.to_numpy())),
-        message="; ".join(filter(None, [_lone(plan, unknown), failed])),
-        replicates=_labelled(value, drawn),
+        message="; ".join(
+            filter(None, [lone and f"{lone}: no error of what depends on it", failed])
+        ),
+        replicates=xr.DataArray(drawn, dims=("replicate", *value.dims), coords=value.coords),
     )
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Data, what is computed from them, and what it yielded on all of them."""
+    """Data, a statistic, and its value on all data."""
 
     data: Data
     statistic: Statistic
@@ -160,13 +171,13 @@ class _Sample:
                     result, self.value.to_numpy(), rtol=0, atol=0, equal_nan=True
                 )
             else:
-                changed[...] = True  # nothing can be learned from equal data
+                changed[...] = True  # equal data show no dependence: assume one
             if changed.all():
                 break
         return changed if units.count > 1 else np.ones(self.value.shape, bool)
 
     def unknown(self, units: Units | None) -> NDArray[np.bool_]:
-        """Entries that depend on a unit without peers: their error cannot be had."""
+        """Entries that depend on a unit without peers: their error cannot be estimated."""
         lone = [int(g[0]) for g in units.groups if g.size == 1] if units else []
         parts = [self.depends_on(units, u) for u in lone] if units else []
         return np.asarray(np.any(parts, axis=0)) if parts else np.zeros(self.value.shape, bool)
@@ -202,7 +213,7 @@ class _Jackknife:
         total = self.variances.sum(axis=0)
         below = np.sum(self.variances**2 / nu, axis=0)
         if rows is not None:
-            # What the units do not account for is the rows'.
+            # The variance beyond that of the units is due to the rows.
             rest = np.maximum(np.nan_to_num(error) ** 2 - total, 0.0)
             total, below = total + rest, below + rest**2 / max(rows.count - 1, 1)
         spread = below > 0
@@ -220,17 +231,16 @@ def _default(plan: Plan) -> str:
 def _dof(plan: Plan, jack: _Jackknife | None, error: Floats) -> Floats:
     if jack is not None:
         return jack.dof(error, plan.rows)
-    free = sum(g.size - 1 for g in plan.units.groups) if plan.units else _rows(plan).count - 1
+    if plan.units:
+        free = sum(g.size - 1 for g in plan.units.groups)
+    else:
+        assert plan.rows is not None
+        free = plan.rows.count - 1
     return np.full(error.shape, float(free))
 
 
-def _rows(plan: Plan) -> Rows:
-    assert plan.rows is not None
-    return plan.rows
-
-
 def _jack(sample: _Sample, plan: Plan, interval: str) -> _Jackknife | None:
-    """Only where degrees of freedom or a skewness ask for it: it evaluates once for each unit."""
+    """The jackknife where degrees of freedom or skewness need it: one evaluation per unit."""
     units = plan.units
     if units is None or all(g.size == 1 for g in units.groups):
         return None
@@ -251,32 +261,22 @@ def _ends(
     return {name: ends(level) for name, level in LEVELS.items()}
 
 
-def _usable(drawn: Floats, known: NDArray[np.bool_]) -> tuple[Floats, str]:
-    """Replicates that are finite, and a word on those that are not.
+def _usable(drawn: Floats, defined: NDArray[np.bool_]) -> tuple[Floats, str]:
+    """Finite replicates, and a message on the others.
 
-    An entry that fails often has no error at all: the others would be the easy cases.
+    An entry that often fails has no error: its finite replicates would be a biased selection.
     """
     bad = ~np.isfinite(drawn)
     hopeless = bad.mean(axis=0) > MAX_FAILED
-    failed = bad.reshape(len(bad), -1)[:, (known & ~hopeless).ravel()].any(axis=1)
-    kept = np.where(hopeless, np.nan, drawn)[~failed]
+    failed = bad.reshape(len(bad), -1)[:, (defined & ~hopeless).ravel()].any(axis=1)
+    usable = np.where(hopeless, np.nan, drawn)[~failed]
     words = []
     if failed.any():
         words.append(f"{failed.sum()} of {len(bad)} replicates are not finite and left out")
-    if (hopeless & known).any():
-        most = bad.mean(axis=0)[hopeless & known].max()
+    if (hopeless & defined).any():
+        most = bad.mean(axis=0)[hopeless & defined].max()
         words.append(f"{most:.0%} of the replicates are not finite: no error")
-    return kept, "; ".join(words)
-
-
-def _lone(plan: Plan, unknown: NDArray[np.bool_]) -> str:
-    if plan.units is None or not unknown.any():
-        return ""
-    return f"{', '.join(plan.units.lone)}: no error of what depends on it"
-
-
-def _labelled(value: xr.DataArray, drawn: Floats) -> xr.DataArray:
-    return xr.DataArray(drawn, dims=("replicate", *value.dims), coords=value.coords)
+    return usable, "; ".join(words)
 
 
 def _plan(
@@ -307,8 +307,8 @@ def _check(
     if replicates < 2:
         raise ValueError(f"replicates must be at least 2, got {replicates}")
     if interval not in (None, *INTERVALS) or (interval == "bca" and unit is None):
-        known = INTERVALS if unit is not None else ("t", "percentile")
-        raise ValueError(f"interval must be one of {known}, got {interval!r}")
+        allowed = INTERVALS if unit is not None else ("t", "percentile")
+        raise ValueError(f"interval must be one of {allowed}, got {interval!r}")
     if rng is None:
         raise ValueError("rng must be a seed or a numpy Generator, got None")
     return np.random.default_rng(rng)

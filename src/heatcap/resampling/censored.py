@@ -1,4 +1,4 @@
-"""The median of times of which some are known only to be larger."""
+"""Median of censored times, of which only a lower bound is known."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FEWEST = 6  # values that an interval at 95 % needs
 
 
 def censored_median(values: Floats, at_least: Floats) -> tuple[float, tuple[float, float]]:
-    """Kaplan and Meier's median with its 95 % interval (log-log transform).
+    """Estimate Kaplan and Meier's median with its 95 % interval (log-log transform).
 
     Parameters
     ----------
     values : ndarray
-        Times of either sign.
+        Observed times, of either sign.
     at_least : ndarray
-        Times known only to be larger than these.
+        Lower bounds of the censored times.
 
     Returns
     -------
     median, (low, high)
-        Where the survival rests at one half, the middle of that step, as for a plain median.  NaN
-        where it never falls so far; intervals need 6 values.
+        Where the survival stays at one half, the middle of that step, as for a plain median.  NaN
+        if it never falls to one half; the interval is NaN for fewer than 6 values.
     """
     from statsmodels.duration.survfunc import SurvfuncRight
 
@@ -47,7 +47,7 @@ def censored_median(values: Floats, at_least: Floats) -> tuple[float, tuple[floa
 
 
 def _half(curve: Any) -> float:
-    """Where the survival falls through one half; the middle of the step if it rests there."""
+    """Time at which the survival falls to one half; the middle of the step if it stays there."""
     survival, time = np.asarray(curve.surv_prob), np.asarray(curve.surv_times)
     reached = np.flatnonzero(survival <= 0.5 + 1e-12)
     below = np.flatnonzero(survival < 0.5 - 1e-12)

@@ -1,4 +1,7 @@
-"""Jackknife: leave one entry out, or one block of consecutive entries of a correlated series."""
+"""Jackknife: bias, standard error and covariance from leaving out entries or blocks.
+
+Single entries for independent runs, blocks of consecutive entries for a correlated series.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ __all__ = ["jackknife"]
 def jackknife(
     data: Data, statistic: Statistic, *, dim: str = "run", blocks: int | None = None
 ) -> Estimate:
-    """Value without its leading bias, its standard error and covariance, from leaving data out.
+    """Estimate bias, standard error and covariance by leaving data out.
 
     With equal blocks bias = (B - 1) (mean theta_j - theta), value = theta - bias and
     error^2 = (B - 1) / B sum_j (theta_j - mean theta_j)^2, theta_j without block j.
@@ -30,14 +33,15 @@ def jackknife(
         Dimension along which entries are left out.
     blocks : int, optional
         Number of blocks of consecutive entries, for an autocorrelated series: each should be many
-        autocorrelation times long.  None leaves out single entries, which are then taken as
-        independent.  Blocks that differ in length by one entry are weighted by it.
+        autocorrelation times long.  None leaves out single entries, which are taken as
+        independent.  Blocks of unequal length, which differ by one entry, are weighted by length.
 
     Returns
     -------
     Estimate
-        Intervals with Student's t of B - 1 degrees of freedom.  NaN, with the reason in `message`,
-        for a single entry; `message` also tells of neighbouring blocks that are correlated.
+        `value` without its leading bias; intervals with Student's t of B - 1 degrees of freedom.
+        The error of a single entry is NaN, with the reason in `message`, which also warns of
+        correlation between neighbouring blocks.
 
     Raises
     ------
@@ -100,11 +104,11 @@ def _blocks(data: Data, dim: str, blocks: int | None) -> list[NDArray[np.intp]]:
 
 
 def _neighbours(deviations: Floats) -> str:
-    """A word on blocks so short that neighbours are correlated, at two standard deviations."""
+    """A warning if neighbouring blocks are correlated, by more than two standard deviations."""
     d = deviations.reshape(len(deviations), -1)
     power = np.sum(d**2, axis=0)
     rho = np.sum(d[1:] * d[:-1], axis=0) / np.where(power > 0, power, 1.0)
-    # The mean was taken out of the blocks: uncorrelated ones have -1/B on average.
+    # The mean has been subtracted: uncorrelated blocks have -1/B on average.
     if len(d) < 4 or np.max(rho, initial=-1.0) < 2 / np.sqrt(len(d)) - 1 / len(d):
         return ""
     return f"neighbouring blocks correlate by {rho.max():.2f}: the error is too small, take fewer"

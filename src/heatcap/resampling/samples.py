@@ -1,7 +1,8 @@
-"""Samples like the data: what is drawn, the data that were drawn, a statistic on many of them.
+"""Resampling: positions to draw, the drawn data, and a statistic on many of them.
 
-Units are drawn in strata, and rows of a finite population; :func:`replicate` evaluates a statistic
-on every drawn data set, one after the other or in batches.
+:class:`Units` are drawn within strata, :class:`Rows` from finite populations, and a :class:`Plan`
+combines both.  A :class:`Draw` holds positions, :func:`take` the data at them, and
+:func:`replicate` evaluates a statistic on every drawn data set, singly or in batches.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ BATCH_BYTES = 1 << 26  # of drawn data: with a few temporaries of the statistic,
 
 @dataclass(frozen=True)
 class Draw:
-    """Positions along the dimension of the units, and rows for the set that each belongs to.
+    """Drawn positions along the dimension of the units and along that of the rows.
 
     Attributes
     ----------
@@ -73,33 +74,33 @@ class Draw:
 
     @staticmethod
     def stack(draws: list[Draw]) -> Draw:
-        """Draws of one shape, with a leading dimension of replicates."""
+        """Stack draws of one shape along a leading dimension of replicates."""
         one = draws[0]
-        units = None if one.units is None else np.stack([_known(d.units) for d in draws])
-        rows = None if one.rows is None else np.stack([_known(d.rows) for d in draws])
+        units = None if one.units is None else np.stack([_present(d.units) for d in draws])
+        rows = None if one.rows is None else np.stack([_present(d.rows) for d in draws])
         return Draw(one.dim, units, one.within, rows, True)
 
 
-def _known(a: Positions | None) -> Positions:
+def _present(a: Positions | None) -> Positions:
     assert a is not None
     return a
 
 
 def take(data: Any, draw: Draw) -> Any:
-    """The drawn data; labels go with what they belong to.
+    """Select the drawn data, labels included.
 
     With stacked draws a label of the units has dimensions (replicate, unit), unless it is the same
-    in all replicates, as that of a stratum is.
+    in all replicates, as that of a stratum.
     """
     lead: tuple[str, ...] = ("replicate",) if draw.stacked else ()
     indexers = {}
     if draw.units is not None:
         indexers[draw.dim] = xr.Variable((*lead, draw.dim), draw.units)
     if draw.rows is not None:
-        own = draw.rows.ndim > len(lead) + 1
-        dims = (*lead, draw.dim, draw.within) if own else (*lead, draw.within)
+        per_unit = draw.rows.ndim > len(lead) + 1
+        dims = (*lead, draw.dim, draw.within) if per_unit else (*lead, draw.within)
         indexers[draw.within] = xr.Variable(dims, draw.rows)
-        if own and draw.units is None:
+        if per_unit and draw.units is None:
             indexers[draw.dim] = xr.Variable((draw.dim,), np.arange(data.sizes[draw.dim]))
     if draw.stacked or draw.rows is not None:
         # Labels of a dimension cannot have two dimensions.
@@ -109,7 +110,7 @@ def take(data: Any, draw: Draw) -> Any:
 
 
 def _settle(data: Any) -> Any:
-    """Labels that are the same in all replicates lose that dimension."""
+    """Drop the dimension of replicates from labels that are the same in all."""
     for name, c in data.coords.items():
         if "replicate" in c.dims:
             values = c.transpose("replicate", ...)
@@ -121,16 +122,17 @@ def _settle(data: Any) -> Any:
 
 @dataclass(frozen=True)
 class Units:
-    """Positions of every unit along `dim`, and the groups within which units replace each other.
+    """Positions of every unit along `dim`, and groups of exchangeable units.
 
     A group holds the units that occur equally often in the same strata, so that every replicate has
-    all strata in the same numbers; a unit with no peer joins the group it shares most strata with.
+    all strata in the same numbers; a unit without peers joins the group with which it shares most
+    strata.
     """
 
     dim: str
     members: tuple[Positions, ...]
     groups: tuple[Positions, ...]
-    lone: tuple[str, ...]  # groups of one unit, in words
+    lone: tuple[str, ...]  # descriptions of groups of one unit
 
     @classmethod
     def of(cls, data: Data, unit: str, strata: str | None) -> Units:
@@ -153,23 +155,23 @@ class Units:
         return len(self.members)
 
     def draw(self, rng: np.random.Generator) -> Positions:
-        """n - 1 of the n units of every group, with replacement; a lone unit stays.
+        """Draw n - 1 of the n units of every group, with replacement.
 
-        The variance of a mean over n - 1 draws is exactly s^2 / n.  The alternative, n draws and
-        deviations stretched by sqrt(n / (n - 1)), has one factor for all strata and turns
-        replicates into numbers that no sample has (Rao & Wu, J. Am. Stat. Assoc. 83 (1988) 231;
-        what was checked: docs/references.md).
+        A single unit stays.  The variance of a mean over n - 1 draws is exactly s^2 / n.  The
+        alternative, n draws and deviations multiplied by sqrt(n / (n - 1)), has one factor for all
+        strata and turns replicates into numbers that no sample has (Rao & Wu, J. Am. Stat. Assoc.
+        83 (1988) 231; what was checked: docs/references.md).
         """
         drawn = [g[rng.integers(g.size, size=max(g.size - 1, 1))] for g in self.groups]
         return self._positions(np.concatenate(drawn))
 
     def without(self, unit: int) -> Positions:
-        """All positions but a unit's, group by group: the strata then stand in one order."""
+        """All positions but those of a unit, by group, which keeps the order of the strata."""
         every = np.concatenate(self.groups)
         return self._positions(every[every != unit])
 
     def swapped(self, unit: int, other: int) -> Positions:
-        """All positions, a unit's taken by those of another, repeated as often as needed."""
+        """All positions, with those of a unit replaced by those of another, repeated to fit."""
         every = np.arange(sum(at.size for at in self.members))
         every[self.members[unit]] = np.resize(self.members[other], self.members[unit].size)
         return every
@@ -180,7 +182,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that are drawn from finite populations, one set of rows for each stratum of units."""
+    """Rows drawn from finite populations, one set of rows for each stratum of units."""
 
     dim: str
     count: int
@@ -209,11 +211,11 @@ class Rows:
 
     @property
     def drawn(self) -> int:
-        """Number of rows of a replicate: m - 1, like units, but all m of a full population."""
+        """Number of rows of a replicate: m - 1 as for units, m if they are the population."""
         return self.count if self.count in self.populations else self.count - 1
 
     def draw(self, rng: np.random.Generator) -> Positions:
-        """Rows (set, row) of pseudo-populations without replacement."""
+        """Draw rows (set, row) from pseudo-populations without replacement."""
         return np.stack([self._one(rng, n) for n in self.populations])
 
     def _one(self, rng: np.random.Generator, population: int) -> Positions:
@@ -228,7 +230,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is drawn for a replicate."""
+    """Units and rows that are drawn for a replicate."""
 
     units: Units | None
     rows: Rows | None
@@ -248,18 +250,19 @@ class Plan:
         if rows.set_of is None:
             one: Positions = drawn[0]
             return one
-        each: Positions = drawn[rows.set_of if at is None else rows.set_of[at]]
-        return each
+        per_unit: Positions = drawn[rows.set_of if at is None else rows.set_of[at]]
+        return per_unit
 
 
 def dim_of(data: Data, name: str, role: str) -> str:
-    """Dimension that a dimension or a 1-D coordinate enumerates."""
+    """Find the dimension of a dimension or of a 1-D coordinate along it."""
     if name in data.dims:
         return name
     if name not in data.coords:
-        known = [*map(str, data.dims), *(str(c) for c in data.coords if c not in data.dims)]
+        available = [*map(str, data.dims), *(str(c) for c in data.coords if c not in data.dims)]
         raise ValueError(
-            f"{role} must be a dimension or a coordinate of the data, one of {known}, got {name!r}"
+            f"{role} must be a dimension or a coordinate of the data, one of {available}, "
+            f"got {name!r}"
         )
     if data[name].ndim != 1:
         raise ValueError(f"{role} {name!r} must be 1-D, got dimensions {data[name].dims}")
@@ -280,7 +283,7 @@ def _codes(labels: xr.DataArray) -> Labels:
 
 
 def _groups(counts: NDArray[np.int64]) -> tuple[Positions, ...]:
-    """Units of equal counts (unit, stratum); the only one of its kind joins its nearest kin."""
+    """Groups of units with equal counts (unit, stratum); a single one joins the most similar."""
     kinds: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for u, row in enumerate(counts):
         kinds[tuple(row.tolist())].append(u)
@@ -329,20 +332,20 @@ def _populations(
             )
         values = population.to_numpy()
         where = np.zeros(values.size, dtype=np.int64) if set_of is None else set_of
-        each = [np.unique(values[where == s]) for s in range(sets)]
-        if mixed := [e.tolist() for e in each if e.size > 1]:
+        by_set = [np.unique(values[where == s]) for s in range(sets)]
+        if mixed := [e.tolist() for e in by_set if e.size > 1]:
             raise ValueError(
                 f"population must be one number where rows are shared, got {mixed[0]}; "
                 "name the strata that share them"
             )
-        sizes = [int(e[0]) for e in each]
+        sizes = [int(e[0]) for e in by_set]
     if min(sizes) < count:
         raise ValueError(f"a population of {min(sizes)} is smaller than its {count} rows")
     return tuple(sizes)
 
 
 def _copies(m: int, drawn: int, population: int) -> tuple[int, float]:
-    """Copies k of each of m rows, and the share of replicates that take k + 1; k = 0: infinite.
+    """Copies k of each of m rows, and the share of replicates with k + 1; k = 0: infinite.
 
     `drawn` = d rows out of k m have a mean of variance v(k) = (k m - d) (m - 1) / (d m (k m - 1))
     s^2.  The share is such that the average is (1/m - 1/N) s^2, for any N.  Filling up to N with
@@ -365,7 +368,7 @@ def _copies(m: int, drawn: int, population: int) -> tuple[int, float]:
 
 
 def evaluate(statistic: Statistic, data: Any) -> xr.DataArray:
-    """The statistic as a DataArray of float64."""
+    """Evaluate the statistic as a DataArray of float64."""
     result = statistic(data)
     if isinstance(result, xr.DataArray):
         if clash := {"bound", "replicate"} & set(map(str, result.dims)):
@@ -384,7 +387,10 @@ def replicate(
     *,
     vectorized: bool,
 ) -> Floats:
-    """Statistic (draw, ...) of every drawn data set, dimensions in the order of `like`."""
+    """Evaluate the statistic (draw, ...) on every drawn data set.
+
+    Dimensions are in the order of `like`.
+    """
     if not vectorized:
         rows = [_checked(evaluate(statistic, take(data, draw)), like) for draw in draws]
         return np.stack(rows) if rows else np.empty((0, *like.shape))
@@ -424,7 +430,7 @@ def _checked(result: xr.DataArray, like: xr.DataArray) -> Floats:
 
 
 def _batches(draws: Iterable[Draw], data: Data) -> Iterator[list[Draw]]:
-    """Runs of draws of one shape that fit into `BATCH_BYTES`."""
+    """Batches of successive draws of one shape that fit into `BATCH_BYTES`."""
     batch: list[Draw] = []
     for draw in draws:
         limit = max(1, BATCH_BYTES // max(1, draw.nbytes(data)))

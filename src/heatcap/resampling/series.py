@@ -1,9 +1,11 @@
 """Errors of a single autocorrelated series: integrated time and the Gamma method.
 
-U. Wolff, Comput. Phys. Commun. 156 (2004) 143 (hep-lat/0306017).
 The sum over the autocorrelation is cut at a window W that balances its statistical error against
-the tail that is left out, taken to decay like exp(-W / tau) with tau = S tau_int.  The window makes
-the error of the error: it has about n / (2 W + 1) degrees of freedom, and intervals are Student's.
+the neglected tail, which is assumed to decay as exp(-W / tau) with tau = S tau_int.  The window
+determines the error of the error: about n / (2 W + 1) degrees of freedom, and Student's intervals.
+Times are in entries of the series.
+
+U. Wolff, Comput. Phys. Commun. 156 (2004) 143 (hep-lat/0306017); equation numbers are his.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ ENOUGH = 50  # n / tau; measured: SE / exact SE of AR(1) series is 0.97 there an
 
 
 def integrated_time(series: xr.DataArray, *, dim: str, s: float = 1.5) -> Estimate:
-    """Integrated autocorrelation time tau = 1/2 + sum_t rho(t), and its error.
+    """Estimate the integrated autocorrelation time tau = 1/2 + sum_t rho(t) and its error.
 
     Parameters
     ----------
     series : DataArray (..., dim)
-        Equally spaced and stationary; every other entry is a series of its own.
+        Equally spaced and stationary; other dimensions enumerate independent series.
     dim : str
         Dimension along the series.
     s : float
@@ -75,11 +77,11 @@ def integrated_time(series: xr.DataArray, *, dim: str, s: float = 1.5) -> Estima
 def gamma_method(
     data: Data, statistic: Statistic | None = None, *, dim: str, s: float = 1.5
 ) -> Estimate:
-    """Error of the mean of a series, or of a function of the means of several.
+    """Estimate the error of the mean of a series, or of a function of means.
 
-    error^2 = 2 tau_int Gamma(0) / n, for a function f of means that of the series
-    sum_a (df/dx_a) (x_a(t) - mean x_a): linear propagation, with central differences over a quarter
-    of the naive error of each mean.
+    error^2 = 2 tau_int Gamma(0) / n.  For a function f of the means of several series it is that of
+    the series sum_a (df/dx_a) (x_a(t) - mean x_a): linear propagation, with central differences
+    over a quarter of the naive error of each mean.
 
     Parameters
     ----------
@@ -96,19 +98,19 @@ def gamma_method(
     Returns
     -------
     Estimate
-        With `tau`; `n_eff` is n / (2 tau).  `message` says when n / tau is below 50, where the
+        With `tau`; `n_eff` is n / (2 tau).  `message` warns if n / tau is below 50, where the
         errors of AR(1) series are too small (measured: 0.97 of the exact error at 50, 0.79 at 10).
-        Not vectorised over samples: no covariance.
+        There are no replicates, hence no covariance.
 
     Raises
     ------
     ValueError
         If `dim` is missing, a series is shorter than 8 entries or not finite, `s` is not positive,
-        or a Dataset of several series comes without a statistic.
+        or a Dataset of several series is given without a statistic.
 
     Notes
     -----
-    tau_int is not allowed below 1/2: errors of anticorrelated series are those of independent
+    tau_int is bounded by 1/2 from below: errors of anticorrelated series are those of independent
     entries, and too large.
     """
     named = _named(data)
@@ -122,10 +124,7 @@ def gamma_method(
         function = _Function(statistic, means, isinstance(data, xr.DataArray))
         value = function(means)
         projected = function.project(value, deviations)
-    return _estimate(value, _gamma(projected, s), s)
-
-
-def _estimate(value: xr.DataArray, gamma: _Gamma, s: float) -> Estimate:
+    gamma = _gamma(projected, s)
     error, middle = gamma.error, value.to_numpy()
     ends = {name: t_interval(middle, error, gamma.dof, level) for name, level in LEVELS.items()}
     return Estimate(
@@ -171,13 +170,13 @@ class _Function:
             moved[name].to_numpy()[entry] += sign * step
             places.append(moved[name].to_numpy()[entry])
             ends.append(self(moved).transpose(*value.dims).to_numpy())
-        # The step that was taken, not the one that was meant: they differ by rounding.
+        # The actual step, which differs from the intended one by rounding.
         return np.asarray((ends[0] - ends[1]) / (places[0] - places[1]))
 
 
 @dataclass(frozen=True)
 class _Gamma:
-    """Autocorrelation summed up to its window, for series (..., )."""
+    """Variance, integrated time and window of series (...)."""
 
     n: int
     variance: Floats  # Gamma(0)
@@ -186,18 +185,18 @@ class _Gamma:
 
     @property
     def error(self) -> Floats:
-        """sqrt(2 tau Gamma(0) / n); the bias correction of eq. 49 is in tau."""
+        """Error of the mean, sqrt(2 tau Gamma(0) / n); tau includes the correction of eq. 49."""
         return np.sqrt(2 * self.tau * self.variance / self.n)
 
     @property
     def tau_error(self) -> Floats:
-        """Eq. 42."""
+        """Error of tau, eq. 42."""
         excess = np.maximum(self.window + 0.5 - self.tau, 0.0)
         return 2 * self.tau * np.sqrt(excess / self.n)
 
     @property
     def dof(self) -> Floats:
-        """Satterthwaite: the variance of the error^2 is 2 (2 W + 1) / n of its square."""
+        """Degrees of freedom (Satterthwaite): Var(error^2) = 2 (2 W + 1) / n error^4."""
         return self.n / (2.0 * self.window + 1)
 
 
@@ -216,7 +215,7 @@ def _gamma(deviations: Floats, s: float) -> _Gamma:
 
 
 def _autocovariance(d: Floats, lags: int) -> Floats:
-    """Gamma(t) = sum_i d_i d_(i+t) / (n - t), by FFT with enough zeros behind."""
+    """Gamma(t) = sum_i d_i d_(i+t) / (n - t), by FFT with zero padding."""
     n = d.shape[-1]
     size = next_fast_len(n + lags, real=True)
     power = np.abs(rfft(d, size, axis=-1)) ** 2
@@ -226,7 +225,7 @@ def _autocovariance(d: Floats, lags: int) -> Floats:
 def _window(tau_of: Floats, n: int, s: float) -> NDArray[np.int64]:
     """First W at which g(W) = exp(-W / tau) - tau / sqrt(W n) is negative (eq. 52)."""
     w = np.arange(1, tau_of.shape[-1] + 1)
-    # tau_int of a decay exp(-t / tau) inverted; at 1/2 and below tau is next to nothing.
+    # tau of a decay exp(-t / tau) with this tau_int; it vanishes as tau_int tends to 1/2.
     inner = np.maximum(tau_of, 0.5 + 1e-15)
     tau = s / np.log((2 * inner + 1) / (2 * inner - 1))
     negative = np.exp(-w / tau) - tau / np.sqrt(w * n) < 0
@@ -258,7 +257,7 @@ def _deviations(data: xr.Dataset, dim: str, s: float) -> tuple[dict[str, Floats]
     for name, series in _series(data, dim):
         values = series.transpose(..., dim).to_numpy().astype(np.float64)
         mean = values.mean(axis=-1)
-        # Rounding of the mean would give a constant series a spread.
+        # Rounding of the mean would give a constant series a finite spread.
         still = np.ptp(values, axis=-1) == 0
         deviations[name] = np.where(still[..., np.newaxis], 0.0, values - mean[..., np.newaxis])
         means[name] = like(series.isel({dim: 0}, drop=True), np.where(still, values[..., 0], mean))

@@ -1,7 +1,8 @@
-"""The run file: the one thing that trainer and analysis share.
+"""The run file: the interface between training and analysis.
 
-`RunWriter` writes it, `open_run` and `open_runs` read it, nothing else knows HDF5.  A run file
-is HDF5 and netCDF-4 at the same time; docs/file-format.md describes it for every language.
+`RunWriter` writes it, `open_run` and `open_runs` read it; no other part of the package uses HDF5.
+A run file is HDF5 and netCDF-4 at the same time; docs/file-format.md describes it for every
+language.
 """
 
 from heatcap.runfile.contents import LogitReader, checksum, checksums, commit_waits, read_header

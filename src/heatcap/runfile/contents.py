@@ -1,8 +1,9 @@
 """One run file, opened: its header, its tables, its logits in bounded blocks.
 
-Files come from strangers, killed processes and half-finished copies.  Whatever is wrong with
-one is said in a single `RunFileError` that names the file and what was expected, before any
-memory is taken for its contents; nothing is unpickled.
+Files come from strangers, killed processes and half-finished copies.  Whatever is wrong with one
+raises a single `RunFileError` that names the file and what was expected, before any memory is
+taken for its contents; nothing is unpickled.  :func:`read_header` and :class:`LogitReader` serve
+the analysis; :func:`undisturbed` gives a file as it was committed, whatever a writer does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -35,10 +36,6 @@ from heatcap.runfile.storage import (
     stated_length,
     variable,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = [
     "REQUIRED",
@@ -63,14 +60,23 @@ __all__ = [
 ]
 
 Path_ = str | os.PathLike[str]
-
-
-#: Bytes after the end of an HDF5 file; a writer killed in a commit leaves a checkpoint there.
-LARGEST_TAIL = 1 << 34
+_DIMENSIONS = (*layout.LOGIT_DIMS, "position", "metric_step")
+_PROBE = {
+    "probe_input": ("probe", "position"),
+    "probe_trained": ("probe",),
+    "probe_mirror_trained": ("probe",),
+}
+REQUIRED: dict[str, tuple[str, ...]] = {"logits": layout.LOGIT_DIMS, **_PROBE}
 
 
 def read_header(path: Path_) -> RunHeader:
-    """All of a run but its arrays; raises RunFileError as `open_run` does."""
+    """Read all of a run but its arrays.
+
+    Raises
+    ------
+    RunFileError
+        As `open_run` does.
+    """
     file = Path(path)
     with undisturbed(file) as source, opened(file, source) as h5:
         return header_of(h5, file)
@@ -90,9 +96,12 @@ class LogitReader:
     """
 
     def __init__(self, path: Path_, *, checked: bool = True) -> None:
-        """Open a run; without `checked` what is wrong with its tables is told in `problems`."""
+        """Open a run; without `checked`, problems of its tables go into `problems`.
+
+        With it they raise RunFileError.
+        """
         file = Path(path)
-        # All that commits may change is taken at one moment; logits that are there stay.
+        # All that commits may change is read at one moment; logits in the file never change.
         with undisturbed(file) as source, ExitStack() as stack:
             self._h5 = stack.enter_context(opened(file, source))
             self.header = header_of(self._h5, file)
@@ -115,6 +124,13 @@ class LogitReader:
     def read(
         self, checkpoints: slice, layer: int, heads: slice, probes: slice, queries: slice
     ) -> np.ndarray:
+        """Read a block (checkpoint, head, probe, query, key), valid until the next `read`.
+
+        Raises
+        ------
+        RunFileError
+            If the logits cannot be read, or the file ends within them.
+        """
         ranges = (checkpoints, heads, probes, queries)
         shape = (*(part.stop - part.start for part in ranges), self.header.shape[-1])
         if self._buffer.size < (count := math.prod(shape)):
@@ -129,9 +145,9 @@ class LogitReader:
         return block
 
     def _read_chunks(self, block: np.ndarray, layer: int, ranges: tuple[slice, ...]) -> bool:
-        """Fill the block from whole chunks; False where it is not made up of such.
+        """Fill the block from whole chunks; False where it does not consist of whole ones.
 
-        A chunk that reaches over the edge of the array is not one: it is larger in the file.
+        A chunk that extends beyond the array does not count: it is larger in the file.
         """
         extents = (1, *self.chunk)
         if any(
@@ -166,15 +182,15 @@ class LogitReader:
 
 
 def _logit_checksums(h5: h5py.File, header: RunHeader) -> np.ndarray | None:
-    """What the logits (step, layer) should add up to; None in version 1."""
+    """Stored checksums of the logits (step, layer); None in version 1."""
     file, shape = header.path, header.shape[:2]
     if not header.sealed:
         return None
-    found = variable(h5, file, "logits_checksum")
-    check_storage(found, file, "logits_checksum")
-    if found.shape != shape or found.dtype != np.uint64:
+    dataset = variable(h5, file, "logits_checksum")
+    check_storage(dataset, file, "logits_checksum")
+    if dataset.shape != shape or dataset.dtype != np.uint64:
         raise RunFileError(
-            f"{file}: logits_checksum must be uint64 {shape}, got {found.dtype} {found.shape}"
+            f"{file}: logits_checksum must be uint64 {shape}, got {dataset.dtype} {dataset.shape}"
         )
     values: np.ndarray = h5["logits_checksum"][...]
     return values
@@ -184,37 +200,46 @@ def _chunk_offsets(logits: h5py.Dataset) -> dict[tuple[int, ...], int]:
     """Where each chunk lies in the file; empty if chunks are not plain float32 in native order."""
     plain = logits.chunks is not None and logits.chunks[:2] == (1, 1)
     whole_rows = plain and logits.chunks[5] == logits.shape[5]
-    # Without preadv (Windows) all is read through HDF5, which takes longer and gives the same.
+    # Without preadv (Windows) all is read through HDF5, slower with the same result.
     if not hasattr(os, "preadv"):
         return {}
     if not whole_rows or logits.id.get_create_plist().get_nfilters() or logits.dtype != np.float32:
         return {}
-    found: dict[tuple[int, ...], int] = {}
+    offsets: dict[tuple[int, ...], int] = {}
 
     def note(chunk: h5py.h5d.StoreInfo) -> None:
-        found[chunk.chunk_offset[:5]] = chunk.byte_offset
+        offsets[chunk.chunk_offset[:5]] = chunk.byte_offset
 
     if logits.shape[0]:
         logits.id.chunk_iter(note)
     size = logits.dtype.itemsize * math.prod(logits.chunks)
-    inside = all(0 < offset <= logits.file.id.get_filesize() - size for offset in found.values())
-    return found if inside else {}  # HDF5 says what is wrong
+    inside = all(0 < offset <= logits.file.id.get_filesize() - size for offset in offsets.values())
+    return offsets if inside else {}  # HDF5 reports what is wrong
+
+
+# ---- checksums of whole files --------------------------------------------------------------
+
+#: Bytes after the end of an HDF5 file; a writer killed in a commit leaves a checkpoint there.
+LARGEST_TAIL = 1 << 34
 
 
 def checksum(path: Path_) -> str:
-    """SHA-256 of a file, in hexadecimal; of a run as it was committed.
+    """Compute the SHA-256 of a file, in hexadecimal; of a run as it was committed.
 
-    A commit that is only in the journal counts, for readers see it: the checksum is that which
-    the file has when the commit is finished.
+    A commit that is only in the journal counts, for readers see it: the checksum is that of the
+    file when the commit is finished.
 
-    Raises RunFileError for an HDF5 file that goes on for gibibytes after its own end: such a hole
-    of a tebibyte takes no place, but an hour.
+    Raises
+    ------
+    RunFileError
+        If an HDF5 file goes on for gibibytes after its own end: a hole of a tebibyte takes no
+        space, but an hour to read.
     """
     file = Path(path)
     source: Path | Overlay = file
     if _has_journal(file.resolve() if file.is_symlink() else file):
         with undisturbed(file) as source:
-            pass  # an overlay stays what it is when commits go on
+            pass  # an overlay does not change with later commits
     with source.open("rb") if isinstance(source, Path) else source as content:
         end = stated_length(content.read(64))
         length = content.seek(0, os.SEEK_END)
@@ -225,18 +250,21 @@ def checksum(path: Path_) -> str:
 
 
 def checksums(paths: Iterable[Path_]) -> dict[str, str]:
-    """SHA-256 of those of some files that can be read; to open a FIFO would wait for ever."""
-    found = {}
+    """Compute the SHA-256 of each file that can be read; a FIFO, which blocks, is skipped."""
+    digests = {}
     for path in paths:
         with suppress(OSError, RunFileError):
             if os.path.isfile(path):
-                found[os.fspath(path)] = checksum(path)
-    return found
+                digests[os.fspath(path)] = checksum(path)
+    return digests
+
+
+# ---- the file as it was committed, with its journal ----------------------------------------
 
 
 @contextmanager
 def undisturbed(file: Path) -> Iterator[Path | Overlay]:
-    """What HDF5 opens to read the file as it was committed, while no commit changes it.
+    """Keep commits out and yield what HDF5 opens to read the file as it was committed.
 
     That is the file itself, as a rule; after a kill between seal and end of a commit the file with
     that commit laid over it in memory.  Whatever goes wrong inside is a RunFileError.
@@ -248,15 +276,36 @@ def undisturbed(file: Path) -> Iterator[Path | Overlay]:
             yield source
     except RunFileError:
         raise
-    except Exception as error:  # a file can bring about any, h5py's own among them
+    except Exception as error:  # a bad file can cause any exception
         told = f"{type(error).__name__}: {error}"
         raise RunFileError(f"{file}: cannot be read, expected a run file ({told})") from error
+
+
+@contextmanager
+def opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
+    """Open a file as HDF5; RunFileError where it is not."""
+    try:
+        h5 = h5py.File(source, "r")
+    except OSError as error:
+        raise RunFileError(f"{file}: {_unlike_hdf5(file, error)}") from None
+    with h5:
+        yield h5
 
 
 def _unlike_a_file(file: Path) -> str:
     if not file.exists():
         return "is a link to nothing" if file.is_symlink() else "no such file"
     return "is a folder" if file.is_dir() else "is no regular file"
+
+
+def _unlike_hdf5(file: Path, error: OSError) -> str:
+    expected = "expected a run file"
+    if file.stat().st_size == 0:
+        return f"is empty, {expected}"
+    if not h5py.is_hdf5(file):
+        return f"is not HDF5, {expected}"
+    what = "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
+    return f"{what}, {expected} ({error})"
 
 
 @contextmanager
@@ -286,12 +335,12 @@ def _overlay(file: Path) -> Overlay | None:
 
 
 def journal_problem(path: Path_) -> str:
-    """What is wrong with a journal beside the file; empty when nothing is."""
+    """Describe what is wrong with a journal beside the file; empty when nothing is."""
     return _look_at_journal(Path(path))[1]
 
 
 def commit_waits(path: Path_) -> bool:
-    """Whether the last commit is in the journal and not in the file yet, so that both belong."""
+    """Test whether the last commit is in the journal and not yet in the file."""
     return _look_at_journal(Path(path))[0]
 
 
@@ -309,38 +358,21 @@ def _look_at_journal(file: Path) -> tuple[bool, str]:
 
 
 def warn_of_journal(file: Path) -> None:
+    """Warn where something is wrong with the journal of a file."""
     if _has_journal(file) and (problem := journal_problem(file)):
         warnings.warn(problem, stacklevel=3)
 
 
 def _has_journal(file: Path) -> bool:
-    """Whether something bears the name of its journal; asked once for every file of a folder."""
+    """Whether something has the name of its journal; one cheap question per file of a folder."""
     return os.path.lexists(f"{file}.journal")
 
 
-@contextmanager
-def opened(file: Path, source: Path | Overlay) -> Iterator[h5py.File]:
-    """The file as HDF5."""
-    try:
-        h5 = h5py.File(source, "r")
-    except OSError as error:
-        raise RunFileError(f"{file}: {_unlike_hdf5(file, error)}") from None
-    with h5:
-        yield h5
-
-
-def _unlike_hdf5(file: Path, error: OSError) -> str:
-    expected = "expected a run file"
-    if file.stat().st_size == 0:
-        return f"is empty, {expected}"
-    if not h5py.is_hdf5(file):
-        return f"is not HDF5, {expected}"
-    what = "is truncated" if "truncated" in str(error) else "cannot be opened as HDF5"
-    return f"{what}, {expected} ({error})"
+# ---- header and tables ---------------------------------------------------------------------
 
 
 def header_of(h5: h5py.File, file: Path) -> RunHeader:
-    """The header of an open file; raises RunFileError where it is none of a run."""
+    """Read the header of an open file; RunFileError where it is not that of a run."""
     attributes = header_attributes(h5, file)
     _check_format(attributes, file)
     columns = metric_names(h5, attributes["metrics"])
@@ -373,17 +405,17 @@ def header_of(h5: h5py.File, file: Path) -> RunHeader:
 
 
 def header_attributes(h5: h5py.File, file: Path) -> dict[str, Any]:
-    """What `header_checksum` covers, in its order; None for what is missing."""
-    found = {name: attribute(h5.id, file, name) for name in layout.ATTRIBUTES}
+    """Read the attributes that `header_checksum` covers, in its order; None for a missing one."""
+    values = {name: attribute(h5.id, file, name) for name in layout.ATTRIBUTES}
     columns = None
     if h5.id.links.exists(b"metric_step"):
         columns = attribute(variable(h5, file, "metric_step"), file, "metrics")
-    found["metrics"] = columns
-    return {name: None if value is MISSING else value for name, value in found.items()}
+    values["metrics"] = columns
+    return {name: None if value is MISSING else value for name, value in values.items()}
 
 
 def is_sealed(h5: h5py.File, attributes: Mapping[str, Any]) -> bool:
-    """Whether the file has checksums, or should have: from version 2 on."""
+    """Test whether the file has checksums, or should have: from version 2 on."""
     return attributes["format_version"] != 1 or bool(h5py.h5a.exists(h5.id, b"header_checksum"))
 
 
@@ -398,50 +430,22 @@ def _check_seal(h5: h5py.File, attributes: dict[str, Any], file: Path) -> None:
         )
 
 
-def check_contents(h5: h5py.File, header: RunHeader) -> None:
-    """Raise the first of the problems of a run's tables."""
-    _, problems = read_contents(h5, header)
-    if problems:
-        raise RunFileError(f"{header.path}: {problems[0]}")
-
-
-def read_contents(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
-    """All variables of a run but its logits, and what is wrong with them."""
-    tables, problems = read_tables(h5, header)
-    config = attribute(h5.id, header.path, "config")
-    if config is not MISSING and (not isinstance(config, str) or json_object(config) is None):
-        problems.append("the attribute 'config' must be a JSON object")
-    return tables, [*problems, *table_problems(tables, header.probe_population)]
-
-
-def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
-    """All variables of a run but its logits, and which of them are damaged.
-
-    Raises RunFileError before anything is read that is not in the file as it should be.
-    """
-    file, tables, damaged = header.path, {}, []
-    variables = {name: variable(h5, file, name) for name in ("logits", *tables_of(header))}
-    check_names(variables, file)
-    for name, found in variables.items():
-        check_storage(found, file, name)
-    check_together(variables, file)
-    for name in tables_of(header):
-        tables[name] = values = h5[name][...]
-        if header.sealed and attribute(variables[name], file, "checksum") != table_checksum(values):
-            damaged.append(f"the variable {name!r} is damaged: it does not have its checksum")
-    return tables, damaged
-
-
-def tables_of(header: RunHeader) -> tuple[str, ...]:
-    return (*_DIMENSIONS, *_PROBE, *header.metrics)
+def metric_names(h5: h5py.File, announced: Any) -> tuple[str, ...]:
+    """Name the columns of metrics: those that the writer announced, or else the standard ones."""
+    if isinstance(announced, str):
+        names = tuple(dict.fromkeys(announced.split()))
+        if odd := [name for name in names if not name.isidentifier()]:
+            raise RunFileError(f"{h5.filename}: the metric {odd[0]!r} must be an identifier")
+        return names
+    return tuple(name for name in layout.STANDARD_METRICS if name in h5)
 
 
 def _check_format(attributes: Mapping[str, Any], file: Path) -> None:
-    found = attributes["format"]
-    if not isinstance(found, str) or found != layout.FORMAT:
+    name = attributes["format"]
+    if not isinstance(name, str) or name != layout.FORMAT:
         raise RunFileError(
             f"{file}: is HDF5 but not a run file: expected the attribute "
-            f"format = {layout.FORMAT!r}, got {found!r}"
+            f"format = {layout.FORMAT!r}, got {name!r}"
         )
     version = attributes["format_version"]
     if not isinstance(version, int) or not 1 <= version <= layout.FORMAT_VERSION:
@@ -472,18 +476,17 @@ def _typed(attributes: Mapping[str, Any], file: Path, name: str, words: str, *ty
     return value
 
 
-def metric_names(h5: h5py.File, announced: Any) -> tuple[str, ...]:
-    """The columns of metrics: those that the writer announced, or else the standard ones."""
-    if isinstance(announced, str):
-        names = tuple(dict.fromkeys(announced.split()))
-        if odd := [name for name in names if not name.isidentifier()]:
-            raise RunFileError(f"{h5.filename}: the metric {odd[0]!r} must be an identifier")
-        return names
-    return tuple(name for name in layout.STANDARD_METRICS if name in h5)
+def _parameters(text: str, file: Path) -> dict[str, Any]:
+    value = json_object(text)
+    if value is None:
+        raise RunFileError(f"{file}: the attribute 'parameters' must be a JSON object")
+    if problem := layout.parameter_problem(value):
+        raise RunFileError(f"{file}: {problem}")
+    return value
 
 
 def _checked_extents(h5: h5py.File, file: Path, metrics: Sequence[str]) -> dict[str, int]:
-    """Length of each dimension, after every variable was seen to have its dimensions' shape."""
+    """Length of each dimension; RunFileError where a variable does not have that shape."""
     extents = {}
     for dim in _DIMENSIONS:
         shape = variable(h5, file, dim).shape
@@ -492,34 +495,51 @@ def _checked_extents(h5: h5py.File, file: Path, metrics: Sequence[str]) -> dict[
         extents[dim] = shape[0]
     columns = dict.fromkeys(metrics, ("metric_step",))
     for name, dims in (columns | REQUIRED).items():
-        found, expected = variable(h5, file, name), tuple(extents[dim] for dim in dims)
-        if found.shape != expected:
+        dataset, expected = variable(h5, file, name), tuple(extents[dim] for dim in dims)
+        if dataset.shape != expected:
             raise RunFileError(
-                f"{file}: the variable {name!r} has shape {found.shape}, "
+                f"{file}: the variable {name!r} has shape {dataset.shape}, "
                 f"expected {expected} for the dimensions {dims}"
             )
-        if name == "logits" and found.get_type() != h5py.h5t.IEEE_F32LE:
-            raise RunFileError(f"{file}: logits must be float32 (IEEE), got {found.dtype}")
+        if name == "logits" and dataset.get_type() != h5py.h5t.IEEE_F32LE:
+            raise RunFileError(f"{file}: logits must be float32 (IEEE), got {dataset.dtype}")
     return extents
 
 
-_DIMENSIONS = (*layout.LOGIT_DIMS, "position", "metric_step")
+def check_contents(h5: h5py.File, header: RunHeader) -> None:
+    """Raise RunFileError with the first problem of a run's tables."""
+    _, problems = read_contents(h5, header)
+    if problems:
+        raise RunFileError(f"{header.path}: {problems[0]}")
 
 
-_PROBE = {
-    "probe_input": ("probe", "position"),
-    "probe_trained": ("probe",),
-    "probe_mirror_trained": ("probe",),
-}
+def read_contents(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read all variables of a run but its logits, and list what is wrong with them."""
+    tables, problems = read_tables(h5, header)
+    config = attribute(h5.id, header.path, "config")
+    if config is not MISSING and (not isinstance(config, str) or json_object(config) is None):
+        problems.append("the attribute 'config' must be a JSON object")
+    return tables, [*problems, *table_problems(tables, header.probe_population)]
 
 
-REQUIRED: dict[str, tuple[str, ...]] = {"logits": layout.LOGIT_DIMS, **_PROBE}
+def read_tables(h5: h5py.File, header: RunHeader) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read all variables of a run but its logits, and list which of them are damaged.
+
+    Raises RunFileError before it reads anything that is not stored as it should be.
+    """
+    file, tables, damaged = header.path, {}, []
+    variables = {name: variable(h5, file, name) for name in ("logits", *tables_of(header))}
+    check_names(variables, file)
+    for name, dataset in variables.items():
+        check_storage(dataset, file, name)
+    check_together(variables, file)
+    for name in tables_of(header):
+        tables[name] = values = h5[name][...]
+        if header.sealed and attribute(variables[name], file, "checksum") != table_checksum(values):
+            damaged.append(f"the variable {name!r} is damaged: it does not have its checksum")
+    return tables, damaged
 
 
-def _parameters(text: str, file: Path) -> dict[str, Any]:
-    value = json_object(text)
-    if value is None:
-        raise RunFileError(f"{file}: the attribute 'parameters' must be a JSON object")
-    if problem := layout.parameter_problem(value):
-        raise RunFileError(f"{file}: {problem}")
-    return value
+def tables_of(header: RunHeader) -> tuple[str, ...]:
+    """Name the variables of a run other than its logits."""
+    return (*_DIMENSIONS, *_PROBE, *header.metrics)

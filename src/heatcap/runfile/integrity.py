@@ -34,7 +34,7 @@ _MULTIPLES = np.arange(1, _BLOCK + 1, dtype=np.uint64) * np.uint64(GOLDEN)
 
 
 def word_sum(words: np.ndarray, start: int = 0) -> int:
-    """Sum of u_i m_i mod 2^64 over 32-bit words that begin at index `start`."""
+    """Compute sum u_i m_i mod 2^64 over 32-bit words that begin at index `start`."""
     words, total = words.reshape(-1), 0
     for at in range(0, len(words), _BLOCK):
         part = words[at : at + _BLOCK]
@@ -47,9 +47,10 @@ def word_sum(words: np.ndarray, start: int = 0) -> int:
 
 
 def table_checksum(values: np.ndarray, start: int = 0) -> int:
-    """Checksum of integers or floats, as 64-bit words; of the rest of a table from `start` on.
+    """Compute the checksum of integers or floats, or of a table's rows from `start` on.
 
-    That of a table is the sum, mod 2^64, of those of its parts.
+    Values count as 64-bit words.  The checksum of a table is the sum, mod 2^64, of those of its
+    parts.
     """
     kind = "<f8" if values.dtype.kind == "f" else "<i8"
     words = np.ascontiguousarray(values, dtype=kind).reshape(-1).view("<u4")
@@ -57,7 +58,7 @@ def table_checksum(values: np.ndarray, start: int = 0) -> int:
 
 
 def layer_checksums(logits: np.ndarray) -> np.ndarray:
-    """Checksums (layer,) of the logits (layer, …) of a checkpoint, as float32."""
+    """Compute checksums (layer,) of the logits (layer, …) of a checkpoint, as float32."""
     words = np.ascontiguousarray(logits, dtype="<f4").view("<u4")
     sums = [(layer.size + word_sum(layer)) % 2**64 for layer in words]
     return np.array(sums, dtype=np.uint64)
@@ -101,17 +102,18 @@ class LayerSums:
         self._sums[checkpoints, layer] += sums.sum(axis=1, dtype=np.uint64)
 
     def wrong(self, expected: np.ndarray) -> list[tuple[int, int]]:
-        """The (checkpoint, layer) whose logits are not those that were written."""
+        """List each (checkpoint, layer) whose logits differ from those that were written."""
         return [(int(at), int(layer)) for at, layer in np.argwhere(self._sums != expected)]
 
 
 def _row_sums(words: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """`word_sum` of each row, without compiled code."""
     sums = [word_sum(row, int(start)) for row, start in zip(words, starts, strict=True)]
     return np.array(sums, dtype=np.uint64)
 
 
 def header_checksum(attributes: Mapping[str, str | int | float | None]) -> str:
-    """SHA-256 in hexadecimal of the attributes, in their order, with names, types and lengths."""
+    """Compute the SHA-256 of the attributes in their order, with names, types, lengths."""
     digest = hashlib.sha256()
     for name, value in attributes.items():
         kind, payload = _payload(value)
@@ -122,6 +124,7 @@ def header_checksum(attributes: Mapping[str, str | int | float | None]) -> str:
 
 
 def _payload(value: str | int | float | None) -> tuple[bytes, bytes]:
+    """Type and bytes of a value."""
     if value is None:
         return b"-", b""
     if isinstance(value, str):

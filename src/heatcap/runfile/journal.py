@@ -12,12 +12,13 @@ pages of a sealed journal over the file in memory.  Only a writer that goes on, 
 changes the file.
 
 A journal counts for one state of one file: it names the run, both sizes, the checksum of what
-the commit had added, and those of the sectors that its pages replace.  Whatever fits this is the
-file that was being written, as far as its writer came; anything else is left alone.
+the commit had added, and those of the sectors that its pages replace.  A file that
+fits all of these is the one that was being written, as far as its writer came; any other is left
+alone.
 
-The journal also carries the lock that keeps a second writer out: only who holds it may touch the
+The journal also carries the lock that keeps a second writer out: only its holder may change the
 journal or replace the file.  A second, momentary lock on the file itself (`steady`) keeps readers
-from looking into the middle of a commit.
+out of the middle of a commit.
 
 All this holds against the death of the process at any instant.  With ``durable`` each commit is
 synced to the disk as well, step by step, and outlives a power cut from when it has returned.
@@ -80,11 +81,11 @@ class Locked(OSError):
 
 
 class ForeignJournal(OSError):
-    """What bears the name of the journal belongs to another file, or to another state of it."""
+    """The file with the name of the journal belongs to another file, or another state of it."""
 
 
 class Overlay(io.RawIOBase):
-    """The file of a run with pages laid over it, and the size that they give it; for reading."""
+    """File of a run with the pages of a commit laid over it and its new size; for reading."""
 
     def __init__(
         self, file: io.FileIO, pages: dict[int, bytearray], size: int, run_id: str
@@ -174,7 +175,7 @@ class JournaledFile(Overlay):
         super().__init__(file, {}, self._committed, run_id)
 
     def commit(self) -> None:
-        """Make all changes since the last commit outlive the process, or, if durable, the power.
+        """Commit all changes so far: they outlive the process, or, if durable, the power.
 
         Raises what went wrong in a write before: an exception must not pass through HDF5, which
         is left in a state that crashes the process later.
@@ -190,10 +191,10 @@ class JournaledFile(Overlay):
         if self._pages or self._size != self._committed:
             change = self._change()
             if self._durable:
-                os.fsync(self._file.fileno())  # what was added, before the seal vouches for it
+                os.fsync(self._file.fileno())  # added bytes first: the seal vouches for them
             self._write_journal(change.sealed())
             _apply(self._file, change, self._durable)
-            # Not synced: until the next seal is, this one only says what is in the file already.
+            # Not synced: until the next seal, this one only repeats what is in the file already.
             _clear(self._journal)
         self._pages.clear()
         self._committed = self._size
@@ -203,14 +204,14 @@ class JournaledFile(Overlay):
         self._forgetful = True
 
     def close(self) -> None:
-        """Forget what was not committed, and give the file free."""
+        """Drop what was not committed, and release the file."""
         if not self.closed:
             self._file.close()
             self._release()
         super().close()
 
     def _is_own(self) -> bool:
-        """Whether this is the process that opened the file, and not a fork of it.
+        """Test whether this is the process that opened the file, and not a fork of it.
 
         A fork ends by closing what it has inherited: the file stays its parent's.
         """
@@ -299,7 +300,7 @@ def journal_path(path: Path) -> Path:
 
 
 def committed(path: Path) -> Overlay | None:
-    """The file as the last commit left it, where a sealed journal says more than the file.
+    """Lay a sealed journal over its file, as the last commit left it; None without one.
 
     None where the file says it all.  Nothing is written and nothing locked.
 
@@ -349,7 +350,7 @@ def repair(path: Path, run_id: str, *, durable: bool = True) -> bool:
 
 @contextmanager
 def steady(path: Path) -> Iterator[None]:
-    """Keep commits out while a file is read; for moments, since the writer waits.
+    """Keep commits out while a file is read, for moments, since the writer waits.
 
     Neither side waits longer than `PATIENCE`: a reader that was stopped must not stop a
     training.  Not flock, which HDF5 uses on the file for its own ends, as long as it is open.
@@ -370,12 +371,12 @@ class _Page:
     def fits(self, stored: bytes) -> bool:
         """Whether each sector is as before the commit, or as after it."""
         now, then = _sector_sums(stored), _sector_sums(self.content)
-        return all(each in pair for each, *pair in zip(now, self.replaced, then, strict=True))
+        return all(sector in pair for sector, *pair in zip(now, self.replaced, then, strict=True))
 
 
 @dataclass(frozen=True)
 class _Change:
-    """What one commit changes: pages inside the old size, and the new size."""
+    """Change of one commit: pages inside the old size, and the new size."""
 
     run_id: str
     before: int
@@ -401,7 +402,7 @@ class _Change:
 
 
 def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
-    """The change of a sealed journal; None for an empty or torn one, whose commit never was.
+    """Read the change of a sealed journal; None for an empty or torn one, never committed.
 
     A torn journal starts as a journal does.  Raises ForeignJournal for anything else, OSError for
     pages outside the file.
@@ -436,17 +437,17 @@ def _read_change(journal: io.FileIO, path: Path) -> _Change | None:
 
 
 def _largest_journal(path: Path) -> int:
-    """Bytes of a journal that replaces every page of the file, of a large one those it stores.
+    """Bytes of a journal that replaces every page of the file, or every stored one.
 
-    A hole takes no place, in the file and in its journal, but memory where it is read.
+    A hole of a large file takes no space, but memory where it is read.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         size = 0
     else:
-        stored = 512 * getattr(found, "st_blocks", 0)  # not every system counts them
-        size = min(found.st_size, max(stored, _SMALL)) if stored else found.st_size
+        stored = 512 * getattr(status, "st_blocks", 0)  # not every system counts them
+        size = min(status.st_size, max(stored, _SMALL)) if stored else status.st_size
     return _SEAL.size + _LONGEST_NAME + size + _ENTRY.size * (size // PAGE + 1)
 
 
@@ -465,7 +466,7 @@ def _check_belongs(change: _Change, file: io.FileIO, path: Path) -> None:
 
 
 def _finish(journal: io.FileIO, path: Path, run_id: str, durable: bool) -> bool:
-    """Apply a sealed journal of the file and empty it; whether there was something to apply."""
+    """Apply a sealed journal to its file and empty it; True where there was one."""
     change = _read_change(journal, path)
     finished = False
     if change is not None:
@@ -517,12 +518,12 @@ def _put_in_place(draft: Path, path: Path, overwrite: bool, durable: bool) -> No
 
 
 def _clear(journal: io.FileIO) -> None:
-    """Take the seal off; the name of its kind stays, by which any rest of it is known as ours."""
+    """Remove the seal; the magic bytes stay, by which the rest is recognised as ours."""
     os.ftruncate(journal.fileno(), len(_MAGIC))
 
 
 def _open_journal(name: Path, flags: int) -> io.FileIO:
-    """The journal, a regular file and no link; before it is opened, since a device might act."""
+    """Open the journal, a regular file and no link: checked first, since a device might act."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with _named_links(name):
         if not (flags & os.O_CREAT) or os.path.lexists(name):
@@ -530,10 +531,10 @@ def _open_journal(name: Path, flags: int) -> io.FileIO:
         # Not in append mode, in which Linux ignores the offset of pwrite.
         mode = "r+" if flags & os.O_RDWR else "r"
         journal = io.FileIO(name, mode, opener=lambda path, _: os.open(path, flags, 0o666))
-    found = os.fstat(journal.fileno())
+    status = os.fstat(journal.fileno())
     try:
-        _check_regular(found, name)
-        if flags & os.O_RDWR and found.st_nlink > 1:
+        _check_regular(status, name)
+        if flags & os.O_RDWR and status.st_nlink > 1:
             raise OSError(errno.EMLINK, "has several names (hard links), remove it", str(name))
     except BaseException:
         journal.close()
@@ -542,13 +543,13 @@ def _open_journal(name: Path, flags: int) -> io.FileIO:
 
 
 def _open_to_change(path: Path) -> io.FileIO:
-    """The file to be changed: a regular one, no link, and under this name alone."""
+    """Open the file to be changed: a regular one, no link, with no other name."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     with _named_links(path):
         _check_regular(os.lstat(path), path)
         file = io.FileIO(path, "r+", opener=lambda name, _: os.open(name, flags))
-    found = os.fstat(file.fileno())
-    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
         return file
     file.close()
     raise OSError(errno.EMLINK, "has several names (hard links), work on a copy", str(path))
@@ -556,7 +557,7 @@ def _open_to_change(path: Path) -> io.FileIO:
 
 @contextmanager
 def _named_links(path: Path) -> Iterator[None]:
-    """That a link was put in place of the file, told as it is told of one that was there."""
+    """Report a link that was put in place of the file as one that was there before."""
     try:
         yield
     except OSError as error:
@@ -565,15 +566,15 @@ def _named_links(path: Path) -> Iterator[None]:
         raise _irregular("a symbolic link", path) from None
 
 
-def _check_regular(found: os.stat_result, path: Path) -> None:
+def _check_regular(status: os.stat_result, path: Path) -> None:
     kinds = {
         stat.S_IFLNK: "a symbolic link",
         stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a pipe",
         stat.S_IFSOCK: "a socket",
     }
-    if not stat.S_ISREG(found.st_mode):
-        raise _irregular(kinds.get(stat.S_IFMT(found.st_mode), "a device"), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise _irregular(kinds.get(stat.S_IFMT(status.st_mode), "a device"), path)
 
 
 def _irregular(kind: str, path: Path) -> OSError:
@@ -581,8 +582,8 @@ def _irregular(kind: str, path: Path) -> OSError:
 
 
 def _lock(name: Path, durable: bool) -> io.FileIO:
-    """The journal, made where there is none, and locked; other writers are waited for a moment."""
-    import fcntl  # here, since reading needs no lock and has to work where there is none
+    """Open or make the journal, and lock it; waits a moment for other writers."""
+    import fcntl  # here, since reading needs no lock and must work without fcntl
 
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -605,7 +606,7 @@ def _lock(name: Path, durable: bool) -> io.FileIO:
 
 
 def _begin(journal: io.FileIO, durable: bool) -> None:
-    """Write the name of its kind into an empty journal, which no crash takes away again."""
+    """Write the magic bytes into an empty journal, so that they outlive a crash."""
     if os.fstat(journal.fileno()).st_size == 0:
         _pwrite(journal.fileno(), _MAGIC, 0)
         if durable:
@@ -613,7 +614,7 @@ def _begin(journal: io.FileIO, durable: bool) -> None:
 
 
 def _is_named(file: io.FileIO, name: Path) -> bool:
-    """Whether `name` is still this file: who held the lock before may have removed it."""
+    """Whether `name` is still this file, which the last holder of the lock may have removed."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.lstat(name))
     except FileNotFoundError:
@@ -621,7 +622,7 @@ def _is_named(file: io.FileIO, name: Path) -> bool:
 
 
 def _lock_steady(descriptor: int, kind: str) -> None:
-    """Wait for the other side, within bounds; without effect where there are no such locks."""
+    """Wait for the lock, within bounds; without effect where there are no such locks."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -663,12 +664,12 @@ def _sync_folder(path: Path) -> None:
 
 def _sum_of(file: io.FileIO, start: int, stop: int) -> int:
     """CRC-32 of a part of the file."""
-    found, buffer = 0, bytearray(max(0, min(_ADDED, stop - start)))
+    crc, buffer = 0, bytearray(max(0, min(_ADDED, stop - start)))
     for at in range(start, stop, _ADDED):
         part = memoryview(buffer)[: min(_ADDED, stop - at)]
         _read_at(file, part, at)
-        found = zlib.crc32(part, found)
-    return found
+        crc = zlib.crc32(part, crc)
+    return crc
 
 
 def _read_page(file: io.FileIO, number: int, page: _Page) -> bytes:

@@ -1,4 +1,4 @@
-"""What stands where in a run file: names, dimensions, attributes, version.
+"""Layout of a run file: names, dimensions, attributes, version.
 
 The prose twin of this module is docs/file-format.md; a change here is a change there, and a
 change that old readers cannot follow raises `FORMAT_VERSION`.
@@ -57,7 +57,7 @@ class RunFileError(ValueError):
 
 @dataclass(frozen=True)
 class RunHeader:
-    """All of a run file but its arrays."""
+    """Header of a run file: all but its arrays."""
 
     path: Path
     run_id: str
@@ -88,7 +88,7 @@ class RunHeader:
 
 
 def parameter_problem(parameters: Mapping[Any, Any]) -> str:
-    """What is wrong with the sweep parameters of a run; empty when nothing is."""
+    """Describe what is wrong with the sweep parameters of a run; empty when nothing is."""
     for name, value in parameters.items():
         if not isinstance(name, str) or not name.isidentifier():
             return f"the parameter {name!r} must be an identifier (letters, digits, _)"

@@ -1,8 +1,8 @@
-"""Names that are taken: a metric, a parameter and an observable are never called the same.
+"""Reserved names: a metric, a parameter and an observable never share a name.
 
-Metrics and parameters stand beside the observables in one Dataset, so whoever writes a run file
-cannot give them a name that means something there.  Older files may have done so: their metrics
-and parameters are read under a prefix, and that is said.
+Metrics and parameters stand beside the observables in one Dataset, so a run file cannot give them a
+name that has a meaning there.  Older files may have done so: their metrics and parameters are read
+under a prefix, and a note reports it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["metric", "parameter"]
 
 _ESCAPE = "_nc4_non_coord_"  # which readers of netCDF take off
 
-# What a run file or the observables call so as well stands among theirs.
+# Names that a run file or the observables use as well are listed with those.
 _OTHERS = {Column.RUN, Column.LAYER, Column.HEAD, Column.CHECKPOINTS, Column.STOP_REASON}
 _EVENTS = tuple(name for name in dict.fromkeys((*OF_PEAK, *OF_RUN)) if name not in _OTHERS)
 
@@ -58,7 +58,7 @@ _FREE: dict[Kind, frozenset[str]] = {
 
 
 def name_problem(kind: Kind, name: str, parameters: Collection[str] = ()) -> str:
-    """Why a metric or parameter cannot be called so; empty when it can."""
+    """Explain why a metric or parameter cannot have a name; empty when it can."""
     if kind == "metric" and name in parameters:
         return "a parameter is called so"
     if name.startswith(_ESCAPE):
@@ -75,9 +75,9 @@ def name_problem(kind: Kind, name: str, parameters: Collection[str] = ()) -> str
 def names_read(
     kind: Kind, names: Collection[str], parameters: Collection[str] = ()
 ) -> dict[str, str]:
-    """What metrics or parameters of files are called beside the observables, prefixed if need be.
+    """Map names in files to names beside the observables, with a prefix where one is taken.
 
-    Different names stay different, also those that are what a prefix would make of another.
+    Different names stay different, also one that equals another with its prefix.
     """
     clash = [name for name in names if name_problem(kind, name, parameters)]
     read = {name: name for name in names if name not in clash}
@@ -92,7 +92,7 @@ def names_read(
 def reading_notes(
     kind: Kind, read: Mapping[str, str], parameters: Collection[str] = ()
 ) -> list[str]:
-    """What is to be said of names that were prefixed."""
+    """Report the names that were prefixed, with the reason."""
     return [
         f"the {kind} {name!r} is read as {now!r}: {name_problem(kind, name, parameters)}"
         for name, now in read.items()
@@ -101,7 +101,7 @@ def reading_notes(
 
 
 def told(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """One line per note, however many files or runs (first of each pair) it is about."""
+    """Merge pairs (file or run, note) into one line per note."""
     about: dict[str, list[str]] = {}
     for who, note in notes:
         about.setdefault(note, []).append(who)

@@ -1,7 +1,7 @@
-"""Files of labelled arrays, read whole: damage is found before HDF5 looks at a byte.
+"""Files of labelled arrays, read whole: a seal shows damage before HDF5 reads a byte.
 
-What `save` of observables writes ends with a line of its own, behind all that HDF5 reads: the
-SHA-256 of what stands before it.  It detects accidents; who forges a file can forge the line.
+A file that `save` of observables writes ends with a line of its own, behind all that HDF5 reads:
+the SHA-256 of what precedes it.  It detects accidents, not forgery.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _BLOCK = 1 << 20
 
 
 def sealed(content: bytes | memoryview) -> bytes:
-    """The content of a file with its seal."""
+    """Append the seal to the content of a file."""
     digest = hashlib.sha256(content).hexdigest().encode()
     return b"".join((content, _MARK, digest, b"\n"))
 
 
 def read_netcdf(path: str | os.PathLike[str], expected: str) -> xr.Dataset:
-    """A Dataset from a file, in memory; `expected` says what the file should hold.
+    """Read a Dataset into memory; errors name `expected`, the contents the file should have.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Work on files in processes of their own: what hangs, crashes or fills one costs its file alone.
+"""Work on files in separate processes: a hang, crash or lack of memory costs one file alone.
 
 HDF5 itself can hang or crash on hostile bytes, and the system kills what takes too much memory.
 Workers live long, since a start costs as much as a hundred headers; one that dies or overruns its
@@ -44,7 +44,7 @@ _idle: list[_Worker] = []
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take: seconds of time, and bytes of memory on top of the program's own."""
+    """Limits for one file: seconds of time, and bytes of memory on top of the program's own."""
 
     seconds: float = math.inf
     memory: float = math.inf
@@ -54,12 +54,12 @@ UNLIMITED = Limits()
 
 
 def for_header(untrusted: bool | Limits) -> Limits:
-    """What the header of a file may take: a thousand times what it takes."""
+    """Return the limits for a header: a thousand times what it takes."""
     return untrusted if isinstance(untrusted, Limits) else Limits(20.0, _GIBIBYTE)
 
 
 def for_contents(untrusted: bool | Limits, path: Path, passes: int = 1) -> Limits:
-    """What reading a file to its end may take, by its size: a hundred times what it takes."""
+    """Return the limits for reading a file to its end: a hundred times what it takes."""
     if isinstance(untrusted, Limits):
         return untrusted
     size = stored_bytes(path)
@@ -69,13 +69,13 @@ def for_contents(untrusted: bool | Limits, path: Path, passes: int = 1) -> Limit
 
 
 def stored_bytes(path: Path) -> int:
-    """Bytes of a file that are stored: the size of a sparse one costs its author nothing."""
+    """Count the bytes of a file that are stored: the size of a sparse file costs nothing."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
-        return 0  # the worker tells why
-    blocks: int = getattr(found, "st_blocks", 0)  # Windows and some file systems count none
-    return min(found.st_size, 512 * blocks) if blocks else found.st_size
+        return 0  # the worker reports why
+    blocks: int = getattr(status, "st_blocks", 0)  # Windows and some file systems count none
+    return min(status.st_size, 512 * blocks) if blocks else status.st_size
 
 
 def in_workers(
@@ -84,13 +84,16 @@ def in_workers(
     limits: Sequence[Limits],
     jobs: int = 1,
 ) -> Iterator[tuple[int, Any]]:
-    """Number and outcome of ``function(*task)`` for each task, as they come.
+    """Yield number and outcome of ``function(*task)`` for each task, as they come.
 
     The first item of a task is the file that it is about.  Whatever goes wrong with it is a
     RunFileError as its outcome.  Function and outcome travel by pickle, and so do warnings, which
     are given again here.
 
-    Raises RuntimeError where no worker can be started.
+    Raises
+    ------
+    RuntimeError
+        If no worker can be started.
     """
     waiting, busy = list(range(len(tasks)))[::-1], list[_Worker]()
     try:
@@ -120,13 +123,13 @@ def in_workers(
 
 
 def _dismiss(tasks: int) -> None:
-    """End the idle workers that so many waiting tasks cannot use, but for one."""
+    """End all but one of the idle workers that the waiting tasks do not need."""
     while len(_idle) > max(1, tasks):
         _idle.pop().kill()
 
 
 def in_worker(function: Callable[..., Any], *task: Any, limits: Limits) -> Any:
-    """``function(*task)``, whose first argument is a file; raises the RunFileError it comes to."""
+    """Call ``function(*task)``, whose first argument is a file; raises its RunFileError."""
     ((_, outcome),) = in_workers(function, [task], [limits])
     if isinstance(outcome, RunFileError):
         raise outcome
@@ -134,12 +137,12 @@ def in_worker(function: Callable[..., Any], *task: Any, limits: Limits) -> Any:
 
 
 def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
-    """Workers that have something to say, died, or have used up their time."""
+    """Workers that have a message, died, or have used up their time."""
     left = min(worker.deadline for worker in busy) - time.monotonic()
-    # The pipe of a dead worker is ready as well: it has come to its end.
-    said = wait([worker.pipe for worker in busy], None if left == math.inf else max(0.0, left))
+    # The pipe of a dead worker is ready as well, at its end.
+    ready = wait([worker.pipe for worker in busy], None if left == math.inf else max(0.0, left))
     now = time.monotonic()
-    return [worker for worker in busy if worker.pipe in said or worker.deadline <= now]
+    return [worker for worker in busy if worker.pipe in ready or worker.deadline <= now]
 
 
 _BEGUN, _NEVER_BEGUN = object(), object()
@@ -167,28 +170,29 @@ class _Worker:
         self.number, self._path, self._limits = number, task[0], limits
         self._begun, self.deadline = False, math.inf
         self.warnings: Sequence[_Warning] = ()
-        # The program may have changed its folder since the worker came to its own.
+        # The program may have changed its folder since the worker started.
         folder = "" if os.path.isabs(task[0]) else os.getcwd()
         with suppress(ConnectionError):  # `outcome` finds that it died
             self.pipe.send((folder, function, task, limits.memory))
 
     def outcome(self) -> Any:
-        """What the task came to; `_BEGUN` where it began, `_NEVER_BEGUN` where it will not."""
+        """Outcome of the task; `_BEGUN` where it has begun, `_NEVER_BEGUN` where it will not."""
         if not self.pipe.poll():
             self.kill()
             return self._error(f"reading it took longer than {self._limits.seconds:g} s")
         try:
-            found = self.pipe.recv()
+            message = self.pipe.recv()
         except (EOFError, OSError):  # the latter if it died in the middle of a message
             return self._death()
         if self._begun:
-            outcome, self.warnings = found
+            outcome, self.warnings = message
             return outcome
         self._begun, self._new = True, False
         self.deadline = time.monotonic() + self._limits.seconds
         return _BEGUN
 
     def _death(self) -> Any:
+        """Outcome of a task whose worker died; RuntimeError where it never started."""
         self._process.join()
         status = self._process.exitcode or 0
         self.kill()
@@ -202,7 +206,7 @@ class _Worker:
         if status >= 0:
             return self._error(f"reading it ended the worker process (exit status {status})")
         # Windows has no SIGKILL, and signals of real time have no names.
-        names = {int(known): f", {known.name}" for known in signal.Signals}
+        names = {int(known_signal): f", {known_signal.name}" for known_signal in signal.Signals}
         name = names.get(-status, "")
         perhaps = ", perhaps for lack of memory" if name == ", SIGKILL" else ""
         return self._error(
@@ -213,7 +217,7 @@ class _Worker:
         return RunFileError(f"{self._path}: {problem}")
 
     def kill(self) -> None:
-        """End the process and leave nothing of it; a worker only reads, so nothing is lost."""
+        """End the process and close its pipe; a worker only reads, so nothing is lost."""
         if self.alive:
             self.alive = False
             self._process.kill()
@@ -223,10 +227,12 @@ class _Worker:
 
 
 def _serve(pipe: Connection) -> None:
-    """The life of a worker: it ends with the pipe, so also with the process that began it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other end, which kills
+    """Serve tasks until the pipe closes, also with the process that started the worker."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the program, which kills its workers
     with suppress(EOFError, OSError), warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")  # the other end has the filters of the program
+        warnings.simplefilter("always")  # the program filters them
         while True:
             folder, function, task, memory = pipe.recv()
             told.clear()
@@ -249,13 +255,13 @@ def _serve(pipe: Connection) -> None:
 
 def _plain(told: Sequence[warnings.WarningMessage]) -> list[_Warning]:
     """Warnings as they travel, each once."""
-    found = ((str(one.message), one.category, one.filename, one.lineno) for one in told)
-    return list(dict.fromkeys(found))
+    records = ((str(one.message), one.category, one.filename, one.lineno) for one in told)
+    return list(dict.fromkeys(records))
 
 
 @contextmanager
 def _memory(more: float) -> Iterator[None]:
-    """While the process may take so many bytes of address space more than it has now (Linux)."""
+    """Limit the address space to so many bytes more than the process has now (Linux)."""
     try:
         import resource
 
@@ -278,4 +284,6 @@ def _memory(more: float) -> Iterator[None]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # they are children of the parent
+    os.register_at_fork(
+        after_in_child=_idle.clear
+    )  # workers are children of the parent, not of a fork

@@ -1,4 +1,9 @@
-"""Reading runs: one lazily, many by their headers, and one to its last number."""
+"""Reading runs: one lazily, many by their headers, and one to its last number.
+
+:func:`open_run` gives a lazy Dataset, :func:`open_runs` the headers of a sweep, each run of which
+opens on demand; :func:`validate_run` reads a file completely.  Untrusted files are read by
+processes of their own.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +37,7 @@ from heatcap.runfile.layout import RunFileError, RunHeader
 from heatcap.runfile.names import told
 from heatcap.runfile.quarantine import Limits, for_contents, for_header, in_worker, in_workers
 from heatcap.runfile.rules import logit_problem, mask_problem
-from heatcap.runfile.storage import (
-    check_all,
-)
+from heatcap.runfile.storage import check_all
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,12 +58,14 @@ LARGEST_WHOLE = 1 << 30
 
 
 def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
-    """A run as a lazy Dataset: ``logits`` (step, layer, head, probe, query, key), metrics, probe.
+    """Open a run as a lazy Dataset: logits, metrics, probe.
+
+    ``logits`` (step, layer, head, probe, query, key) is the argument of the softmax, float32.
 
     Values are read when they are used; close the Dataset, or use it in a ``with``, to release
     the file.  Nothing is written: a commit that a killed writer had sealed is laid over the file
-    in memory, and a journal of something else is left alone with a warning.  While a writer is at
-    work, a Dataset that was opened before its last commit may be stale: open it anew.
+    in memory, and a journal of another file is left alone with a warning.  While a writer is at
+    work, a Dataset that was opened before its last commit may be stale: open it again.
 
     An `untrusted` file is read whole by a process of its own, with limits of time and memory (see
     `quarantine`), and refused if its logits have more than a gibibyte.
@@ -82,10 +87,10 @@ def open_run(path: Path_, *, untrusted: bool | Limits = False) -> xr.Dataset:
             check_all(h5, file, but=("logits", *tables_of(header)))
             check_contents(h5, header)
         warn_of_journal(file)
-        # Attributes of variables have no checksum, so that none of them decides what is read.
+        # Attributes of variables have no checksum, so none of them may decide what is read.
         run = xr.open_dataset(cast("str", source), engine="h5netcdf", decode_cf=False)
         for name, dims in (REQUIRED | dict.fromkeys(header.metrics, ("metric_step",))).items():
-            if run[name].dtype == bool:  # by an attribute of netCDF that makes True of -1
+            if run[name].dtype == bool:  # an attribute of netCDF turns -1 into True
                 run.close()
                 raise RunFileError(f"{file}: the variable {name!r} has an attribute dtype")
             if run[name].dims != dims:
@@ -109,7 +114,7 @@ def _load_run(file: Path) -> xr.Dataset:
 
 
 def _glance(file: Path) -> tuple[RunHeader, str]:
-    """The header of a run, and what is wrong with a journal beside it."""
+    """Header of a run, and what is wrong with a journal beside it."""
     header = read_header(file)
     return header, journal_problem(file) if os.path.lexists(journal_path(file)) else ""
 
@@ -144,7 +149,7 @@ class Runs(Sequence["xr.Dataset"]):
 
     @property
     def cautions(self) -> list[str]:
-        """What was read other than it stands in the files, one line for all that share it."""
+        """Names that were read under a prefix, one line for all files that share it."""
         return told((str(h.path), note) for h in self.headers for note in h.cautions)
 
     @property
@@ -153,7 +158,7 @@ class Runs(Sequence["xr.Dataset"]):
 
     @property
     def table(self) -> xr.Dataset:
-        """Dataset (run): sweep parameters as coordinates; size, checkpoints, stop_reason."""
+        """Tabulate the runs: sweep parameters as coordinates; size, checkpoints, stop_reason."""
         import xarray as xr
 
         table = xr.Dataset(coords={"run": [header.run_id for header in self.headers]})
@@ -167,7 +172,7 @@ class Runs(Sequence["xr.Dataset"]):
         return table
 
     def select(self, **parameters: Any) -> Runs:
-        """The runs whose parameters have these values, e.g. ``runs.select(p=113, seed=0)``."""
+        """Select the runs whose parameters have these values: ``runs.select(p=113, seed=0)``."""
         chosen = tuple(
             header
             for header in self.headers
@@ -198,7 +203,7 @@ class Runs(Sequence["xr.Dataset"]):
 
 
 def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = False) -> Runs:
-    """The runs in a folder (searched in depth for ``*.h5``), in a file, or in several of both.
+    """Open the runs in folders (searched in depth for ``*.h5``) and files.
 
     A file that cannot be used, or that holds a run that another one has (the same ``run_id``; the
     first that is whole is taken, ``RUN_ID.h5`` before others), is reported by a warning, kept in
@@ -215,26 +220,26 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
     twins: dict[str, list[RunHeader]] = {}
     problems: list[RunFileError] = []
     files = find_runs(paths)
-    for found in _glances(files, untrusted):
-        if isinstance(found, RunFileError):
-            problems.append(found)
+    for glance in _glances(files, untrusted):
+        if isinstance(glance, RunFileError):
+            problems.append(glance)
             continue
-        header, of_journal = found
+        header, of_journal = glance
         if of_journal:
             warnings.warn(of_journal, stacklevel=2)
         twins.setdefault(header.run_id, []).append(header)
     headers = [_first_whole(same, untrusted) for same in twins.values()]
-    for kept in headers:
-        for other in twins[kept.run_id]:
-            if other is not kept:
-                told_twice = f"{other.path}: has the run_id {kept.run_id!r} of {kept.path} too"
+    for chosen in headers:
+        for other in twins[chosen.run_id]:
+            if other is not chosen:
+                told_twice = f"{other.path}: has the run_id {chosen.run_id!r} of {chosen.path} too"
                 problems.append(RunFileError(told_twice))
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
-        said = f"no run file to open in {_listed(paths)}: {told}"
-        # Where run files are, but bad ones, checkpoints beside them are not what was meant.
+        message = f"no run file to open in {_listed(paths)}: {told}"
+        # Beside bad run files, checkpoints are not what was meant.
         meant = any(path.suffix == ".h5" for path in files)
-        raise RunFileError(said + ("" if meant else checkpoints_in(paths)))
+        raise RunFileError(message + ("" if meant else checkpoints_in(paths)))
     runs = Runs(tuple(headers), tuple(problems), untrusted)
     for line in [*(f"left out: {problem}" for problem in problems), *runs.cautions]:
         warnings.warn(line, stacklevel=2)
@@ -242,9 +247,9 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
 
 
 def _first_whole(same: Sequence[RunHeader], untrusted: bool | Limits) -> RunHeader:
-    """Of several files of one run the first that is whole; a damaged copy is none of it.
+    """First whole file of several with one run_id; the first of all where none is whole.
 
-    One that is called like the run comes before others, which may bear its name without being it.
+    A file named like the run comes before others, which may only claim its run_id.
     """
     first, *others = sorted(same, key=lambda header: header.path.name != f"{header.run_id}.h5")
     for header in (first, *others) if others else ():
@@ -254,31 +259,31 @@ def _first_whole(same: Sequence[RunHeader], untrusted: bool | Limits) -> RunHead
 
 
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
-    """The run files that `paths` names, folders searched in depth, each file once, sorted."""
+    """List the run files in folders, searched in depth, and files; each once, sorted."""
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found: dict[str, Path] = {}
+    by_place: dict[str, Path] = {}
     for name in map(Path, names):
         for path in _inside(name) if os.path.isdir(name) else [name]:
             if not path.name.startswith("."):
-                found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
+                by_place.setdefault(os.path.realpath(path), path)
+    return list(by_place.values())
 
 
 def _inside(folder: Path) -> list[Path]:
-    """Run files in a folder, and those of its folders that cannot be searched, to be named."""
+    """Run files in a folder, and folders in it that cannot be searched, to be reported."""
     closed: list[Path] = []
     searched = os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
-    found = [
+    paths = [
         Path(where, name)
         for where, folders, files in searched
         for name in (*folders, *files)
         if name.endswith(".h5")
     ]
-    return sorted({*found, *closed})
+    return sorted({*paths, *closed})
 
 
 def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
-    """What to do with checkpoints of torch, where there are any in place of run files; or ""."""
+    """Advise what to do with checkpoints of torch that lie in place of run files; or ""."""
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     kinds = (".pt", ".pth", ".ckpt", ".safetensors")
     for name in map(Path, names):
@@ -293,12 +298,12 @@ def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
 
 
 def parameter_names(headers: Iterable[RunHeader]) -> list[str]:
-    """Names of the sweep parameters, in the order in which the files bring them."""
+    """List the names of the sweep parameters, in the order of the files."""
     return list(dict.fromkeys(name for header in headers for name in header.parameters))
 
 
 def text_or_numbers(values: list[Any]) -> np.ndarray:
-    """Parameters as an array that NetCDF can hold: numbers as floats or ints, the rest as text."""
+    """Convert parameters for NetCDF: numbers to floats or ints, the rest to text."""
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         return np.array(values)
     if all(value is None or isinstance(value, int | float) for value in values):
@@ -307,6 +312,7 @@ def text_or_numbers(values: list[Any]) -> np.ndarray:
 
 
 def _listed(paths: Path_ | Iterable[Path_]) -> str:
+    """Paths as words of a message."""
     names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     return ", ".join(str(name) for name in names) or "an empty list"
 
@@ -321,16 +327,21 @@ _Block = tuple[int, slice, slice, slice]
 
 
 def validate_run(path: str | os.PathLike[str], *, untrusted: bool | Limits = False) -> list[str]:
-    """The problems of a run file's contents, one sentence each; empty when there is none.
+    """List the problems of a run file's contents, one sentence each; empty when there is none.
 
     Reads every checkpoint, in blocks of some mebibytes.  Lists the first 20 problems and counts
     the others.  An `untrusted` file is read by a process of its own, with limits of time and memory
-    (see `quarantine`).  Raises RunFileError where the file is no run file at all (see `open_run`).
+    (see `quarantine`).
+
+    Raises
+    ------
+    RunFileError
+        If the file is no run file at all (see `open_run`).
     """
     if untrusted:
         limits = for_contents(untrusted, Path(path))
-        found: list[str] = in_worker(validate_run, path, limits=limits)
-        return found
+        reported: list[str] = in_worker(validate_run, path, limits=limits)
+        return reported
     with LogitReader(path, checked=False) as logits:
         problems = [*filter(None, [journal_problem(path)]), *logits.problems]
         if not logits.steps.size:
@@ -342,7 +353,7 @@ def validate_run(path: str | os.PathLike[str], *, untrusted: bool | Limits = Fal
 
 
 def is_whole(path: str | os.PathLike[str], *, untrusted: bool | Limits = False) -> bool:
-    """Whether `observe` takes a run; it may look masked, or lie beside the journal of another."""
+    """Test whether `observe` takes a run, also one that looks masked or has a foreign journal."""
     try:
         if untrusted:
             limits = for_contents(untrusted, Path(path))
@@ -354,6 +365,7 @@ def is_whole(path: str | os.PathLike[str], *, untrusted: bool | Limits = False) 
 
 
 def _all_logit_problems(logits: LogitReader, *, masks: bool = True) -> Iterator[str]:
+    """Problems of the logits, block by block, then checksums that do not agree."""
     sums = LayerSums(logits.header.shape)
     for checkpoint, step in enumerate(logits.steps):
         for layer, heads, probes, queries in _blocks(logits):
@@ -387,6 +399,6 @@ def _blocks(logits: LogitReader) -> Iterator[_Block]:
 
 
 def _part(dim: str, part: slice, logits: LogitReader) -> str:
-    """Which part of a dimension a block is; nothing where it is the whole."""
+    """Part of a dimension that a block covers, in words; "" for the whole."""
     whole = part == slice(0, logits.header.sizes[dim])
     return "" if whole else f", {dim} {part.start} to {part.stop - 1}"

@@ -1,7 +1,7 @@
-"""What the contents of a run file must be: one list, for `validate_run` and `observe` alike.
+"""Rules for the contents of a run file: one list, for `validate_run` and `observe` alike.
 
-Each rule is a sentence about what is wrong, or "".  `RunWriter` asks the rules about logits too.
-`mask_problem` alone is a problem for the one and a warning of the other.
+Each rule returns a sentence about what is wrong, or "".  `RunWriter` applies the rules of logits
+too.  Only `mask_problem` is a problem for `validate_run` and a warning for `observe`.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _ROUNDING = 1e-3
 LONGEST_TEXT = 2000
 #: Parameters of a run, each a coordinate of all runs and a column of their table.
 MOST_PARAMETERS = 1000
-#: Steps are below it: observables have them as doubles.
+#: Steps are below it, since observables store them as doubles.
 LARGEST_STEP = 2.0**53
 
 
 def header_problem(header: RunHeader) -> str:
-    """What is wrong with the values of a header; empty when nothing is."""
+    """Describe what is wrong with the values of a header; empty when nothing is."""
     texts = {
         "run_id": header.run_id,
         "size_name": header.size_name,
@@ -73,7 +73,7 @@ def header_problem(header: RunHeader) -> str:
 
 
 def text_problem(name: str, text: str) -> str:
-    """Why a text of a header would not be read; empty when it would."""
+    """Explain why a text of a header would not be read; empty when it would."""
     if not is_plain(text):
         return f"{name} {text!r} holds a NUL or is no Unicode text"
     if len(text) > LONGEST_TEXT:
@@ -82,9 +82,9 @@ def text_problem(name: str, text: str) -> str:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text holds; None where it is none that everybody reads alike.
+    """Parse a JSON object; None where readers could disagree about it.
 
-    As one that nests too deep, holds NaN or a number without end, or gives a name twice.
+    They could if it nests too deep, holds NaN or an infinite number, or repeats a name.
     """
     try:
         value = json.loads(
@@ -106,15 +106,15 @@ def _finite(text: str) -> float:
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(found := dict(pairs)) < len(pairs):
+    if len(mapping := dict(pairs)) < len(pairs):
         raise ValueError("a name is given twice")
-    return found
+    return mapping
 
 
 def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterator[str]:
-    """What is wrong with steps, metrics and probe of a run."""
+    """Yield what is wrong with steps, metrics and probe of a run."""
     for name in ("step", "metric_step", "query"):
-        # As floats, which other writers may have taken: NaN compares with nothing.
+        # Other writers may have stored floats: NaN fails the comparison.
         if not np.all(np.abs(tables[name]) < LARGEST_STEP) or np.any(tables[name] % 1):
             yield f"{name} holds other than whole numbers below 2^53"
     for name in ("step", "metric_step"):
@@ -131,7 +131,7 @@ def table_problems(tables: Mapping[str, np.ndarray], population: int) -> Iterato
 
 
 def accuracy_problem(name: str, values: np.ndarray) -> str:
-    """Whether accuracies are in per cent, where they would pass every threshold of the events.
+    """Detect accuracies in per cent, which would pass every threshold of the events.
 
     A mean of single precision may be a little above 1.
     """
@@ -141,7 +141,7 @@ def accuracy_problem(name: str, values: np.ndarray) -> str:
 
 
 def logit_problem(logits: np.ndarray) -> str:
-    """What is wrong with logits (…, key) as they stand in a run file; empty when nothing is."""
+    """Describe what is wrong with logits (…, key) of a run file; empty when nothing is."""
     low, high = logits.min(axis=-1), logits.max(axis=-1)  # NaN goes through both
     if np.isnan(high).any():
         return f"{int(np.isnan(logits).sum())} values are NaN; an absent key is -inf"
@@ -162,7 +162,7 @@ def logit_problem(logits: np.ndarray) -> str:
 
 
 def mask_problem(logits: np.ndarray) -> str:
-    """Whether finite logits (…, key) look like a mask; the writer cannot tell them from logits."""
+    """Detect finite logits (…, key) that look like a mask, which the writer cannot know."""
     finite_low = np.where(np.isneginf(logits), np.inf, logits).min(axis=-1)
     depth = logits.max(axis=-1) - finite_low
     if (rows := int(np.count_nonzero(depth > MASK_DEPTH))) == 0:
@@ -174,7 +174,7 @@ def mask_problem(logits: np.ndarray) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text has neither NUL nor surrogates, which files and terminals choke on."""
+    """Test that a text has neither NUL nor surrogates, which files and terminals refuse."""
     try:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""What of an HDF5 file is opened at all: plain variables and small attributes of the file itself.
+"""Checks of an HDF5 file before it is read: plain variables and small attributes alone.
 
 HDF5 follows links into other files, takes memory for any shape that a header claims, and makes
-objects of bytes.  Here everything is looked at before it is opened or read.
+objects of bytes.  Here everything is checked before it is opened or read; all sizes are in bytes.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ LARGEST_CHUNK = 1 << 28
 #: Bytes that a stored byte may stand for.  Logits deflate by at most 1.24, twice to ten times that
 #: where most keys are absent; one repeated value would reach 1032.
 INFLATION = 100
-#: Below it a variable may inflate as it likes: a column of NaN is no bomb.
+#: A variable smaller than this may inflate without limit: a column of NaN is no bomb.
 SMALL = 1 << 26
-#: And all variables of a file together: observables are padded with NaN.
+#: The same for all variables of a file together: observables are padded with NaN.
 SMALL_TOGETHER = 1 << 28
 
-#: Filters whose output is looked at before HDF5 makes it; RunWriter uses none.
+#: Filters whose output is checked before HDF5 makes it; RunWriter uses none.
 _FILTERS = (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 
 #: The NAME of a dataset that stands for an extent alone; readers of netCDF take it for no variable.
@@ -60,31 +60,32 @@ _TEXT = h5t.py_create(h5py.string_dtype())
 
 
 def attribute(owner: h5py.h5g.GroupID | h5d.DatasetID, file: Path, name: str) -> Any:
-    """An attribute as a Python value, `MISSING`, or an array where it is not one value.
+    """Read an attribute as a Python value, `MISSING`, or an array of several values.
 
     netCDF writers store a scalar as an array of one.
     """
     try:
-        found = h5a.open(owner, name.encode())
+        opened = h5a.open(owner, name.encode())
     except KeyError:
         return MISSING
     try:
-        return _value(found, file, name)
+        return _value(opened, file, name)
     except (OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         if isinstance(error, RunFileError):
             raise
         raise RunFileError(f"{file}: the attribute {name!r} cannot be read: {error}") from error
 
 
-def _value(found: h5a.AttrID, file: Path, name: str) -> Any:
-    shape, (dtype, in_memory) = found.shape, _types(found)
+def _value(opened: h5a.AttrID, file: Path, name: str) -> Any:
+    """Value of an open attribute; RunFileError where it is no text or number, or too large."""
+    shape, (dtype, in_memory) = opened.shape, _types(opened)
     if dtype is None:
         raise RunFileError(f"{file}: the attribute {name!r} must be text or a number")
     is_text = dtype.kind in "OS"
-    if shape is None or found.get_storage_size() > LARGEST_TEXT or (is_text and shape > (1,)):
+    if shape is None or opened.get_storage_size() > LARGEST_TEXT or (is_text and shape > (1,)):
         raise RunFileError(f"{file}: the attribute {name!r} is no single value, or too large")
     values = np.empty(shape, dtype)
-    found.read(values, in_memory)
+    opened.read(values, in_memory)
     if values.size != 1:
         return values
     value = values.reshape(-1)[0]
@@ -95,21 +96,21 @@ def _value(found: h5a.AttrID, file: Path, name: str) -> Any:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
-def _types(found: h5a.AttrID) -> tuple[np.dtype[Any] | None, h5t.TypeID | None]:
+def _types(opened: h5a.AttrID) -> tuple[np.dtype[Any] | None, h5t.TypeID | None]:
     """NumPy's and HDF5's type to read text or a number as; h5py's own way takes twice as long."""
-    kind = found.get_type()
+    kind = opened.get_type()
     number = kind.get_class()
     if number == h5t.STRING and kind.is_variable_str():
         return _OBJECT, _TEXT
     if number == h5t.INTEGER:
         return (_INT, None) if kind.get_sign() == h5t.SGN_2 else (_UNSIGNED, None)
     if number in (h5t.FLOAT, h5t.STRING):
-        return found.dtype, None
+        return opened.dtype, None
     return None, None
 
 
 def variable(h5: h5py.File, file: Path, name: str) -> h5d.DatasetID:
-    """A variable that lies in this file, opened; nothing is opened for any other.
+    """Open a variable that lies in this file; RunFileError for any other.
 
     The low level costs a fifth: this is what opening 500 files consists of.
     """
@@ -117,21 +118,21 @@ def variable(h5: h5py.File, file: Path, name: str) -> h5d.DatasetID:
     try:
         if h5.id.links.get_info(key).type != h5l.TYPE_HARD:
             raise RunFileError(f"{file}: the variable {name!r} is a link, expected numbers")
-        found = h5d.open(h5.id, key)
+        dataset = h5d.open(h5.id, key)
     except RunFileError:
         raise
-    except (KeyError, ValueError, RuntimeError):  # HDF5 has another one for each way to be absent
+    except (KeyError, ValueError, RuntimeError):  # HDF5 has one for each way to be absent
         raise RunFileError(f"{file}: the variable {name!r} is missing") from None
-    if found.get_offset() is None:  # not one piece of this file; the question costs a tenth
-        plan = found.get_create_plist()
+    if dataset.get_offset() is None:  # not contiguous in this file; the check costs a tenth
+        plan = dataset.get_create_plist()
         storage = plan.get_layout()
         if storage == h5d.VIRTUAL or (storage == h5d.CONTIGUOUS and plan.get_external_count()):
             raise RunFileError(f"{file}: the variable {name!r} lies in another file")
-    return found
+    return dataset
 
 
 def stated_length(start: bytes) -> int | None:
-    """Length that the first bytes of an HDF5 file give for it; None for any other file.
+    """Read the length that an HDF5 file states in its first bytes; None for any other file.
 
     As `RunWriter`, h5py and netCDF write it, with addresses of eight bytes.
     """
@@ -144,46 +145,48 @@ def stated_length(start: bytes) -> int | None:
 
 
 def check_all(h5: h5py.File, file: Path, but: Collection[str] = ()) -> None:
-    """Raise where xarray, which opens all that it finds, would be led astray.
+    """Raise RunFileError for what xarray, which opens everything, should not open.
 
-    That is out of the file, or to a variable that is not all in it; `but` are looked at elsewhere.
+    That is a link, or a variable that is not all in the file; `but` are checked elsewhere.
     """
 
     def elsewhere(name: bytes, link: h5l.LinkInfo) -> bytes | None:
         return None if link.type == h5l.TYPE_HARD else name  # a name ends the visit
 
-    if found := h5.id.links.visit(elsewhere, info=True):
-        told = found.decode(errors="replace")
+    if link_name := h5.id.links.visit(elsewhere, info=True):
+        told = link_name.decode(errors="replace")
         raise RunFileError(f"{file}: {told!r} is a link, expected what lies in this file")
     looked_at, texts = {}, 0
     for name in h5:
         if h5.get(name, getclass=True) is not h5py.Dataset:
             continue
-        found = variable(h5, file, name)
-        if name in but or _is_extent(found, file):
+        dataset = variable(h5, file, name)
+        if name in but or _is_extent(dataset, file):
             continue
-        texts += _check_variable(found, file, name)
-        looked_at[name] = found
+        texts += _check_variable(dataset, file, name)
+        looked_at[name] = dataset
     check_names(looked_at, file)
     check_together(looked_at, file, texts)
 
 
-def check_names(found: Mapping[str, h5d.DatasetID], file: Path) -> None:
-    """Raise where two names are of one variable, which would be read for each."""
+def check_names(datasets: Mapping[str, h5d.DatasetID], file: Path) -> None:
+    """Raise RunFileError where two names share one variable, which would be read twice."""
     names: dict[int, str] = {}
-    for name, each in found.items():
-        other = names.setdefault(h5py.h5o.get_info(each).addr, name)
+    for name, dataset in datasets.items():
+        other = names.setdefault(h5py.h5o.get_info(dataset).addr, name)
         if other != name:
             raise RunFileError(f"{file}: the variables {other!r} and {name!r} are one")
 
 
-def check_together(found: Mapping[str, h5d.DatasetID], file: Path, texts: int = 0) -> None:
-    """Raise where variables, each checked, inflate too much in all.
+def check_together(datasets: Mapping[str, h5d.DatasetID], file: Path, texts: int = 0) -> None:
+    """Raise RunFileError where checked variables inflate too much together.
 
-    `texts` are bytes that are read besides, of texts of any length.
+    `texts` are bytes that are read in addition, of texts of any length.
     """
-    stored = sum(each.get_storage_size() for each in found.values())
-    content = texts + sum(_itemsize(each) * math.prod(each.shape) for each in found.values())
+    stored = sum(dataset.get_storage_size() for dataset in datasets.values())
+    content = texts + sum(
+        _itemsize(dataset) * math.prod(dataset.shape) for dataset in datasets.values()
+    )
     if content > max(SMALL_TOGETHER, INFLATION * stored):
         raise RunFileError(
             f"{file}: its variables claim {content} bytes together, more than their {stored} "
@@ -191,40 +194,40 @@ def check_together(found: Mapping[str, h5d.DatasetID], file: Path, texts: int = 
         )
 
 
-def _is_extent(found: h5d.DatasetID, file: Path) -> bool:
-    """Whether nothing is read of a dataset, as h5netcdf sees it: an array of the text is none."""
-    told = attribute(found, file, "NAME")
+def _is_extent(dataset: h5d.DatasetID, file: Path) -> bool:
+    """Whether a dataset stands for a length alone, of which h5netcdf reads nothing."""
+    told = attribute(dataset, file, "NAME")
     return (
         isinstance(told, str)
         and told.startswith(_NO_VARIABLE)
-        and h5a.open(found, b"NAME").shape == ()
+        and h5a.open(dataset, b"NAME").shape == ()
     )
 
 
-def check_storage(found: h5d.DatasetID, file: Path, name: str) -> None:
-    """Raise unless a variable holds numbers that are all in the file, and no more than it says."""
-    if found.dtype.kind not in "iuf":
-        raise RunFileError(f"{file}: the variable {name!r} must hold numbers, got {found.dtype}")
-    _check_bytes(found, file, name)
+def check_storage(dataset: h5d.DatasetID, file: Path, name: str) -> None:
+    """Raise RunFileError unless a variable holds numbers that are all in the file."""
+    if dataset.dtype.kind not in "iuf":
+        raise RunFileError(f"{file}: the variable {name!r} must hold numbers, got {dataset.dtype}")
+    _check_bytes(dataset, file, name)
 
 
-def _check_variable(found: h5d.DatasetID, file: Path, name: str) -> int:
-    """As `check_storage`, of a variable that may hold text or flags too; bytes of its texts."""
-    dtype = found.dtype
+def _check_variable(dataset: h5d.DatasetID, file: Path, name: str) -> int:
+    """Check a variable that may hold text or flags too, as `check_storage`; bytes of its texts."""
+    dtype = dataset.dtype
     if dtype.hasobject and h5py.check_string_dtype(dtype) is None:
         raise RunFileError(f"{file}: the variable {name!r} must hold numbers or text, got {dtype}")
-    _check_bytes(found, file, name)
-    return _check_texts(found, file, name) if dtype.hasobject else 0
+    _check_bytes(dataset, file, name)
+    return _check_texts(dataset, file, name) if dtype.hasobject else 0
 
 
-def _check_texts(found: h5d.DatasetID, file: Path, name: str) -> int:
+def _check_texts(dataset: h5d.DatasetID, file: Path, name: str) -> int:
     """Bytes that texts take as xarray has them, all as wide as the longest, of four bytes a letter.
 
     Raises where that, or all texts together, are far more than the file: one text may stand in
     many places.
     """
-    room = h5py.h5i.get_file_id(found).get_filesize()
-    values, length, longest = h5py.Dataset(found), 0, 0
+    room = h5py.h5i.get_file_id(dataset).get_filesize()
+    values, length, longest = h5py.Dataset(dataset), 0, 0
     at_once = max(1, SMALL // room)  # none of them is longer than the file
     for corner in np.ndindex(values.shape[:-1]):
         for start in range(0, values.shape[-1] if values.shape else 1, at_once):
@@ -238,22 +241,23 @@ def _check_texts(found: h5d.DatasetID, file: Path, name: str) -> int:
     return 4 * longest * int(values.size)
 
 
-def _check_bytes(found: h5d.DatasetID, file: Path, name: str) -> None:
-    shape, plan = found.shape, found.get_create_plist()
-    itemsize = _itemsize(found)
-    content, stored = itemsize * math.prod(shape), found.get_storage_size()
-    room = h5py.h5i.get_file_id(found).get_filesize()
+def _check_bytes(dataset: h5d.DatasetID, file: Path, name: str) -> None:
+    """Raise where chunks, filters or bytes of a variable are not what its shape needs."""
+    shape, plan = dataset.shape, dataset.get_create_plist()
+    itemsize = _itemsize(dataset)
+    content, stored = itemsize * math.prod(shape), dataset.get_storage_size()
+    room = h5py.h5i.get_file_id(dataset).get_filesize()
     chunked = plan.get_layout() == h5d.CHUNKED
     if chunked and (size := itemsize * math.prod(plan.get_chunk())) > LARGEST_CHUNK:
         raise RunFileError(
             f"{file}: a chunk of {name!r} has {size} bytes, the limit is {LARGEST_CHUNK}"
         )
-    if content and (not stored or (chunked and found.get_num_chunks() != _chunks(shape, plan))):
+    if content and (not stored or (chunked and dataset.get_num_chunks() != _chunks(shape, plan))):
         raise RunFileError(f"{file}: a part of the variable {name!r} was never written")
     filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     if unknown := set(filters) - set(_FILTERS):
         raise RunFileError(f"{file}: {name!r} is stored with the unknown filter {min(unknown)}")
-    if len(set(filters)) < len(filters):  # only one layer of deflate is looked through below
+    if len(set(filters)) < len(filters):  # only one layer of deflate is checked below
         raise RunFileError(f"{file}: {name!r} is stored with the same filter twice")
     most = max(SMALL, INFLATION * stored) if filters else stored
     if stored > room or content > most:
@@ -262,26 +266,28 @@ def _check_bytes(found: h5d.DatasetID, file: Path, name: str) -> None:
             f"ones of a file of {room} can hold"
         )
     if h5z.FILTER_DEFLATE in filters:
-        _check_inflation(found, file, name, filters)
+        _check_inflation(dataset, file, name, filters)
 
 
-def _itemsize(found: h5d.DatasetID) -> int:
-    """Bytes of an element where it is stored; of a text of any length, those that say where."""
-    return _REFERENCE if found.dtype.hasobject else int(found.dtype.itemsize)
+def _itemsize(dataset: h5d.DatasetID) -> int:
+    """Bytes of an element where it is stored; of a text of any length, those of its address."""
+    return _REFERENCE if dataset.dtype.hasobject else int(dataset.dtype.itemsize)
 
 
 def _chunks(shape: tuple[int, ...], plan: h5py.h5p.PropDCID) -> int:
     return math.prod(-(-n // c) for n, c in zip(shape, plan.get_chunk(), strict=True))
 
 
-def _check_inflation(found: h5d.DatasetID, file: Path, name: str, filters: list[int]) -> None:
+def _check_inflation(dataset: h5d.DatasetID, file: Path, name: str, filters: list[int]) -> None:
     """Raise where a deflated chunk is longer than a chunk; HDF5 would take memory for all of it."""
-    chunk = found.get_create_plist().get_chunk()
-    size = _itemsize(found) * math.prod(chunk)
-    corners = itertools.product(*(range(0, n, c) for n, c in zip(found.shape, chunk, strict=True)))
+    chunk = dataset.get_create_plist().get_chunk()
+    size = _itemsize(dataset) * math.prod(chunk)
+    corners = itertools.product(
+        *(range(0, n, c) for n, c in zip(dataset.shape, chunk, strict=True))
+    )
     skipped = 1 << filters.index(h5z.FILTER_DEFLATE)
     for corner in corners:
-        mask, raw = found.read_direct_chunk(corner)
+        mask, raw = dataset.read_direct_chunk(corner)
         if mask & skipped:
             continue
         inflating = zlib.decompressobj()

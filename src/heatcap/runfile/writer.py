@@ -58,12 +58,12 @@ _CHUNK_BYTES = 1 << 20
 
 
 class RunWriter:
-    """Appends checkpoints and metrics to one run file; made by `create` or `resume`.
+    """Writer of checkpoints and metrics to one run file; made by `create` or `resume`.
 
     A context manager.  Leaving it closes the file and keeps the run open for `resume`; only
-    `finish` says that the run has ended.  A writer that is interrupted while it changes the file
-    (KeyboardInterrupt, a full disk) gives it up, with the whole of that commit or nothing of it;
-    `last_step` of one that resumes tells.
+    `finish` marks the run as ended.  A writer that is interrupted while it changes the file
+    (KeyboardInterrupt, a full disk) gives the file up, with the whole of that commit or nothing of
+    it; `last_step` of a writer that resumes shows which.
     """
 
     def __init__(self, path: Path, run_id: str, **how: Any) -> None:
@@ -206,7 +206,9 @@ class RunWriter:
         with _named(target), drafted(target) as draft:
             with h5py.File(draft, "w", locking=False) as h5:
                 _write_frame(h5, shape, queries, probe, metrics, attributes)
-                check_contents(h5, header_of(h5, target))  # what no reader takes is not begun
+                check_contents(
+                    h5, header_of(h5, target)
+                )  # do not begin a run that no reader would take
             run_id = str(attributes["run_id"])
             return cls(target, run_id, draft=draft, overwrite=overwrite, durable=durable)
 
@@ -214,7 +216,7 @@ class RunWriter:
     def resume(
         cls, path: str | os.PathLike[str], *, step: int | None = None, durable: bool = False
     ) -> Self:
-        """Go on with a run; checkpoints and metrics after `step` are dropped (None: kept).
+        """Continue a run; checkpoints and metrics after `step` are dropped (None: kept).
 
         Raises
         ------
@@ -241,12 +243,12 @@ class RunWriter:
 
     @property
     def last_step(self) -> int | None:
-        """Step of the last complete checkpoint; None before the first."""
+        """Return the step of the last complete checkpoint; None before the first."""
         self._check_usable()
         return _last(self._h5["step"])
 
     def log(self, step: int, **metrics: float) -> None:
-        """Note one row of metrics; it reaches the file with the next commit.
+        """Log one row of metrics; it reaches the file with the next commit.
 
         A metric that is not given is NaN in this row.  Raises RunFileError for a name that was
         not announced to `create`, for a step that does not grow, and for an accuracy in per cent.
@@ -288,7 +290,7 @@ class RunWriter:
             self._write_metrics()
 
     def finish(self, reason: str) -> None:
-        """Say that the run has ended, and by which rule."""
+        """Mark the run as ended, with the rule that ended it."""
         if not isinstance(reason, str) or not reason:
             raise RunFileError(f"{self.path}: the reason of the end must be a text, got {reason!r}")
         if problem := text_problem("the reason of the end", reason):
@@ -299,7 +301,7 @@ class RunWriter:
             self._write_metrics()
 
     def close(self) -> None:
-        """Commit what was logged, and release the file; nothing is left to do the second time.
+        """Commit what was logged, and release the file; a second call does nothing.
 
         A fork of the process that writes has nothing to do either.
         """
@@ -322,7 +324,7 @@ class RunWriter:
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
-        """Changes of the file that arrive all together, or, when interrupted, not at all."""
+        """Commit all changes of the file made within, or, when interrupted, none."""
         try:
             yield
             self._h5.flush()
@@ -414,10 +416,10 @@ class RunWriter:
                 f"{where}: expected shape {self.shape} (layer, head, probe, query, key), "
                 f"got {np.shape(logits)}"
             )
-        if np.ma.is_masked(logits):  # what lies behind a mask is any number
+        if np.ma.is_masked(logits):  # a masked array holds any number behind its mask
             raise RunFileError(f"{where}: some values are masked; an absent key is -inf")
         given = np.asarray(logits)
-        if given.dtype.kind in "cmMOSU":  # kinds that NumPy does not know, as bfloat16, are cast
+        if given.dtype.kind in "cmMOSU":  # kinds unknown to NumPy, such as bfloat16, are cast
             raise RunFileError(f"{where}: expected numbers, got {given.dtype}")
         with np.errstate(over="ignore"):
             values = given.astype(np.float32, copy=False)
@@ -429,7 +431,7 @@ class RunWriter:
 
 
 def repair_run(path: str | os.PathLike[str]) -> bool:
-    """Finish in the file the commit that a killed writer had sealed; True when there was one.
+    """Finish the commit that a killed writer had sealed; True when there was one.
 
     What a writer that goes on does, too; readers do not need it.
 
@@ -447,7 +449,7 @@ def repair_run(path: str | os.PathLike[str]) -> bool:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """What keeps a file from being changed, as an error that names it."""
+    """Turn what keeps a file from being changed into an error that names it."""
     try:
         yield
     except Locked:
@@ -473,7 +475,7 @@ def _check_names(path: Path, parameters: Mapping[str, Any], metrics: Sequence[st
             raise RunFileError(
                 f"{path}: the metric {name!r} must be an identifier (letters, digits, _)"
             )
-    # Beside the observables they would be taken for something else (see `names`).
+    # Beside the observables they would have another meaning (see `names`).
     named: list[tuple[Kind, str]] = [("parameter", name) for name in parameters]
     for kind, name in [*named, *(("metric", name) for name in metrics)]:
         if problem := name_problem(kind, name, parameters):
@@ -505,7 +507,7 @@ def _checked_probe(
 
 
 def _check_fits(path: Path, name: str, values: np.ndarray, dtype: type) -> None:
-    """Raise for what a cast would change: HDF5 clips, NumPy wraps."""
+    """Raise ValueError for values that a cast would change: HDF5 clips, NumPy wraps."""
     with np.errstate(invalid="ignore"):
         bad = values.astype(dtype) != values
     if bad.any():
@@ -520,7 +522,7 @@ def _write_frame(
     metrics: Sequence[str],
     attributes: Mapping[str, Any],
 ) -> None:
-    """All dimensions, variables and attributes, with no checkpoint yet."""
+    """Create all dimensions, variables and attributes, without a checkpoint."""
     h5.attrs.update(attributes)
     layers, heads, inputs, _, keys = shape
     coordinates = {
@@ -578,7 +580,10 @@ def _variable(
 
 
 def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One checkpoint of one layer, cut about evenly (head, query, probe) to about a mebibyte."""
+    """Shape of a chunk: one checkpoint of one layer, cut evenly to about a mebibyte.
+
+    Cut along heads, then queries, then probe inputs.
+    """
     chunk = [1, 1, *shape[1:]]
     for axis in (2, 4, 3):
         rest = 4 * int(np.prod(chunk)) // chunk[axis]
@@ -631,6 +636,7 @@ def _to_json(path: Path, name: str, value: Any) -> str:
 
 
 def _versions() -> dict[str, str]:
+    """Versions of this package and of the libraries that write the file."""
     return {
         "heatcap": VERSION,
         "python": platform.python_version(),

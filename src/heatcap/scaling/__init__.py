@@ -1,4 +1,18 @@
-"""Finite-size scaling: collapse of data from several sizes, with errors that mean something."""
+"""Finite-size scaling: critical points and exponents from measurements at several sizes.
+
+`Points` hold the value A(L, x) of an observable at size L and control x with its standard error;
+`points` makes them from arrays, `read_table` from files.  Then
+
+* `collapse` fits x_c and the exponents to whole curves;
+* `crossings` extrapolates where curves of a dimensionless quantity (Binder's cumulant) meet;
+* `extrema` and `peaks_against_size` follow positions and heights of maxima;
+* `stiffness` fits a Kosterlitz-Thouless transition to the helicity modulus;
+* `reweight` and `barriers` start from energy series of Monte Carlo runs;
+* `transition_order` compares the evidence of all of them.
+
+k_B = 1; sizes and controls keep the user's units.  Each result has a `status` and a `message`: a
+parameter counts only where the status is "ok".
+"""
 
 from heatcap.core.result import Parameter
 from heatcap.scaling.ansatz import (

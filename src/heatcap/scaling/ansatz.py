@@ -1,4 +1,4 @@
-"""Forms of finite-size scaling: how size and control combine into one variable.
+"""Scaling ansatz: how size and control combine into one variable X.
 
     A(L, x) = L^exponent K(L) (1 + b t) (1 + a L^-omega) f(X + s L^-omega),    t = (x - x_c) / x_s
 
@@ -8,13 +8,16 @@ with x_s the half-width of the control's range.  The scaling variable is
     first order              X = t (1 + c t) L^d                   d the dimension, held at 2
     Kosterlitz-Thouless      X = t (1 + c t) (ln L/L0)^2           (ln L/L0)^(1/sigma), sigma = 1/2
 
-f is a spline.  a and s are the corrections to scaling: the general one is f(X) + L^-omega g(X), and
-they are the parts of g that look like f and like its derivative; without s, curves of different
-sizes could not cross away from x_c.  b and c are the analytic corrections: a scaling field that is
-not linear in the control, and a prefactor that is not constant (Pelissetto and Vicari, Phys. Rep.
+f is a spline.  a and s are corrections to scaling: the general one is f(X) + L^-omega g(X), and
+they are the parts of g proportional to f and to its derivative; without s, curves of different
+sizes could not cross away from x_c.  b and c are analytic corrections: a prefactor that is not
+constant, and a scaling field that is not linear in the control (Pelissetto and Vicari, Phys. Rep.
 368 (2002) 549, section 1; what was checked: docs/references.md).  Without them a wide window
-biases the exponents without a bad chi^2.  K is known beforehand, such as a power of ln L, and 1
-where nothing else is said.
+biases the exponents while chi^2 stays good.  K(L) is given by theory, such as a power of ln L, and
+1 by default.
+
+`second_order`, `first_order` and `kosterlitz_thouless` are the three forms, by name in `ANSATZE`;
+`with_logarithms` and `with_crossover` modify one.
 """
 
 from __future__ import annotations
@@ -52,15 +55,15 @@ class Ansatz:
     ----------
     name : str
     parameter : str
-        What y is called.
+        Name of y.
     bounds : tuple of float
-        Where y is sought; of ln L0 on lattices of 16 and more (see :func:`in_unit`).
+        Range of the search for y; that of ln L0 is for lattices from 16 on (:func:`in_unit`).
     stretch : callable (ln L, y) -> (ln S, d ln S / d y)
-        Up to a constant: the fit takes it relative to the mean ln L.
+        Up to a constant: the fit uses it relative to the mean ln L.
     amplitude : callable ln L -> ln K, optional
-        A factor of A that depends on the size in a known way.
+        A known factor of A that depends on the size.
     held : float, optional
-        The value of y, unless the user fixes another, where theory leaves nothing to fit.
+        Value of y where theory fixes it, unless the user gives another.
     """
 
     name: str
@@ -74,17 +77,19 @@ class Ansatz:
 def with_logarithms(
     form: Ansatz, *, amplitude: float = 0.0, stretch: float = 0.0, length: float = 1.0
 ) -> Ansatz:
-    """The same ansatz with powers of l = ln(L / L0): A = L^e l^p f(t S(L) l^q).
+    """Add given powers of a logarithm to an ansatz.
 
-    For marginal cases whose powers theory gives: at the upper critical dimension, or the four-state
+        A = L^e l^p f(t S(L) l^q),    l = ln(L / L0)
+
+    For marginal cases with powers from theory: the upper critical dimension, or the four-state
     Potts model.  Neither p = `amplitude` nor q = `stretch` is fitted: over the sizes of any
-    experiment a power of a logarithm cannot be told from a small power.  L0 = `length`, in the unit
-    of the sizes, is 1 on a lattice.
+    experiment a power of a logarithm is indistinguishable from a small power.  L0 = `length`, in
+    the unit of the sizes, is 1 on a lattice.
 
     Raises
     ------
     ValueError
-        By the fit, if a size is L0 or less.
+        During the fit, if a size is L0 or less.
     """
 
     start = float(np.log(length))
@@ -94,22 +99,23 @@ def with_logarithms(
         return log + stretch * _log(log_size - start), slope
 
     def factor(log_size: Floats) -> Floats:
-        own = form.amplitude(log_size) if form.amplitude else np.zeros_like(log_size)
-        return np.asarray(own + amplitude * _log(log_size - start))
+        log_amplitude = form.amplitude(log_size) if form.amplitude else np.zeros_like(log_size)
+        return np.asarray(log_amplitude + amplitude * _log(log_size - start))
 
     name = f"{form.name} with logarithms"
     return Ansatz(name, form.parameter, form.bounds, stretched, factor, form.held)
 
 
 def with_crossover(form: Ansatz, length: float, *, sharpness: float = 2.0) -> Ansatz:
-    """The same ansatz cut off at a length xi: L becomes l = L (1 + (L/xi)^m)^(-1/m) in the stretch.
+    """Cut off the stretch of an ansatz at a length xi.
 
-    At xi the size counts as 2^(-1/m) of itself, and far beyond as xi: m = `sharpness`.
+    In the stretch L is replaced by l = L (1 + (L/xi)^m)^(-1/m), with m = `sharpness`: l is L far
+    below xi = `length`, 2^(-1/m) L at xi, and xi far above.
     """
     log_length = float(np.log(length))
 
     def stretched(log_size: Floats, y: float) -> tuple[Floats, Floats]:
-        # logaddexp is ln(1 + (L/xi)^m) at any size.
+        # logaddexp: ln(1 + (L/xi)^m) without overflow.
         cut = np.logaddexp(0.0, sharpness * (log_size - log_length)) / sharpness
         return form.stretch(log_size - cut, y)
 
@@ -117,7 +123,7 @@ def with_crossover(form: Ansatz, length: float, *, sharpness: float = 2.0) -> An
 
 
 def in_unit(form: Ansatz, smallest: float) -> Ansatz:
-    """The same ansatz, a length sought relative to the smallest size, in whatever unit."""
+    """Shift the bounds of a length to the unit of the sizes; other forms are unchanged."""
     if form.parameter != LENGTH:
         return form
     low, high = form.bounds

@@ -1,8 +1,10 @@
-"""Fits of a collapse: the search for a start, the scan of models, their average.
+"""Fits of a collapse: global search for a start, scan of models, fits to resamples.
 
-Models differ in their window around X = 0, smallest size and number of knots.  Weights are those of
-:mod:`heatcap.scaling.fits`; k are the coefficients of the scaling functions, as all other
-parameters are in every model.
+`search` finds a start, `solve` descends from it, `scan` fits all models, `resampled` repeats the
+average on resamples.  Models differ in their window around X = 0, smallest size and number of
+knots.  Weights are those of :mod:`heatcap.scaling.fits`, where k counts the coefficients of the
+scaling functions only: all other parameters are common to all models.  Residuals are in units of
+the errors (whitened where there is a covariance).
 """
 
 from __future__ import annotations
@@ -37,24 +39,24 @@ KNOTS = (4, 6, 9, 13, 18, 25)
 WINDOWS = (1.0, 0.8, 0.65, 0.5, 0.4)  # shares of the points, nearest to X = 0
 NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
 CARRYING = 0.01  # the weight from which on a model is fitted to resamples
-MISFIT = 1.5  # chi^2 / dof from which on residuals that hang together are a misfit
+MISFIT = 1.5  # chi^2 / dof from which on correlated residuals are a misfit
 SEARCHED = 256  # points of the global search
-REFINED = 8  # of which are refined
-OVERLAP = 0.5  # of the points: where sizes do not meet, nothing is compared
-NEAR = 0.3  # share of the points, nearest to X = 0, that tell the exponent of a start
-SIGNIFICANT = 4.0  # standard errors of the autocorrelation between neighbours, all sizes together
+REFINED = 8  # number of them from which a fit is started
+OVERLAP = 0.5  # least share of points compared with another size, or nothing is collapsed
+NEAR = 0.3  # share of the points, nearest to X = 0, for the exponent of a start
+SIGNIFICANT = 4.0  # autocorrelation of neighbours in standard errors, all sizes together
 
 
-# ---- one fit, and the search that gives it its start -------------------------------------
+# ---- one fit, and the search for its start -----------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Where a fit ended.
+    """Minimum of chi^2 for one model.
 
-    `chi2` with its priors, each of which counts as one point in `n`; `covariance` of the free
-    parameters in the order of ``problem.free``; `residuals` of the points, whitened, and their
-    `jacobian` for the free parameters; `knots` of every block.
+    `chi2` includes the priors, each of which counts as one point in `n`; `covariance` is that of
+    the free parameters in the order of ``problem.free``; `residuals` of the points are whitened,
+    `jacobian` has their derivatives with respect to the free parameters; `knots` of every block.
     """
 
     theta: Floats
@@ -80,7 +82,10 @@ def solve(
     passes: int = 2,
     knots: Sequence[Floats] | None = None,
 ) -> Solution:
-    """The minimum next to a start; knots that are not given follow X between passes."""
+    """Descend to the minimum next to a start.
+
+    Knots that are not given are placed anew at each of the `passes`, as X changes.
+    """
     free = problem.free(model)
     theta = theta.copy()
     if not model.corrected:
@@ -115,28 +120,29 @@ def solve(
 
 
 def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generator) -> Solution:
-    """The best of local fits from the best points of a space-filling design, and from `start`.
+    """Search globally for the best fit without corrections.
 
-    The design covers x_c, the shape parameter, and a range of exponents about those that the sizes
-    of the values next to X = 0 suggest; without corrections.
+    A space-filling design covers x_c, the shape parameter, and exponents about the slope of
+    ln |A| against ln L next to X = 0.  Its best points, and `start`, are refined by local fits.
     """
     smallest = min(block.value.size for block in problem.blocks)
     model = Model(int(np.clip(smallest // 5, 3, 12)), corrected=False)
     low, high = problem.centre - problem.half, problem.centre + problem.half
     design = qmc.Sobol(2 + len(problem.blocks), rng=rng).random(SEARCHED)
     first, last = problem.ansatz.bounds
-    thetas = []
+    thetas, blocks = [], list(enumerate(problem.blocks))
     for u in design:
         x_c, shape = low + u[0] * (high - low), first + u[1] * (last - first)
         theta = problem.start(x_c, shape, [0.0] * len(problem.blocks))
-        theta = problem.start(x_c, shape, (_exponents(problem, theta) + u[2:] - 0.5).tolist())
+        slopes = [_exponent(block, problem.scaled(b, theta)) for b, block in blocks]
+        theta = problem.start(x_c, shape, (np.array(slopes) + u[2:] - 0.5).tolist())
         thetas.append(theta)
     if start:
-        own = problem.start(problem.centre, (first + last) / 2, [0.0] * len(problem.blocks))
+        guess = problem.start(problem.centre, (first + last) / 2, [0.0] * len(problem.blocks))
         for name, value in start.items():
             if name not in problem.fixed:
-                own[list(problem.names).index(name)] = value
-        thetas.append(own)
+                guess[list(problem.names).index(name)] = value
+        thetas.append(guess)
     costs = np.array([_cost(problem, theta, model) for theta in thetas])
     order = np.argsort(costs[:SEARCHED])[:REFINED].tolist() + list(range(SEARCHED, len(thetas)))
     fits = [solve(problem, thetas[i], model) for i in order]
@@ -146,13 +152,8 @@ def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generato
     return min(inside or fits, key=lambda fit: fit.chi2)
 
 
-def _exponents(problem: Problem, theta: Floats) -> Floats:
-    """d ln|A| / d ln L of the points nearest to X = 0, for every block."""
-    blocks = enumerate(problem.blocks)
-    return np.array([_exponent(block, problem.scaled(b, theta)) for b, block in blocks])
-
-
 def _exponent(block: Block, x: Floats) -> float:
+    """d ln|A| / d ln L of the points nearest to X = 0."""
     near = np.abs(x) <= np.quantile(np.abs(x), NEAR)
     log = block.log_size[near]
     if np.ptp(log) == 0:
@@ -169,19 +170,19 @@ def _cost(problem: Problem, theta: Floats, model: Model) -> float:
     return float(residual @ residual)
 
 
-# ---- points of one size that share their runs --------------------------------------------
+# ---- correlation of points of one size ---------------------------------------------------
 #
-# Errors of such points are right one by one, but not independent: a fit that takes them so finds a
-# chi^2 far below its degrees of freedom and parameters with errors far too small.  Where a
-# covariance is given, nothing of this is needed.
+# Points measured in the same runs have correct errors that are not independent: a fit that treats
+# them as independent has chi^2 far below its degrees of freedom, and errors of its parameters that
+# are far too small.  With a covariance none of this is needed.
 
 
 @dataclass(frozen=True, eq=False)
 class Correlation:
     """A Gaussian kernel exp(-(x - x')^2 / 2 l^2) between points of one size.
 
-    `lengths`: l by block and size, 0 where neighbours are independent.  `share`: independent
-    points over points; 1 without any correlation.
+    `lengths` holds l by block and size, 0 where neighbours are independent; `share` is the number
+    of independent points over that of points, 1 without correlation.
     """
 
     lengths: Sequence[dict[float, float]]
@@ -208,15 +209,15 @@ def _correlation(residuals: Floats, parts: Sequence[Points]) -> Correlation | No
     lengths: list[dict[float, float]] = []
     start, score, count, independent = 0, 0.0, 0, 0.0
     for part in parts:
-        own: dict[float, float] = {}
+        by_size: dict[float, float] = {}
         for size in np.unique(part.size):
             rows = np.flatnonzero(part.size == size)
             r, x = residuals[start + rows], part.control[rows]
             score += _lagged(r, 1) * max(r.size - 1, 0)
             count += max(r.size - 1, 0)
-            own[float(size)] = _length(r, x)
-            independent += _independent(x, own[float(size)])
-        lengths.append(own)
+            by_size[float(size)] = _length(r, x)
+            independent += _independent(x, by_size[float(size)])
+        lengths.append(by_size)
         start += len(part)
     if not count or score / np.sqrt(count) < SIGNIFICANT:
         return None
@@ -224,13 +225,13 @@ def _correlation(residuals: Floats, parts: Sequence[Points]) -> Correlation | No
 
 
 def _lagged(r: Floats, lag: int) -> float:
-    """Autocorrelation about zero: a common offset of a size is correlation, too."""
+    """Autocorrelation about zero, so that a common offset of a size counts."""
     square = float(np.mean(r**2)) if r.size > lag else 0.0
     return float(np.mean(r[:-lag] * r[lag:]) / square) if square > 0 else 0.0
 
 
 def _length(r: Floats, x: Floats) -> float:
-    """From the largest lag, doubled from 1, over which residuals still agree."""
+    """Correlation length, from the largest lag (1, 2, 4, ...) with a correlation above 0.3."""
     length, lag = 0.0, 1
     while lag < r.size / 2:
         rho = _lagged(r, lag)
@@ -243,7 +244,7 @@ def _length(r: Floats, x: Floats) -> float:
 
 
 def _independent(x: Floats, length: float) -> float:
-    """Number of independent points on a record of the control."""
+    """Number of independent points along the control of one size."""
     if length == 0 or x.size < 2:
         return float(x.size)
     return float(np.clip(np.ptp(x) / (np.sqrt(2 * np.pi) * length), 1.0, x.size))
@@ -254,7 +255,7 @@ def _independent(x: Floats, length: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One model on one choice of points: `rows` of every part that it keeps."""
+    """One model fitted to one selection of points, the `rows` of every part."""
 
     solution: Solution
     problem: Problem
@@ -282,14 +283,14 @@ class Fit:
 
     @cached_property
     def covariance(self) -> Floats:
-        """Of the free parameters; with the correlation of the points, where there is one."""
-        alone = self.solution.covariance
+        """Covariance of the free parameters, correlation of the points included."""
+        independent = self.solution.covariance
         if self.correlation is None:
-            return alone
-        # Priors hold what the points leave open: that share is not widened.
+            return independent
+        # Only the points are correlated, the priors are not.
         jacobian = self.solution.jacobian
         extra = self.correlation.widened(jacobian, self.parts) - jacobian.T @ jacobian
-        return np.asarray(alone + alone @ extra @ alone)
+        return np.asarray(independent + independent @ extra @ independent)
 
     def of(self, place: int) -> tuple[float, float]:
         """Value and variance of a parameter."""
@@ -314,20 +315,21 @@ class Fit:
 
 
 def _charge(problem: Problem, model: Model, cut: float) -> float:
-    """What a fit pays for the freedom of its splines and for the points that it leaves out."""
+    """Penalty of a fit: 2 k for its spline coefficients and 2 n_cut for points left out."""
     return float(2 * len(problem.blocks) * (model.knots + 3) + 2 * cut)
 
 
 def correlation_of(
-    parts: Sequence[Points], problem: Problem, found: Solution
+    parts: Sequence[Points], problem: Problem, guess: Solution
 ) -> Correlation | None:
-    """Whether points of one size are correlated, seen in the residuals of a flexible fit.
+    """Estimate the correlation of points of one size from residuals of a flexible fit.
 
-    Residuals of a fit that does not describe the data hang together as well; its chi^2 tells.
+    None without a significant correlation.  Residuals of a poor fit are correlated as well: a fit
+    with chi^2 / dof above MISFIT gives None.
     """
     if any(part.covariance is not None for part in parts):
         return None
-    fits = [solve(problem, found.theta, m) for m in _models(parts) if _dof(problem, m) >= 3]
+    fits = [solve(problem, guess.theta, m) for m in _models(parts) if _dof(problem, m) >= 3]
     if not fits:
         return None
     best = min(fits, key=lambda fit: fit.chi2 + _charge(problem, fit.model, 0))
@@ -337,56 +339,55 @@ def correlation_of(
 
 
 def scan(
-    parts: Sequence[Points], whole: Problem, found: Solution, correlation: Correlation | None
+    parts: Sequence[Points], whole: Problem, guess: Solution, correlation: Correlation | None
 ) -> list[Fit]:
-    """All models that have a weight worth the name."""
+    """Fit all models whose weight is not negligible."""
     independent = correlation.share if correlation else 1.0
     total = sum(map(len, parts))
-    distance = [np.abs(whole.scaled(b, found.theta)) for b in range(len(parts))]
+    distance = [np.abs(whole.scaled(b, guess.theta)) for b in range(len(parts))]
     fits: list[Fit] = []
     best = np.inf
-    for smallest in _smallest_sizes(parts):
+    sizes = np.unique(np.concatenate([part.size for part in parts]))
+    # Up to two of the smallest sizes are left out, as long as three remain.
+    for smallest in map(float, sizes[: max(1, min(sizes.size - 2, 3))]):
         for share in WINDOWS:
             rows = [
                 np.flatnonzero((d <= np.quantile(d, share)) & (part.size >= smallest))
                 for part, d in zip(parts, distance, strict=True)
             ]
-            kept = [part.take(r) for part, r in zip(parts, rows, strict=True)]
-            if any(np.unique(part.size).size < 2 for part in kept):
+            selected = [part.take(r) for part, r in zip(parts, rows, strict=True)]
+            if any(np.unique(part.size).size < 2 for part in selected):
                 continue
-            problem = Problem.of(kept, whole.ansatz, whole.names, whole.fixed)
+            problem = Problem.of(selected, whole.ansatz, whole.names, whole.fixed)
             cut = total - problem.n
-            for model in _models(kept):
+            for model in _models(selected):
                 dof = _dof(problem, model)
                 if dof < max(3, problem.n // 10):
                     continue
-                # With errors that are known, chi^2 stays near dof: such a fit would have no weight.
+                # chi^2 is hardly below dof - 3 sigma if the errors are right: skip a fit whose
+                # weight would be negligible even so.
                 least = dof - 3 * np.sqrt(2 * dof) if correlation is None else 0.0
                 least += _charge(problem, model, cut * independent)
                 if least > best + NEGLIGIBLE:
                     continue
-                solution = solve(problem, found.theta, model)
+                solution = solve(problem, guess.theta, model)
                 if problem.overlap(solution.theta) < OVERLAP:
                     continue
-                fits.append(Fit(solution, problem, rows, kept, cut, share, smallest, correlation))
+                fits.append(
+                    Fit(solution, problem, rows, selected, cut, share, smallest, correlation)
+                )
                 best = min(best, fits[-1].score)
     return fits
 
 
 def _dof(problem: Problem, model: Model) -> int:
-    """Points less parameters; a correction brings its prior along."""
+    """Degrees of freedom; a correction does not count, since its prior counts as a point."""
     splines = len(problem.blocks) * (model.knots + 3)
     return problem.n - splines - problem.free(Model(model.knots, corrected=False)).size
 
 
-def _smallest_sizes(parts: Sequence[Points]) -> list[float]:
-    """All sizes, and without the smallest ones while three are left."""
-    sizes = np.unique(np.concatenate([part.size for part in parts]))
-    return [float(s) for s in sizes[: max(1, min(sizes.size - 2, 3))]]
-
-
 def _models(parts: Sequence[Points]) -> list[Model]:
-    """With two sizes a correction fits anything."""
+    """Models for these points; no corrections with two sizes, where they fit anything."""
     smallest = min(map(len, parts))
     enough = min(np.unique(part.size).size for part in parts) > 2
     return [Model(knots, enough) for knots in KNOTS if knots + 3 <= smallest / 2]
@@ -395,11 +396,11 @@ def _models(parts: Sequence[Points]) -> list[Model]:
 def resampled(
     fits: Sequence[Fit], parts: Sequence[Points], count: int, rng: np.random.Generator
 ) -> Floats:
-    """theta of the average on resamples of the replicates: (resample, parameter).
+    """Repeat the average on resamples of the replicates: theta (resample, parameter).
 
-    Deviations of a resample from the mean are put on the fitted values of a model, so that its
-    noise is that of one experiment and not of two.  Every model that carries weight is fitted
-    again; the weights stay.  Parts without replicates are drawn from their errors.
+    Deviations of a resample from the mean are added to the fitted values of a model, so that the
+    noise is that of one experiment and not of two.  Every model with a weight of 0.01 or more is
+    fitted again; the weights stay.  Parts without replicates are drawn from their errors.
     """
     weights = weights_of(fits)
     carrying = np.flatnonzero(weights >= min(CARRYING, weights.max())).tolist()
@@ -413,10 +414,11 @@ def resampled(
 
 
 def _again(fit: Fit, deviations: Sequence[Floats]) -> Floats:
+    """theta of one model, fitted to its own values plus deviations."""
     start, values = 0, []
     for block, rows, deviation in zip(fit.problem.blocks, fit.rows, deviations, strict=True):
-        own = fit.solution.residuals[start : start + rows.size]
-        values.append(block.raw - block.unwhitened(own) + deviation[rows])
+        residuals = fit.solution.residuals[start : start + rows.size]
+        values.append(block.raw - block.unwhitened(residuals) + deviation[rows])
         start += rows.size
     problem = fit.problem.with_values(values)
     return solve(problem, fit.solution.theta, fit.solution.model, passes=1).theta

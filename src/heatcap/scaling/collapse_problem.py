@@ -1,13 +1,14 @@
-"""What is fitted: one or several observables under an ansatz, their residuals and derivatives.
+"""The least-squares problem of a collapse: residuals and derivatives of all observables.
 
 Coefficients of the splines enter linearly and are projected out (variable projection; Golub and
 Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, with Kaufman's simpler Jacobian, BIT 15 (1975) 49;
-what was checked: docs/references.md).  What is left are x_c, the shape parameter, the exponents
-and the corrections.
+what was checked: docs/references.md).  The other parameters, theta, are x_c, the shape parameter,
+the exponents and the corrections.  t = (x - x_c) / x_s has no unit; sizes are relative to their
+geometric mean.
 
-Corrections are always fitted: they exist in every finite system, and leaving them out where the
-data do not insist on them gives errors that are too small.  So that they do not run away where
-nothing determines them, they have priors, which enter chi^2 as one more residual each:
+Corrections are always fitted: every finite system has them, and leaving them out where the data do
+not require them gives errors that are too small.  Priors keep them finite where the data do not
+determine them; each enters chi^2 as one more residual:
 
     omega                         ln omega ~ N(ln 1.4, 0.5)         0.5 to 3.7 in 95 of 100
     a, s                          a L_min^-omega ~ N(0, 0.5), s 0.3       of the smallest size
@@ -36,12 +37,12 @@ X_C, SHAPE, C, OMEGA, SHARED = 0, 1, 2, 3, 4  # places in theta; SHARED of them 
 OMEGA_PRIOR = (float(np.log(1.4)), 0.5)
 OWN = 4  # places of each block: exponent, b, a, s
 A_PRIOR, S_PRIOR, B_PRIOR, C_PRIOR = 0.5, 0.3, 1.0, 0.5
-MEETING = 3  # points of another size among one's own, for the two to be compared
+MEETING = 3  # points of another size within the range of a size, for the two to be compared
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is varied between fits: inner intervals of every spline, and whether to correct."""
+    """Settings that vary between fits: intervals of every spline, corrections or none."""
 
     knots: int
     corrected: bool = True
@@ -69,7 +70,7 @@ class Block:
         return bare.with_values(points.value)
 
     def with_values(self, raw: Floats) -> Block:
-        """The same points with other values, such as those of a resample."""
+        """Replace the values, such as by those of a resample."""
         return replace(self, raw=raw, value=self.whitened(raw))
 
     def whitened(self, rows: Floats) -> Floats:
@@ -91,7 +92,10 @@ class Block:
 
 
 def names_of(ansatz: Ansatz, observables: Sequence[str]) -> list[str]:
-    """The parameters in the order of theta; those of one observable bear no name."""
+    """Name the parameters in the order of theta.
+
+    Exponent and corrections carry the name of their observable if there are several.
+    """
     names = ["x_c", ansatz.parameter, "c", "omega"]
     for observable in observables:
         end = "" if len(observables) == 1 else f"_{observable}"
@@ -101,7 +105,7 @@ def names_of(ansatz: Ansatz, observables: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Blocks that share x_c and the shape parameter, and what is held fixed."""
+    """Blocks that share x_c and the shape parameter, with the fixed parameters."""
 
     blocks: Sequence[Block]
     ansatz: Ansatz
@@ -129,18 +133,18 @@ class Problem:
         return sum(block.value.size for block in self.blocks)
 
     def with_values(self, values: Sequence[Floats]) -> Problem:
-        """The same points with other values."""
+        """Replace the values of all blocks."""
         blocks = [block.with_values(v) for block, v in zip(self.blocks, values, strict=True)]
         return replace(self, blocks=blocks)
 
     def free(self, model: Model) -> NDArray[np.intp]:
-        """Places in theta of what is fitted."""
-        kept = [
+        """Places in theta of the fitted parameters."""
+        places = [
             i
             for i, name in enumerate(self.names)
             if name not in self.fixed and (model.corrected or not _is_correction(i))
         ]
-        return np.array(kept, dtype=np.intp)
+        return np.array(places, dtype=np.intp)
 
     def start(self, x_c: float, shape: float, exponents: Sequence[float]) -> Floats:
         """theta = [x_c, shape, c, omega, (exponent, b, a, s) of every block], fixed ones put in."""
@@ -152,7 +156,7 @@ class Problem:
         return np.array(theta, dtype=np.float64)
 
     def limits(self) -> tuple[Floats, Floats]:
-        """Where a descent may go: a little beyond the data, no further than numbers stay finite."""
+        """Bounds of theta: x_c a little beyond the data, others where numbers stay finite."""
         high = np.full(len(self.names), 8.0)
         high[C] = 2.0
         high[SHARED + 1 :: OWN] = 4.0
@@ -163,7 +167,7 @@ class Problem:
         return low, high
 
     def _stretch(self, block: Block, shape: float) -> tuple[Floats, Floats]:
-        """ln S relative to the mean size, where size and shape are least entangled."""
+        """ln S relative to the mean size, which decorrelates size and shape."""
         log, slope = self.ansatz.stretch(block.log_size + block.log_ref, shape)
         there, slope_there = self.ansatz.stretch(np.array([block.log_ref]), shape)
         return log - there, slope - slope_there
@@ -179,12 +183,12 @@ class Problem:
         return theta[SHARED + OWN * b : SHARED + OWN * (b + 1)]
 
     def overlap(self, theta: Floats) -> float:
-        """Share of the points that are compared with another size; the least of all blocks.
+        """Share of points that are compared with another size; the least of all blocks.
 
-        A point is compared if its X lies between those of another size, of which some points lie
-        among its own size's in turn.  A large shape parameter pulls the sizes apart until none
-        meets another, or all points of one fall between two of the next: any data "collapse" then,
-        without anything having been compared.
+        A point is compared if its X lies within the range of another size, and at least MEETING
+        points of that size lie within the range of its own.  A large shape parameter separates the
+        sizes, or puts all points of one between two of the next: any data "collapse" then, without
+        a comparison.
         """
         return min(
             _compared(self.scaled(b, theta), block.log_size) for b, block in enumerate(self.blocks)
@@ -287,17 +291,17 @@ class Problem:
         return np.array([row for row, _ in rows]), jacobian
 
     def largest_correction(self, theta: Floats) -> float:
-        """|a| L^-omega at the smallest size, of the block that has most of it."""
+        """|a| L^-omega at the smallest size, the largest of all blocks."""
         return max(
             float(np.abs(self._factors(b, theta)[2][block.log_size.argmin()] - 1))
             for b, block in enumerate(self.blocks)
         )
 
     def curve(self, b: int, theta: Floats, model: Model, points: int = 200) -> dict[str, Floats]:
-        """What a picture of block b needs: collapsed points, the scaling function and its band.
+        """Collapsed points of block b, the scaling function and its band, for a figure.
 
-        `x`, `y`, `error` of every point: X and A L^-exponent with the analytic prefactor and the
-        correction to scaling taken off; `residual` in units of the error; `grid`, `f`, `band`.
+        `x`, `y`, `error` of every point: X and A L^-exponent divided by the analytic prefactor and
+        the correction to scaling; `residual` in units of the error; `grid`, `f`, `band`.
         """
         block, knots = self.blocks[b], self.knots(theta, model)[b]
         x = self.scaled(b, theta)
@@ -325,12 +329,12 @@ def _compared(x: Floats, log_size: Floats) -> float:
     sizes = np.unique(log_size)
     groups = [np.sort(x[log_size == size]) for size in sizes]
     count = 0
-    for a, own in enumerate(groups):
-        covered = np.zeros(own.size, dtype=bool)
+    for a, group in enumerate(groups):
+        covered = np.zeros(group.size, dtype=bool)
         for b, other in enumerate(groups):
-            among = np.searchsorted(other, own[-1], "right") - np.searchsorted(other, own[0])
+            among = np.searchsorted(other, group[-1], "right") - np.searchsorted(other, group[0])
             if a != b and among >= MEETING:
-                covered |= (own >= other[0]) & (own <= other[-1])
+                covered |= (group >= other[0]) & (group <= other[-1])
         count += int(covered.sum())
     return count / x.size
 
@@ -340,7 +344,7 @@ def _is_correction(place: int) -> bool:
 
 
 def _apart(knots: Floats, room: float) -> Floats:
-    """Knots that do not coincide: points at one X would leave a spline without support."""
+    """Separate coinciding knots: points at one X would leave a spline without support."""
     gap = 1e-3 * room
     for i in range(1, knots.size):
         knots[i] = max(knots[i], knots[i - 1] + gap)
@@ -348,7 +352,7 @@ def _apart(knots: Floats, room: float) -> Floats:
 
 
 def _back(r: Floats, y: Floats) -> Floats:
-    """Coefficients; a direction that no point determines gets none."""
+    """Coefficients of the spline; 0 along directions that no point determines."""
     diagonal = np.abs(np.diag(r))
     if diagonal.min() > 1e-10 * diagonal.max():
         return np.asarray(solve_triangular(r, y, check_finite=False))
@@ -356,7 +360,7 @@ def _back(r: Floats, y: Floats) -> Floats:
 
 
 def without_structure(problem: Problem) -> tuple[float, int]:
-    """chi^2 and parameters of values that do not depend on the control, A = B L^exponent."""
+    """chi^2 and parameters of A = B L^exponent, which does not depend on the control."""
     chi2, parameters = 0.0, 0
     for b, block in enumerate(problem.blocks):
         name = problem.names[SHARED + OWN * b]

@@ -1,9 +1,12 @@
-"""Data collapse: a global search, a scan of models, and an average with an honest error.
+"""Data collapse: x_c and exponents from curves of several sizes.
 
-The user gives no starting point.  A first fit is sought over the whole range of x_c and of the
-shape parameter; then windows around X = 0, smallest sizes and numbers of knots are scanned and
-averaged (all in :mod:`heatcap.scaling.collapse_fits`), so that the spread between models is part of
-the error.
+    A(L, x) = L^exponent f((x - x_c) L^(1/nu))      with corrections: :mod:`heatcap.scaling.ansatz`
+
+No starting point is needed: a global search covers the range of x_c and of the shape parameter.
+Windows around X = 0, smallest sizes and numbers of knots are then scanned and averaged
+(:mod:`heatcap.scaling.collapse_fits`), so that the spread between models is part of the error.
+Before the status is "ok", other forms are fitted to the same points
+(:mod:`heatcap.scaling.competitors`).  x_c is in the unit of the control, exponents are numbers.
 """
 
 from __future__ import annotations
@@ -54,17 +57,17 @@ from heatcap.scaling.fits import Tested, average, weights_of
 __all__ = ["Collapse", "collapse"]
 
 
-CORRECTIONS = ("a", "b", "c", "s", "omega")  # parameters that no one asks for
-SEARCHED = 240  # points of an observable that a search looks at
+CORRECTIONS = ("a", "b", "c", "s", "omega")  # nuisance parameters
+SEARCHED = 240  # points of an observable in the global search
 SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
-KEPT = 0.5  # share of the points: an ansatz that needs to leave out more does not hold
+LEAST_SHARE = 0.5  # of the points: an ansatz that describes fewer of them does not hold
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
 
 @dataclass(frozen=True, eq=False)
 class Collapse(Tested, Result):
-    """The outcome of a collapse; a number counts only where `status` is "ok".
+    """Parameters of a collapse with errors, status and the fits behind them.
 
     Attributes
     ----------
@@ -78,26 +81,27 @@ class Collapse(Tested, Result):
     models : list of dict
         Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
     status : Status
-        "ok", or the reason why not: "too few sizes", "too few points", "poor fit", "unidentified",
-        "at an edge"; "crossover not excluded" or "logarithms not excluded" where such a form fits
-        as well and moves a parameter by more than its error, which then is that of a pure power.
+        "ok", else "too few sizes", "too few points", "poor fit", "unidentified" or "at an edge";
+        "crossover not excluded" or "logarithms not excluded" where such a form fits as well and
+        moves a parameter by more than its error, which is then valid for a pure power only.
     message : str
-        What it means, and what to do.
+        Meaning of the status, and what to do.
     seconds : float
+        Wall time.
     curves : list of dict
         By observable, of the fit with the largest weight: `name`, `size` and `control` of its
         points, the collapsed points `x`, `y`, `error`, the `residual` in units of the error, and
         the scaling function `f` on a `grid` with its `band` (one standard deviation).
     residuals : list of dict
-        By observable, of the same fit: whether residuals of neighbours agree, their mean square by
-        size, the point that is furthest off.
+        By observable, of the same fit: autocorrelation of neighbouring residuals, their mean square
+        by size, the point with the largest residual.
     competitors : list of Competitor
-        Other forms on the points of the same fit, as far as they were asked for.
+        Other forms fitted to the same points, unless excluded by the user.
     crossover_length_lower_limit95 : float or None
-        Below it a cut-off of the stretch is excluded, in units of the size: there chi^2 + 2 k is
-        larger by 6 than that of the collapse.  Only of cut-offs as sharp as m = 1 and m = 2, the
-        smaller limit.  0 where the shortest length tried fits, the longest one where none does,
-        None where no crossover was fitted.
+        Length, in units of the size, below which a crossover is excluded: chi^2 + 2 k is larger by
+        6 than that of the collapse.  Cut-offs of sharpness m = 1 and m = 2 are tried, the smaller
+        limit counts.  0 where the shortest length tried fits, the longest one where none does, None
+        where no crossover was fitted.
     score : float
         chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
         data, times `independent`, is a log evidence.
@@ -147,7 +151,7 @@ class Collapse(Tested, Result):
         return [*lines, *self._conditions()]
 
     def _conditions(self) -> list[str]:
-        """What an "ok" excludes, and what no data of this kind exclude."""
+        """Limits of an "ok": crossover lengths excluded, logarithms that never are."""
         lines = []
         if self.ok and self.crossover_length_lower_limit95:
             lines.append(
@@ -156,12 +160,12 @@ class Collapse(Tested, Result):
         if self.ok and (rows := [c for c in self.competitors if c.kind == "height"]):
             for name in (n for n in self.parameters if n.startswith("exponent")):
                 if name not in self.fixed:
-                    said = ", ".join(
+                    exponents = ", ".join(
                         f"{c.parameters[name]:.3g} with "
                         + power_of_log(c.parameters["log_length"], c.parameters["log_power"])
                         for c in sorted(rows, key=lambda c: c.parameters["log_power"])
                     )
-                    lines.append(f"{name} is that of a pure power: {said} in A")
+                    lines.append(f"{name} is that of a pure power: {exponents} in A")
         return lines
 
 
@@ -175,7 +179,10 @@ def collapse(
     bootstrap: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Collapse:
-    """Fit a scaling ansatz to one observable, or to several that share x_c and the shape.
+    """Fit a scaling ansatz to one observable or several.
+
+    A(L, x) = L^exponent f(X), X = (x - x_c) L^(1/nu) at second order, with corrections to scaling
+    (:mod:`heatcap.scaling.ansatz`).  Several observables share x_c and the shape parameter.
 
     Parameters
     ----------
@@ -184,20 +191,20 @@ def collapse(
     fixed : mapping, optional
         Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
     start : mapping, optional
-        One more start beside those of the search; it cannot replace it.
+        One more starting point beside those of the search.
     excluded : str or collection of str
-        Competitors that theory excludes, or that are not worth their time: "crossover",
-        "logarithms", "held".
+        Competitors that theory excludes, or that are not to be fitted: "crossover", "logarithms",
+        "held".
     bootstrap : int
-        Resamples of the replicates, if there are any, on which the whole average is fitted again:
-        the statistical errors are then those of the resamples.
+        Resamples of the replicates, if there are any.  The whole average is fitted to each, and the
+        spread of these fits is the statistical error.
     rng : int or Generator
         For the points of the search and for the resamples.
 
     Returns
     -------
     Collapse
-        Never a bare number: a poor fit, an unidentified parameter or an edge is a `status`.
+        A poor fit, an unidentified parameter or one at an edge is a `status`, not an exception.
 
     Raises
     ------
@@ -227,9 +234,9 @@ def collapse(
     rng = np.random.default_rng(rng)
     problem = Problem.of(parts, form, names, given)
     sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
-    found = search(sparse, start or {}, rng)
-    correlation = correlation_of(parts, problem, found)
-    fits = scan(parts, problem, found, correlation)
+    guess = search(sparse, start or {}, rng)
+    correlation = correlation_of(parts, problem, guess)
+    fits = scan(parts, problem, guess, correlation)
     if not fits:
         return _refused(
             Status.TOO_FEW_POINTS, "no fit has degrees of freedom left", parts, options, began
@@ -259,8 +266,9 @@ def _thinned(part: Points) -> Points:
     most = max(12, SEARCHED // sizes.size)
     rows = []
     for size in sizes:
-        own = np.flatnonzero(part.size == size)
-        rows.append(own[np.linspace(0, own.size - 1, min(own.size, most)).round().astype(int)])
+        indices = np.flatnonzero(part.size == size)
+        evenly = np.linspace(0, indices.size - 1, min(indices.size, most))
+        rows.append(indices[evenly.round().astype(int)])
     return part.take(np.concatenate(rows))
 
 
@@ -294,8 +302,8 @@ def _too_little(
                 f"{part.name}: {sizes.size} size; a collapse compares sizes",
             )
         if len(part) < 4 + 3 + free or counts.max() < 4:
-            said = f"{part.name}: {len(part)} points, at least {7 + free} are needed"
-            return Status.TOO_FEW_POINTS, said
+            message = f"{part.name}: {len(part)} points, at least {7 + free} are needed"
+            return Status.TOO_FEW_POINTS, message
     return None
 
 
@@ -311,7 +319,7 @@ def _refused(
 
 
 def _parameters(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Parameter]:
-    """Those that are asked for: corrections are there to be got rid of, omega is of interest."""
+    """Averages of the parameters of interest: no corrections but omega."""
     corrected = fits[0].solution.model.corrected
     return {
         name: average(fits, [fit.of(i) for fit in fits])
@@ -339,7 +347,7 @@ def _result(
     p_value = float(stats.chi2.sf(chi2 * share, dof * share))
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status is Status.OK:
-        status, message = _hollow(fits, weights) or _two_sizes(parts) or (status, message)
+        status, message = _hollow(fits, weights, parts) or (status, message)
     rivals: list[Competitor] = []
     if status is Status.OK and kinds:
         sizes = np.concatenate([part.size for part in parts])
@@ -399,25 +407,18 @@ _CORRELATED = (
 )
 
 
-def _two_sizes(parts: Sequence[Points]) -> tuple[Status, str] | None:
-    """Two sizes always meet somewhere, and leave no room for a correction to scaling."""
-    if min(np.unique(part.size).size for part in parts) > 2:
-        return None
-    return Status.TOO_FEW_SIZES, (
-        "two sizes leave no room for a correction to scaling, which the errors do not hold: add a "
-        "third"
-    )
-
-
-def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[Status, str] | None:
-    """A good chi^2 that says nothing: of few of the points, or of points without structure."""
+def _hollow(
+    fits: Sequence[Fit], weights: Floats, parts: Sequence[Points]
+) -> tuple[Status, str] | None:
+    """Whether a good chi^2 means nothing: few points, no structure, or two sizes only."""
     best = fits[int(np.argmax(weights))]
     total = best.problem.n + best.cut
-    kept = float(weights @ [fit.problem.n for fit in fits]) / total
-    if kept < KEPT:
+    share = float(weights @ [fit.problem.n for fit in fits]) / total
+    if share < LEAST_SHARE:
         return Status.POOR_FIT, (
-            f"only {kept:.0%} of the {total} points, those nearest to x_c or of the largest sizes, "
-            "follow the ansatz: try another one, or give it only the range where it should hold"
+            f"only {share:.0%} of the {total} points, those nearest to x_c or of the largest "
+            "sizes, follow the ansatz: try another one, or give it only the range where it should "
+            "hold"
         )
     if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
         return Status.POOR_FIT, (
@@ -430,6 +431,12 @@ def _hollow(fits: Sequence[Fit], weights: Floats) -> tuple[Status, str] | None:
         return Status.UNIDENTIFIED, (
             "values that do not depend on the control describe the data as well: there is nothing "
             "to collapse"
+        )
+    # Curves of two sizes always meet somewhere, whatever the correction to scaling.
+    if min(np.unique(part.size).size for part in parts) < 3:
+        return Status.TOO_FEW_SIZES, (
+            "two sizes leave no room for a correction to scaling, which the errors do not hold: "
+            "add a third"
         )
     return None
 
@@ -452,7 +459,7 @@ def _status(
             "another ansatz"
         )
     x_c, shape = parameters["x_c"], parameters[form.parameter]
-    # Of a length the slope of the stretch is asked for, which no unit changes: 2 / ln(L/L0).
+    # L0 depends on the unit of the size; the slope of the stretch, 2 / ln(L/L0), does not.
     middle = float(np.mean(np.log(np.concatenate([part.size for part in parts]))))
     scale = abs(middle - shape.value) if form.parameter == LENGTH else abs(shape.value)
     limits = {"x_c": span / 4, form.parameter: 0.25 * scale}
@@ -484,11 +491,11 @@ def _status(
 
 
 def _pattern(residuals: Floats, parts: Sequence[Points]) -> list[dict[str, Any]]:
-    """By observable: do residuals of neighbours agree, which size stands out, which point.
+    """Patterns in the residuals of every observable.
 
-    `neighbours` is the autocorrelation of successive residuals of one size, `sigma` how many of its
-    standard errors that is; `mean_square_by_size` is 1 where errors are right; `largest` is the
-    point that is furthest off, in units of its error.
+    `neighbours` is the autocorrelation of successive residuals of one size, `sigma` the same in
+    standard errors; `mean_square_by_size` is 1 where errors are right; `largest` is the point with
+    the largest residual, in units of its error.
     """
     out, start = [], 0
     for part in parts:

@@ -1,20 +1,20 @@
-"""Other forms that may describe the same points: and what a collapse says of its points.
+"""Competitors of a collapse: other forms that may describe the same points.
 
     crossover     X = t l^(1/nu),  l = L (1 + (L/xi)^m)^(-1/m)        m = 1, 2
     logarithms    X = t L^(1/nu) (ln L/L0)^q                          |q| = 3/8 to 3/2
     height        A = L^e (ln L/L0)^p f(X)                            p = -1/2, 1/2
-    held          what was held is free
+    held          a fixed exponent or shape is fitted
     Kosterlitz-Thouless, where 1/nu is small
 
 L0 is a sixteenth of the smallest size, 1 on lattices from 16 on: the unit of the size must not
 decide what is excluded.
 
-Each is fitted to the points of the fit with the largest weight, with its knots and from where it
-ended.  No data exclude every length or every power: a crossover counts where its length is within
-the sizes (a growth that is cut off beyond them is that growth, by convention), a logarithm from 3/4
-on, the power of the four-state Potts model; others only where they fit better by far.  A logarithm
-in the height is a small power, within a correction to scaling, for any data: it is said how much of
-the exponent it would be.  All this before a collapse is called "ok".
+Each form is fitted to the points of the fit with the largest weight, with its knots and from its
+minimum.  No data exclude every length or every power.  By convention a crossover is an objection if
+its length is within the sizes (cut off beyond them, a growth is still that growth), a logarithm if
+its power is 3/4 or more (3/4: the four-state Potts model); other forms only if they fit much
+better.  A logarithm in the height is, for any data, a small power within a correction to scaling:
+only the exponent that it implies is stated.  A collapse is "ok" after these comparisons.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from heatcap.scaling.ansatz import (
     with_logarithms,
 )
 from heatcap.scaling.collapse_fits import Fit, Solution, solve
-from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, X_C, Block, Problem
+from heatcap.scaling.collapse_problem import OWN, SHAPE, SHARED, X_C, Problem
 from heatcap.scaling.data import Points
 
 __all__ = [
@@ -69,14 +69,14 @@ SMALL = 0.7  # 1/nu below which Kosterlitz-Thouless data look like a power
 SUSPECTS = 3  # points with the largest residuals, each of which is tried
 ALONE = 25.0  # of chi^2 that one point must carry to be named
 POOR = 1e-3  # p-value
-WITHOUT = 1e6  # an error that is larger by this says nothing
+WITHOUT = 1e6  # factor on the error of a point that removes it from a fit
 DIMENSIONS = (2.0, 3.0)
-NEAR, SHARP = 2.0, 0.125  # errors from d; error of 1/nu over d
+NEAR, SHARP = 2.0, 0.125  # distance of 1/nu from d in errors; error of 1/nu over d
 
 
 @dataclass(frozen=True, eq=False)
 class Competitor:
-    """A form, how well it describes the points, and its parameters.
+    """A competing form: its goodness of fit and its parameters.
 
     Attributes
     ----------
@@ -87,8 +87,8 @@ class Competitor:
     chi2, delta : float
         `delta` is chi^2 + 2 k less that of the collapse: up to 6 it is not excluded.
     parameters : dict of float
-        Those of the ansatz, and what the form adds: `crossover_length`, or `log_power` and L0,
-        `log_length`.
+        Those of the ansatz, and those that the form adds: `crossover_length` and `sharpness`, or
+        `log_power` and L0, `log_length`.
     """
 
     name: str
@@ -105,31 +105,32 @@ class Competitor:
 
 
 def competitors(fit: Fit, kinds: Collection[str], smallest: float) -> list[Competitor]:
-    """All that were tried, of the `kinds` that count; `smallest` is the size of all points."""
+    """Fit the competitors of the given kinds; `smallest` is the smallest size of all points."""
     field, form = _Field.of(fit, smallest), fit.problem.ansatz
     power = form.parameter in ("inverse_nu", "dimension")
-    found: list[Competitor] = []
+    tried: list[Competitor] = []
     if "crossover" in kinds and power:
-        found += field.crossovers()
+        tried += field.crossovers()
     if "logarithms" in kinds and form.name in ("second-order", "first-order"):
-        found += [*field.logarithms(), *field.heights()]
+        tried += [*field.logarithms(), *field.heights()]
     if "held" in kinds:
-        found += field.freed()
+        tried += field.freed()
     if power and fit.solution.theta[SHAPE] < SMALL and form.parameter not in fit.problem.fixed:
-        found.append(field.kosterlitz_thouless())
-    return found
+        tried.append(field.kosterlitz_thouless())
+    return tried
 
 
-def crossover_limit(found: Sequence[Competitor]) -> float | None:
-    """The smallest length that is not excluded.
+def crossover_limit(rivals: Sequence[Competitor]) -> float | None:
+    """The smallest crossover length that is not excluded.
 
-    0 if the shortest tried is not excluded, the longest tried if all are, None if none was tried.
+    0 if the shortest one tried is not excluded, the longest one tried if all are, None if none was
+    tried.
     """
     rows = [(c.parameters["sharpness"], c.parameters["crossover_length"], c.delta)
-            for c in found if c.kind == "crossover"]  # fmt: skip
+            for c in rivals if c.kind == "crossover"]  # fmt: skip
     limits = []
     for m in {sharpness for sharpness, _, _ in rows}:
-        length, delta = np.array(sorted((xi, d) for own, xi, d in rows if own == m)).T
+        length, delta = np.array(sorted((xi, d) for sharp, xi, d in rows if sharp == m)).T
         within = np.flatnonzero(delta <= WITHIN)
         if not within.size:
             limits.append(length[-1])
@@ -141,7 +142,7 @@ def crossover_limit(found: Sequence[Competitor]) -> float | None:
     return float(min(limits)) if limits else None
 
 
-_SAID = {
+_OBJECTIONS = {
     "crossover": Status.CROSSOVER_NOT_EXCLUDED,
     "logarithms": Status.LOGARITHMS_NOT_EXCLUDED,
     "height": Status.LOGARITHMS_NOT_EXCLUDED,
@@ -152,26 +153,35 @@ _WORSE = "a pure power is behind by that much"
 
 
 def objection(
-    found: Sequence[Competitor], asked: Mapping[str, Parameter], largest: float
+    rivals: Sequence[Competitor], asked: Mapping[str, Parameter], largest: float
 ) -> tuple[Status, str] | None:
-    """Status and message where a form that counts is not excluded and moves what is asked for."""
-    serious = [c for c in found if c.delta <= _limit(c, largest) and _moved(c, asked)]
+    """Status and message if a competitor is not excluded and moves a parameter of interest.
+
+    A parameter is moved if it changes by more than its error.
+    """
+    serious = [
+        c
+        for c in rivals
+        if c.delta <= _limit(c, largest)
+        and any(abs(c.parameters[name] - p.value) > p.error for name, p in asked.items())
+    ]
     if not serious:
         return None
     best = {kind: min((c for c in serious if c.kind == kind), key=lambda c: c.delta)
             for kind in {c.kind for c in serious}}  # fmt: skip
     ranked = sorted(best.values(), key=lambda c: c.delta)
-    return _SAID[ranked[0].kind], "; ".join(_words(c, asked) for c in ranked)
+    return _OBJECTIONS[ranked[0].kind], "; ".join(_words(c, asked) for c in ranked)
 
 
-def spanned(found: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """Parameters whose systematic error reaches to what is not excluded.
+def spanned(rivals: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Extend systematic errors towards competitors that are not excluded.
 
-    By the root of its weight beside the fit, which is 1 where it fits as well.  What was held is
-    known, and small powers of a logarithm are never excluded: they count where they fit better.
+    The shift of a parameter counts by the square root of the competitor's weight relative to the
+    fit, which is 1 if it fits as well.  Fixed parameters are known, and small powers of a logarithm
+    are never excluded: these two kinds count only where they fit better.
     """
     reach = dict.fromkeys(asked, 0.0)
-    for c in found:
+    for c in rivals:
         if c.kind in KINDS and c.delta <= (WITHIN if c.kind == "crossover" else 0.0):
             weight = float(np.exp(-max(c.delta, 0.0) / 4))
             for name, p in asked.items():
@@ -183,16 +193,12 @@ def spanned(found: Sequence[Competitor], asked: Mapping[str, Parameter]) -> dict
 
 
 def _limit(c: Competitor, largest: float) -> float:
-    """The `delta` up to which a form is an objection, not a matter of the error alone."""
+    """The `delta` up to which a form is an objection to the status "ok"."""
     within = c.parameters.get("crossover_length", 0.0) <= largest * (1 + 1e-9)
     large = abs(c.parameters.get("log_power", 0.0)) >= LOGARITHM
     if (c.kind == "logarithms" and large) or (c.kind == "crossover" and within):
         return WITHIN
     return -np.inf if c.kind == "kosterlitz-thouless" else -WITHIN
-
-
-def _moved(c: Competitor, asked: Mapping[str, Parameter]) -> bool:
-    return any(abs(c.parameters[name] - p.value) > p.error for name, p in asked.items())
 
 
 def _words(c: Competitor, asked: Mapping[str, Parameter]) -> str:
@@ -205,7 +211,7 @@ def _words(c: Competitor, asked: Mapping[str, Parameter]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Field:
-    """What all competitors share: the fit with its knots, and what was added to its sizes."""
+    """The fit that all competitors start from, with its knots and its largest size."""
 
     problem: Problem
     base: Solution
@@ -219,7 +225,10 @@ class _Field:
         return cls(fit.problem, fit.solution, fit.independent, largest, START * smallest)
 
     def crossovers(self) -> Iterator[Competitor]:
-        """From far beyond the sizes down, each from the last, until one is excluded by far."""
+        """Lengths from 8 times the largest size down to one that is clearly excluded.
+
+        Each fit starts from the last one.
+        """
         for m in SHARPNESS:
             near = self.problem, self.base.theta
             for factor in LENGTHS:
@@ -234,7 +243,7 @@ class _Field:
                     break
 
     def logarithms(self) -> Iterator[Competitor]:
-        """From the smallest power on, to either side, while not excluded and better."""
+        """Powers of either sign, from the smallest on, as long as chi^2 falls."""
         for sign in (-1, 1):
             last, near = WITHIN, (self.problem, self.base.theta)
             for power in POWERS:
@@ -256,7 +265,9 @@ class _Field:
             blocks, theta = list(self.problem.blocks), self.base.theta.copy()
             for b in free:
                 log = blocks[b].log_size + blocks[b].log_ref - np.log(self.start)
-                blocks[b] = _divided(blocks[b], log**p)
+                # A over the power of the logarithm; whitened values stay as they are.
+                raw, whiten = blocks[b].raw / log**p, blocks[b].whiten * log**p
+                blocks[b] = replace(blocks[b], raw=raw, whiten=whiten)
                 theta[SHARED + OWN * b] -= p * np.polyfit(log, np.log(log), 1)[0]
             problem = replace(self.problem, blocks=blocks)
             name = f"A = L^e {power_of_log(self.start, p)} f(X)"
@@ -266,24 +277,24 @@ class _Field:
         return {"log_power": power, "log_length": self.start}
 
     def freed(self) -> Iterator[Competitor]:
-        """Each exponent that was held, and the shape."""
+        """Each fixed exponent, and a fixed shape parameter, fitted instead."""
         for name, value in self.problem.fixed.items():
             if name.startswith("exponent") or name == self.problem.names[SHAPE]:
                 fixed = {k: v for k, v in self.problem.fixed.items() if k != name}
-                problem, said = replace(self.problem, fixed=fixed), f"{name} free, not {value:g}"
-                yield self._fitted(said, "held", (problem, self.base.theta), freed=value)[0]
+                problem, label = replace(self.problem, fixed=fixed), f"{name} free, not {value:g}"
+                yield self._fitted(label, "held", (problem, self.base.theta), freed=value)[0]
 
     def kosterlitz_thouless(self) -> Competitor:
-        """With as many parameters as the power."""
+        """The Kosterlitz-Thouless form, with as many parameters as the power law."""
         form = in_unit(kosterlitz_thouless, self.start / START)
         names = [form.parameter if i == SHAPE else n for i, n in enumerate(self.problem.names)]
         problem, theta = replace(self.problem, ansatz=form, names=names), self.base.theta.copy()
         theta[SHAPE] = np.clip(float(np.mean(_logs(problem))) - 2 / theta[SHAPE], *form.bounds)
-        found, _ = self._fitted("X = t (ln L/L0)^2", form.name, (problem, theta))
-        return replace(found, delta=found.delta - 2)
+        competitor, _ = self._fitted("X = t (ln L/L0)^2", form.name, (problem, theta))
+        return replace(competitor, delta=competitor.delta - 2)
 
     def _stretched(self, form: Ansatz, problem: Problem, theta: Floats) -> Start:
-        """Another stretch than that of a problem, with the shape that gives it the same slope."""
+        """Replace the stretch of a problem, with the shape that gives the same slope in ln L."""
         theta, log = theta.copy(), _logs(problem)
         if problem.names[SHAPE] not in problem.fixed:
             there, slope = form.stretch(log, theta[SHAPE])
@@ -296,17 +307,18 @@ class _Field:
     def _fitted(
         self, name: str, kind: str, start: Start, **extra: float
     ) -> tuple[Competitor, Start]:
-        """The competitor, and from where the next one may start."""
+        """Fit a competitor; also return its minimum, as a start for the next one."""
         problem, theta = start
-        # With few knots chi^2 hangs on where they are: they stay.
-        own = solve(problem, theta, self.base.model, passes=1, knots=self.base.knots)
-        delta = float((own.chi2 - self.base.chi2) * self.independent + 2)
-        parameters = dict(zip(problem.names, map(float, own.theta), strict=True))
-        return Competitor(name, kind, own.chi2, delta, parameters | extra), (problem, own.theta)
+        # With few knots chi^2 depends on their places: they stay those of the fit.
+        solution = solve(problem, theta, self.base.model, passes=1, knots=self.base.knots)
+        delta = float((solution.chi2 - self.base.chi2) * self.independent + 2)
+        parameters = dict(zip(problem.names, map(float, solution.theta), strict=True))
+        rival = Competitor(name, kind, solution.chi2, delta, parameters | extra)
+        return rival, (problem, solution.theta)
 
 
 def power_of_log(start: float, power: float) -> str:
-    """As a formula."""
+    """(ln L/L0)^p as a formula for messages."""
     return f"(ln L{'' if start == 1 else f'/{start:.3g}'})^{power:g}"
 
 
@@ -314,25 +326,20 @@ def _logs(problem: Problem) -> Floats:
     return np.concatenate([block.log_size + block.log_ref for block in problem.blocks])
 
 
-def _divided(block: Block, factor: Floats) -> Block:
-    """The block of A over a factor: whitened values stay as they are."""
-    return replace(block, raw=block.raw / factor, whiten=block.whiten * factor)
-
-
-# ---- what a collapse says beside its numbers ---------------------------------------------
+# ---- notes on a collapse -----------------------------------------------------------------
 
 
 def other_orders(
-    inverse_nu: Parameter | None, given: Mapping[str, float], found: Sequence[Competitor]
+    inverse_nu: Parameter | None, given: Mapping[str, float], rivals: Sequence[Competitor]
 ) -> list[str]:
-    """A 1/nu that is that of another kind of transition."""
-    said = []
+    """Notes where 1/nu agrees with that of a first-order or Kosterlitz-Thouless transition."""
+    notes = []
     if inverse_nu is not None and "inverse_nu" not in given:
         value, error = inverse_nu.value, inverse_nu.error
         like = [d for d in DIMENSIONS if abs(value - d) < NEAR * error < NEAR * SHARP * d]
-        said += [_FIRST.format(d) for d in like]
-    said += [_KT.format(c.delta) for c in found if c.kind == _KIND and c.delta <= WITHIN]
-    return said
+        notes += [_FIRST.format(d) for d in like]
+    notes += [_KT.format(c.delta) for c in rivals if c.kind == _KIND and c.delta <= WITHIN]
+    return notes
 
 
 _KIND = "kosterlitz-thouless"
@@ -347,7 +354,7 @@ _KT = (
 
 
 def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> str:
-    """The one point without which all others fit, where there is one: in words, else ""."""
+    """Describe the one point without which all others fit; empty if there is none."""
     if any(part.covariance is not None for part in parts):
         return ""
     all_points = [fit for fit in fits if fit.cut == 0]
@@ -363,17 +370,17 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
         b, row = int(block[i]), i - int(start[block[i]])
         error = parts[b].error.copy()
         error[row] *= WITHOUT
-        kept = [replace(p, error=error) if k == b else p for k, p in enumerate(parts)]
-        problem = Problem.of(kept, whole.ansatz, whole.names, whole.fixed)
-        own = solve(problem, first.theta, first.model)
-        tried.append((own.chi2, i, b, row, own))
-    chi2, i, b, row, own = min(tried, key=lambda each: each[0])
-    dof = own.dof - 1
+        without = [replace(p, error=error) if k == b else p for k, p in enumerate(parts)]
+        problem = Problem.of(without, whole.ansatz, whole.names, whole.fixed)
+        solution = solve(problem, first.theta, first.model)
+        tried.append((solution.chi2, i, b, row, solution))
+    chi2, i, b, row, solution = min(tried, key=lambda candidate: candidate[0])
+    dof = solution.dof - 1
     if stats.chi2.sf(chi2, dof) < POOR or first.chi2 - chi2 < ALONE:
         return ""
     part = parts[b]
-    fitted = part.value[row] - own.residuals[i] * part.error[row] * WITHOUT
-    values = f"x_c = {own.theta[X_C]:.5g}, {whole.names[SHAPE]} = {own.theta[SHAPE]:.3g}"
+    fitted = part.value[row] - solution.residuals[i] * part.error[row] * WITHOUT
+    values = f"x_c = {solution.theta[X_C]:.5g}, {whole.names[SHAPE]} = {solution.theta[SHAPE]:.3g}"
     return (
         f"one point stands alone: {part.name} at size {part.size[row]:g}, control "
         f"{part.control[row]:g} is {part.value[row]:.3g}, not {fitted:.3g}; without it "

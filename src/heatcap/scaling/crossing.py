@@ -2,6 +2,11 @@
 
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
+`crossings` fits a smooth curve to every size (:mod:`heatcap.scaling.curves`), locates the crossing
+of each pair and extrapolates to infinite size (:mod:`heatcap.scaling.powers`).  x* is in the unit
+of the control; the L of a pair is the geometric mean of its sizes.  The height A(x*) has its own
+limit, approached as L^(-omega).  For exponents fit the whole curves (`collapse`).
+
 K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
 Science 352 (2016) 213 (what was checked: docs/references.md).
 """
@@ -44,18 +49,18 @@ __all__ = [
 ]
 
 DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
-APPROACH = (0.25, 4.0)  # of the exponent with which the heights approach theirs, omega
+APPROACH = (0.25, 4.0)  # of omega, the exponent with which the heights approach their limit
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
 SHOWN = 200  # sizes of the extrapolation that is drawn
 FARTHEST = 1e4  # of them, in units of the largest pair; infinity comes after it
 GRID = 501
 SURE = 3.0  # standard deviations by which two curves differ on either side of a crossing
-MOST_WITHOUT = 0.05  # share of draws without a crossing that is put up with
+MOST_WITHOUT = 0.05  # share of draws without a crossing above which the pair has none
 
 
 @dataclass(frozen=True, eq=False)
 class Crossings(Tested, Result):
-    """Where the curves of pairs of sizes cross, and where the crossings go.
+    """Crossings of pairs of sizes, and their extrapolation to infinite size.
 
     Attributes
     ----------
@@ -66,9 +71,9 @@ class Crossings(Tested, Result):
     covariance, height_covariance : ndarray (pair, pair)
         Pairs that share a size are correlated.
     x_c : Parameter
-        Extrapolated, `statistical` with the freedom of w in it, `systematic` between smallest
-        sizes.  With fewer than 3 pairs it is the crossing of the largest pair, and `systematic` the
-        distance to the other one.
+        Extrapolated; `statistical` includes the uncertainty of w, `systematic` is the spread
+        between smallest sizes.  With fewer than 3 pairs it is the crossing of the largest pair, and
+        `systematic` the distance to the other one.
     drift_exponent : Parameter or None
         w; None where the crossings do not determine it.
     height_infinity : Parameter or None
@@ -77,7 +82,7 @@ class Crossings(Tested, Result):
     status : Status
         "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit".
     message : str
-        What it means, and what to do.
+        Meaning of the status, and what to do.
     models : list of dict
         Every extrapolation of x.
     curves : list of dict
@@ -151,25 +156,29 @@ def crossings(
     draws: int = 500,
     rng: int | np.random.Generator = 0,
 ) -> Crossings:
-    """Crossings of all pairs of successive sizes, or of sizes at a fixed ratio.
+    """Locate crossings of pairs of sizes and extrapolate to infinite size.
 
-    Every size is fitted by a smooth curve; positions of all pairs come from common draws of them,
-    so that pairs which share a size carry their covariance.  Where two curves meet more than once
-    and differ for certain in between, the crossing nearest to those of the other pairs is taken.
+    Every size is fitted by a smooth curve.  Crossings of all pairs are computed on common draws of
+    the curves, so that pairs which share a size are correlated as they should be.  Where two curves
+    meet more than once and differ significantly in between, the crossing nearest to those of the
+    other pairs is taken.  The extrapolation is x*(L) = x_c + a L^(-w), w = 1/nu + omega.
 
     Parameters
     ----------
     points : Points
+        A dimensionless quantity: its curves cross at x_c up to corrections to scaling.
     ratio : float, optional
         large / small of the pairs, such as 2; successive sizes by default.
     drift : float, optional
         w = 1/nu + omega where it is known; fitted by default, between 0.5 and 6.
     draws : int
+        Draws of every curve for the errors, 50 or more.
     rng : int or Generator
 
     Returns
     -------
     Crossings
+        A pair whose curves do not cross has NaN.
 
     Raises
     ------
@@ -178,14 +187,16 @@ def crossings(
     """
     _check(ratio, drift, draws)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
-    pairs = _pairs(lines, ratio)
+    pairs = list(itertools.pairwise(lines))
+    if ratio is not None:
+        pairs = [(a, b) for a in lines for b in lines if abs(b.size / a.size / ratio - 1) < 0.02]
     met = [_meet(a, b) for a, b in pairs]
     place = _usual_place(met)
-    found = [_cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
+    crossed = [_cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
     small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
-    x, height = (np.array([f[k] for f in found]) for k in (0, 1))
+    x, height = (np.array([f[k] for f in crossed]) for k in (0, 1))
     drawn, drawn_height = (
-        np.array([f[k] for f in found]).reshape(len(pairs), draws) for k in (2, 3)
+        np.array([f[k] for f in crossed]).reshape(len(pairs), draws) for k in (2, 3)
     )
     covariance = _covariance_of(drawn, x, [_common(a, b) for a, b in pairs])
     heights = _covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
@@ -216,12 +227,6 @@ def _check(ratio: float | None, drift: float | None, draws: int) -> None:
         raise ValueError(f"draws must be at least 50 for an error, got {draws}")
 
 
-def _pairs(lines: list[Curve], ratio: float | None) -> list[tuple[Curve, Curve]]:
-    if ratio is None:
-        return list(itertools.pairwise(lines))
-    return [(a, b) for a in lines for b in lines if abs(b.size / a.size / ratio - 1) < 0.02]
-
-
 def _errors(covariance: Floats) -> Floats:
     return np.asarray(np.sqrt(np.diag(covariance)))
 
@@ -230,16 +235,16 @@ def _errors(covariance: Floats) -> Floats:
 
 
 def _drifting(u: Floats, w: float) -> Floats:
-    """1 and u^-w: the constant, what is left of it at the largest pair, and a faster power."""
+    """Columns 1, u^-w and u^-(w + 1): the limit, the drift, and its correction."""
     return np.column_stack([np.ones_like(u), u**-w, u ** -(w + 1)])
 
 
 def _fits(
     small: Floats, large: Floats, y: Floats, covariance: Floats, bounds: tuple[float, float]
 ) -> list[Fit]:
-    known = np.flatnonzero(np.isfinite(y))
-    order = known[np.argsort(np.sqrt(small * large)[known], kind="stable")]
-    if known.size < 3:
+    finite = np.flatnonzero(np.isfinite(y))
+    order = finite[np.argsort(np.sqrt(small * large)[finite], kind="stable")]
+    if finite.size < 3:
         return []
     form = Form("power", _drifting, bounds, slow=True, correction=(1, 2))
     middle = np.sqrt(small * large)[order]
@@ -254,41 +259,41 @@ def _verdict(
     many: Sequence[str],
     ratio: float | None,
 ) -> tuple[Parameter, Status, str]:
-    """x_c, the status, and what to do about it."""
+    """x_c, the status, and advice."""
     nan = float("nan")
-    known = np.flatnonzero(np.isfinite(x))
+    finite = np.flatnonzero(np.isfinite(x))
     without = [name for name, at in zip(names, x, strict=True) if not np.isfinite(at)]
     lost = f"sizes {' and '.join(without)} do not cross within their data" if without else ""
     if not names:
         what = "one size" if ratio is None else f"no two sizes at a ratio of {ratio:g}"
         return Parameter(nan, nan, nan), Status.NO_CROSSING, f"there is {what}: add sizes"
-    if not known.size:
-        said = "no pair of sizes crosses within its data: widen the range of the control, or the"
-        said += " quantity is not dimensionless, or there is no transition in the range"
-        return Parameter(nan, nan, nan), Status.NO_CROSSING, said
+    if not finite.size:
+        message = "no pair of sizes crosses within its data: widen the range of the control, or the"
+        message += " quantity is not dimensionless, or there is no transition in the range"
+        return Parameter(nan, nan, nan), Status.NO_CROSSING, message
     if not fits:
-        last = known[-1]
-        spread = float(np.ptp(x[known])) if known.size > 1 else nan
+        last = finite[-1]
+        spread = float(np.ptp(x[finite])) if finite.size > 1 else nan
         value = Parameter(float(x[last]), float(np.sqrt(covariance[last, last])), spread)
         crossing = (
-            "1 pair of sizes crosses" if known.size == 1 else f"{known.size} pairs of sizes cross"
+            "1 pair of sizes crosses" if finite.size == 1 else f"{finite.size} pairs of sizes cross"
         )
-        said = f"{crossing}, 3 are needed to"
-        said += " extrapolate: add sizes; x_c is the crossing of the largest pair"
-        return value, Status.TOO_FEW_PAIRS, "; ".join(filter(None, [said, lost]))
+        message = f"{crossing}, 3 are needed to"
+        message += " extrapolate: add sizes; x_c is the crossing of the largest pair"
+        return value, Status.TOO_FEW_PAIRS, "; ".join(filter(None, [message, lost]))
     x_c, best = average(fits, 0), heaviest(fits)
     if many:
-        said = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
-        said += " others is taken; narrow the range of the control to the one that is meant"
-        return x_c, Status.MULTIPLE_CROSSINGS, "; ".join(filter(None, [said, lost]))
+        message = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
+        message += " others is taken; narrow the range of the control to the one that is meant"
+        return x_c, Status.MULTIPLE_CROSSINGS, "; ".join(filter(None, [message, lost]))
     if best.p_value < POOR:
-        said = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
-        said += " smallest sizes, or errors are too small"
-        return x_c, Status.POOR_FIT, "; ".join(filter(None, [said, lost]))
+        message = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
+        message += " smallest sizes, or errors are too small"
+        return x_c, Status.POOR_FIT, "; ".join(filter(None, [message, lost]))
     if best.dof:
         return x_c, Status.OK, lost
-    # A drift that nothing tests may still bend: by as much as from the last pair but one.
-    step = float(np.abs(np.diff(x[known])[-1]))
+    # Without degrees of freedom the drift is not tested: the last step counts as systematic error.
+    step = float(np.abs(np.diff(x[finite])[-1]))
     x_c = Parameter(x_c.value, x_c.statistical, float(np.hypot(x_c.systematic, step)))
     untested = "no more pairs than parameters: the drift is not tested, add sizes"
     return x_c, Status.OK, "; ".join(filter(None, [untested, lost]))
@@ -309,7 +314,7 @@ def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Meetings:
-    """The difference of two curves on a grid, and where it changes its sign for certain."""
+    """The difference of two curves on a grid, and where its sign changes significantly."""
 
     x: Floats
     mean: Floats
@@ -318,7 +323,7 @@ class _Meetings:
 
 
 def _common(a: Curve, b: Curve) -> tuple[float, float]:
-    """Where both have data."""
+    """The range of the control in which both have data."""
     return max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
 
 
@@ -333,11 +338,11 @@ def _meet(a: Curve, b: Curve) -> _Meetings:
 
 
 def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
-    """Grid points between which the sign changes, each where its side is surest.
+    """Pairs of grid points between which the sign changes significantly.
 
-    Far from a crossing the curves of a dimensionless quantity meet at its limits, where noise
-    makes them cross any number of times: a change between two sides that are no more than noise
-    does not count.
+    Each point is the most significant one of its side.  Far from a crossing the curves of a
+    dimensionless quantity approach common limits, where noise makes them cross any number of times:
+    a change of sign counts only between differences of more than SURE standard deviations.
     """
     z = mean / np.maximum(deviation, 1e-300)
     sure = np.flatnonzero(np.abs(z) > SURE)
@@ -350,7 +355,7 @@ def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
 
 
 def _usual_place(met: Sequence[_Meetings]) -> float:
-    """The middle of all crossings that are certain; of all sign changes if none is."""
+    """The median of all significant crossings; of all sign changes if none is."""
     sure = [
         x
         for m in met
@@ -383,36 +388,37 @@ def _cross(a: Curve, met: _Meetings, guess: float) -> tuple[float, float, Floats
 
 
 def _place(m: _Meetings, guess: float) -> tuple[int, int, float] | None:
-    """Grid points to look between, and the crossing."""
+    """The bracket, as grid points, of the crossing nearest to a guess, and the crossing."""
     if not np.isfinite(guess) or not m.x.size:
         return None
-    found = []
+    candidates = []
     for low, high in m.brackets or [(0, m.x.size - 1)]:
         roots = _roots(m.x[low : high + 1], m.mean[low : high + 1])
-        # Between sure sides there may be several by chance: their middle is nobody's choice.
+        # Within a bracket noise may add crossings: their median depends on no guess.
         if roots.size:
             at = np.median(roots) if m.brackets else roots[np.abs(roots - guess).argmin()]
-            found.append((low, high, float(roots[np.abs(roots - at).argmin()])))
-    return min(found, key=lambda f: abs(f[2] - guess), default=None)
+            candidates.append((low, high, float(roots[np.abs(roots - at).argmin()])))
+    return min(candidates, key=lambda f: abs(f[2] - guess), default=None)
 
 
 def _nearest(x: Floats, rows: Floats, at: float) -> Floats:
-    """Of every row the sign change nearest to `at`, NaN where there is none."""
+    """The sign change of every row that is nearest to `at`, NaN where there is none."""
     left, right = rows[:, :-1], rows[:, 1:]
     change = np.signbit(left) != np.signbit(right)
     with np.errstate(divide="ignore", invalid="ignore"):
         where = x[:-1] - left * np.diff(x) / (right - left)
     apart = np.where(change, np.abs(where - at), np.inf)
     k = apart.argmin(axis=1)
-    own = np.arange(rows.shape[0])
-    return np.where(np.isfinite(apart[own, k]), where[own, k], np.nan)
+    row = np.arange(rows.shape[0])
+    return np.where(np.isfinite(apart[row, k]), where[row, k], np.nan)
 
 
 def _covariance_of(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, float]]) -> Floats:
-    """Of the pairs that cross, NaN for the others.
+    """Covariance of the pairs that cross, NaN for the others.
 
-    A draw without a crossing has lost it beyond an end of the data: it counts as the nearer end, or
-    as far off as the farthest draw, whichever is farther.  To leave it out would make errors small.
+    In a draw without a crossing it lies beyond an end of the data: it is put at the nearer end, or
+    as far off as the farthest draw, whichever is farther.  Leaving it out would make errors too
+    small.
     """
     filled = drawn.copy()
     for row, at, (low, high) in zip(filled, value, ranges, strict=True):
@@ -424,7 +430,7 @@ def _covariance_of(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, f
         far = float(np.nanmax(np.abs(row - at)))
         row[lost] = at + side * max(end if np.isfinite(end) else 0.0, far)
     out = np.full((value.size, value.size), np.nan)
-    known = np.flatnonzero(np.isfinite(value))
-    if known.size:
-        out[np.ix_(known, known)] = np.atleast_2d(np.cov(filled[known]))
+    finite = np.flatnonzero(np.isfinite(value))
+    if finite.size:
+        out[np.ix_(finite, finite)] = np.atleast_2d(np.cov(filled[finite]))
     return out

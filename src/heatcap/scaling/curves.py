@@ -1,13 +1,16 @@
-"""A smooth curve through the points of each size, and draws of it from its errors.
+"""Smooth curves through the points of each size, and draws from their posterior.
 
-Curves of finite systems are analytic, so that a Gaussian process with the kernel
+Curves of finite systems are analytic, as are those of a Gaussian process with the kernel
 
     k(t, t') = A / (1 + (t - t')^2 / l^2) + B (1 + t t')
 
-is at home (its poles lie off the real axis, as those of the curves do): its error has in it what
-the points leave open between them, where a spline with few knots is off by more than its error
-(measured at peaks: by 1 to 11 errors).  C. E. Rasmussen and C. K. I. Williams, Gaussian Processes
-for Machine Learning (2006), chapters 2 and 5 (what was checked: docs/references.md).
+(its poles lie off the real axis, as those of the curves do).  Its error includes the uncertainty
+between the points, where a spline with few knots deviates by more than its error (measured at
+peaks: by 1 to 11 errors).  t is the control, scaled to [-1, 1]; values are in units of the spread
+of the points.  `crossings` and `extrema` locate their points on these curves.
+
+C. E. Rasmussen and C. K. I. Williams, Gaussian Processes for Machine Learning (2006), chapters 2
+and 5 (what was checked: docs/references.md).
 """
 
 from __future__ import annotations
@@ -32,9 +35,9 @@ LENGTHS, LONGEST = 12, 4.0  # values of l, from the spacing of the points to twi
 AMPLITUDES = np.geomspace(0.1, 1e4, 8)  # values of A, in squares of the spread of the points
 SHARPER = 0.7  # of the most likely l: see below
 TREND = 100.0  # B, likewise
-LEAST = 1e-5  # error, in units of the spread, below which matrices lose their inverse
-NEGLIGIBLE = 0.03  # weight of a kernel
-WAVES = 48  # a prior curve is a sum of so many
+LEAST = 1e-5  # least error, in units of the spread, for which matrices can be inverted
+NEGLIGIBLE = 0.03  # weight of a kernel, relative to the largest
+WAVES = 48  # number of waves whose sum is a prior curve
 GRID = 201
 POOR = 1e-4  # p-value of chi^2 from which on a curve misses its points
 SHOWN = 301  # points of a curve that is drawn
@@ -53,7 +56,7 @@ class Curve:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Where there are data."""
+        """Smallest and largest control of the data."""
         return float(self.grid[0]), float(self.grid[-1])
 
     def __call__(self, x: Floats) -> Floats:
@@ -66,11 +69,11 @@ class Curve:
 
 
 def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curve]:
-    """The curve of every size, averaged over A and l by their marginal likelihood.
+    """Fit a curve to every size, averaged over A and l by marginal likelihood.
 
-    A draw is a curve of the posterior: a prior curve f, corrected by what y + noise - f says at the
+    A draw is a curve of the posterior: a prior curve f plus the regression of y + noise - f at the
     points (Matheron's rule).  The noise is that of the errors or of the covariance; replicates are
-    bootstrapped instead, jointly for all sizes, so that what sizes share stays shared.
+    bootstrapped instead, jointly for all sizes, which keeps correlations between sizes.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curv
 
 
 def missed(lines: Sequence[Curve]) -> str:
-    """In words, the sizes whose curve misses its points."""
+    """List the sizes whose curve misses its points, as a message."""
     bad = [
         f"{line.size:g} (chi2/dof = {line.chi2:.3g}/{line.dof:.2g})"
         for line in lines
@@ -95,7 +98,7 @@ def missed(lines: Sequence[Curve]) -> str:
 
 
 def drawing(line: Curve) -> dict[str, Any]:
-    """`size`, a grid `x`, the curve `y` there and its standard deviation `band`."""
+    """Sample a curve for a figure: `size`, grid `x`, `y` and its standard deviation `band`."""
     x = np.linspace(*line.range, SHOWN)
     return {"size": line.size, "x": x, "y": line(x), "band": line.drawn(x).std(axis=0)}
 
@@ -129,9 +132,9 @@ def _curve(
         mean += w * (to_grid @ y)
         at_points += w * (y - noise @ (inverse @ y))
         free += w * float(np.trace(noise @ inverse))
-        own = np.flatnonzero(choice == k)
-        prior, prior_points = _prior(grid, t, length, a, own.size, rng)
-        drawn[own] = prior + (drawn_y[own] - prior_points) @ to_grid.T
+        chosen = np.flatnonzero(choice == k)
+        prior, prior_points = _prior(grid, t, length, a, chosen.size, rng)
+        drawn[chosen] = prior + (drawn_y[chosen] - prior_points) @ to_grid.T
     off = y - at_points
     chi2 = float(off @ np.linalg.solve(noise, off))
     x = low + (grid + 1) / 2 * (high - low)
@@ -139,7 +142,7 @@ def _curve(
 
 
 def _noise(part: Points) -> Floats:
-    """Covariance of the points; replicates are too few for more than its diagonal."""
+    """Covariance of the points; from replicates, which are few, its diagonal only."""
     least = (LEAST * float(np.std(part.value))) ** 2
     if part.covariance is not None:
         return np.asarray(part.covariance + least * np.eye(len(part)))
@@ -164,24 +167,24 @@ def _kernel(s: Floats, t: Floats, length: float, amplitude: float) -> Floats:
 
 
 def _kernels(t: Floats, y: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
-    """l, A and weight of the kernels that matter."""
+    """l, A and weight of the kernels whose weight is not negligible."""
     every = np.geomspace(float(np.median(np.diff(t))), LONGEST, LENGTHS)
-    length, amplitude = (each.ravel() for each in np.meshgrid(every, AMPLITUDES, indexing="ij"))
+    length, amplitude = (values.ravel() for values in np.meshgrid(every, AMPLITUDES, indexing="ij"))
     likelihood = np.array(
         [
-            _likelihood(_kernel(t, t, own, a) + noise, y)
-            for own, a in zip(length, amplitude, strict=True)
+            _likelihood(_kernel(t, t, scale, a) + noise, y)
+            for scale, a in zip(length, amplitude, strict=True)
         ]
     )
     weight = np.exp(likelihood - likelihood.max())
-    kept = weight > NEGLIGIBLE * weight.max()
-    # The most likely l is that of the whole curve, and flattens a peak by one standard deviation at
-    # any noise; with 0.7 l this is a tenth, for errors that are a sixth larger.
-    return SHARPER * length[kept], amplitude[kept], weight[kept] / weight[kept].sum()
+    heavy = weight > NEGLIGIBLE * weight.max()
+    # The most likely l suits the whole curve and flattens a peak by one standard deviation at any
+    # noise; 0.7 l flattens it by a tenth of one, and errors are larger by a sixth.
+    return SHARPER * length[heavy], amplitude[heavy], weight[heavy] / weight[heavy].sum()
 
 
 def _likelihood(covariance: Floats, y: Floats) -> float:
-    """Logarithm of the density of y, without its constant."""
+    """Logarithm of the Gaussian density of y, up to a constant."""
     root = np.linalg.cholesky(covariance)
     whitened = np.linalg.solve(root, y)
     return float(-0.5 * whitened @ whitened - np.log(np.diag(root)).sum())
@@ -190,7 +193,7 @@ def _likelihood(covariance: Floats, y: Floats) -> float:
 def _prior(
     grid: Floats, t: Floats, length: float, amplitude: float, count: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Curves of the kernel on the grid and at the points: waves with its spectrum, and a trend."""
+    """Prior curves on the grid and at the points: waves with the kernel's spectrum, a trend."""
     frequency = stats.laplace.ppf((np.arange(WAVES) + 0.5) / WAVES) / length
     weight = rng.standard_normal((count, 2 * WAVES)) * np.sqrt(amplitude / WAVES)
     trend = rng.standard_normal((count, 2)) * np.sqrt(TREND)

@@ -1,7 +1,10 @@
-"""The points of a collapse: size, control, value and error, from tables of many kinds.
+"""Points of finite-size scaling: size L, control x, value A and its standard error.
 
-Files of text and Parquet are read by :mod:`heatcap.core.tables`; what a Dataset holds beside its
-columns, replicates and a covariance, is known here.
+`points` checks and sorts arrays; `read_table` reads a CSV, whitespace, Parquet or NetCDF file, a
+DataFrame or a Dataset (text and Parquet by :mod:`heatcap.core.tables`; the replicates and the
+covariance of a Dataset here).  Units are the user's.  Missing errors are estimated from replicates,
+from the covariance or from the scatter between neighbours, and `Points.message` says which.  Errors
+from few runs are steadied by those of their neighbours, and widen a fit by Student's factor.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ __all__ = [
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 
-SAID = 1.05  # Student's factor from which on it is said
+NOTED = 1.05  # Student's factor from which on the message mentions it
 REACH = 3.0  # points of a size along the control: standard deviation of the kernel
 
 
@@ -53,9 +56,9 @@ class Points:
         Independent repetitions whose mean is `value`.
     name : str
     message : str
-        What was left out or made up, in words.
+        Rows left out, and where the errors come from.
     wider : float
-        Student's factor of errors that come from few runs; parameters of a fit are wider by it.
+        Student's factor of errors that come from few runs; errors of a fit are multiplied by it.
     """
 
     size: Floats
@@ -77,7 +80,7 @@ class Points:
         return int(self.size.size)
 
     def take(self, chosen: NDArray[Any]) -> Points:
-        """Some of the points."""
+        """Select points by index or by a boolean mask."""
         rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         return replace(
             self,
@@ -90,11 +93,12 @@ class Points:
         )
 
     def resample(self, rng: np.random.Generator) -> Floats:
-        """Values of a new experiment: a bootstrap of the replicates, else drawn from the errors.
+        """Draw the values of a new experiment.
 
-        Where replicates of different points have nothing to do with each other, every point is
-        resampled by itself: chance correlations of a few replicates would make errors uncertain.
-        R - 1 of R replicates are drawn, which gives the variance of the mean without bias.
+        Replicates are bootstrapped; without any, values are drawn from the errors.  Where
+        replicates of different points are independent, every point is resampled by itself: chance
+        correlations of a few replicates would make errors uncertain.  R - 1 of R replicates are
+        drawn, which gives the variance of the mean without bias.
         """
         if self.replicates is None:
             if self.covariance is not None:
@@ -129,7 +133,7 @@ def points(
     runs: ArrayLike | None = None,
     name: str = "A",
 ) -> Points:
-    """Check and sort the points of a collapse.
+    """Check measurements and sort them by size and control.
 
     Parameters
     ----------
@@ -162,7 +166,8 @@ def points(
         if v.shape != (n,):
             raise ValueError(f"{k} must have one entry for each of {n} points, got {v.shape}")
         if np.isinf(v).any():
-            raise ValueError(f"{k} must be finite, got {v[np.isinf(v)][0]} in row {_first(v)}")
+            row = int(np.flatnonzero(np.isinf(v))[0])
+            raise ValueError(f"{k} must be finite, got {v[row]} in row {row + 1}")
     if np.any(arrays["size"] <= 0):
         raise ValueError(f"sizes must be positive, got {np.nanmin(arrays['size']):g}")
     cov = None if covariance is None else numbers(covariance, "covariance")
@@ -171,14 +176,15 @@ def points(
         raise ValueError(f"covariance must be {n} by {n}, got {cov.shape}")
     if rep is not None and (rep.ndim != 2 or rep.shape[1] != n or rep.shape[0] < 2):
         raise ValueError(f"replicates must be (2 or more, {n}), got {rep.shape}")
-    errors, said = _errors(arrays, error, cov, rep)
-    known = np.isfinite(np.stack([*arrays.values(), errors])).all(axis=0)
-    order = np.flatnonzero(known)[np.lexsort((arrays["control"][known], arrays["size"][known]))]
+    errors, note = _errors(arrays, error, cov, rep)
+    complete = np.isfinite(np.stack([*arrays.values(), errors])).all(axis=0)
+    by_size = np.lexsort((arrays["control"][complete], arrays["size"][complete]))
+    order = np.flatnonzero(complete)[by_size]
     _check(arrays, errors, order)
     left_out = n - order.size
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
-    out = replace(out.take(order), message="; ".join(filter(None, [said, rows])))
+    out = replace(out.take(order), message="; ".join(filter(None, [note, rows])))
     if out.covariance is not None and not _definite(out.covariance):
         raise ValueError("the covariance must be finite and positive definite")
     if runs is not None and error is None and cov is None and rep is None:
@@ -200,20 +206,16 @@ def _definite(covariance: Floats) -> bool:
 
 
 def _of_runs(data: Points, runs: Floats) -> Points:
-    """The points with errors steadied by their neighbours, and Student's factor."""
+    """Points with errors steadied by their neighbours and with Student's factor."""
     if data.covariance is not None or not len(data):
         wider = float(np.max(student_factor(runs))) if len(data) else 1.0
         return replace(data, wider=wider)
     error, wider = steadied(data.size, data.control, data.error, runs)
-    if data.replicates_shared:  # neighbours whose runs are the same say nothing new
+    if data.replicates_shared:  # neighbours from the same runs add no degrees of freedom
         wider = float(np.max(student_factor(runs)))
-    said = f"errors of {runs.min():.0f} runs: parameters wider by {wider:.3g} (Student)"
-    notes = [data.message, said if wider >= SAID else ""]
+    note = f"errors of {runs.min():.0f} runs: parameters wider by {wider:.3g} (Student)"
+    notes = [data.message, note if wider >= NOTED else ""]
     return replace(data, error=error, wider=wider, message="; ".join(filter(None, notes)))
-
-
-def _first(values: Floats) -> int:
-    return int(np.flatnonzero(np.isinf(values))[0]) + 1
 
 
 def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -> None:
@@ -248,7 +250,7 @@ def _errors(
             )
         return given, ""
     if rep is not None:
-        # From the first of them: equal replicates have no spread, not one of rounding.
+        # Relative to the first: equal replicates then have exactly no spread.
         spread = (rep - rep[0]).std(axis=0, ddof=1)
         return spread / np.sqrt(rep.shape[0]), "errors from the replicates"
     return _scatter(
@@ -294,7 +296,9 @@ def read_table(
     runs: str | int | None = None,
     names: Sequence[str] | None = None,
 ) -> Points:
-    """Points from a file (CSV, whitespace, Parquet, NetCDF), a DataFrame or a Dataset.
+    """Read points from a file, a DataFrame or a Dataset.
+
+    Files are CSV, text with white space, Parquet or NetCDF.
 
     Parameters
     ----------
@@ -302,9 +306,9 @@ def read_table(
         A Dataset may hold replicates of the value as ``VALUE_replicates`` with a dimension
         ``replicate``, and their covariance as ``VALUE_covariance`` (point, point_2).
     size, control, value, error : str
-        Columns.
+        Names of the columns.
     runs : str or int, optional
-        How many runs an error comes from: a column, or the number.
+        Number of runs behind an error: a column or one number for all.
     names : sequence of str, optional
         Names of the columns of a text table without a header.
 
@@ -318,8 +322,8 @@ def read_table(
         For a file that cannot be read, a column that is not there, a cell that is no number.
     """
     wanted = [size, control, value, *([error] if error else [])]
-    beneath = [runs] if isinstance(runs, str) else []
-    columns, beside = read_columns(table, wanted + beneath, names=names, value=value)
+    counts = [runs] if isinstance(runs, str) else []
+    columns, beside = read_columns(table, wanted + counts, names=names, value=value)
     count = columns[runs] if isinstance(runs, str) else runs
     try:
         return points(*(columns[name] for name in wanted), name=value, runs=count, **beside)
@@ -330,7 +334,7 @@ def read_table(
 def read_columns(
     table: Table, wanted: Sequence[str], *, names: Sequence[str] | None, value: str
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Columns of a table by name; and of a Dataset the covariance or replicates of `value`.
+    """Read columns by name; from a Dataset the covariance or replicates of `value`, too.
 
     Raises
     ------
@@ -348,7 +352,7 @@ def _called(table: Table) -> str:
 def load_table(
     table: Table, *, names: Sequence[str] | None, value: str
 ) -> tuple[pd.DataFrame, dict[str, Floats]]:
-    """All columns of a table as they are; of a Dataset the covariance or replicates of `value`.
+    """Read all columns; from a Dataset the covariance or replicates of `value`, too.
 
     Raises
     ------
@@ -397,49 +401,52 @@ def _of_dataset(
 
 
 def number_or_name(text: str | None) -> int | str | None:
-    """How many runs, or the column that says it."""
+    """Parse the number of runs, or the name of the column that holds it."""
     return int(text) if text is not None and text.isdecimal() else text
 
 
 # ---- errors that come from few runs ------------------------------------------------------
 #
 # With n runs a point, the variance s^2 of a mean is uncertain by sqrt(2 / (n - 1)), and a fit with
-# weights 1 / s^2 hangs on the points whose runs agree by chance.  Variances of neighbours along the
-# control are alike, so that each is drawn to the mean of its neighbours by as much as the scatter
-# of all of them about such means says (an inverse-gamma prior with d_0 degrees of freedom: G. K.
-# Smyth, Stat. Appl. Genet. Mol. Biol. 3 (2004) 3).
+# weights 1 / s^2 is dominated by points whose runs agree by chance.  Variances of neighbours along
+# the control are similar: each is shrunk towards the mean of its neighbours, by an amount that the
+# scatter of all variances about such means determines (an inverse-gamma prior with d_0 degrees of
+# freedom: G. K. Smyth, Stat. Appl. Genet. Mol. Biol. 3 (2004) 3).
 
 
 def steadied(size: Floats, control: Floats, error: Floats, runs: Floats) -> tuple[Floats, float]:
-    """Errors with what their neighbours say, and the factor by which Student's t is wider.
+    """Shrink errors towards those of their neighbours, and give Student's factor.
 
     Parameters
     ----------
     size, control, error, runs : ndarray (point)
-        Errors are standard deviations of means over so many `runs`, two or more.
+        Errors are standard deviations of means over `runs` runs, two or more.
+
+    Returns
+    -------
+    error : ndarray (point)
+    wider : float
+        Student's factor at the fewest degrees of freedom.
     """
-    own = runs - 1
+    degrees = runs - 1
     mean, excess, pooled = error**2, [], np.empty(error.size)
     for one in np.unique(size):
         rows = np.flatnonzero(size == one)
         rows = rows[np.argsort(control[rows])]
-        kernel = _kernel(rows.size)
-        weighted = kernel * own[rows]
+        apart = np.arange(rows.size)[:, None] - np.arange(rows.size)
+        kernel = np.exp(-0.5 * (apart / REACH) ** 2)
+        kernel /= kernel.sum(axis=1, keepdims=True)
+        weighted = kernel * degrees[rows]
         mean[rows] = weighted @ error[rows] ** 2 / weighted.sum(axis=1)
-        pooled[rows] = own[rows].mean() / (kernel**2).sum(axis=1)
+        pooled[rows] = degrees[rows].mean() / (kernel**2).sum(axis=1)
         off = np.log(error[rows] ** 2)
         off -= kernel @ off
         left = 1 - 2 * np.diag(kernel) + (kernel**2).sum(axis=1)
         excess += (off[left > 0.1] ** 2 / left[left > 0.1]).tolist()
     # The logarithm of a variance with d degrees of freedom scatters by trigamma(d / 2).
-    spread = float(np.mean(excess)) - float(np.mean(polygamma(1, own / 2))) if excess else np.inf
+    expected = float(np.mean(polygamma(1, degrees / 2)))
+    spread = float(np.mean(excess)) - expected if excess else np.inf
     prior = np.minimum(prior_degrees(spread), pooled)
-    variance = (prior * mean + own * error**2) / (prior + own)
-    free = np.where(prior < pooled, prior + own, pooled)
+    variance = (prior * mean + degrees * error**2) / (prior + degrees)
+    free = np.where(prior < pooled, prior + degrees, pooled)
     return np.sqrt(variance), float(np.max(student_factor(free + 1)))
-
-
-def _kernel(count: int) -> Floats:
-    apart = np.arange(count)[:, None] - np.arange(count)
-    weight = np.exp(-0.5 * (apart / REACH) ** 2)
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True))

@@ -1,8 +1,9 @@
 """Least squares, and the average over fits with weights exp(-score / 2).
 
 score = chi^2 + 2 k + 2 n_cut: k parameters, n_cut points left out (W. I. Jay and E. T. Neil, Phys.
-Rev. D 103 (2021) 114502; what was checked: docs/references.md); each kind of fit says itself what
-it charges for.
+Rev. D 103 (2021) 114502; what was checked: docs/references.md).  Each kind of fit documents which
+parameters k counts.  `minimum` is the descent of all fits, `average` their combination: the
+statistical error is the average one, the systematic error the spread between fits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from heatcap.core.result import Parameter
 __all__ = ["Scored", "Tested", "average", "inverse_normal", "minimum", "moments", "weights_of"]
 
 MOST = 60  # evaluations of a descent
-SETTLED = 1e-7  # of chi^2: at a thousand points a hundredth of a standard error
+SETTLED = 1e-7  # relative change of chi^2: at a thousand points a hundredth of a standard error
 
 
 class Scored(Protocol):
@@ -31,7 +32,7 @@ class Scored(Protocol):
 
 
 class Tested:
-    """A fit with a chi^2, and what JSON says of it."""
+    """A fit with a chi^2, its degrees of freedom and p-value."""
 
     chi2: float
     dof: int
@@ -39,20 +40,20 @@ class Tested:
 
     @property
     def goodness_of_fit(self) -> dict[str, Any]:
-        """chi2, dof and p_value."""
+        """chi2, dof and p_value, for JSON."""
         return {"chi2": self.chi2, "dof": self.dof, "p_value": self.p_value}
 
 
 def minimum(
     rows: Callable[[Floats], tuple[Floats, Floats]], start: Floats, low: Floats, high: Floats
 ) -> Floats:
-    """Parameters of the least sum of squares next to a start, between bounds.
+    """Minimise a sum of squares from a start, within bounds.
 
-    `rows` gives the residuals and their derivatives (row, parameter), which cost little more
-    together than alone.
+    `rows` gives the residuals and their derivatives (row, parameter): together they cost little
+    more than residuals alone.  A start with infinite residuals is returned unchanged.
     """
 
-    @functools.lru_cache(maxsize=1)  # derivatives are asked for where residuals have just been
+    @functools.lru_cache(maxsize=1)  # scipy asks for derivatives where residuals were just computed
     def last(at: bytes) -> tuple[Floats, Floats]:
         return rows(np.frombuffer(at))
 
@@ -66,16 +67,16 @@ def minimum(
     def slopes(at: Floats) -> Floats:
         return last(at.tobytes())[1]
 
-    found = least_squares(
+    result = least_squares(
         residuals, start, slopes, (low, high), x_scale="jac", ftol=SETTLED, max_nfev=MOST
     )
-    return np.asarray(found.x)
+    return np.asarray(result.x)
 
 
 def inverse_normal(jacobian: Floats, least: float) -> Floats:
-    """(J^T J)^-1, the covariance of the parameters; very large where nothing determines one.
+    """Covariance (J^T J)^-1 of the parameters; very large along undetermined directions.
 
-    `least` is the smallest eigenvalue that counts, of a matrix with 1 on its diagonal.
+    `least` bounds the eigenvalues of the normal matrix, scaled to 1 on its diagonal, from below.
     """
     normal = jacobian.T @ jacobian
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
@@ -85,7 +86,7 @@ def inverse_normal(jacobian: Floats, least: float) -> Floats:
 
 
 def weights_of(fits: Sequence[Scored]) -> Floats:
-    """exp(-score / 2), adding up to 1."""
+    """Weights exp(-score / 2) of the fits, normalised to 1."""
     score = np.array([fit.score for fit in fits])
     weights = np.exp(-0.5 * (score - score.min()))
     return np.asarray(weights / weights.sum())
@@ -93,13 +94,13 @@ def weights_of(fits: Sequence[Scored]) -> Floats:
 
 def moments(weights: Floats, values: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean over fits (fit, ...), its statistical error, and the spread between fits."""
-    # From the first of them: equal values have that mean and no spread, whatever the rounding.
+    # Relative to the first: equal values then have exactly no spread.
     off = values - values[0]
     mean = weights @ off
     return values[0] + mean, np.sqrt(weights @ variances), np.sqrt(weights @ (off - mean) ** 2)
 
 
 def average(fits: Sequence[Scored], pairs: Iterable[tuple[float, float]]) -> Parameter:
-    """The mean of values, given with their variances; the spread between fits is `systematic`."""
-    values, variances = (np.array(each) for each in zip(*pairs, strict=True))
+    """Average (value, variance) pairs of fits; `systematic` is the spread between fits."""
+    values, variances = (np.array(column) for column in zip(*pairs, strict=True))
     return Parameter(*map(float, moments(weights_of(fits), values, variances)))

@@ -1,7 +1,7 @@
-"""Renormalisation flow of Kosterlitz from a smallest size upwards, fitted to a stiffness.
+"""Kosterlitz's renormalisation flow from the smallest size upwards, fitted to a stiffness.
 
-With l = ln L, v -> 0 the distance of the stiffness from its universal value and u the fugacity of
-the vortices,
+With l = ln L, v the relative distance of the stiffness from its universal value (pi Upsilon / (2 T)
+= 1 + v / 2) and u the fugacity of the vortices,
 
     dv/dl = -u^2 (1 + B v)        du/dl = -u v
 
@@ -9,6 +9,9 @@ B = 0 is the leading order (Kosterlitz, J. Phys. C 7 (1974) 1046) and B = 3/2 th
 coefficient is universal (Pelissetto and Vicari, Phys. Rev. E 87 (2013) 032105, eqs. 17-20, at
 second hand).  Conserved: u^2 - 2 [v / B - ln(1 + B v) / B^2], at B = 0 u^2 - v^2; it is zero on the
 critical line, where 1/v = l + const at leading and l + ln(l) / 2 + ... at next order.
+
+`flow` integrates the equations, `search` and `scan` fit them, `smooth_score` is the alternative
+without a jump; :mod:`heatcap.scaling.jump` averages the fits.  Units: k_B = 1, T and Upsilon alike.
 """
 
 from __future__ import annotations
@@ -42,39 +45,43 @@ __all__ = [
 ]
 
 STEP = 0.18  # of ln L, at most: smaller ones move v by less than 3e-5
-LOWEST, HIGHEST = -0.6, 3.0  # of v: beyond them the flow is held, fits stay away from there
-NEXT = 1.5
+LOWEST, HIGHEST = -0.6, 3.0  # bounds of v in the flow; fits stay within them
+NEXT = 1.5  # B at next order
 NAMES = ("t_kt", "v", "v_1", "g_1", "v_2", "g_2", "correction", "jump")
 SEARCH, REFINED = 256, 6  # points of the global search, and of those that are refined
 ROUGH = 0.03  # added to the errors of y in the search: far from T_KT the flow is only a sketch
 NEAR = (0.5, 2.2)  # y of the points of the search
-DEEPEST = -0.35  # v of the first guess, below which the flow, a series in v and u, says little
+DEEPEST = -0.35  # v of the first guess, below which the flow, a series in v and u, is unreliable
 SHARES = (1.0, 0.8, 0.65, 0.5)  # of the points, nearest to T_KT
 NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
 SMOOTH_ORDERS, SMOOTH_POWERS = (2, 3, 4), (0.5, 1.0, 2.0)  # of a stiffness without a jump
 
 
 def critical_fugacity(v: Floats, b: float) -> Floats:
-    """u on the critical line."""
+    """u on the critical line at v, from the conserved quantity."""
     if b == 0:
         return np.asarray(v, dtype=np.float64)
     return np.asarray(np.sqrt(2 * (v / b - np.log1p(b * v) / b**2)))
 
 
 def flow(v: Floats, log_u: Floats, log_sizes: Floats, b: float) -> Floats:
-    """v at every size, from v and ln u at the first of them; Runge and Kutta's fourth order.
+    """Integrate dv/dl = -u^2 (1 + b v), du/dl = -u v from the smallest size upwards.
+
+    Runge and Kutta's fourth order.
 
     Parameters
     ----------
     v, log_u : ndarray (...)
+        At the first size.
     log_sizes : ndarray (size)
-        Rising.
+        ln L, ascending.
     b : float
         0 or 3/2.
 
     Returns
     -------
     ndarray (size, ...)
+        v at every size.
     """
 
     def slope(state: Floats) -> Floats:
@@ -99,7 +106,7 @@ def flow(v: Floats, log_u: Floats, log_sizes: Floats, b: float) -> Floats:
 
 @dataclass(frozen=True)
 class Form:
-    """What is varied between fits: order of the flow, curvature in T, a term L^-2."""
+    """Settings that vary between fits: order of the flow, curvature in T, a term L^-2."""
 
     b: float = NEXT
     quadratic: bool = False
@@ -115,7 +122,7 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Where a fit ended; parameters in the order of ``form.names(jump)``."""
+    """Minimum of chi^2 for one form; parameters in the order of ``form.names(jump)``."""
 
     form: Form
     free_jump: bool
@@ -130,7 +137,7 @@ class Fit:
         return self.n - self.theta.size
 
     def of(self, name: str) -> tuple[float, float]:
-        """Value and variance; a jump that is not fitted is 1."""
+        """Value and variance of a parameter; a jump that is not fitted is 1."""
         names = self.form.names(self.free_jump)
         if name not in names:
             return 1.0, 0.0
@@ -140,7 +147,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """y = pi Upsilon / (2 T) of all points, ready to be fitted.
+    """Least-squares problem of y = pi Upsilon / (2 T) of all points.
 
     At the smallest size, with t = (T - T_KT) / half,
 
@@ -159,7 +166,7 @@ class Problem:
 
     @classmethod
     def of(cls, points: Points, half: float, floor: float = 0.0) -> Problem:
-        """From Upsilon; `floor` is added in quadrature to the errors of y."""
+        """Make a problem from Upsilon; `floor` is added in quadrature to the errors of y."""
         sizes, size = np.unique(points.size, return_inverse=True)
         temperatures, temperature = np.unique(points.control, return_inverse=True)
         factor = np.pi / (2 * points.control)
@@ -171,7 +178,7 @@ class Problem:
         )
 
     def expected(self, thetas: Floats, form: Form, jump: bool) -> Floats:
-        """y of all points, for one set of parameters in every row."""
+        """y (row, point) for one set of parameters in every row."""
         v, place = self.running(thetas, form, jump), form.names(jump).index
         values = 1 + v[self.size, :, self.temperature].T / 2
         if form.correction:
@@ -182,7 +189,7 @@ class Problem:
     def running(
         self, thetas: Floats, form: Form, jump: bool, temperatures: Floats | None = None
     ) -> Floats:
-        """v (size, row, temperature)."""
+        """v (size, row, temperature) along the flow."""
         at = self.temperatures if temperatures is None else temperatures
         columns = dict(zip(form.names(jump), thetas.T[:, :, None], strict=True))
         t = (at - columns["t_kt"]) / self.half
@@ -194,11 +201,11 @@ class Problem:
         return flow(v.clip(LOWEST, HIGHEST), log_u.clip(-12, 1), self.log_sizes, form.b)
 
     def residuals(self, thetas: Floats, form: Form, jump: bool) -> Floats:
-        """Whitened, one row for every set of parameters."""
+        """Whitened residuals, one row for every set of parameters."""
         return np.asarray((self.expected(thetas, form, jump) - self.y) @ self.whiten.T)
 
     def solve(self, start: Floats, form: Form, jump: bool) -> Fit:
-        """The minimum next to a start, within the limits of the parameters."""
+        """Descend to the minimum next to a start, within the limits of the parameters."""
         low, high = _limits(form.names(jump), self)
         theta = minimum(lambda at: self._linear(at, form, jump), start, low, high)
         residual, jacobian = self._linear(theta, form, jump)
@@ -216,7 +223,7 @@ class Problem:
 
 
 def _limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
-    """Where parameters may go: T_KT a little beyond the data."""
+    """Bounds of the parameters; T_KT may lie a little beyond the data."""
     low = {"v": 0.02, "v_1": -6.0, "g_1": -3.0, "jump": 0.05}
     high = {"v": 2.5, "v_1": 3.0, "g_1": 6.0, "jump": 5.0}
     first, last = problem.temperatures[[0, -1]]
@@ -229,7 +236,7 @@ def _limits(names: Sequence[str], problem: Problem) -> tuple[Floats, Floats]:
 
 # ---- the scan of models ------------------------------------------------------------------
 #
-# Beside the flow stands the best of the smooth functions that have no jump.
+# The flow is compared with smooth functions that have no jump.
 
 FORMS = (
     Form(0.0), Form(0.0, True), Form(), Form(NEXT, True), Form(NEXT, False, True),
@@ -238,7 +245,7 @@ FORMS = (
 
 
 def too_little(points: Points) -> tuple[Status, str] | None:
-    """Whether, and of what, there is too little for a fit."""
+    """Status and message if there are too few sizes or points for a fit."""
     sizes = np.unique(points.size)
     if sizes.size < 3:
         return Status.TOO_FEW_SIZES, f"{sizes.size} sizes; a logarithm needs three or more"
@@ -251,7 +258,7 @@ def too_little(points: Points) -> tuple[Status, str] | None:
 
 
 def search(points: Points, rng: np.random.Generator) -> Fit | None:
-    """The best of rough fits from the best points of a space-filling design."""
+    """Search globally for a rough fit, from a space-filling design of starts."""
     y = np.pi * points.value / (2 * points.control)
     some = points.take((y > NEAR[0]) & (y < NEAR[1]))
     if too_little(some):
@@ -267,7 +274,7 @@ def search(points: Points, rng: np.random.Generator) -> Fit | None:
 
 
 def described(guess: Fit, points: Points) -> NDArray[np.bool_]:
-    """Points that the flow can describe; by the guess and not by their noise."""
+    """Select points that the flow can describe, by the guess and not by their noise."""
     problem = Problem.of(points, guess.problem.half)
     shift = problem.log_sizes - guess.problem.log_sizes[0]
     # The guess starts at its own smallest size; sizes below it are taken as that one.
@@ -279,7 +286,7 @@ def described(guess: Fit, points: Points) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A fit to some of the points: `cut` were left out, a `share` of those nearest to T_KT kept."""
+    """A fit to the `share` of points nearest to T_KT; `cut` points are left out."""
 
     fit: Fit
     points: Points
@@ -288,17 +295,17 @@ class Model:
 
     @property
     def score(self) -> float:
-        """Corrections are free of charge: that data do without is no evidence against them."""
+        """chi^2 + 2 n_cut: corrections, which always exist, cost nothing."""
         return self.fit.chi2 + 2 * self.cut
 
     @property
     def charged(self) -> float:
-        """With all parameters, for the comparison with another kind of model."""
+        """Score with 2 k for all parameters, for comparison with another kind of model."""
         return self.score + 2 * self.fit.theta.size
 
 
 def scan(points: Points, guess: Fit, jump: bool) -> list[Model]:
-    """All models that have a weight worth the name."""
+    """Fit all models whose weight is not negligible."""
     distance = np.abs(points.control - guess.of("t_kt")[0])
     start = dict(zip(guess.form.names(False), guess.theta, strict=True)) | {"jump": 1.0}
     out: list[Model] = []
@@ -306,30 +313,30 @@ def scan(points: Points, guess: Fit, jump: bool) -> list[Model]:
     sizes = np.unique(points.size)
     for smallest, share in itertools.product(sizes[: max(1, min(sizes.size - 2, 4))], SHARES):
         reach = np.quantile(distance, share)
-        kept = points.take((points.size >= smallest) & (distance <= reach * (1 + 1e-9)))
-        if too_little(kept):
+        selected = points.take((points.size >= smallest) & (distance <= reach * (1 + 1e-9)))
+        if too_little(selected):
             continue
-        problem, cut = Problem.of(kept, guess.problem.half), len(points) - len(kept)
+        problem, cut = Problem.of(selected, guess.problem.half), len(points) - len(selected)
         begin = start
         for form in FORMS:
             names = form.names(jump)
-            dof = len(kept) - len(names)
+            dof = len(selected) - len(names)
             least = dof - 3 * np.sqrt(2 * max(dof, 0)) + 2 * cut
-            if dof < max(3, len(kept) // 10) or least > best + NEGLIGIBLE:
+            if dof < max(3, len(selected) // 10) or least > best + NEGLIGIBLE:
                 continue
             fit = problem.solve(np.array([begin.get(n, 0.0) for n in names]), form, jump)
             if not (form.quadratic or form.correction):
                 begin = start | dict(zip(names, fit.theta, strict=True))
-            out.append(Model(fit, kept, cut, share))
+            out.append(Model(fit, selected, cut, share))
             best = min(best, out[-1].score)
     return out
 
 
 def smooth_score(points: Points, guess: Fit) -> float:
-    """chi^2 + 2 k of the best y = P(T) + Q(T) L^-w: no jump, the same curve for all large sizes.
+    """Score chi^2 + 2 k of the best smooth stiffness without a jump, y = P(T) + Q(T) L^-w.
 
-    Below T_KT, and at it, a flow looks much like this; above it, where the fall with the size
-    grows ever steeper, it does not.
+    At and below T_KT a flow is similar; above T_KT, where y falls ever more steeply with the size,
+    it is not.
     """
     problem = Problem.of(points, guess.problem.half)
     t = (points.control - guess.of("t_kt")[0]) / guess.problem.half
@@ -344,7 +351,7 @@ def smooth_score(points: Points, guess: Fit) -> float:
 
 
 def constant_of(fit: Fit, largest: float) -> tuple[float, float]:
-    """c at T_KT and the largest size, with its variance: there v is that of the critical line."""
+    """c of 1 + 1 / (2 ln L + c) at T_KT and the largest size, with its variance."""
     names, h = fit.form.names(fit.free_jump), 1e-4
     trial = np.tile(fit.theta, (2, 1))
     trial[:, names.index("v")] += [-h, h]

@@ -1,12 +1,13 @@
-"""Histograms of the energy: two peaks, the barrier between them, and their distance.
+"""Energy histograms: single or double peak, and the free-energy barrier between two.
 
 At the temperature where both peaks are equally high, Delta F = ln(P_max / P_min) is the free energy
-of two interfaces in units of T.  It grows like L^(d-1) at a first-order transition, where the peaks
-stay apart by the latent heat; elsewhere it stays or falls, or there is one peak.
+of two interfaces in units of T.  It grows as L^(d-1) at a first-order transition, where the peaks
+stay apart by the latent heat; elsewhere it does not grow, or there is a single peak.
 
-ln P(E; beta) = S(E) - beta E + const: reweighting tilts the curve, and nothing else.  The
-temperature of equal height is hence the slope of the line that touches both peaks of S, and
-Delta F the largest gap between S and its concave hull: a convex part of the entropy.
+ln P(E; beta) = S(E) - beta E + const: reweighting tilts the curve and does nothing else.  The
+inverse temperature of equal height is hence the slope of the line that touches both peaks of S, and
+Delta F the largest gap between S and its concave hull: a convex part of the entropy.  Energies are
+extensive in the fits, per site in results; k_B = 1.
 
 J. Lee & J. M. Kosterlitz, Phys. Rev. Lett. 65 (1990) 137; M. S. S. Challa, D. P. Landau &
 K. Binder, Phys. Rev. B 34 (1986) 1841 (what was checked: docs/references.md).
@@ -29,51 +30,52 @@ from heatcap.scaling.reweighting import Ensemble, ensembles, inverse
 
 __all__ = ["Barriers", "Gap", "barriers", "hull_corners", "widest_gap"]
 
-SEEN = ("single", "double")  # shapes that are known
+RESOLVED = ("single", "double")  # shapes that were determined
 DRAWS = 400
-CHANCE = 0.01  # of a gap as large with one peak; above, there is one
+CHANCE = 0.01  # p-value of the gap under a single peak, above which the peak is single
 POOR = 1e-3  # p-value below which the spline does not describe the histogram
-CROSSINGS = 10  # of the valley; below, the runs do not tunnel
-SMALLEST = 0.05  # error of a barrier at least: nothing hangs on less than a twentieth of T
+CROSSINGS = 10  # of the valley; with fewer the runs do not tunnel
+SMALLEST = 0.05  # least error of a barrier: a twentieth of T decides nothing
 BINS = 160  # of the energy at most
 LEVELS = 4  # in a bin at least: the density of states of a lattice is uneven from level to level
 INTERVALS = (3, 4, 6, 8, 11, 15, 20)  # of the spline of the entropy
 GRID = 401
 BEYOND = 0.002  # share of the samples beyond either end of the range
-FEWEST = 20.0  # effective samples of a size; tunnelling counts in them, and is asked for below
+FEWEST = 20.0  # effective samples of a size; tunnelling is required separately
 
 
 @dataclass(frozen=True, eq=False)
 class Barriers(Result):
-    """Histograms of all sizes.
+    """Shapes of the energy histograms of all sizes, and the barriers.
 
     Attributes
     ----------
     size : ndarray (size)
     shapes : list of str
-        By size: "double"; "single"; "no tunnelling" (two peaks, but runs hardly go from one to the
-        other, so that the valley is not sampled); "one-sided" (a second peak, not inside the
-        energies sampled); "poor fit" (no smooth curve describes the histogram: lattices of a few
-        dozen sites); "too short" (too few samples, or levels of the energy).
+        By size: "double"; "single"; "no tunnelling" (two peaks, but runs hardly ever pass between
+        them, so that the valley is not sampled); "one-sided" (a second peak outside the energies
+        sampled); "poor fit" (no smooth curve describes the histogram: lattices of a few dozen
+        sites); "too short" (too few samples, or levels of the energy).
     barrier, barrier_error : ndarray (size)
-        Delta F; of a single peak what noise makes of 0; NaN unless "double" or "single".
+        Delta F; for a single peak a noisy 0; NaN unless "double" or "single".
     distance, distance_error : ndarray (size)
         Between the peaks, in energy per site; NaN unless "double".
     control : ndarray (size)
-        At which both are equally high; NaN unless "double".
+        Temperature, or its inverse, at which both peaks are equally high; NaN unless "double".
     p_value : ndarray (size)
-        Chance of a gap as large if there were one peak.
+        Probability of a gap as large under a single peak.
     crossings : ndarray (size)
-        How often runs went from one peak to the other.
+        Passages of the runs between the peaks.
     tension : Parameter
         Slope of Delta F against L^(d-1): twice the interface tension over T at a first-order
-        transition, 0 or less elsewhere; `systematic` is what the smallest size changes.
+        transition, 0 or less elsewhere; `systematic` is the change without the smallest size.
     curves : list of dict
         By size: `energy` per site, `log_p` = ln P / P_max at equal heights (at the peak of a
         single one) and its `error`.
     status : Status
-        "ok", or "no evidence" where no size has a shape that is known.
+        "ok", or "no evidence" if no size is "double" or "single".
     message : str
+        Sizes without tunnelling, and what to do.
     """
 
     size: Floats
@@ -116,19 +118,20 @@ class Barriers(Result):
 def barriers(
     series: xr.Dataset, *, dimension: int = 2, rng: int | np.random.Generator = 0
 ) -> Barriers:
-    """Peaks of the energy histogram of every size, and the barrier between them.
+    """Find peaks of the energy histograms and the barrier between them.
 
-    The entropy S is a cubic spline, fitted by Poisson likelihood to the histogram of all
-    simulations of a size, its number of intervals by Akaike's criterion with autocorrelated samples
-    counted as fewer.  Errors are jackknife errors over the runs.  Whether there are two peaks is
-    tested against the concave hull of S with the noise of S: the chance of a gap as large.
+    Delta F = ln(P_max / P_min) at equal peak heights.  The entropy S is a cubic spline, fitted by
+    Poisson likelihood to the histogram of all simulations of a size; the number of its intervals is
+    chosen by Akaike's criterion, where autocorrelated samples count as fewer.  Errors are jackknife
+    errors over the runs.  A second peak is tested by the probability of a gap as large if S were
+    its own concave hull, with the noise of S.
 
     Parameters
     ----------
     series : Dataset (point, replicate, sweep)
-        As of :func:`heatcap.scaling.reweight`; near the transition, with several runs.
+        As for :func:`heatcap.scaling.reweight`; near the transition, with several runs.
     dimension : int
-        d of Delta F ~ L^(d-1).
+        Dimension d in Delta F ~ L^(d-1).
     rng : int or Generator
         For the noise.
 
@@ -139,21 +142,21 @@ def barriers(
     Raises
     ------
     ValueError
-        As of :func:`heatcap.scaling.reweight`.
+        As :func:`heatcap.scaling.reweight`.
     """
     generator = np.random.default_rng(rng)
     every, direct = ensembles(series), inverse(series)
-    rows = [_analysed(each, series, direct, generator) for each in every]
+    rows = [_analysed(ensemble, series, direct, generator) for ensemble in every]
     columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _NUMBERS}
     shapes = [str(row["shape"]) for row in rows]
-    size = np.array([each.size for each in every])
+    size = np.array([ensemble.size for ensemble in every])
     tension = _tension(size ** (dimension - 1), columns["barrier"], columns["barrier_error"])
     stuck = [f"{s:g}" for s, word in zip(size, shapes, strict=True) if word == "no tunnelling"]
     message = f"sizes {', '.join(stuck)}: two phases, and runs that stay in theirs; run longer"
     return Barriers(
         size=size,
         shapes=shapes,
-        status=Status.OK if {*shapes} & {*SEEN} else Status.NO_EVIDENCE,
+        status=Status.OK if {*shapes} & {*RESOLVED} else Status.NO_EVIDENCE,
         tension=tension,
         curves=[row["curve"] for row in rows],
         message=message if stuck else "",
@@ -173,42 +176,42 @@ _NUMBERS = (
 
 
 def _analysed(
-    each: Ensemble, series: xr.Dataset, direct: bool, rng: np.random.Generator
+    ensemble: Ensemble, series: xr.Dataset, direct: bool, rng: np.random.Generator
 ) -> dict[str, Any]:
     nan = float("nan")
     out: dict[str, Any] = dict.fromkeys(_NUMBERS, nan) | {"crossings": 0, "curve": {}}
-    entropy = _entropy_of(each)
+    entropy = _entropy_of(ensemble)
     if entropy is None:
         return out | {"shape": "too short"}
     x, n = entropy.energy, len(entropy.left_out)
-    found = widest_gap(x, entropy.value)
+    widest = widest_gap(x, entropy.value)
     error = np.sqrt((n - 1) / n) * (entropy.left_out - entropy.left_out.mean(axis=0))
     noise = rng.standard_normal((DRAWS, n)) @ error
-    null = np.array([widest_gap(x, found.hull + row).height for row in noise])
-    p_value = (1 + np.count_nonzero(null >= found.height)) / (1 + DRAWS)
-    # One peak is shown as it was sampled: between two that are chance there is no equal height.
-    tilt = found.slope if p_value <= CHANCE else float(np.median(each.beta))
-    out |= {"curve": _curve(each, entropy, tilt, error), "p_value": p_value}
+    null = np.array([widest_gap(x, widest.hull + row).height for row in noise])
+    p_value = (1 + np.count_nonzero(null >= widest.height)) / (1 + DRAWS)
+    # A single peak is drawn at the temperature of the runs: there is no equal height of two.
+    tilt = widest.slope if p_value <= CHANCE else float(np.median(ensemble.beta))
+    out |= {"curve": _curve(ensemble, entropy, tilt, error), "p_value": p_value}
     if entropy.p_value < POOR:
         return out | {"shape": "poor fit"}
     gaps = [widest_gap(x, row) for row in entropy.left_out]
     spread = _jackknife([gap.height for gap in gaps])
     if p_value > CHANCE:
-        known = {"barrier": found.height, "barrier_error": max(spread, SMALLEST, null.std())}
-        return out | known | {"shape": "single"}
-    if found.low == x[0] or found.high == x[-1]:
+        single = {"barrier": widest.height, "barrier_error": max(spread, SMALLEST, null.std())}
+        return out | single | {"shape": "single"}
+    if widest.low == x[0] or widest.high == x[-1]:
         return out | {"shape": "one-sided"}
-    apart = [(gap.high - gap.low) / each.sites for gap in gaps]
-    crossings = _crossings(series, each, found)
+    apart = [(gap.high - gap.low) / ensemble.sites for gap in gaps]
+    crossings = _crossings(series, ensemble, widest)
     if crossings < CROSSINGS:
         return out | {"shape": "no tunnelling", "crossings": crossings}
-    beta = found.slope
+    beta = widest.slope
     return out | {
         "shape": "double",
-        "barrier": found.height,
+        "barrier": widest.height,
         "barrier_error": max(spread, SMALLEST),
-        "distance": (found.high - found.low) / each.sites,
-        "distance_error": max(_jackknife(apart), (x[1] - x[0]) / each.sites),
+        "distance": (widest.high - widest.low) / ensemble.sites,
+        "distance_error": max(_jackknife(apart), (x[1] - x[0]) / ensemble.sites),
         "control": beta if direct else 1 / beta,
         "crossings": crossings,
     }
@@ -218,46 +221,46 @@ def _jackknife(left_out: list[float]) -> float:
     return float(np.sqrt((len(left_out) - 1) * np.nanvar(left_out)))
 
 
-def _crossings(series: xr.Dataset, each: Ensemble, found: Gap) -> int:
+def _crossings(series: xr.Dataset, ensemble: Ensemble, gap: Gap) -> int:
     """Passages from beyond one peak to beyond the other, over all runs of the size."""
     if "point" in series.dims:
-        series = series.isel(point=np.flatnonzero(series["size"].to_numpy() == each.size))
+        series = series.isel(point=np.flatnonzero(series["size"].to_numpy() == ensemble.size))
     energy = series["energy"].to_numpy().reshape(-1, series.sizes["sweep"])
     count = 0
-    for run in energy * each.sites:
-        side = np.where(run <= found.low, -1, np.where(run >= found.high, 1, 0))
+    for run in energy * ensemble.sites:
+        side = np.where(run <= gap.low, -1, np.where(run >= gap.high, 1, 0))
         side = side[side != 0]
         count += int(np.count_nonzero(np.diff(side)))
     return count
 
 
-def _curve(each: Ensemble, entropy: _Entropy, tilt: float, error: Floats) -> dict[str, Any]:
+def _curve(ensemble: Ensemble, entropy: _Entropy, tilt: float, error: Floats) -> dict[str, Any]:
     """ln P / P_max at an inverse temperature."""
     x = entropy.energy
     log_p = entropy.value - tilt * x
-    # A constant and a tilt are no error of the shape.
+    # Errors of the constant and of the tilt do not change the shape.
     design = np.column_stack([np.ones_like(x), x - x.mean()])
     shape = error - (design @ np.linalg.lstsq(design, error.T, rcond=None)[0]).T
     return {
-        "size": each.size,
-        "energy": x / each.sites,
+        "size": ensemble.size,
+        "energy": x / ensemble.sites,
         "log_p": log_p - log_p.max(),
         "error": np.sqrt((shape**2).sum(axis=0)),
     }
 
 
 def _tension(area: Floats, barrier: Floats, error: Floats) -> Parameter:
-    """Slope of the barrier against L^(d-1), and what the smallest size changes in it."""
+    """Slope of the barrier against L^(d-1), and its change without the smallest size."""
     nan = float("nan")
-    known = np.flatnonzero(np.isfinite(barrier))
-    if known.size < 2:
+    finite = np.flatnonzero(np.isfinite(barrier))
+    if finite.size < 2:
         return Parameter(nan, nan, nan)
-    slope, spread = _line(area[known], barrier[known], error[known])
-    if known.size < 3:
+    slope, spread = _line(area[finite], barrier[finite], error[finite])
+    if finite.size < 3:
         return Parameter(slope, spread, 0.0)
-    later, own = _line(area[known[1:]], barrier[known[1:]], error[known[1:]])
-    # Without the smallest size the slope is noisier: what noise explains is not systematic.
-    noise = max(own**2 - spread**2, 0.0)
+    later, later_error = _line(area[finite[1:]], barrier[finite[1:]], error[finite[1:]])
+    # Without the smallest size the slope is noisier: that part of the change is not systematic.
+    noise = max(later_error**2 - spread**2, 0.0)
     return Parameter(slope, spread, float(np.sqrt(max((later - slope) ** 2 - noise, 0.0))))
 
 
@@ -281,12 +284,12 @@ class _Entropy:
     p_value: float
 
 
-def _entropy_of(each: Ensemble) -> _Entropy | None:
-    """The spline with the smallest criterion, and its jackknife."""
-    bins = _Bins.of(each)
-    if bins is None or each.counts.shape[0] < 4:
+def _entropy_of(ensemble: Ensemble) -> _Entropy | None:
+    """The spline with the smallest Akaike criterion, and its jackknife."""
+    bins = _Bins.of(ensemble)
+    if bins is None or ensemble.counts.shape[0] < 4:
         return None
-    h, offset = bins.counted(each.total), bins.offset(each.log_mixture)
+    h, offset = bins.counted(ensemble.total), bins.offset(ensemble.log_mixture)
     fits = []
     for intervals in INTERVALS:
         if intervals + 3 > h.size / 2:
@@ -295,7 +298,7 @@ def _entropy_of(each: Ensemble) -> _Entropy | None:
         knots = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
         basis = BSpline.design_matrix(bins.middle, knots, 3).toarray()
         c = _poisson(basis, h, offset, None)
-        deviance = _deviance(h, basis @ c + offset) / each.correlated
+        deviance = _deviance(h, basis @ c + offset) / ensemble.correlated
         fits.append((deviance + 2 * c.size, deviance, h.size - c.size, knots, basis, c))
     if not fits:
         return None
@@ -305,7 +308,7 @@ def _entropy_of(each: Ensemble) -> _Entropy | None:
     left_out = np.array(
         [
             on_grid @ _poisson(basis, bins.counted(counts), bins.offset(mixture), c)
-            for counts, mixture in each.without()
+            for counts, mixture in ensemble.without()
         ]
     )
     return _Entropy(x, on_grid @ c, left_out, float(stats.chi2.sf(deviance, dof)))
@@ -313,20 +316,22 @@ def _entropy_of(each: Ensemble) -> _Entropy | None:
 
 @dataclass(frozen=True, eq=False)
 class _Bins:
+    """Bins of the extensive energy: `edges`, and the bin `at` of every level."""
+
     edges: Floats
     at: NDArray[np.intp]
     level: Floats
 
     @classmethod
-    def of(cls, each: Ensemble) -> _Bins | None:
+    def of(cls, ensemble: Ensemble) -> _Bins | None:
         """Equal bins over the energies that were seen often enough."""
-        seen = np.cumsum(each.total.sum(axis=0))
+        seen = np.cumsum(ensemble.total.sum(axis=0))
         first = int(np.searchsorted(seen, BEYOND * seen[-1]))
         last = int(np.searchsorted(seen, (1 - BEYOND) * seen[-1]))
-        if seen[-1] < FEWEST * each.correlated or last - first < INTERVALS[0] + 3:
+        if seen[-1] < FEWEST * ensemble.correlated or last - first < INTERVALS[0] + 3:
             return None
-        step, first = _lattice(each.level, first)
-        low, high = each.level[first] - step / 2, each.level[last] + step / 2
+        step, first = _lattice(ensemble.level, first)
+        low, high = ensemble.level[first] - step / 2, ensemble.level[last] + step / 2
         width = (high - low) / BINS
         if step:
             width = step * max(LEVELS, np.ceil(width / step))
@@ -334,7 +339,7 @@ class _Bins:
         if count < 2 * (INTERVALS[0] + 3):
             return None
         edges = low + width * np.arange(count + 1)
-        return cls(edges, np.searchsorted(edges, each.level) - 1, each.level)
+        return cls(edges, np.searchsorted(edges, ensemble.level) - 1, ensemble.level)
 
     @property
     def middle(self) -> Floats:
@@ -351,9 +356,9 @@ class _Bins:
 
 
 def _lattice(level: Floats, first: int) -> tuple[float, int]:
-    """Spacing of the levels, 0 if they are continuous; the first beyond the gaps near the ground.
+    """Spacing of the levels, 0 if continuous, and the first level beyond the gaps.
 
-    Just above its ground state a lattice has no states at all at many multiples of the spacing.
+    Just above the ground state of a lattice many multiples of the spacing have no states.
     """
     spacing = np.diff(level)
     step = float(np.median(spacing))
@@ -396,12 +401,12 @@ def _deviance(h: Floats, eta: Floats) -> float:
     return float(2 * np.sum(h * (log_h - eta) - (h - np.exp(eta))))
 
 
-# ---- its concave hull --------------------------------------------------------------------
+# ---- the concave hull of the entropy -----------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """The largest distance of a curve from its concave hull, between the points it touches."""
+    """Largest gap between a curve and its concave hull, and the ends of that gap."""
 
     height: float
     low: float
@@ -411,6 +416,7 @@ class Gap:
 
 
 def widest_gap(x: Floats, y: Floats) -> Gap:
+    """Find the largest gap between y(x) and its concave hull; 0 where y is concave."""
     corners = hull_corners(x, y)
     hull = np.interp(x, x[corners], y[corners])
     at = int((hull - y).argmax())
@@ -424,14 +430,14 @@ def widest_gap(x: Floats, y: Floats) -> Gap:
 
 
 def hull_corners(x: Floats, y: Floats) -> NDArray[np.intp]:
-    """Corners of the upper concave hull (Andrew's monotone chain)."""
+    """Find the corners of the upper concave hull (Andrew's monotone chain)."""
     xs, ys = x.tolist(), y.tolist()
-    kept: list[int] = []
+    corners: list[int] = []
     for i in range(len(xs)):
-        while len(kept) > 1:
-            a, b = kept[-2], kept[-1]
+        while len(corners) > 1:
+            a, b = corners[-2], corners[-1]
             if (ys[b] - ys[a]) * (xs[i] - xs[b]) > (ys[i] - ys[b]) * (xs[b] - xs[a]):
                 break
-            kept.pop()
-        kept.append(i)
-    return np.array(kept)
+            corners.pop()
+        corners.append(i)
+    return np.array(corners)

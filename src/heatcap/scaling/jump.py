@@ -1,4 +1,4 @@
-"""Kosterlitz-Thouless transition by the spin stiffness (helicity modulus, superfluid density).
+"""Kosterlitz-Thouless transition from the stiffness (helicity modulus, superfluid density).
 
 In the infinite system Upsilon falls from 2 T / pi to 0 at T_KT (Nelson and Kosterlitz, Phys. Rev.
 Lett. 39 (1977) 1201); in a finite one the jump is smeared by a logarithm,
@@ -10,7 +10,8 @@ form alone drifts: c of the XY model goes from 1.4 at L = 8 to 2.2 at L = 64.  H
 renormalisation flow behind it is fitted instead (:mod:`heatcap.scaling.flow`), at leading and at
 next order, to all sizes and all temperatures on both sides of T_KT at once; orders, smallest sizes,
 windows of temperature and corrections are averaged with weights
-e^(-(chi^2 + 2 k + 2 n_cut) / 2) as in :func:`heatcap.scaling.collapse`.
+e^(-(chi^2 + 2 k + 2 n_cut) / 2) as in :func:`heatcap.scaling.collapse`.  k_B = 1: temperatures are
+in units of the stiffness, J is a number.
 """
 
 from __future__ import annotations
@@ -51,31 +52,31 @@ from heatcap.scaling.flow import (
 __all__ = ["Stiffness", "stiffness"]
 
 POOR = 1e-3
-FAR = 3.0  # errors between the jump and the universal one that are no accident
-VAGUE = 0.15  # error of the jump from which on its test says nothing
-EXCLUDED = 6.0  # in the score: by so much the better of the two must win
+FAR = 3.0  # errors from which on a difference is significant
+VAGUE = 0.15  # error of the jump from which on it is not determined
+EXCLUDED = 6.0  # difference of the scores from which on the worse form is excluded
 CURVE = 120  # points of a curve
 
 
 @dataclass(frozen=True, eq=False)
 class Stiffness(Tested, Result):
-    """Kosterlitz-Thouless temperature and jump, with what stands behind them.
+    """Kosterlitz-Thouless temperature and jump, with the fits behind them.
 
     Attributes
     ----------
     t_kt : Parameter
-        With the universal jump, or with a free one where that was asked for.
+        With the universal jump, or with a fitted one if `free_jump`.
     jump : Parameter
-        J, the jump in units of 2 T / pi, fitted freely in both cases: 1 if it is universal.
+        J, the jump in units of 2 T / pi, fitted in both cases: 1 if it is universal.
     c : Parameter
-        Of 1 + 1 / (2 ln L + c), as the flow has it at T_KT and the largest size.
+        The constant of 1 + 1 / (2 ln L + c), from the flow at T_KT and the largest size.
     chi2, dof, p_value
         Of the fit with the largest weight; points of one size are taken as independent unless
         there is a covariance.
     window : tuple of float
-        Temperatures in it.
+        Smallest and largest temperature of that fit.
     sizes_used : list of float
-        Sizes in it.
+        Sizes of that fit.
     temperatures : list of dict
         The classical table: where three sizes or more share a `temperature`, the `c`, `chi2` and
         `dof` of 1 + 1 / (2 ln L + c) there, with J = 1.  chi2 is least near T_KT.
@@ -84,15 +85,16 @@ class Stiffness(Tested, Result):
         t_kt, jump and their errors.
     free_jump : bool
     against_smooth : float
-        By how much chi^2 + 2 k of a stiffness without a jump, smooth in T and L, is above that of
-        the flow.
+        chi^2 + 2 k of a stiffness without a jump, smooth in T and L, less that of the flow.
     status : Status
         "ok", "too few sizes", "too few points", "no jump", "poor fit", "another jump",
         "unidentified" or "at an edge".
     message : str
+        Meaning of the status, and what to do.
     seconds : float
+        Wall time.
     curves : dict
-        For a picture: the `used` pairs of size and temperature; by size `temperature` and
+        For a figure: the `used` pairs of size and temperature; by size `temperature` and
         `stiffness` of the best fit, and pi Upsilon / (2 T) at its T_KT: `measured` with
         `measured_error`, moved there along the fit, and `log_size` with `at_t_kt`, one curve for
         each of the heaviest models.
@@ -141,7 +143,10 @@ class Stiffness(Tested, Result):
 def stiffness(
     points: Points, *, free_jump: bool = False, rng: int | np.random.Generator = 0
 ) -> Stiffness:
-    """Kosterlitz-Thouless temperature and jump of the helicity modulus; no start needed.
+    """Fit a Kosterlitz-Thouless transition to the helicity modulus.
+
+    The renormalisation flow gives pi Upsilon / (2 T) at every size and temperature; at T_KT it is
+    1 + 1 / (2 ln L + c) for large L.  No start is needed.
 
     Parameters
     ----------
@@ -149,15 +154,15 @@ def stiffness(
         Helicity modulus Upsilon per site (k_B = 1) of three or more sizes; the control is the
         temperature, in the units of Upsilon.  Temperatures may differ between sizes.
     free_jump : bool
-        T_KT with a jump that is fitted, too, instead of 2 T / pi: for a stiffness in other units.
+        Fit T_KT together with the jump, instead of 2 T / pi: for a stiffness in other units.
     rng : int or Generator
         For the points of the search.
 
     Returns
     -------
     Stiffness
-        "no jump" where the stiffness is nowhere different from zero or stays on one side of 2 T /
-        pi, "another jump" where the data contradict a universal one.
+        Its status is "no jump" where the stiffness is zero within errors or stays below 2 T / pi,
+        "another jump" where the data contradict a universal one.
 
     Raises
     ------
@@ -228,7 +233,7 @@ def _average(
     largest = float(points.size.max())
     t_kt = average(chosen, [model.fit.of("t_kt") for model in chosen])
     jump = average(free, [model.fit.of("jump") for model in free])
-    found = Stiffness(
+    result = Stiffness(
         t_kt=t_kt,
         jump=jump,
         c=average(chosen, [constant_of(model.fit, largest) for model in chosen]),
@@ -243,31 +248,31 @@ def _average(
         against_smooth=smooth,
         curves=_curves_of(chosen),
     )
-    status, message = _status(found, min(free, key=lambda model: model.score).fit, points)
-    return replace(found, status=status, message=message, seconds=time.perf_counter() - began)
+    status, message = _status(result, min(free, key=lambda model: model.score).fit, points)
+    return replace(result, status=status, message=message, seconds=time.perf_counter() - began)
 
 
-def _status(found: Stiffness, free: Fit, points: Points) -> tuple[Status, str]:
-    low, high, t, jump = points.control.min(), points.control.max(), found.t_kt, found.jump
-    if not min(found.p_value, p_free := _p_value(free)) >= POOR and not (
+def _status(result: Stiffness, free: Fit, points: Points) -> tuple[Status, str]:
+    low, high, t, jump = points.control.min(), points.control.max(), result.t_kt, result.jump
+    if not min(result.p_value, p_free := _p_value(free)) >= POOR and not (
         p_free >= POOR and _differs(jump)
     ):
         return Status.POOR_FIT, (
-            f"chi2/dof = {found.chi2:.1f}/{found.dof} (p = {found.p_value:.1g}; {p_free:.1g} with "
-            "a free jump): no flow to a jump describes these data within their errors; check the "
-            "errors, or there is no Kosterlitz-Thouless transition"
+            f"chi2/dof = {result.chi2:.1f}/{result.dof} (p = {result.p_value:.1g}; {p_free:.1g} "
+            "with a free jump): no flow to a jump describes these data within their errors; check "
+            "the errors, or there is no Kosterlitz-Thouless transition"
         )
     if not jump.value > 2 * jump.error:
         return Status.NO_JUMP, (
             f"the jump, {readable(jump.value, jump.error)} of 2 T / pi, may be zero: the data do "
             "not show one"
         )
-    if found.against_smooth < -EXCLUDED:
+    if result.against_smooth < -EXCLUDED:
         return Status.NO_JUMP, (
             "a stiffness that is smooth in T and in L describes these data better than the flow "
-            f"to a jump does (chi2 + 2 k lower by {-found.against_smooth:.1f})"
+            f"to a jump does (chi2 + 2 k lower by {-result.against_smooth:.1f})"
         )
-    if _differs(jump) and not found.free_jump:
+    if _differs(jump) and not result.free_jump:
         return Status.ANOTHER_JUMP, (
             f"a free fit finds {readable(jump.value, jump.error)} of the universal jump 2 T / pi: "
             "other units, sizes too small, or no Kosterlitz-Thouless transition; T_KT here "
@@ -278,15 +283,15 @@ def _status(found: Stiffness, free: Fit, points: Points) -> tuple[Status, str]:
             f"T_KT = {t.value:.5g} lies outside the temperatures, {low:g} to {high:g}: measure on "
             "both sides of it"
         )
-    return _undetermined(found, high - low)
+    return _undetermined(result, high - low)
 
 
-def _undetermined(found: Stiffness, span: float) -> tuple[Status, str]:
-    t, jump = found.t_kt, found.jump
-    if found.against_smooth < EXCLUDED:
+def _undetermined(result: Stiffness, span: float) -> tuple[Status, str]:
+    t, jump = result.t_kt, result.jump
+    if result.against_smooth < EXCLUDED:
         return Status.UNIDENTIFIED, (
             "a stiffness without a jump, smooth in T and in L, describes these data about as well "
-            f"(chi2 + 2 k above the flow by {found.against_smooth:.1f}, {EXCLUDED:g} asked for): "
+            f"(chi2 + 2 k above the flow by {result.against_smooth:.1f}, {EXCLUDED:g} asked for): "
             "larger sizes, smaller errors or temperatures above T_KT would tell"
         )
     if not t.error < span / 8:
@@ -323,11 +328,11 @@ def _table(points: Points) -> list[dict[str, Any]]:
     """chi^2 of 1 + 1 / (2 ln L + c) at every temperature of three sizes or more."""
     rows = []
     for t in np.unique(points.control):
-        own = points.take(points.control == t)
-        if len(own) < 3:
+        here = points.take(points.control == t)
+        if len(here) < 3:
             continue
-        y, error = np.pi * own.value / (2 * t), np.pi * own.error / (2 * t)
-        log = 2 * np.log(own.size)
+        y, error = np.pi * here.value / (2 * t), np.pi * here.error / (2 * t)
+        log = 2 * np.log(here.size)
 
         def chi2(inverse: float, y: Floats = y, error: Floats = error, log: Floats = log) -> float:
             # In 1 / (2 ln L_min + c): the whole range of c, and c = infinity, is an interval.
@@ -336,7 +341,7 @@ def _table(points: Points) -> list[dict[str, Any]]:
         best = minimize_scalar(chi2, bounds=(1e-4, 20.0), method="bounded")
         c = 1 / float(best.x) - log[0]
         rows.append(
-            {"temperature": float(t), "c": float(c), "chi2": float(best.fun), "dof": len(own) - 1}
+            {"temperature": float(t), "c": float(c), "chi2": float(best.fun), "dof": len(here) - 1}
         )
     return rows
 
@@ -360,11 +365,11 @@ def _row(model: Model, weight: float) -> dict[str, Any]:
     }
 
 
-# ---- for a picture -----------------------------------------------------------------------
+# ---- for a figure ------------------------------------------------------------------------
 
 
 def _curves_of(models: Sequence[Model]) -> dict[str, Any]:
-    """What :class:`heatcap.scaling.Stiffness` holds as `curves`."""
+    """The `curves` of :class:`heatcap.scaling.Stiffness`."""
     weights = weights_of(models)
     best = models[int(np.argmax(weights))]
     fit, used = best.fit, best.points
@@ -394,7 +399,7 @@ def _curves_of(models: Sequence[Model]) -> dict[str, Any]:
 
 
 def _y(fit: Fit, sizes: Floats, temperatures: Floats) -> Floats:
-    """y of the fit (size, temperature); no size below its smallest."""
+    """y of the fit (size, temperature); smaller sizes count as its smallest."""
     first = fit.problem.log_sizes[0]
     logs = np.maximum(np.log(sizes), first)
     every = np.unique(np.concatenate([[first], logs]))
@@ -408,17 +413,17 @@ def _y(fit: Fit, sizes: Floats, temperatures: Floats) -> Floats:
 
 
 def _critical(fit: Fit, sizes: Floats) -> Floats:
-    """y at the fit's own T_KT; NaN below its smallest size."""
+    """y at the T_KT of the fit; NaN below its smallest size."""
     y = _y(fit, sizes, fit.theta[:1])[:, 0]
     return np.where(np.log(sizes) >= fit.problem.log_sizes[0] - 1e-9, y, np.nan)
 
 
 def _moved(fit: Fit, used: Points, size: float, there: float) -> tuple[float, float]:
     """y of the two temperatures nearest to T_KT, moved there along the fit."""
-    own = used.take(used.size == size)
-    own = own.take(np.argsort(np.abs(own.control - fit.of("t_kt")[0]))[:2])
-    factor = np.pi / (2 * own.control)
-    expected = np.array([_y(fit, np.array([size]), np.array([t]))[0, 0] for t in own.control])
-    weight = 1 / (own.error * factor) ** 2
-    off = float(np.sum(weight * (own.value * factor - expected)) / weight.sum())
+    nearest = used.take(used.size == size)
+    nearest = nearest.take(np.argsort(np.abs(nearest.control - fit.of("t_kt")[0]))[:2])
+    factor = np.pi / (2 * nearest.control)
+    expected = np.array([_y(fit, np.array([size]), np.array([t]))[0, 0] for t in nearest.control])
+    weight = 1 / (nearest.error * factor) ** 2
+    off = float(np.sum(weight * (nearest.value * factor - expected)) / weight.sum())
     return there + off, float(1 / np.sqrt(weight.sum()))

@@ -1,9 +1,9 @@
-"""Order of a transition: second, first, Kosterlitz-Thouless, or undecided, and by what evidence.
+"""Order of a transition: second, first, Kosterlitz-Thouless, or undecided.
 
-No single test tells.  Kosterlitz-Thouless data on a few sizes always fit a second-order collapse
-with a small 1/nu; a weak first-order transition looks continuous up to its correlation length.  So
-each test says what it excludes, and an order is the verdict only if it alone is left, if something
-speaks for it or is well described by it, and if no test speaks for another.
+No single test decides.  Kosterlitz-Thouless data on a few sizes always fit a second-order collapse
+with a small 1/nu; a weak first-order transition looks continuous up to its correlation length.
+Hence each test states which orders it favours and excludes.  An order is the verdict only if the
+other two are excluded, at least one test favours or allows it, and no favoured order is excluded.
 
 test                  second order        first order            Kosterlitz-Thouless
 --------------------  ------------------  ---------------------  --------------------------------
@@ -20,7 +20,7 @@ checked: docs/references.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ FORMS = {"second-order": SECOND, "first-order": FIRST, "kosterlitz-thouless": KT
 DECISIVE = 5.0  # log evidence from which on the lesser form is excluded: odds of 150
 FAR = 3.0  # errors
 CLEARLY = 0.85  # of the dimension: 1/nu below it is no first-order transition with corrections
-NEAR = 2.0  # errors within which a number is what it is compared with
+NEAR = 2.0  # errors within which two numbers agree
 GROWS = 0.15  # exponent of a height from which on it is not bounded; that of XY has 0.1 at L = 16
 POOR = 1e-3
 NOTHING = Parameter(float("nan"), float("nan"), float("nan"))
@@ -55,19 +55,19 @@ NOTHING = Parameter(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True)
 class Evidence:
-    """One test.
+    """One test: its quantity, and the orders it favours and excludes.
 
     Attributes
     ----------
     test : str
     favours, excludes : tuple of str
-        Of the three orders; both empty where the test says nothing.
+        Among the three orders; both empty where the test is not conclusive.
     quantity : str
-        What `value` is.
+        Name of `value`.
     value : Parameter
     message : str
     allows : tuple of str
-        What the data fit well, without speaking for it alone.
+        Orders that describe the data well, though others may as well.
     """
 
     test: str
@@ -98,7 +98,7 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Order(Result):
-    """The verdict and what it rests on.
+    """Verdict on the order, with its evidence.
 
     Attributes
     ----------
@@ -106,9 +106,9 @@ class Order(Result):
         "second order", "first order", "Kosterlitz-Thouless" or "undecided".
     evidence : list of Evidence
     status : Status
-        "ok", "undecided" (more than one order is left), "tests disagree", "no evidence".
+        "ok", "undecided" (more than one order is not excluded), "tests disagree", "no evidence".
     message : str
-        What is left, and the limit of the verdict.
+        Orders that are not excluded, and the limit of the verdict.
     results : dict
         By name the Collapse of each form, Extrema, Barriers and Stiffness behind the tests.
     """
@@ -120,8 +120,8 @@ class Order(Result):
     FIELDS = ("verdict", "status", "message", "evidence", "results")
 
     def _lines(self) -> list[str]:
-        """Verdict, and a line for every test."""
-        tests = [each.summary() for each in self.evidence]
+        """Verdict and one line for every test."""
+        tests = [test.summary() for test in self.evidence]
         return [f"verdict: {self.verdict} ({self.message})", *tests]
 
 
@@ -134,12 +134,15 @@ def transition_order(
     dimension: int = 2,
     rng: int | np.random.Generator = 0,
 ) -> Order:
-    """Order of a transition, from whatever there is.
+    """Determine the order of a transition from the data there are.
+
+    The tests are those of the table at the head of :mod:`heatcap.scaling.order`; each kind of data
+    adds its own.
 
     Parameters
     ----------
     dimensionless : Points, optional
-        Such as Binder's cumulant: collapsed with all three forms at exponent 0.
+        Such as Binder's cumulant; collapsed with all three forms at exponent 0.
     heat_capacity : Points, optional
         Per site, with a maximum at every size; from the `series` if left out.
     series : Dataset (point, replicate, sweep), optional
@@ -147,7 +150,7 @@ def transition_order(
     stiffness : Points, optional
         Helicity modulus against temperature.
     dimension : int
-        d.
+        Dimension d of the lattice.
     rng : int or Generator
 
     Returns
@@ -161,15 +164,15 @@ def transition_order(
         If nothing is given, or as of the fits.
     """
     given = (dimensionless, heat_capacity, series, stiffness)
-    if all(each is None for each in given):
+    if all(data is None for data in given):
         raise ValueError("expected a dimensionless quantity, heat capacity, series or stiffness")
     generator = np.random.default_rng(rng)
     results: dict[str, Any] = {}
     evidence: list[Evidence] = []
     if dimensionless is not None:
-        found = _collapses(dimensionless, dimension, generator)
-        results |= found
-        evidence += [_forms(found, dimension), _shape(found["second-order"], dimension)]
+        collapses = _collapses(dimensionless, dimension, generator)
+        results |= collapses
+        evidence += [_forms(collapses, dimension), _shape(collapses["second-order"], dimension)]
     if series is not None:
         histograms = barriers(series, dimension=dimension, rng=generator)
         results["barriers"] = histograms
@@ -182,7 +185,10 @@ def transition_order(
     if stiffness is not None:
         results["stiffness"] = jump = fit_stiffness(stiffness, rng=generator)
         evidence.append(_jump(jump))
-    verdict, status, message = _verdict(evidence, _largest(given))
+    sizes = [data["size"] if isinstance(data, xr.Dataset) else data.size for data in given
+             if data is not None]  # fmt: skip
+    largest = max(float(np.max(size)) for size in sizes)
+    verdict, status, message = _verdict(evidence, largest)
     return Order(verdict, evidence, results, status=status, message=message)
 
 
@@ -194,60 +200,59 @@ def _collapses(points: Points, dimension: int, rng: np.random.Generator) -> dict
             points,
             ansatz=name,
             fixed=of_first if name == "first-order" else held,
-            excluded=KINDS,  # what the three forms are compared with is each other
+            excluded=KINDS,  # the three forms compete with each other only
             rng=rng,
         )
         for name in FORMS
     }
 
 
-def _forms(found: Mapping[str, Collapse], dimension: int) -> Evidence:
-    """Log evidence of the best form over the next, and which forms are excluded by it."""
-    independent = min(each.independent for each in found.values())
-    scores = {name: independent * each.score for name, each in found.items()}
+def _forms(collapses: Mapping[str, Collapse], dimension: int) -> Evidence:
+    """Log evidence of the best form over the others, and the orders that it excludes."""
+    independent = min(result.independent for result in collapses.values())
+    scores = {name: independent * result.score for name, result in collapses.items()}
     ranked = sorted(scores, key=lambda name: scores[name])
     best = ranked[0]
     odds = {name: (scores[name] - scores[best]) / 2 for name in ranked}
     quantity = f"log evidence of {FORMS[best]} over {FORMS[ranked[1]]}"
     number = Parameter(odds[ranked[1]], 0.0, 0.0)
     others = ", ".join(f"{FORMS[name]} {odds[name]:.1f}" for name in ranked[1:])
-    if not np.isfinite(scores[best]) or not found[best].p_value >= POOR:
+    if not np.isfinite(scores[best]) or not collapses[best].p_value >= POOR:
         return Evidence("collapse", quantity, NOTHING, message="no form fits: no evidence for any")
-    if not found[best].ok:
-        said = f"the best form is {found[best].status}; behind it {others}"
-        return Evidence("collapse", quantity, number, message=said)
+    if not collapses[best].ok:
+        message = f"the best form is {collapses[best].status}; behind it {others}"
+        return Evidence("collapse", quantity, number, message=message)
     excluded = tuple(FORMS[name] for name in ranked[1:] if odds[name] >= DECISIVE)
     favoured = (FORMS[best],) if odds[ranked[1]] >= DECISIVE else ()
-    said = f"behind it {others}"
+    message = f"behind it {others}"
     if best == "second-order":
-        if _like_kt(found):
+        if _like_kt(collapses):
             excluded, favoured = tuple(name for name in excluded if name != KT), ()
-            said += "; 1/nu is as small as that of Kosterlitz-Thouless data"
-        if _like_first(found[best], dimension):
+            message += "; 1/nu is as small as that of Kosterlitz-Thouless data"
+        if _like_first(collapses[best], dimension):
             excluded, favoured = tuple(name for name in excluded if name != FIRST), ()
-            said += "; 1/nu is as large as at a first-order transition with corrections"
-    return Evidence("collapse", quantity, number, favoured, excluded, said, (FORMS[best],))
+            message += "; 1/nu is as large as at a first-order transition with corrections"
+    return Evidence("collapse", quantity, number, favoured, excluded, message, (FORMS[best],))
 
 
 def _like_first(second: Collapse, dimension: int) -> bool:
     """Whether 1/nu is not clearly below d.
 
-    The form with 1/nu held at d has no freedom for corrections to L^d, which a free 1/nu takes up:
-    that it fits worse is evidence for corrections as much as against first order.
+    The form with 1/nu held at d cannot absorb corrections to L^d, a free 1/nu can: a worse fit of
+    the former is evidence for corrections as much as against first order.
     """
     p = second.parameters["inverse_nu"]
     return p.value + FAR * p.error > CLEARLY * dimension
 
 
-def _like_kt(found: Mapping[str, Collapse]) -> bool:
+def _like_kt(collapses: Mapping[str, Collapse]) -> bool:
     """Whether 1/nu is not above d ln (ln L/L0)^2 / d ln L = 2 / ln(L/L0) at the middle size.
 
-    L0 is that of the Kosterlitz-Thouless fit, three errors up.
-
-    Below T_KT every temperature is critical, which no form of collapse describes; where the range
-    of the control reaches there, second order fits better, with such a 1/nu.
+    L0 is that of the Kosterlitz-Thouless fit plus three errors.  Below T_KT every temperature is
+    critical, which no form of collapse describes: where the range of the control extends below it,
+    second order fits better, with such a small 1/nu.
     """
-    second, other = found["second-order"], found["kosterlitz-thouless"]
+    second, other = collapses["second-order"], collapses["kosterlitz-thouless"]
     p = second.parameters["inverse_nu"]
     highest = in_unit(ANSATZE["kosterlitz-thouless"], min(second.sizes_used)).bounds[1]
     log_l0 = other.parameters.get("log_l0", Parameter(highest, 0.0, 0.0))
@@ -256,36 +261,37 @@ def _like_kt(found: Mapping[str, Collapse]) -> bool:
     return p.value - FAR * p.error < 2 / max(middle - start, 1e-9)
 
 
-def _shape(found: Collapse, dimension: int) -> Evidence:
+def _shape(second: Collapse, dimension: int) -> Evidence:
     """1/nu of the second-order collapse against the dimension."""
-    if not found.ok:
-        said = f"the second-order collapse is {found.status}"
-        return Evidence("1/nu", "1/nu", NOTHING, message=said)
-    p = found.parameters["inverse_nu"]
+    if not second.ok:
+        message = f"the second-order collapse is {second.status}"
+        return Evidence("1/nu", "1/nu", NOTHING, message=message)
+    p = second.parameters["inverse_nu"]
     off = (p.value - dimension) / p.error
-    if not _like_first(found, dimension):
+    if not _like_first(second, dimension):
         return Evidence("1/nu", "1/nu", p, (), (FIRST,), f"below d by {-off:.1f} errors")
     if off > FAR:
-        said = f"above d by {off:.1f} errors, which no transition has: corrections, or no scaling"
-        return Evidence("1/nu", "1/nu", p, message=said)
+        message = f"above d by {off:.1f} errors, which no transition has: "
+        message += "corrections, or no scaling"
+        return Evidence("1/nu", "1/nu", p, message=message)
     favoured = (FIRST,) if abs(off) < NEAR and p.error < dimension / 8 else ()
     return Evidence("1/nu", "1/nu", p, favoured, (), f"from d by {off:+.1f} errors")
 
 
 def _heights(peaks: Extrema, dimension: int) -> Evidence:
-    """The exponent of the peaks of the heat capacity against 0 and against the dimension.
+    """The exponent of the heat-capacity peaks compared with 0 and with the dimension.
 
-    Beside the fit stands the exponent between the two largest sizes: a fit with a background calls
-    a power what first rises and then falls.
+    The exponent between the two largest sizes is used, too: heights that first rise and then fall
+    are fitted well by a power with a background.
     """
     test, quantity = "heat-capacity peaks", "exponent of the height"
-    known = np.isfinite(peaks.height) & np.isfinite(peaks.height_error)
-    rows = np.flatnonzero(known & (peaks.height > 0))
+    finite = np.isfinite(peaks.height) & np.isfinite(peaks.height_error)
+    rows = np.flatnonzero(finite & (peaks.height > 0))
     if rows.size < 4:
-        said = f"{rows.size} sizes have a peak inside their data, 4 are needed"
-        return Evidence(test, quantity, NOTHING, message=said)
+        message = f"{rows.size} sizes have a peak inside their data, 4 are needed"
+        return Evidence(test, quantity, NOTHING, message=message)
     last = _last_exponent(peaks, rows[-2:])
-    said = f"between the largest sizes {readable(last.value, last.error)}"
+    message = f"between the largest sizes {readable(last.value, last.error)}"
     low, high = last.value - FAR * last.error, last.value + FAR * last.error
     if low < 0 and high < dimension / 2:
         return Evidence(test, quantity, last, (), (FIRST,), "the largest sizes do not grow")
@@ -295,8 +301,8 @@ def _heights(peaks: Extrema, dimension: int) -> Evidence:
         height_covariance=peaks.height_covariance[np.ix_(rows, rows)],
     )
     if growth.exponent is None or growth.height_status is not Status.OK:
-        said = f"{growth.message or growth.height_status}; {said}"
-        return Evidence(test, quantity, NOTHING, message=said)
+        message = f"{growth.message or growth.height_status}; {message}"
+        return Evidence(test, quantity, NOTHING, message=message)
     p = growth.exponent
     excluded = []
     if max(p.value + FAR * p.error, high) < dimension:
@@ -305,8 +311,8 @@ def _heights(peaks: Extrema, dimension: int) -> Evidence:
         excluded.append(KT)
     near = abs(p.value - dimension) < NEAR * p.error and p.error < dimension / 8
     if near and low > dimension / 2:
-        return Evidence(test, quantity, p, (FIRST,), (SECOND, *excluded), said)
-    return Evidence(test, quantity, p, (), tuple(excluded), said)
+        return Evidence(test, quantity, p, (FIRST,), (SECOND, *excluded), message)
+    return Evidence(test, quantity, p, (), tuple(excluded), message)
 
 
 def _last_exponent(peaks: Extrema, rows: NDArray[np.intp]) -> Parameter:
@@ -318,32 +324,32 @@ def _last_exponent(peaks: Extrema, rows: NDArray[np.intp]) -> Parameter:
     return Parameter(float(np.log(h[1] / h[0]) / log), float(error), 0.0)
 
 
-def _histogram(found: Barriers) -> Evidence:
+def _histogram(result: Barriers) -> Evidence:
     """Growth of the barrier with L^(d-1)."""
     test, quantity = "energy histogram", "growth of the barrier with L^(d-1)"
-    known = [i for i, word in enumerate(found.shapes) if word in ("double", "single")]
+    resolved = [i for i, word in enumerate(result.shapes) if word in ("double", "single")]
     words = ", ".join(
-        f"{word} at L = {size:g}" for size, word in zip(found.size, found.shapes, strict=True)
+        f"{word} at L = {size:g}" for size, word in zip(result.size, result.shapes, strict=True)
     )
-    if not known:
-        return Evidence(test, quantity, found.tension, message=words)
-    slope = found.tension
-    doubles = sum(found.shapes[i] == "double" for i in known)
-    if found.shapes[known[-1]] == "single":
+    if not resolved:
+        return Evidence(test, quantity, result.tension, message=words)
+    slope = result.tension
+    doubles = sum(result.shapes[i] == "double" for i in resolved)
+    if result.shapes[resolved[-1]] == "single":
         return Evidence(test, quantity, slope, (), (), words)
     if doubles > 1 and slope.value > FAR * slope.error:
         return Evidence(test, quantity, slope, (FIRST,), (SECOND, KT), words)
     return Evidence(test, quantity, slope, (FIRST,), (), f"{words}; its growth is not resolved")
 
 
-def _jump(found: Stiffness) -> Evidence:
-    """A jump of the stiffness, universal or not."""
+def _jump(result: Stiffness) -> Evidence:
+    """The jump of the stiffness in units of the universal one."""
     test, quantity = "stiffness", "jump over 2 T / pi"
-    if found.ok:
-        return Evidence(test, quantity, found.jump, (KT,), (SECOND, FIRST), "1 if universal")
-    if found.status in (Status.NO_JUMP, Status.ANOTHER_JUMP):
-        return Evidence(test, quantity, found.jump, (), (KT,), found.status)
-    return Evidence(test, quantity, found.jump, message=f"{found.status}: {found.message}")
+    if result.ok:
+        return Evidence(test, quantity, result.jump, (KT,), (SECOND, FIRST), "1 if universal")
+    if result.status in (Status.NO_JUMP, Status.ANOTHER_JUMP):
+        return Evidence(test, quantity, result.jump, (), (KT,), result.status)
+    return Evidence(test, quantity, result.jump, message=f"{result.status}: {result.message}")
 
 
 def _reweighted(series: xr.Dataset, histograms: Barriers) -> Points | None:
@@ -364,9 +370,9 @@ def _reweighted(series: xr.Dataset, histograms: Barriers) -> Points | None:
 
 
 def _verdict(evidence: Sequence[Evidence], largest: float) -> tuple[str, Status, str]:
-    excluded = {name for each in evidence for name in each.excludes}
-    favoured = {name for each in evidence for name in each.favours}
-    allowed = {name for each in evidence for name in each.allows}
+    excluded = {name for test in evidence for name in test.excludes}
+    favoured = {name for test in evidence for name in test.favours}
+    allowed = {name for test in evidence for name in test.allows}
     left = [name for name in ORDERS if name not in excluded]
     if not excluded and not favoured:
         return "undecided", Status.NO_EVIDENCE, "no test says anything"
@@ -375,22 +381,7 @@ def _verdict(evidence: Sequence[Evidence], largest: float) -> tuple[str, Status,
         return "undecided", Status.TESTS_DISAGREE, f"{names}: favoured and excluded"
     if len(left) > 1 or left[0] not in favoured | allowed:
         return "undecided", Status.UNDECIDED, f"not excluded: {', '.join(left)}"
-    return left[0], Status.OK, _limit(left[0], largest)
-
-
-def _largest(given: tuple[Any, ...]) -> float:
-    sizes: Iterator[Any] = (
-        each["size"].to_numpy() if isinstance(each, xr.Dataset) else each.size
-        for each in given
-        if each is not None
-    )
-    return max(float(np.max(size)) for size in sizes)
-
-
-def _limit(verdict: str, largest: float) -> str:
-    if verdict == SECOND:
-        return (
-            f"up to L = {largest:g}: a first-order transition with a larger correlation length"
-            " would look the same"
-        )
-    return f"up to L = {largest:g}"
+    message = f"up to L = {largest:g}"
+    if left[0] == SECOND:
+        message += ": a first-order transition with a larger correlation length would look the same"
+    return left[0], Status.OK, message

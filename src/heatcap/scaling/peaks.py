@@ -1,7 +1,12 @@
-"""Peaks: the maximum of the curve of every size, where the maxima go, and how they grow.
+"""Peaks: the maximum of every size, its limit in the control, and its growth with the size.
 
     x_peak(L) = x_c + a L^(-1/nu) (1 + b L^(-omega))
     h(L) = A L^kappa (1 + b L^(-omega)),   c + A (L^kappa - 1) / kappa,   or   A ln L + B + b / L
+
+`extrema` locates the maximum of each curve, `peaks_against_size` (or ``Extrema.against_size``) fits
+positions and heights.  Positions are in the unit of the control, heights in that of A; 1/nu is the
+exponent of the shift, kappa that of the height (gamma/nu, alpha/nu).  Whether heights diverge at
+all is a question for :mod:`heatcap.divergence`.
 
 M. N. Barber, in: Phase Transitions and Critical Phenomena 8 (1983) 145, and A. E. Ferdinand and
 M. E. Fisher, Phys. Rev. 185 (1969) 832 for the logarithm (what was checked: docs/references.md).
@@ -39,7 +44,7 @@ OMEGAS = (1.0, 2.0)
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 SHOWN = 101  # points of a fit that is drawn
 PARTS = ("position_status", "height_status")
-SAID = {
+FAULTS = {
     Status.TOO_FEW_SIZES: "too few sizes for {}",
     Status.UNDETERMINED: "{} undetermined",
     Status.POOR_FIT: "poor fit of {}",
@@ -54,13 +59,13 @@ ACROSS = 4  # points within half the height of a peak, at least
 
 @dataclass(frozen=True, eq=False)
 class Extrema(Result):
-    """The maximum of every size.
+    """Maximum of every size, with errors and status.
 
     Attributes
     ----------
     size, x, x_error, height, height_error : ndarray (size)
-        NaN for sizes whose curve is highest at an end of its data, or may be.  Heights have the
-        upward bias of a noisy maximum taken off (`bias`).
+        NaN for sizes whose curve is, or may be, highest at an end of its data.  Heights are
+        corrected for the upward bias of a noisy maximum (`bias`).
     x_covariance, height_covariance : ndarray (size, size)
         Diagonal unless sizes share replicates.
     status : Status
@@ -88,12 +93,12 @@ class Extrema(Result):
     def against_size(
         self, *, inverse_nu: float | None = None, exponent: float | None = None
     ) -> PeakScaling:
-        """Positions and heights against the size, of the sizes that have a peak."""
-        kept = np.flatnonzero(np.isfinite(self.x))
-        pairs = np.ix_(kept, kept)
+        """Fit positions and heights against the size, for sizes that have a peak."""
+        finite = np.flatnonzero(np.isfinite(self.x))
+        pairs = np.ix_(finite, finite)
         return peaks_against_size(
-            self.size[kept], self.x[kept], self.x_error[kept], self.height[kept],
-            self.height_error[kept], x_covariance=self.x_covariance[pairs],
+            self.size[finite], self.x[finite], self.x_error[finite], self.height[finite],
+            self.height_error[finite], x_covariance=self.x_covariance[pairs],
             height_covariance=self.height_covariance[pairs], inverse_nu=inverse_nu,
             exponent=exponent, name=self.name,
         )  # fmt: skip
@@ -117,17 +122,19 @@ class Extrema(Result):
 
 
 def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator = 0) -> Extrema:
-    """Position and height of the maximum of A(x) at every size.
+    """Locate the maximum of A(x) at every size.
 
-    A smooth curve is fitted to every size, and its maximum found on draws of it: their spread is
-    the error, their mean over the fit's own maximum the bias of a noisy maximum.  A maximum at an
-    end of the data is no peak: the size is listed, with NaN, and left out of fits.
+    A smooth curve is fitted to every size, and its maximum computed on draws of the curve: their
+    spread is the error, the excess of their mean over the maximum of the fit is the bias of a noisy
+    maximum.  A maximum at an end of the data is no peak: the size is listed with NaN and left out
+    of fits.
 
     Parameters
     ----------
     points : Points
-        For the minimum of a curve, give -A.
+        For minima, give -A.
     draws : int
+        Draws of every curve for the errors, 50 or more.
     rng : int or Generator
 
     Returns
@@ -143,22 +150,22 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     if draws < 50:
         raise ValueError(f"draws must be at least 50 for an error, got {draws}")
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
-    found = [_maximum(line) for line in lines]
-    x, height, bias = (np.array([f[k] for f in found]) for k in range(3))
-    drawn_x, drawn = (np.array([f[k] for f in found]) for k in (3, 4))
+    maxima = [_maximum(line) for line in lines]
+    x, height, bias = (np.array([f[k] for f in maxima]) for k in range(3))
+    drawn_x, drawn = (np.array([f[k] for f in maxima]) for k in (3, 4))
     shared = points.replicates is not None
     x_covariance, covariance = (_covariance(d, x, shared) for d in (drawn_x, drawn))
     inside = np.isfinite(x)
     at_end = [f"{line.size:g}" for line, ok in zip(lines, inside, strict=True) if not ok]
-    said = f"highest at an end of the data: sizes {', '.join(at_end)}" if at_end else ""
-    said += "; widen the range of their control" if at_end else ""
+    message = f"highest at an end of the data: sizes {', '.join(at_end)}" if at_end else ""
+    message += "; widen the range of their control" if at_end else ""
     coarse = [
         f"{line.size:g}"
         for line, ok in zip(lines, inside, strict=True)
         if ok and _across(line, points.control[points.size == line.size]) < ACROSS
     ]
     if coarse:
-        said = "; ".join(filter(None, [said, _COARSE.format(", ".join(coarse), ACROSS)]))
+        message = "; ".join(filter(None, [message, _COARSE.format(", ".join(coarse), ACROSS)]))
     status = Status.UNDERSAMPLED if coarse else Status.OK
     if not inside.all():
         status = Status.PEAK_AT_AN_END if inside.any() else Status.NO_PEAK
@@ -166,7 +173,7 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
         np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
         np.sqrt(np.diag(covariance)), bias, covariance, x_covariance,
         points.name, [drawing(line) for line in lines], drawn, status=status,
-        message="; ".join(filter(None, [said, points.message, missed(lines)])),
+        message="; ".join(filter(None, [message, points.message, missed(lines)])),
     )  # fmt: skip
 
 
@@ -177,7 +184,7 @@ _COARSE = (
 
 
 def _across(line: Curve, control: Floats) -> int:
-    """Points about the peak, up to where the curve has fallen by half."""
+    """Number of points within the full width at half of the peak's height."""
     x = np.linspace(*line.range, GRID)
     y = line(x)
     low = y < (y.max() + y.min()) / 2
@@ -189,7 +196,7 @@ def _across(line: Curve, control: Floats) -> int:
 
 
 def _maximum(line: Curve) -> tuple[float, float, float, Floats, Floats]:
-    """Position, height and bias of a peak, and the positions and heights of its draws."""
+    """Position, height and bias of a peak; positions and heights of its draws."""
     x = np.linspace(*line.range, GRID)
     at, top = _tops(x, line(x)[None])
     drawn_at, drawn = _tops(x, line.drawn(x))
@@ -215,13 +222,13 @@ def _tops(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def _covariance(drawn: Floats, value: Floats, shared: bool) -> Floats:
-    """Of the sizes that have a peak, NaN for the others."""
+    """Covariance of the sizes that have a peak, NaN for the others."""
     out = np.full((value.size, value.size), np.nan)
-    known: Sequence[int] = np.flatnonzero(np.isfinite(value)).tolist()
-    if known:
-        found = np.atleast_2d(np.cov(drawn[known]))
-        # Of independent sizes, what is off the diagonal is chance.
-        out[np.ix_(known, known)] = found if shared else np.diag(np.diag(found))
+    finite: Sequence[int] = np.flatnonzero(np.isfinite(value)).tolist()
+    if finite:
+        estimate = np.atleast_2d(np.cov(drawn[finite]))
+        # Independent sizes: off-diagonal elements are noise of the draws.
+        out[np.ix_(finite, finite)] = estimate if shared else np.diag(np.diag(estimate))
     return out
 
 
@@ -236,9 +243,9 @@ class PeakScaling(Result):
     ----------
     size, x, x_error, height, height_error : ndarray (size)
     x_c : Parameter or None
-        Where the positions go; None without a fit.
+        Limit of the positions at infinite size; None without a fit.
     inverse_nu : Parameter or None
-        Of the shift; None without a fit, or where the positions do not determine it.
+        Exponent of the shift; None without a fit, or where the positions do not determine it.
     exponent : Parameter or None
         kappa, given that the heights are a power of L.  With a background, kappa < 0 saturates.
     log_slope : Parameter or None
@@ -247,11 +254,11 @@ class PeakScaling(Result):
         Weight of the logarithm against the power law: the best score of each, exp(-score / 2),
         score = chi^2 + 2 k + 2 n_cut.  Not a verdict on whether the heights diverge.
     status : Status
-        Of the positions if they are not fitted well, else of the heights.
+        That of the positions if they are not fitted well, else that of the heights.
     position_status, height_status : Status
         "ok", "too few sizes", "undetermined", "poor fit", "not given".
     message : str
-        What they mean, and what to do.
+        Meaning of the statuses, and what to do.
     position_models, height_models : list of dict
         Every fit: form, smallest_size, weight, chi2, dof, p_value, coefficients of
         (L / L_max)^..., exponent.
@@ -280,9 +287,9 @@ class PeakScaling(Result):
 
     @property
     def outcome(self) -> str:
-        """ "ok" if all that is given is fitted well; else which part is not, and why."""
+        """ "ok" if positions and heights are fitted well, else which are not, and why."""
         parts = {"positions": self.position_status, "heights": self.height_status}
-        return ", ".join(SAID[v].format(k) for k, v in parts.items() if v in SAID) or "ok"
+        return ", ".join(FAULTS[v].format(k) for k, v in parts.items() if v in FAULTS) or "ok"
 
     FIELDS = (
         "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu", "exponent",
@@ -320,11 +327,12 @@ def peaks_against_size(
     exponent: float | None = None,
     name: str = "A",
 ) -> PeakScaling:
-    """Fit ready-made peaks: positions, heights, or both.
+    """Fit positions or heights of given peaks, or both, against the size.
 
-    Corrections (omega = 1, 2) and all smallest sizes are averaged.  The fits
-    are small on purpose: whether heights diverge or stay bounded is a question of its own, with
-    classes, margins and a guarantee, for ``heatcap.divergence``; `log_weight` is no answer to it.
+        x_peak(L) = x_c + a L^(-1/nu) (1 + b L^(-omega)),   h(L) = A L^kappa (1 + b L^(-omega))
+
+    Corrections (omega = 1, 2) and all smallest sizes are averaged.  Whether heights diverge or stay
+    bounded is not decided here, nor by `log_weight`: see ``heatcap.divergence``.
 
     Parameters
     ----------
@@ -337,7 +345,7 @@ def peaks_against_size(
     inverse_nu, exponent : float, optional
         1/nu and kappa where they are known.
     name : str
-        Of the height.
+        Name of the observable, for summaries.
 
     Returns
     -------
@@ -362,22 +370,22 @@ def peaks_against_size(
         raise ValueError(f"exponent must be finite, got {exponent:g}")
     sizes = sizes[order]
     given = {"inverse_nu": inverse_nu, "exponent": exponent}
-    found: dict[str, Any] = {}
-    said = []
+    fields: dict[str, Any] = {}
+    messages = []
     if at is not None:
-        found |= _positions(sizes, *at, inverse_nu)
-        said.append(found.pop("said"))
+        fields |= _positions(sizes, *at, inverse_nu)
+        messages.append(fields.pop("message"))
     if top is not None:
-        found |= _heights(sizes, *top, exponent)
-        said.append(found.pop("said"))
+        fields |= _heights(sizes, *top, exponent)
+        messages.append(fields.pop("message"))
     (x_, x_error_), (height_, height_error_) = (
-        (None, None) if each is None else (each[0], np.sqrt(np.diag(each[1]))) for each in (at, top)
+        (None, None) if pair is None else (pair[0], np.sqrt(np.diag(pair[1]))) for pair in (at, top)
     )
     return PeakScaling(
         sizes, x_, x_error_, height_, height_error_,
         fixed={k: float(v) for k, v in given.items() if v is not None},
-        message="; ".join(filter(None, said)), name=name, **found,
-        status=next(filter(SAID.get, (found[k] for k in PARTS if k in found)), Status.OK),
+        message="; ".join(filter(None, messages)), name=name, **fields,
+        status=next(filter(FAULTS.get, (fields[k] for k in PARTS if k in fields)), Status.OK),
     )  # fmt: skip
 
 
@@ -436,7 +444,7 @@ def _positions(
     if not fits:
         return {
             "position_status": Status.TOO_FEW_SIZES,
-            "said": _few(size, "positions", 3 + forms[0].free),
+            "message": _few(size, "positions", 3 + forms[0].free),
         }
     best = heaviest(fits)
     out: dict[str, Any] = {
@@ -444,16 +452,19 @@ def _positions(
         "position_models": _models(fits),
         "position_curve": _curve(best, size),
         "position_status": Status.OK,
-        "said": "",
+        "message": "",
     }
     if best.form.free and best.determined:
         out["inverse_nu"] = average(fits, EXPONENT)
     if best.p_value < POOR:
-        said = f"no shift L^(-1/nu) describes the positions (p = {best.p_value:.1g}): leave out"
-        return out | {"position_status": Status.POOR_FIT, "said": f"{said} the smallest sizes"}
+        message = f"no shift L^(-1/nu) describes the positions (p = {best.p_value:.1g}): leave out"
+        return out | {
+            "position_status": Status.POOR_FIT,
+            "message": f"{message} the smallest sizes",
+        }
     if best.form.free and not best.determined:
-        said = "the positions do not determine 1/nu: add larger sizes, or give it (inverse_nu)"
-        return out | {"position_status": Status.UNDETERMINED, "said": said}
+        message = "the positions do not determine 1/nu: add larger sizes, or give it (inverse_nu)"
+        return out | {"position_status": Status.UNDETERMINED, "message": message}
     return out
 
 
@@ -469,7 +480,7 @@ def _power(omega: float, bounds: tuple[float, float]) -> Form:
 
 def _background(bounds: tuple[float, float]) -> Form:
     def columns(u: Floats, kappa: float) -> Floats:
-        # expm1: the limit kappa -> 0 is the logarithm, and has to be smooth.
+        # expm1: the limit kappa -> 0, the logarithm, must be smooth.
         grown = np.log(u) if abs(kappa) < 1e-9 else np.expm1(kappa * np.log(u)) / kappa
         return np.column_stack([np.ones_like(u), grown])
 
@@ -491,7 +502,7 @@ def _heights(
     powers = _fits(size, height, covariance, forms)
     logs = _fits(size, height, covariance, [_logarithm()])
     if not powers or not logs:
-        return {"height_status": Status.TOO_FEW_SIZES, "said": _few(size, "heights", 3)}
+        return {"height_status": Status.TOO_FEW_SIZES, "message": _few(size, "heights", 3)}
     power, log = heaviest(powers), heaviest(logs)
     best = min(power, log, key=lambda fit: fit.score)
     out: dict[str, Any] = {
@@ -500,19 +511,19 @@ def _heights(
         "height_models": _models([*powers, *logs]),
         "height_curves": {"power": _curve(power, size), "logarithm": _curve(log, size)},
         "height_status": Status.OK,
-        "said": "",
+        "message": "",
     }
     if power.form.free and power.determined:
         out["exponent"] = average(powers, EXPONENT)
     if best.p_value < POOR:
-        said = f"neither a power of L nor a logarithm describes the heights (p = {best.p_value:.1g}"
-        return out | {
-            "height_status": Status.POOR_FIT,
-            "said": f"{said}): leave out the smallest sizes",
-        }
+        message = (
+            "neither a power of L nor a logarithm describes the heights "
+            f"(p = {best.p_value:.1g}): leave out the smallest sizes"
+        )
+        return out | {"height_status": Status.POOR_FIT, "message": message}
     if best is power and power.form.free and not power.determined:
-        said = "the heights do not determine their exponent: add larger sizes, or smaller errors"
-        return out | {"height_status": Status.UNDETERMINED, "said": said}
+        message = "the heights do not determine their exponent: add larger sizes, or smaller errors"
+        return out | {"height_status": Status.UNDETERMINED, "message": message}
     return out
 
 
@@ -520,7 +531,7 @@ def _heights(
 
 
 def _fits(size: Floats, y: Floats, covariance: Floats, forms: Sequence[Form]) -> list[Fit]:
-    """Every form that leaves one size over."""
+    """Fits of every form that leaves a degree of freedom."""
     return fit_forms(size, y, covariance, forms, spare=1)
 
 

@@ -1,14 +1,15 @@
-"""A handful of numbers against the size: fits of powers of L, averaged over their forms.
+"""Fits of a few numbers against the size by powers of L, averaged over forms.
 
     y(L) = sum_k c_k g_k(L; w)
 
 The coefficients c_k enter linearly and are solved for; the one exponent w is scanned, finer where
 chi^2 is small, and its profile exp(-chi^2 / 2) taken as its distribution.  Forms and smallest sizes
-are averaged with weights exp(-(chi^2 + 2 k + 2 n_cut) / 2) as in :mod:`heatcap.scaling.collapse`.
-As there, a correction is always in a form and has a prior, which counts as one more point: its
-share of the leading term at the smallest size is 0 +- 0.3.
-Errors of y are taken as known, which is why k is not charged more where sizes are few (as it would
-be in Akaike's criterion for an unknown variance).
+are averaged with weights exp(-(chi^2 + 2 k + 2 n_cut) / 2) as in
+:mod:`heatcap.scaling.collapsing`.  As there, a correction is always part of a form and has a prior,
+which counts as one more point: its share of the leading term at the smallest size is 0 +- 0.3.
+Errors of y are taken as known, hence no larger penalty where sizes are few (as in Akaike's
+criterion for an unknown variance).  Sizes enter as u = L / L_max, so that coefficients are in the
+unit of y.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Columns = Callable[[Floats, float], Floats]
 EXPONENT = -1  # in the place of a coefficient: the exponent itself
 STEPS = 61
 ZOOMS = 12
-NEAR = 20.0  # of chi^2 above the least: what is looked at more closely
+NEAR = 20.0  # of chi^2 above the least: the range of the next, finer scan
 LARGEST = 0.3  # correction over the leading term at the smallest size: its standard deviation
 DETERMINED = 4.0  # of chi^2 at the bounds above the least: two standard deviations
 
@@ -43,8 +44,8 @@ DETERMINED = 4.0  # of chi^2 at the bounds above the least: two standard deviati
 class Form:
     """Columns g_k(u; w), u = L / L_max, and the bounds of w; equal bounds fix it.
 
-    Exponents within the bounds are alike beforehand; if `slow`, their logarithms are: a constant
-    that is approached slowly is the danger of an extrapolation, and deserves its share.
+    The prior is uniform in the exponent, or in its logarithm if `slow`: a slow approach to a
+    constant is the danger of an extrapolation, and must have weight.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Form:
     bounds: tuple[float, float]
     slow: bool = False
     correction: tuple[int, int] | None = None  # columns of the leading term and of its correction
-    leading: Columns | None = None  # what a correction is measured by, if not by its column
+    leading: Columns | None = None  # unit of the correction, if not the column of the leading term
 
     @property
     def free(self) -> bool:
@@ -81,7 +82,7 @@ class Fit:
 
     @property
     def p_value(self) -> float:
-        """Of chi^2; 1 where nothing is left over to be judged."""
+        """p-value of chi^2; 1 without degrees of freedom."""
         return float(stats.chi2.sf(self.chi2, self.dof)) if self.dof > 0 else 1.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,16 +107,18 @@ def fit_forms(
     spare: int = 0,
     whole: bool = False,
 ) -> list[Fit]:
-    """Every form from every smallest size on that leaves `spare` degrees of freedom.
-
-    If `whole`, all sizes are fitted and none left out.
+    """Fit every form from every smallest size on.
 
     Parameters
     ----------
-    size, y : ndarray (size), sizes ascending
+    size, y : ndarray (size)
+        Sizes in ascending order.
     covariance : ndarray (size, size)
     forms : sequence of Form
     spare : int
+        Least number of degrees of freedom.
+    whole : bool
+        Fit all sizes only, leaving none out.
 
     Returns
     -------
@@ -129,19 +132,19 @@ def fit_forms(
         for first in range(max(size.size - terms - spare + 1, 0)):
             fits.append(_fit(form, size[first:], y[first:], covariance[first:, first:], first))
             if whole or size.size - first <= terms + 1:
-                break  # a fit without anything left over is there only where there is no other
+                break  # a fit without degrees of freedom is used only if there is no other
     return fits
 
 
 def _terms(form: Form, columns: int) -> int:
-    """Parameters that points have to determine: not a correction, which has its prior."""
+    """Number of parameters without a prior; a correction has one."""
     return columns - (form.correction is not None) + form.free
 
 
 def _with_prior(
     form: Form, u: Floats, w: Floats, designs: Floats, whitened: Floats, target: Floats
 ) -> tuple[Floats, Floats]:
-    """A row more for the correction, in units of the leading term of a fit without it."""
+    """Add the prior of the correction as a row, in units of the leading term without it."""
     if form.correction is None:
         return whitened @ designs, target
     lead, other = form.correction
@@ -149,11 +152,11 @@ def _with_prior(
     amplitude = (np.linalg.pinv(whitened @ without, rcond=1e-12) @ target)[:, lead]
     unit = designs[:, 0, lead]
     if form.leading is not None:
-        unit = np.array([form.leading(u[:1], each)[0] for each in w])
-    leading, own = amplitude * unit, designs[:, 0, other]
-    error = 1 / whitened[0, 0]  # a term that is lost in it has no size of its own
+        unit = np.array([form.leading(u[:1], exponent)[0] for exponent in w])
+    leading, term = amplitude * unit, designs[:, 0, other]
+    error = 1 / whitened[0, 0]  # a leading term below it cannot serve as a unit
     row = np.zeros((designs.shape[0], 1, designs.shape[2]))
-    row[:, 0, other] = np.abs(own) / (LARGEST * np.maximum(np.abs(leading), error))
+    row[:, 0, other] = np.abs(term) / (LARGEST * np.maximum(np.abs(leading), error))
     return np.concatenate([whitened @ designs, row], axis=1), np.append(target, 0.0)
 
 
@@ -164,7 +167,7 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
     ends = np.inf
     for zoom in range(ZOOMS if form.free else 1):
         w = np.linspace(low, high, STEPS if form.free else 1)
-        columns = np.array([form.columns(u, each) for each in w])
+        columns = np.array([form.columns(u, exponent) for exponent in w])
         designs, target = _with_prior(form, u, w, columns, whitened, data)
         inverse = np.linalg.pinv(designs, rcond=1e-12)
         coefficients = inverse @ target
@@ -180,37 +183,38 @@ def _fit(form: Form, size: Floats, y: Floats, covariance: Floats, cut: int) -> F
     share /= share.sum()
     every = np.column_stack([coefficients, w])
     within = np.column_stack([np.sum(inverse**2, axis=2), np.zeros(w.size)])
-    # Not the median and quantiles: slow powers make a tail, and without its weight the constant of
-    # a sequence that drifts slowly is covered 0.4 of the time where 0.68 is said.
+    # Mean and variance, not median and quantiles: slow powers make a tail, and without its weight
+    # the nominal 68 % interval of the constant of a slow drift covers it 40 % of the time.
     mean = share @ every
     variance = share @ (within + (every - mean) ** 2)
     k = _terms(form, coefficients.shape[1])
     least = float(chi2.min())
     score = least + 2 * k + 2 * cut
-    known = not form.free or bool(ends - least > DETERMINED)
+    determined = not form.free or bool(ends - least > DETERMINED)
     best = every[chi2.argmin()]
     scan = w, share, coefficients, inverse @ inverse.transpose(0, 2, 1)
-    return Fit(form, float(size[0]), least, size.size - k, score, mean, variance, known, best, scan)
+    dof = size.size - k
+    return Fit(form, float(size[0]), least, dof, score, mean, variance, determined, best, scan)
 
 
 def average(fits: Sequence[Fit], place: int) -> Parameter:
-    """A coefficient, or the exponent, averaged: the spread between fits is `systematic`.
+    """Average a coefficient or the exponent; `systematic` is the spread between fits.
 
-    Where the fit of the largest weight determines its exponent, only such fits count: one of few
-    sizes that says nothing about it would add the width of the bounds to the error.
+    If the fit of the largest weight determines its exponent, only such fits count: one that does
+    not, of few sizes, would add the width of the bounds to the error.
     """
     fits = _counted(fits)
     return averaged(fits, [(fit.mean[place], fit.variance[place]) for fit in fits])
 
 
 def averaged_curve(fits: Sequence[Fit], size: Floats, largest: float) -> tuple[Floats, Floats]:
-    """y(L) and its error, averaged as :func:`average` does; at L = inf its constant.
+    """Average y(L) and its error as :func:`average` does; y(inf) is the constant.
 
     `largest` is the L_max of the fits.
     """
     fits = _counted(fits)
     curves = [_curve(fit, size / largest) for fit in fits]
-    values, variances = (np.array(each) for each in zip(*curves, strict=True))
+    values, variances = (np.array(column) for column in zip(*curves, strict=True))
     mean, statistical, spread = moments(weights_of(fits), values, variances)
     return mean, np.hypot(statistical, spread)
 
@@ -232,10 +236,10 @@ def _curve(fit: Fit, u: Floats) -> tuple[Floats, Floats]:
 
 
 def heaviest(fits: Sequence[Fit]) -> Fit:
-    """The fit of the largest weight."""
+    """Select the fit of the largest weight."""
     return min(fits, key=lambda fit: fit.score)
 
 
 def predicted(fit: Fit, size: Floats, largest: float) -> Floats:
-    """y(L) of the best exponent; `largest` is the L_max of the fit."""
+    """Predict y(L) with the best exponent; `largest` is the L_max of the fit."""
     return np.asarray(fit.form.columns(size / largest, float(fit.best[-1])) @ fit.best[:-1])

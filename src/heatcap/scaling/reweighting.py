@@ -1,11 +1,11 @@
-"""Histogram reweighting: energies sampled at a few temperatures, averages at all between them.
+"""Histogram reweighting: from energies sampled at a few temperatures to averages in between.
 
     Omega(E) = H(E) / sum_k N_k exp(f_k - beta_k E),      Z(beta) = sum_E Omega(E) exp(-beta E)
 
-with H the histogram of all samples, N_k those of simulation k, and f_k = -ln Z(beta_k) made
-self-consistent.  With one simulation that is the single histogram; with several the multiple
-histograms, whose equations those of WHAM without bins and of MBAR are: the f_k minimise a convex
-function, and Newton's method finds them.
+with H the histogram of all samples, N_k the number of samples of simulation k, and
+f_k = -ln Z(beta_k) determined self-consistently.  One simulation gives the single-histogram method,
+several the multiple-histogram method, whose equations are those of WHAM without bins and of MBAR:
+the f_k minimise a convex function, by Newton's method.
 
 A. M. Ferrenberg & R. H. Swendsen, Phys. Rev. Lett. 61 (1988) 2635 and 63 (1989) 1195; M. R. Shirts
 & J. D. Chodera, J. Chem. Phys. 129 (2008) 124105; Kish's number of effective samples: L. Kish,
@@ -47,8 +47,8 @@ LONG = 20.0  # a block in integrated times
 GRID = 41  # controls of a size if none are given
 OBSERVABLES = ("energy", "heat_capacity", "energy_binder")
 ENOUGH = 100.0  # effective samples; below, a reweighted average is not trusted
-TAIL, IN_TAIL = 0.025, 5.0  # beyond either tail of the energy this many must have been seen
-LEVELS = 8192  # of the energy; a finer, continuous one is binned
+TAIL, IN_TAIL = 0.025, 5.0  # quantile of the energy, and effective samples needed beyond it
+LEVELS = 8192  # of the energy at most; more, as of a continuous energy, are binned
 OVERLAP = 0.03  # of neighbouring simulations, below which they do not support one another
 
 
@@ -60,14 +60,14 @@ def energy_series(
     sites: ArrayLike,
     control_name: str = "temperature",
 ) -> xr.Dataset:
-    """Energies of one's own simulations as :func:`reweight` takes them.
+    """Make a series for :func:`reweight` from energies of other simulations.
 
     Parameters
     ----------
     energy : array_like (point, replicate, sweep)
         Per site, thermalised, equally spaced in time; every replicate an independent run.
     size, control, sites : array_like (point)
-        L, the temperature or its inverse, and the number that makes the energy extensive.
+        L, the temperature or its inverse, and the number of sites.
     control_name : str
         Begins with "temperature", or with "inverse temperature", "beta" or "coupling".
 
@@ -91,7 +91,7 @@ def energy_series(
 
 
 def reweight(series: xr.Dataset, controls: Controls | None = None) -> xr.Dataset:
-    """Mean energy, heat capacity and energy cumulant between the temperatures simulated.
+    """Compute energy, heat capacity and energy cumulant between simulated temperatures.
 
     Parameters
     ----------
@@ -123,25 +123,25 @@ def reweight(series: xr.Dataset, controls: Controls | None = None) -> xr.Dataset
     """
     every = ensembles(series)
     direct = inverse(series)
-    sizes = [int(each.size) for each in every]
+    sizes = [int(ensemble.size) for ensemble in every]
     if controls is None:
         controls = {int(e.size): _trusted_grid(e, direct) for e in every}
     size, control = points(sizes, controls)
     if np.any(control <= 0):
         raise ValueError(f"controls must be positive, got {control.min():g}")
     beta = control if direct else 1 / control
-    units = {each.counts.shape[0] for each in every}
+    units = {ensemble.counts.shape[0] for ensemble in every}
     values = np.full((len(OBSERVABLES), size.size), np.nan)
     pseudo = np.full((max(units), *values.shape), np.nan)
     samples, notes = np.empty(size.size), []
-    for each in every:
-        here = np.flatnonzero(size == each.size)
-        samples[here] = each.effective_samples(beta[here])
-        kept = here[each.reaches(beta[here])]
-        if kept.size:
-            values[:, kept], pseudo[:, :, kept] = each.estimate(beta[kept])
-        left = np.setdiff1d(here, kept)
-        notes += [each.message(), _beyond(each, control[left], samples[left])]
+    for ensemble in every:
+        here = np.flatnonzero(size == ensemble.size)
+        samples[here] = ensemble.effective_samples(beta[here])
+        trusted = here[ensemble.reaches(beta[here])]
+        if trusted.size:
+            values[:, trusted], pseudo[:, :, trusted] = ensemble.estimate(beta[trusted])
+        left = np.setdiff1d(here, trusted)
+        notes += [ensemble.message(), _beyond(ensemble, control[left], samples[left])]
     if max(units) < 2:
         notes.append("one run too short to be cut into blocks: no errors")
     table = make_table(
@@ -162,30 +162,30 @@ def _standard_error(pseudo: Floats) -> Floats:
     return np.asarray(pseudo.std(axis=0, ddof=1) / np.sqrt(count))
 
 
-def _beyond(each: Ensemble, controls: Floats, samples: Floats) -> str:
+def _beyond(ensemble: Ensemble, controls: Floats, samples: Floats) -> str:
     if not controls.size:
         return ""
     return (
-        f"size {each.size:g}: {controls.size} controls ({controls.min():g} to {controls.max():g})"
-        " are NaN: too few independent samples behind them (at most"
+        f"size {ensemble.size:g}: {controls.size} controls ({controls.min():g} to "
+        f"{controls.max():g}) are NaN: too few independent samples behind them (at most"
         f" {samples.max():.0f}), or energies that were not sampled; run longer, or nearer to them"
     )
 
 
-def _trusted_grid(each: Ensemble, direct: bool) -> Floats:
-    low, high = each.trusted()
+def _trusted_grid(ensemble: Ensemble, direct: bool) -> Floats:
+    low, high = ensemble.trusted()
     if low == high:  # too few samples even where they were taken
         return np.array([low if direct else 1 / low])
     return np.linspace(low, high, GRID) if direct else np.linspace(1 / high, 1 / low, GRID)
 
 
 def ensembles(series: xr.Dataset) -> list[Ensemble]:
-    """The histograms of every size, smallest first.
+    """Collect the histograms of every size, smallest first.
 
     Raises
     ------
     ValueError
-        As of :func:`reweight`.
+        As :func:`reweight`.
     """
     series = _checked(series)
     control = series["control"].to_numpy().astype(np.float64)
@@ -196,15 +196,15 @@ def ensembles(series: xr.Dataset) -> list[Ensemble]:
     size, sites = series["size"].to_numpy(), series["sites"].to_numpy()
     return [
         _ensemble_of(
-            energy[rows], float(each), float(sites[rows[0]]), beta[rows], tau[rows], blocks
+            energy[rows], float(one_size), float(sites[rows[0]]), beta[rows], tau[rows], blocks
         )
-        for each in np.unique(size)
-        for rows in [np.flatnonzero(size == each)]
+        for one_size in np.unique(size)
+        for rows in [np.flatnonzero(size == one_size)]
     ]
 
 
 def _times(series: xr.Dataset) -> Floats:
-    """Integrated time of every simulation, the mean over its runs."""
+    """Integrated autocorrelation time of every simulation, averaged over its runs."""
     if series.sizes["sweep"] < 8:
         return np.full(series.sizes["point"], 0.5)
     tau = integrated_time(series["energy"], dim="sweep").value
@@ -284,7 +284,7 @@ class Ensemble:
 
     @cached_property
     def log_mixture(self) -> Floats:
-        """ln sum_k N_k exp(f_k - beta_k E) of all units: what the samples were drawn from."""
+        """ln sum_k N_k exp(f_k - beta_k E), the expected histogram divided by Omega(E)."""
         return _log_mixture(self.total, self.beta, self.level, self.free_energies)
 
     @cached_property
@@ -293,14 +293,14 @@ class Ensemble:
         return _free_energies(self.total, self.beta, self.level)
 
     def without(self) -> Iterator[tuple[Floats, Floats]]:
-        """Samples and ln mixture with one unit left out, in turn."""
+        """Samples and ln mixture with each unit left out in turn."""
         for unit in self.counts:
             counts = self.total - unit
             f = _free_energies(counts, self.beta, self.level, self.free_energies)
             yield counts, _log_mixture(counts, self.beta, self.level, f)
 
     def effective_samples(self, beta: Floats) -> Floats:
-        """Independent samples behind an average: (sum w)^2 / sum w^2 over 2 tau."""
+        """Kish's number of independent samples: (sum w)^2 / sum w^2 / (2 tau)."""
         log_h = _log(self.total.sum(axis=0))
         log_w = -np.outer(beta, self.level) - self.log_mixture
         kish = 2 * logsumexp(log_h + log_w, axis=1) - logsumexp(log_h + 2 * log_w, axis=1)
@@ -308,14 +308,14 @@ class Ensemble:
 
     @property
     def correlated(self) -> float:
-        """2 tau: samples that count as one."""
+        """2 tau: number of samples that count as one independent sample."""
         samples = self.total.sum(axis=1)
         return float(2 * samples @ self.tau / samples.sum())
 
     def reaches(self, beta: Floats) -> NDArray[np.bool_]:
-        """Where averages are trusted: samples are enough, in the tails of the energy as well.
+        """Whether samples suffice, in the tails of the energy as well.
 
-        Kish's number alone does not see a tail from which nothing was drawn.
+        Kish's number alone does not detect a tail that was never sampled.
         """
         h = self.total.sum(axis=0)
         log_p = _log(h) - self.log_mixture - np.outer(beta, self.level)
@@ -347,7 +347,7 @@ class Ensemble:
         return np.array([energy / self.sites, beta**2 * variance / self.sites, binder])
 
     def estimate(self, beta: Floats) -> tuple[Floats, Floats]:
-        """Averages without their leading bias (observable, beta), and the units' pseudo-values."""
+        """Jackknife averages (observable, beta), leading bias removed, and pseudo-values."""
         whole = self.averages(self.total, self.log_mixture, beta)
         count = self.counts.shape[0]
         if count < 2:
@@ -357,7 +357,7 @@ class Ensemble:
         return np.asarray(pseudo.mean(axis=0)), pseudo
 
     def message(self) -> str:
-        """Neighbouring simulations that share too few energies, in words."""
+        """A warning if neighbouring simulations share too few energies, else empty."""
         order = np.argsort(self.beta)
         f, n = self.free_energies, self.total.sum(axis=1)
         log_p = f[:, None] - np.outer(self.beta, self.level) - self.log_mixture
@@ -368,23 +368,23 @@ class Ensemble:
 
 
 def _last(beta: Floats, reached: NDArray[np.bool_]) -> float:
-    """The end of the first stretch of `beta` without a gap."""
+    """The last `beta` before the first that is not reached."""
     return float(beta[max((reached.size if reached.all() else int(np.argmin(reached))) - 1, 0)])
 
 
 def _ensemble_of(
     energy: Floats, size: float, sites: float, beta: Floats, tau: Floats, blocks: int
 ) -> Ensemble:
-    """The histograms of one size; energies per site (simulation, run, sweep), cut into blocks."""
+    """Histograms of one size from energies per site (simulation, run, sweep)."""
     simulations, runs, sweeps = energy.shape
     extensive = energy * sites
-    # Energies of a lattice are few numbers; division by the sites leaves rounding in them.
+    # Lattice energies are discrete; rounding merges levels that the division by sites split.
     level, at = np.unique(np.round(extensive, 6), return_inverse=True)
     if level.size > LEVELS:
         edges = np.linspace(level[0], level[-1], LEVELS + 1)
         at = np.clip(np.searchsorted(edges, extensive.ravel(), side="right") - 1, 0, LEVELS - 1)
-        found, at = np.unique(at, return_inverse=True)
-        counted = np.bincount(at, minlength=found.size)
+        occupied, at = np.unique(at, return_inverse=True)
+        counted = np.bincount(at, minlength=occupied.size)
         level = np.bincount(at, weights=extensive.ravel()) / counted
     length = sweeps // blocks
     at = at.reshape(simulations, runs, sweeps)[:, :, : blocks * length]
@@ -412,9 +412,10 @@ def _log_mixture(counts: Floats, beta: Floats, level: Floats, f: Floats) -> Floa
 def _free_energies(
     counts: Floats, beta: Floats, level: Floats, start: Floats | None = None
 ) -> Floats:
-    """Newton's method on sum_E H(E) ln sum_k N_k exp(f_k - beta_k E) - sum_k N_k f_k.
+    """f_k by Newton's method, the equations of Shirts and Chodera.
 
-    Shirts and Chodera's equations; convex, the only solution up to f -> f + c.
+    Minimises sum_E H(E) ln sum_k N_k exp(f_k - beta_k E) - sum_k N_k f_k, which is convex with one
+    minimum up to f -> f + c.
     """
     n, h = counts.sum(axis=1), counts.sum(axis=0)
     if beta.size == 1:
@@ -442,7 +443,7 @@ def _free_energies(
 
 
 def _thermodynamic(counts: Floats, beta: Floats, level: Floats) -> Floats:
-    """f by integrating the mean energies over beta: close enough for Newton's method."""
+    """f by integrating the mean energies over beta: the start of Newton's method."""
     mean, order = counts @ level / counts.sum(axis=1), np.argsort(beta)
     between = np.diff(beta[order]) * (mean[order][1:] + mean[order][:-1]) / 2
     f = np.empty(beta.size)

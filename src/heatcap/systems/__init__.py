@@ -1,4 +1,4 @@
-"""Systems whose answer is known: for tests, documentation, calibration and users.
+"""Model systems with known critical points and exponents, for tests and calibration.
 
     table = SYSTEMS["ising2d"].sample([16, 32], [0.43, 0.44, 0.45], rng=1)
     table = Ising2DExact().exact([16, 32], {16: t_16, 32: t_32})
@@ -6,8 +6,11 @@
 
 Exact: :class:`TwoLevel`, :class:`RandomEnergy`, :class:`Ising1D`, :class:`Ising2DExact`,
 :class:`CurieWeiss`.  Sampled: :class:`Ising2D`, :class:`Potts`, :class:`XY`,
-:class:`Percolation`.  :class:`Planted` is both.  Every one gives the table of
-:mod:`heatcap.systems.table`, with the answers as its attributes.  J = k_B = 1.
+:class:`Percolation`.  :class:`Planted` is both.  Each gives the table of
+:mod:`heatcap.systems.table`, with the known answers as its attributes.  J = k_B = 1; energies and
+heat capacities are per site; the control is a temperature, a coupling or a probability, as
+`control_name` says.  Take the exact systems for bias of a fit, the sampled ones for realistic
+errors, `Planted` for any scaling function.
 """
 
 from heatcap.systems.clusters import SpinSystem

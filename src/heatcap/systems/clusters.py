@@ -1,7 +1,7 @@
-"""Spins on the L x L torus: random numbers, cluster sweeps, and what is measured along a run.
+"""Spins on the L x L torus: random numbers, cluster sweeps and measurements along a run.
 
-Every run has a generator of its own, seeded from one NumPy generator: equal seeds give equal
-tables, whatever is computed before.
+J = k_B = 1; all quantities are per site.  Every run has its own generator, seeded from one NumPy
+generator: equal seeds give equal tables, whatever was computed before.
 
 Swendsen-Wang: satisfied bonds are kept with probability p = 1 - e^(-K) and every cluster gets a new
 colour (R. H. Swendsen & J.-S. Wang, Phys. Rev. Lett. 58 (1987) 86; what was checked:
@@ -55,23 +55,23 @@ _LEFT, _RIGHT = np.uint64(45), np.uint64(19)
 
 
 def generator(rng: Seed) -> np.random.Generator:
-    """A NumPy generator; None is a fresh one."""
+    """Make a NumPy generator; None gives a fresh one."""
     return np.random.default_rng(rng)
 
 
 def seed_attrs(rng: Seed) -> dict[str, int | str]:
-    """What a table says of its seed."""
+    """Record the seed as an attribute of a table."""
     return {"seed": int(rng) if isinstance(rng, (int, np.integer)) else "not recorded"}
 
 
 def states(rng: np.random.Generator, points: int, replicates: int) -> State:
-    """State of the generator of every run (point, replicate, 4)."""
+    """Draw the state of the generator of every run (point, replicate, 4)."""
     return rng.integers(1, 2**64, size=(points, replicates, 4), dtype=np.uint64, endpoint=False)
 
 
 @jit()
 def uniform(state: State) -> float:
-    """Next number of xoshiro256+ in [0, 1).
+    """Draw the next number of xoshiro256+ in [0, 1).
 
     D. Blackman & S. Vigna, ACM Trans. Math. Softw. 47 (4) (2021).  Inlined into the kernels:
     NumPy's generators would be called through a pointer.
@@ -89,25 +89,25 @@ def uniform(state: State) -> float:
 
 @dataclass(frozen=True)
 class SpinSystem(SampledSystem):
-    """Spins on the L x L torus: independent runs of cluster sweeps, thermalised one by one."""
+    """Spins on the L x L torus, sampled by independent runs of cluster sweeps."""
 
     measured: ClassVar[tuple[str, ...]] = ("energy", "square", "fourth", "magnetisation")
-    """Columns of a run: the energy, <m^2>, <m^4> and |m|, per site; and what a system adds."""
+    """Columns of a run: energy, <m^2>, <m^4> and |m|, per site; a system may add others."""
 
     @abstractmethod
     def _run(
         self, length: int, control: float, seeds: State, sweeps: int, thermalisation: int
     ) -> Floats:
-        """Series (column, replicate, sweep) of the columns that are `measured`."""
+        """Series (column, replicate, sweep) of the `measured` columns."""
 
     @abstractmethod
     def _observables(
         self, sites: Ints, control: Floats, mean: dict[str, Floats]
     ) -> dict[str, Floats]:
-        """From averages by name, and the ``variance`` of the energy per site, to observables."""
+        """Observables from averages by name, among them ``variance`` of the energy per site."""
 
     def _energy(self, run: Floats) -> Floats:
-        """Energy per site of what a run gives."""
+        """Energy per site from the first column of a run."""
         return run
 
     def sample(
@@ -120,18 +120,19 @@ class SpinSystem(SampledSystem):
         thermalisation: int | None = None,
         rng: Seed = None,
     ) -> xr.Dataset:
-        """Averages over independent runs.
+        """Sample a table of averages over independent runs.
 
         Parameters
         ----------
         sizes : sequence of int
-            L, from 2; beyond 128 nothing was tried.
+            L, from 2; tested up to 128.
         controls : sequence, mapping from size to sequence, or function of the size
             Temperatures or couplings, as `control_name` says.
         replicates : int
-            Independent runs of every point; the errors are from their spread.
+            Independent runs of every point; errors come from their spread.
         sweeps, thermalisation : int
-            Sweeps measured and, before them, left out: by default a fifth of them and 100 at least.
+            Sweeps that are measured, and sweeps before them that are not: by default a fifth as
+            many, at least 100.
         rng : int or Generator, optional
             Equal seeds give equal tables.
 
@@ -149,7 +150,7 @@ class SpinSystem(SampledSystem):
         out, centres = np.empty((len(names), size.size, replicates)), np.empty(size.size)
         runs = self._runs(size, control, replicates, sweeps, thermalisation, rng)
         for i, run in enumerate(runs):
-            # About a centre that all runs share, so that the variance of all follows from averages.
+            # Squares about a common centre: the variance over all runs then follows from averages.
             centres[i] = run[0].mean()
             out[0, i] = run[0].mean(axis=1)
             out[1, i] = np.mean((run[0] - centres[i]) ** 2, axis=1)
@@ -176,14 +177,16 @@ class SpinSystem(SampledSystem):
         thermalisation: int | None = None,
         rng: Seed = None,
     ) -> xr.Dataset:
-        """Time series of ``energy`` and ``magnetisation`` per site; options as of :meth:`sample`.
+        """Sample time series of ``energy`` and ``magnetisation`` per site.
+
+        Arguments are those of :meth:`sample`.
 
         Returns
         -------
         Dataset (point, replicate, sweep)
-            With coordinates ``size``, ``control`` and ``sites`` along ``point``, as
-            :func:`heatcap.scaling.reweight` takes them.  One size and one control, both single
-            numbers, have no dimension ``point``.
+            With coordinates ``size``, ``control`` and ``sites`` along ``point``, as needed by
+            :func:`heatcap.scaling.reweight`.  A single size, not in a sequence, with a single
+            control has no dimension ``point``.
         """
         size, control = points(np.atleast_1d(np.asarray(sizes)).tolist(), controls)
         runs = self._runs(size, control, replicates, sweeps, thermalisation, rng)
@@ -196,8 +199,8 @@ class SpinSystem(SampledSystem):
             coords={name: ("point", values) for name, values in along.items()},
         ).assign_attrs(self.describe() | seed_attrs(rng))
         if np.ndim(sizes) == 0 and size.size == 1:
-            own = {"size": int(size[0]), "control": float(control[0])}
-            return data.isel(point=0).assign_attrs(own)
+            labels = {"size": int(size[0]), "control": float(control[0])}
+            return data.isel(point=0).assign_attrs(labels)
         return data
 
     def _runs(
@@ -236,12 +239,12 @@ def potts_runs(
     sweeps: int,
     thermalisation: int,
 ) -> Floats:
-    """Series (column, replicate, sweep) of independent runs, one for each row of `seeds`.
+    """Sample series (column, replicate, sweep) of independent runs, one per row of `seeds`.
 
-    Every other run starts from an ordered state: a bias of the start then shows as scatter.
+    Every other run starts from an ordered state: a bias of the start then appears as scatter.
     """
     _compile_once()
-    # One run is one contiguous block: another layout would be another type to compile for.
+    # One run is one contiguous block: another layout would be another type, compiled separately.
     out = np.empty((len(seeds), len(COLUMNS), sweeps))
     keep = -math.expm1(-coupling)
     for i, seed in enumerate(seeds.copy()):
@@ -276,9 +279,9 @@ def join(parent: Ints, i: int, j: int) -> None:
 
 @jit()
 def flatten(parent: Ints, size: Ints) -> None:
-    """Let every site point to its root, and count the sites of every root."""
+    """Point every site to its root, and count the sites of every root."""
     size[:] = 0
-    for i in range(len(parent)):  # parents have smaller indices: theirs are final already
+    for i in range(len(parent)):  # parents have smaller indices and are final already
         parent[i] = parent[parent[i]]
         size[parent[i]] += 1
 

@@ -1,8 +1,9 @@
 """Systems with a formula for every size: nothing is sampled, and the tests sum over all states.
 
-:class:`TwoLevel` and :class:`RandomEnergy` are attention rows, :class:`Ising1D` has no transition,
-:class:`CurieWeiss` has one with a bounded heat capacity, and that of :class:`Ising2DExact` diverges
-like a logarithm.  J = k_B = 1.
+:class:`TwoLevel` and :class:`RandomEnergy` are attention rows without a transition, as is the ring
+:class:`Ising1D`; :class:`CurieWeiss` has a transition with a bounded heat capacity, the heat
+capacity of :class:`Ising2DExact` diverges as ln L.  J = k_B = 1; quantities of magnets are per
+spin, those of attention rows per row.
 """
 
 from __future__ import annotations
@@ -26,15 +27,14 @@ CRITICAL_COUPLING = math.log1p(math.sqrt(2.0)) / 2.0
 
 @dataclass(frozen=True)
 class TwoLevel(ExactSystem):
-    """One level below n - 1 degenerate ones: an attention row with one key that stands out.
+    """One level below n - 1 degenerate ones: an attention row with one preferred key.
 
-    It is the row with the largest heat capacity of all rows with n keys.  The maximum over the
-    temperature stays below (ln(n - 1))^2 / 4 + 1 and tends to it: it grows without bound in n,
-    slower than any power, and its position T ~ gap / (ln n + 2) moves to 0.  There is no
-    transition.
+    No row with n keys has a larger heat capacity.  Its maximum over the temperature stays below
+    (ln(n - 1))^2 / 4 + 1 and tends to it: it grows without bound in n, slower than any power, and
+    its position T ~ gap / (ln n + 2) moves to 0.  There is no transition.
 
-    The size is the number of keys n, the control is the temperature; C = dU/dT.  Energies in units
-    of the gap unless it is given.
+    The size is the number of keys n, the control is the temperature; C = dU/dT.  Energies are in
+    units of the gap by default.
 
     Attributes
     ----------
@@ -52,9 +52,10 @@ class TwoLevel(ExactSystem):
         positive("gap", self.gap)
 
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
-        """Schottky: C = x^2 w / (1 + w)^2, U = gap w / (1 + w), w = (n - 1) e^(-x), x = gap / T.
+        """Schottky's heat capacity, energy and entropy.
 
-        The entropy is that of the states: ln(1 + w) + x w / (1 + w), up to ln n.
+        C = x^2 w / (1 + w)^2, U = gap w / (1 + w), S = ln(1 + w) + x w / (1 + w), with
+        w = (n - 1) e^(-x), x = gap / T.
         """
         at_least(2, size)
         positive("temperature", control)
@@ -68,7 +69,7 @@ class TwoLevel(ExactSystem):
         }
 
     def maximum(self, size: int) -> tuple[float, float]:
-        """Temperature and height of the largest C; the height does not depend on the gap."""
+        """Find temperature and height of the largest C; the height is independent of the gap."""
         depth = np.log(size) + 2.0  # gap / T at the maximum lies between half of it and twice it
         return self._maximum(size, (self.gap / depth / 2.0, self.gap / depth * 2.0))
 
@@ -79,10 +80,10 @@ class RandomEnergy(ExactSystem):
 
     The size is the number of keys n, the control is the standard deviation s of the logits at T = 1
     (1 / T in units of the disorder).  C is the mean over the disorder, s^2 (1 - 1/n) at small s; it
-    has its maximum near the freezing s = sqrt(2 ln n), which moves with n, and falls above it: one
-    key then holds all the weight.
+    is largest near freezing at s = sqrt(2 ln n), which moves with n, and falls above, where one key
+    has all the weight.
 
-    How exact it is: :func:`heatcap.attention.random_energy_heat_capacity`.
+    For its accuracy see :func:`heatcap.attention.random_energy_heat_capacity`.
     """
 
     name = "random_energy"
@@ -90,31 +91,31 @@ class RandomEnergy(ExactSystem):
     observables = ("heat_capacity",)
 
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
-        """C(s^2, n) = < Var_p(E) >."""
+        """Mean heat capacity C(s^2, n) = < Var_p(E) >."""
         at_least(1, size)
         return {"heat_capacity": random_energy_heat_capacity(control**2, size)}
 
     def describe(self) -> dict[str, Any]:
-        """As of every system, with the accuracy of the quadrature."""
+        """Add the accuracy of the quadrature to the attributes of every system."""
         return super().describe() | {"accuracy": "quasi-Monte Carlo, 1 % up to n = 64"}
 
     def freezing(self, size: int) -> float:
-        """s = sqrt(2 ln n), where the row freezes at large n: the extreme of n Gaussians."""
+        """Freezing point s = sqrt(2 ln n) at large n: the extreme of n Gaussians."""
         return float(np.sqrt(2.0 * np.log(size)))
 
     def maximum(self, size: int) -> tuple[float, float]:
-        """Standard deviation and height of the largest mean C."""
+        """Find standard deviation and height of the largest mean C."""
         return self._maximum(size, (0.3 * self.freezing(size), 4.0 * self.freezing(size)))
 
 
 @dataclass(frozen=True)
 class Ising1D(ExactSystem):
-    """The Ising ring: a heat capacity that overshoots its limit and a transition only at T = 0.
+    """The Ising ring: a transition at T = 0 only, and a heat capacity above its limit.
 
     L spins, E = -sum_i s_i s_(i+1) with s_(L+1) = s_1, J = k_B = 1; the control is the temperature,
-    everything is per spin.  The largest C over the temperature is 0.526 at L = 8, rises to 0.544 at
-    11, falls to 0.480 at 32 and tends to 0.4392: a finite-size overshoot that a fit over a few
-    sizes takes for growth.
+    all is per spin.  The largest C over the temperature is 0.526 at L = 8, rises to 0.544 at 11,
+    falls to 0.480 at 32 and tends to 0.4392: a finite-size overshoot that a fit over a few sizes
+    mistakes for growth.
 
     Z = (2 cosh K)^L + (2 sinh K)^L, K = 1/T: the transfer matrix of E. Ising (1925; what was
     checked: docs/references.md); the tests sum over all states.
@@ -125,7 +126,9 @@ class Ising1D(ExactSystem):
     observables = ("heat_capacity", "energy", "susceptibility")
 
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
-        """With t = tanh K and ln Z = L ln(2 cosh K) + ln(1 + t^L):
+        """Energy, heat capacity and susceptibility from the transfer matrix.
+
+        With t = tanh K and ln Z = L ln(2 cosh K) + ln(1 + t^L),
 
         U = -(t + t^(L-1)) / (1 + t^L),
         C = K^2 (1 - t^2) [1 - t^(2L-2) + (L-1) t^(L-2) (1 - t^2)] / (1 + t^L)^2,
@@ -145,23 +148,22 @@ class Ising1D(ExactSystem):
         }
 
     def maximum(self, size: int) -> tuple[float, float]:
-        """Temperature and height of the largest C per spin."""
+        """Find temperature and height of the largest C per spin."""
         return self._maximum(size, (0.2, 3.0))
 
 
 @dataclass(frozen=True)
 class CurieWeiss(ExactSystem):
-    """The Curie-Weiss magnet: a true transition at T = 1 whose heat capacity stays bounded.
+    """The Curie-Weiss magnet: a transition at T = 1 with a bounded heat capacity.
 
     N spins, each coupled to all: E = -M^2 / (2 N), J = k_B = 1.  The size is N, the control the
-    temperature, everything is per spin.  C peaks at 1.37, 1.51, 1.58 for N = 256, 1024,
-    4096 and tends to about 1.66; the susceptibility diverges.  "Bounded" does not mean "no
-    transition".
+    temperature, all is per spin.  The maxima of C are 1.37, 1.51, 1.58 for N = 256, 1024, 4096 and
+    tend to about 1.66; the susceptibility diverges.  "Bounded" does not mean "no transition".
 
     Exponents are those of the number of spins: near T = 1 the free energy per spin is
     t m^2 / 2 + m^4 / 12, so that m ~ N^(-1/4) and t ~ N^(-1/2).  `nu` is 2 in this sense.
 
-    From sums over the magnetisation, to N of a few hundred thousand.
+    Computed by sums over the magnetisation, up to N of a few hundred thousand.
 
     ``susceptibility`` is N (<m^2> - <|m|>^2) / T, ``binder`` U4 = 1 - <m^4> / (3 <m^2>^2).
     """
@@ -191,7 +193,7 @@ class CurieWeiss(ExactSystem):
         return dict(zip(self.observables, np.array(rows).T, strict=True))
 
     def maximum(self, size: int) -> tuple[float, float]:
-        """Temperature and height of the largest C per spin."""
+        """Find temperature and height of the largest C per spin."""
         return self._maximum(size, (0.3, 1.5))
 
 
@@ -214,16 +216,13 @@ def _averages(size: int, temperature: float) -> tuple[float, ...]:
 class Ising2DExact(ExactSystem):
     """The Ising model on the L x L torus, exactly: Kaufman's partition function.
 
-    E = -sum_<ij> s_i s_j with J = k_B = 1; the control is the coupling K = 1/T, energies and heat
-    capacity are per site.  C diverges like ln L at K_c = ln(1 + sqrt 2) / 2 (alpha = 0).
+    E = -sum_<ij> s_i s_j with J = k_B = 1; the control is the coupling K = 1/T; energy, heat
+    capacity and free energy are per site.  C diverges as ln L at K_c = ln(1 + sqrt 2) / 2
+    (alpha = 0).  Derivatives of ln Z are analytic, and their common part is subtracted before they
+    are squared, so that nothing overflows or cancels up to L of several hundred.
 
     B. Kaufman, Phys. Rev. 76 (1949) 1232, as quoted at mathoverflow.net/revisions/108353; the paper
     itself was not seen.  The tests sum over all states at L = 4.
-
-    Energy, heat capacity and free energy per site of the torus.
-
-    The derivatives of ln Z are analytic and their common part is taken out before they are
-    squared, so that nothing overflows or cancels up to L of several hundred.
     """
 
     name = "ising2d_exact"
@@ -237,7 +236,10 @@ class Ising2DExact(ExactSystem):
     gamma_over_nu = 1.75
 
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
-        """C = K^2 (ln Z)'' / N, U = -(ln Z)' / N, F = -ln Z / (K N), N = L^2."""
+        """Heat capacity, energy and free energy from ln Z and its derivatives.
+
+        C = K^2 (ln Z)'' / N, U = -(ln Z)' / N, F = -ln Z / (K N), N = L^2.
+        """
         at_least(2, size)
         positive("coupling", control)
         log_z, first, second = np.array([_log_z(size, float(k)) for k in control]).T / size**2
@@ -248,7 +250,7 @@ class Ising2DExact(ExactSystem):
         }
 
     def maximum(self, size: int) -> tuple[float, float]:
-        """Coupling and height of the largest C per site."""
+        """Find coupling and height of the largest C per site."""
         return self._maximum(size, (0.3, 0.6))
 
 
@@ -292,7 +294,7 @@ def _gamma(size: int, k: float, start: int) -> Floats:
 
 
 def _soft(k: float) -> Floats:
-    """gamma_0, gamma_0', gamma_0'' (3, 1): the mode that is critical."""
+    """gamma_0, gamma_0', gamma_0'' (3, 1): the critical mode."""
     c, s = math.cosh(2.0 * k), math.sinh(2.0 * k)
     value = 2.0 * math.asinh((s - 1.0) / math.sqrt(2.0 * s))
     return np.array([[value], [2.0 + 2.0 / s], [-4.0 * c / s**2]])
@@ -323,7 +325,7 @@ def _centred(log: Floats) -> Floats:
 def _times_sinh(log: Floats, size: int, soft: Floats) -> Floats:
     """2 sinh(L gamma_0 / 2) exp(f) and two derivatives; regular where gamma_0 = 0."""
     y, y1, y2 = 0.5 * size * soft[:, 0]
-    # exp |y| goes into f: the product does not overflow where its factors would.
+    # exp |y| is moved into f: the product does not overflow where its factors would.
     rest = _centred(log + np.array([abs(y), 0.0, 0.0]))
     fall = math.exp(-2.0 * abs(y))
     sinh, cosh = math.copysign(1.0 - fall, y), 1.0 + fall

@@ -1,7 +1,7 @@
 """Bond percolation on the L x L torus: p_c = 1/2, nu = 4/3, beta/nu = 5/48, gamma/nu = 43/24.
 
-One run occupies all bonds in random order and follows the clusters by union and find; the
-averages at a fixed number n of bonds give those at any p by the binomial distribution,
+One run occupies all bonds in random order and follows the clusters by union-find; the averages at
+a fixed number n of bonds give those at any p by the binomial distribution,
 
     Q(p) = sum_n binom(M, n) p^n (1 - p)^(M - n) Q_n,    M = 2 L^2
 
@@ -39,11 +39,11 @@ __all__ = ["Percolation"]
 
 @dataclass(frozen=True)
 class Percolation(SampledSystem):
-    """Sampled bond percolation.
+    """Bond percolation, sampled by the algorithm of Newman and Ziff.
 
-    ``strength`` is the share of the sites in the largest cluster, ``mean_size`` sum s^2 / N over
-    all other clusters, ``wrapping`` the probability that a cluster closes around the torus in a
-    given direction (mean of both) and ``wrapping_both`` in both directions.
+    ``strength`` is the share of the sites in the largest cluster, ``mean_size`` is sum s^2 / N over
+    all other clusters, ``wrapping`` the probability that a cluster wraps around the torus in a
+    given direction (mean of both), ``wrapping_both`` that clusters wrap in both directions.
     """
 
     name = "percolation"
@@ -74,7 +74,7 @@ class Percolation(SampledSystem):
         runs: int = 100,
         rng: Seed = None,
     ) -> xr.Dataset:
-        """Averages over `replicates` batches of `runs` runs each.
+        """Sample a table of averages over `replicates` batches of `runs` runs each.
 
         Parameters
         ----------
@@ -83,6 +83,7 @@ class Percolation(SampledSystem):
         controls : sequence, mapping from size to sequence, or function of the size
             Probabilities from 0 to 1.
         replicates, runs : int
+            Independent batches, and runs in each of them.
         rng : int or Generator, optional
             Equal seeds give equal tables.
 
@@ -107,20 +108,23 @@ class Percolation(SampledSystem):
             out[:, here] = canonical(microcanonical(length, seed, runs), control[here])
         coords = {"observable": list(self.observables)}
         averages = xr.DataArray(out, dims=("observable", "point", "replicate"), coords=coords)
-        own = {"replicates": replicates, "runs": runs, "shared_noise": "within a size"}
-        attrs = self.describe() | seed_attrs(rng) | own
+        settings = {"replicates": replicates, "runs": runs, "shared_noise": "within a size"}
+        attrs = self.describe() | seed_attrs(rng) | settings
         return from_runs(size, control, averages, lambda mean: mean, attrs=attrs)
 
 
 def canonical(averages: Floats, p: Floats) -> Floats:
-    """Averages (..., bonds) at fixed numbers of bonds to averages (..., point) at probabilities."""
+    """Convert averages at fixed numbers of bonds to averages at probabilities p.
+
+    From (observable, replicate, bonds) to (observable, point, replicate).
+    """
     bonds = averages.shape[-1] - 1
     weight = np.asarray(binom.pmf(np.arange(bonds + 1), bonds, p[:, np.newaxis]))
     return np.asarray(np.moveaxis(averages @ weight.T, -1, 1))
 
 
 def microcanonical(length: int, seeds: State, runs: int) -> Floats:
-    """Averages (observable, replicate, bonds) at every number of bonds from 0 to 2 L^2."""
+    """Sample averages (observable, replicate, bonds) at every number of bonds."""
     at_least(2, length)
     _compile_once()
     out = np.zeros((len(seeds), len(Percolation.observables), 2 * length**2 + 1))
@@ -145,17 +149,17 @@ def _find(parent: Ints, shift: Ints, i: int) -> int:
         dy += shift[1, root]
         root = parent[root]
     while parent[i] >= 0:
-        above, own_x, own_y = parent[i], shift[0, i], shift[1, i]
+        above, step_x, step_y = parent[i], shift[0, i], shift[1, i]
         parent[i], shift[0, i], shift[1, i] = root, dx, dy
-        dx -= own_x
-        dy -= own_y
+        dx -= step_x
+        dy -= step_y
         i = above
     return root
 
 
 @jit()
-def _occupy(length: int, bond: int, parent: Ints, shift: Ints, found: Floats) -> None:
-    """Add a bond.  `found`: largest cluster, sum of squares, wrapping in x, wrapping in y.
+def _occupy(length: int, bond: int, parent: Ints, shift: Ints, measured: Floats) -> None:
+    """Add a bond.  `measured`: largest cluster, sum of squares, wrapping in x, wrapping in y.
 
     The parent of a root is minus the size of its cluster.  A bond within a cluster closes a loop;
     the loop winds around the torus if the steps along it do not add up to 0 (J. Machta et al.,
@@ -170,17 +174,17 @@ def _occupy(length: int, bond: int, parent: Ints, shift: Ints, found: Floats) ->
     dy = down + shift[1, j] - shift[1, i]
     if a == b:
         if dx != 0:
-            found[2] = 1.0
+            measured[2] = 1.0
         if dy != 0:
-            found[3] = 1.0
+            measured[3] = 1.0
         return
-    if parent[a] < parent[b]:  # a is larger: hang b below it
+    if parent[a] < parent[b]:  # a is larger: b becomes its child
         a, b, dx, dy = b, a, -dx, -dy
-    found[1] += 2.0 * float(parent[a]) * float(parent[b])
+    measured[1] += 2.0 * float(parent[a]) * float(parent[b])
     parent[b] += parent[a]
     parent[a] = b
     shift[0, a], shift[1, a] = dx, dy
-    found[0] = max(found[0], -float(parent[b]))
+    measured[0] = max(measured[0], -float(parent[b]))
 
 
 @jit()
@@ -188,16 +192,16 @@ def _fill(length: int, runs: int, state: State, total: Floats) -> None:
     """Add the observables of `runs` runs to total (observable, bonds)."""
     sites = length * length
     order = np.arange(2 * sites)
-    parent, shift, found = np.empty(sites, np.int64), np.empty((2, sites), np.int64), np.empty(4)
+    parent, shift, measured = np.empty(sites, np.int64), np.empty((2, sites), np.int64), np.empty(4)
     for _ in range(runs):
         parent[:], shift[:] = -1, 0
-        found[0], found[1], found[2], found[3] = 1.0, float(sites), 0.0, 0.0
+        measured[0], measured[1], measured[2], measured[3] = 1.0, float(sites), 0.0, 0.0
         for n in range(2 * sites + 1):
             if n > 0:  # one step of a random permutation
                 k = n - 1 + int(uniform(state) * (2 * sites - n + 1))
                 order[n - 1], order[k] = order[k], order[n - 1]
-                _occupy(length, order[n - 1], parent, shift, found)
-            total[0, n] += found[0] / sites
-            total[1, n] += (found[1] - found[0] * found[0]) / sites
-            total[2, n] += 0.5 * (found[2] + found[3])
-            total[3, n] += found[2] * found[3]
+                _occupy(length, order[n - 1], parent, shift, measured)
+            total[0, n] += measured[0] / sites
+            total[1, n] += (measured[1] - measured[0] * measured[0]) / sites
+            total[2, n] += 0.5 * (measured[2] + measured[3])
+            total[3, n] += measured[2] * measured[3]

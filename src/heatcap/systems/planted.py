@@ -1,9 +1,10 @@
-"""Tables with a planted answer: any scaling function, exponents, corrections and noise.
+"""Synthetic tables with planted parameters: scaling function, exponents, corrections, noise.
 
-A(L, x) = L^exponent f((x - x_c) L^(1/nu)) (1 + b L^(-omega)) + noise.
+    A(L, x) = L^exponent f((x - x_c) L^(1/nu)) (1 + b L^(-omega)) + noise
 
-The noise is Gaussian, relative to A or absolute, and may be shared between the points of one size
-(as when one simulation is reweighted to many temperatures).
+The noise is Gaussian, relative to A or absolute, and may be correlated between the points of one
+size (as when one simulation is reweighted to many temperatures).  Use it to measure bias and
+coverage of a fit; the parameters are in the attributes of the table.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FUNCTIONS: dict[str, Curve] = {
 
 @dataclass(frozen=True)
 class Planted(ExactSystem):
-    """A collapse whose parameters are known; the parameters are in the attributes of its tables.
+    """A perfect collapse with given parameters, and noise.
 
     Attributes
     ----------
@@ -82,28 +83,31 @@ class Planted(ExactSystem):
 
     @property
     def critical_point(self) -> float:
-        """x_c."""
+        """Critical control x_c."""
         return self.x_c
 
     @property
     def nu(self) -> float:
-        """1 / inverse_nu."""
+        """Exponent of the correlation length, 1 / inverse_nu."""
         return 1.0 / self.inverse_nu
 
     def columns(self, size: int, control: Floats) -> dict[str, Floats]:
-        """A without its noise."""
+        """A without noise, at one size."""
         curve = FUNCTIONS[self.function] if isinstance(self.function, str) else self.function
         z = (control - self.x_c) * size**self.inverse_nu
         factor = size**self.exponent * (1.0 + self.correction * size**-self.omega)
         return {"value": factor * np.asarray(curve(z), dtype=np.float64)}
 
     def describe(self) -> dict[str, Any]:
-        """As of every system; a callable is given by its name."""
+        """Collect the attributes of every system; a callable is given by its name."""
         name = self.function if isinstance(self.function, str) else repr(self.function)
         return super().describe() | {"function": name, "relative": int(self.relative)}
 
     def grid(self, size: int, *, width: float = 2.0, count: int = 21) -> Floats:
-        """Controls of one size with \\|z\\| <= `width`; the function itself may be the controls."""
+        """Controls of one size with \\|z\\| <= `width`.
+
+        The method itself can be passed as `controls`.
+        """
         return np.asarray(self.x_c + np.linspace(-width, width, count) * size**-self.inverse_nu)
 
     def sample(
@@ -114,27 +118,28 @@ class Planted(ExactSystem):
         replicates: int | None = None,
         rng: Seed = None,
     ) -> xr.Dataset:
-        """Table with noise.
+        """Sample a table with noise.
 
         Parameters
         ----------
         sizes, controls
-            As of :meth:`exact`.
+            As for :meth:`exact`.
         replicates : int, optional
             Independent measurements behind each value: the error is then estimated from their
-            spread, as it would be in an experiment.  Without it the error is the true one.
+            spread, as it would be in an experiment.  Without replicates it is the true one.
         rng : int or Generator, optional
+            Equal seeds give equal tables.
 
         Returns
         -------
         Dataset (point)
-            ``value``, ``value_error``, with replicates ``value_replicates``, and where the noise is
-            shared the true ``value_covariance`` (point, point_2).
+            ``value``, ``value_error``, with replicates ``value_replicates``, and for correlated
+            noise the true ``value_covariance`` (point, point_2).
 
         Raises
         ------
         ValueError
-            As of :meth:`exact`; or for fewer than 2 replicates.
+            As :meth:`exact`; or for fewer than 2 replicates.
         """
         if replicates is not None and replicates < 2:
             raise ValueError(f"replicates must be at least 2 for an error, got {replicates}")
@@ -164,10 +169,10 @@ class Planted(ExactSystem):
     def _normal(self, size: NDArray[np.int64], count: int, rng: np.random.Generator) -> Floats:
         """Standard normal numbers (point, count), correlated within a size."""
         _, group = np.unique(size, return_inverse=True)
-        own = rng.standard_normal((size.size, count))
+        independent = rng.standard_normal((size.size, count))
         shared = rng.standard_normal((group.max() + 1, count))[group]
         return np.asarray(
-            np.sqrt(1.0 - self.correlation) * own + np.sqrt(self.correlation) * shared
+            np.sqrt(1.0 - self.correlation) * independent + np.sqrt(self.correlation) * shared
         )
 
     def _covariance(self, size: NDArray[np.int64], sigma: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Potts models on the L x L torus, sampled: second order for q <= 4, first above; q = 2 is Ising.
+"""Potts and Ising models on the L x L torus: second order for q <= 4, first order above.
 
 E = -sum_<ij> delta(s_i, s_j), J = k_B = 1; the control is the temperature, all per site.  The
 transition is at T_c = 1 / ln(1 + sqrt q) by duality.  q = 3: alpha/nu = 2/5; q = 10: latent heat
@@ -32,11 +32,13 @@ _EXPONENTS = {
 
 @dataclass(frozen=True)
 class Potts(SpinSystem):
-    """Swendsen-Wang with improved estimators, see :mod:`heatcap.systems.clusters`.
+    """The q-state Potts model by its temperature.
+
+    Swendsen-Wang with improved estimators, see :mod:`heatcap.systems.clusters`.
 
     ``heat_capacity`` Var(E) / (N T^2); ``magnetisation`` (q n_max / N - 1) / (q - 1) with n_max
-    the sites of the majority; ``susceptibility`` N <m^2> / T, of both phases and without the mean
-    taken out: L^(gamma/nu) at T_c; ``binder`` 1 - <m^4> / (3 <m^2>^2), which is 2/3 in an ordered
+    the sites of the majority; ``susceptibility`` N <m^2> / T in both phases, the mean not
+    subtracted: L^(gamma/nu) at T_c; ``binder`` 1 - <m^4> / (3 <m^2>^2), which is 2/3 in an ordered
     state and 1 - (q + 1) / (3 (q - 1)) in a disordered one (0 for q = 2, 1/3 for q = 3).
 
     Attributes
@@ -62,37 +64,37 @@ class Potts(SpinSystem):
 
     @property
     def name(self) -> str:
-        """potts3 for q = 3."""
+        """Name with q: potts3 for q = 3."""
         return f"potts{self.q}"
 
     @property
     def transition(self) -> str:
-        """Second order up to q = 4."""
+        """Second order up to q = 4, first order above."""
         return "second order" if self.q <= 4 else "first order"
 
     @property
     def critical_point(self) -> float:
-        """T_c = 1 / ln(1 + sqrt q)."""
+        """Critical temperature T_c = 1 / ln(1 + sqrt q)."""
         return 1.0 / math.log1p(math.sqrt(self.q))
 
     @property
     def nu(self) -> float:
-        """5/6 for q = 3; 1/d for a first-order transition."""
+        """Exponent nu: 5/6 for q = 3; 1/d for a first-order transition."""
         return self._exponent(0, 0.5)
 
     @property
     def alpha_over_nu(self) -> float:
-        """2/5 for q = 3; d for a first-order transition.  q = 4 has logarithmic factors."""
+        """alpha/nu: 2/5 for q = 3; d at first order; q = 4 has logarithmic factors."""
         return self._exponent(1, 2.0)
 
     @property
     def beta_over_nu(self) -> float:
-        """2/15 for q = 3; 0 for a first-order transition."""
+        """beta/nu: 2/15 for q = 3; 0 for a first-order transition."""
         return self._exponent(2, 0.0)
 
     @property
     def gamma_over_nu(self) -> float:
-        """26/15 for q = 3; d for a first-order transition."""
+        """gamma/nu: 26/15 for q = 3; d for a first-order transition."""
         return self._exponent(3, 2.0)
 
     def _exponent(self, which: int, first_order: float) -> float:
@@ -100,7 +102,7 @@ class Potts(SpinSystem):
 
     @property
     def critical_energy(self) -> float:
-        """-(1 + 1 / sqrt q): the energy at T_c, or the mean of the two phases there."""
+        """Energy at T_c, or mean of the two phases there: -(1 + 1 / sqrt q)."""
         return -(1.0 + 1.0 / math.sqrt(self.q))
 
     @property
@@ -116,7 +118,7 @@ class Potts(SpinSystem):
         return float(-2.0 * self.critical_energy * math.tanh(theta / 2.0) * product)
 
     def answers(self) -> dict[str, float]:
-        """As of every system, with the latent heat."""
+        """Add the latent heat to the answers of every system."""
         return super().answers() | {"latent_heat": self.latent_heat}
 
     def _run(
@@ -139,10 +141,10 @@ class Potts(SpinSystem):
 
 @dataclass(frozen=True)
 class Ising2D(SpinSystem):
-    """The Ising model, E = -sum_<ij> s_i s_j, by its coupling K = 1/T; J = k_B = 1.
+    """The Ising model by its coupling.
 
-    :class:`Ising2DExact` is its check.  Swendsen-Wang with improved estimators, see
-    :mod:`heatcap.systems.clusters`.
+    E = -sum_<ij> s_i s_j, K = 1/T, J = k_B = 1.  Swendsen-Wang with improved estimators, see
+    :mod:`heatcap.systems.clusters`; checked against :class:`Ising2DExact`.
 
     ``heat_capacity`` K^2 Var(E) / N; ``magnetisation`` <|m|>; ``susceptibility`` K N <m^2>, that of
     the disordered phase, L^(7/4) at K_c; ``connected_susceptibility`` K N (<m^2> - <|m|>^2), which
@@ -170,7 +172,7 @@ class Ising2D(SpinSystem):
     def _run(
         self, length: int, control: float, seeds: State, sweeps: int, thermalisation: int
     ) -> Floats:
-        # Two states: s s' = 2 delta - 1, so that the coupling of Potts is 2 K, and so the energy.
+        # s s' = 2 delta - 1: the coupling of the two-state Potts model is 2 K.
         run = potts_runs(length, 2, 2.0 * control, seeds, sweeps, thermalisation)
         return np.concatenate([-run[:1], run[1:]])
 

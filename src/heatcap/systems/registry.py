@@ -1,4 +1,4 @@
-"""Systems by name, and their tables as files: what a command line needs."""
+"""Systems by name: `tabulate` computes the table of one, `write` puts it into a file."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ SYSTEMS: dict[str, System] = {
         Planted(),
     )
 }
-"""With their default parameters; :func:`tabulate` takes others."""
+"""Systems by name, with default parameters; :func:`tabulate` takes others."""
 
 
 def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any) -> xr.Dataset:
-    """Table of a system by its name.
+    """Compute the table of a system by its name.
 
     Parameters
     ----------
     name : str
         A key of :data:`SYSTEMS`.
     sizes, controls
-        As of the system's ``exact`` or ``sample``.
+        As for ``exact`` or ``sample`` of the system.
     **options
         Parameters of the system (``q``, ``gap``, ``x_c`` ...) and options of ``sample``
         (``replicates``, ``sweeps``, ``rng`` ...).
@@ -67,23 +67,19 @@ def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any
         raise ValueError(f"system must be one of {sorted(SYSTEMS)}, got {name!r}")
     system = SYSTEMS[name]
     fields = {field.name for field in dataclasses.fields(system)}
-    own = {key: value for key, value in options.items() if key in fields}
+    parameters = {key: value for key, value in options.items() if key in fields}
     rest = {key: value for key, value in options.items() if key not in fields}
-    allowed = _options(system)
+    allowed: set[str] = set()
+    if isinstance(system, (SampledSystem, Planted)):
+        allowed = set(inspect.signature(system.sample).parameters) - {"sizes", "controls"}
     if unknown := sorted(set(rest) - allowed):
         raise ValueError(f"{name} has no option {unknown}, only {sorted(fields | allowed)}")
-    system = dataclasses.replace(system, **own)
+    system = dataclasses.replace(system, **parameters)
     if isinstance(system, (SampledSystem, Planted)):
         return system.sample(sizes, controls, **rest)
     if isinstance(system, ExactSystem):
         return system.exact(sizes, controls)
     raise AssertionError(f"{name} is neither exact nor sampled")
-
-
-def _options(system: System) -> set[str]:
-    if not isinstance(system, (SampledSystem, Planted)):
-        return set()
-    return set(inspect.signature(system.sample).parameters) - {"sizes", "controls"}
 
 
 def write(
@@ -93,14 +89,15 @@ def write(
     controls: Controls,
     **options: Any,
 ) -> xr.Dataset:
-    """Write the table of a system and return it; arguments as of :func:`tabulate`.
+    """Write the table of a system to a file and return it.
 
-    ``.csv`` and ``.parquet`` keep size, control, values and errors; ``.nc`` keeps everything.
+    Arguments are those of :func:`tabulate`.  ``.csv`` and ``.parquet`` keep size, control, values
+    and errors; ``.nc`` keeps everything.
 
     Raises
     ------
     ValueError
-        For another ending, before anything is computed; or as of :func:`tabulate`.
+        For another ending, before anything is computed; or as :func:`tabulate`.
     """
     ending = Path(path).suffix
     if ending not in (".csv", ".parquet", ".nc"):

@@ -1,4 +1,8 @@
-"""What all systems have in common: their name, their control and the answers known beforehand."""
+"""Base classes of the systems: name, control and known answers.
+
+`System` holds the critical point and the exponents; `ExactSystem` adds a formula for every size,
+`SampledSystem` Monte Carlo runs.  J = k_B = 1.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +24,19 @@ __all__ = ["ANSWERS", "ExactSystem", "SampledSystem", "System"]
 
 
 ANSWERS = ("critical_point", "nu", "alpha_over_nu", "beta_over_nu", "gamma_over_nu")
-"""Numbers that may be known: the control at the transition, and the exponents of the size."""
+"""Known answers: the control at the transition, and the exponents of the size."""
 
 
 @dataclass(frozen=True)
 class System(ABC):
-    """A system whose answer is known; an answer that is not defined is None.
+    """A system with known answers; an answer that is not defined is None.
 
     Attributes
     ----------
     control_name : str
-        What the control is, with its symbol.
+        Quantity and symbol of the control.
     observables : tuple of str
+        Names of the columns of its table.
     """
 
     control_name: ClassVar[str]
@@ -40,7 +45,7 @@ class System(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """As in :data:`heatcap.systems.SYSTEMS`."""
+        """Name of the system, the key in :data:`heatcap.systems.SYSTEMS`."""
 
     @property
     def transition(self) -> str:
@@ -64,7 +69,7 @@ class System(ABC):
 
     @property
     def beta_over_nu(self) -> float | None:
-        """Exponent of the size in the order parameter, which goes as L^(-beta/nu)."""
+        """Exponent of the order parameter, which scales as L^(-beta/nu)."""
         return None
 
     @property
@@ -73,15 +78,15 @@ class System(ABC):
         return None
 
     def answers(self) -> dict[str, float]:
-        """Those of :data:`ANSWERS` that are defined."""
-        known = {name: getattr(self, name) for name in ANSWERS}
-        return {name: float(value) for name, value in known.items() if value is not None}
+        """Collect the :data:`ANSWERS` that are defined."""
+        values = {name: getattr(self, name) for name in ANSWERS}
+        return {name: float(value) for name, value in values.items() if value is not None}
 
     def describe(self) -> dict[str, Any]:
-        """Name, control, transition, parameters and answers: the attributes of every table."""
-        own = {"system": self.name, "control_name": self.control_name}
+        """Collect name, control, transition, parameters and answers: attributes of a table."""
+        identity = {"system": self.name, "control_name": self.control_name}
         parameters = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return own | {"transition": self.transition} | parameters | self.answers()
+        return identity | {"transition": self.transition} | parameters | self.answers()
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class ExactSystem(System):
         """Observables of one size at an array of controls."""
 
     def exact(self, sizes: Sequence[int], controls: Controls) -> xr.Dataset:
-        """Table of exact values: no errors are in it.
+        """Compute a table of exact values, without errors.
 
         Parameters
         ----------
@@ -112,28 +117,28 @@ class ExactSystem(System):
         """
         size, control = points(sizes, controls)
         columns: dict[str, Floats] = {name: np.empty(size.size) for name in self.observables}
-        for each in np.unique(size):
-            here = size == each
-            for name, values in self.columns(int(each), control[here]).items():
+        for one_size in np.unique(size):
+            here = size == one_size
+            for name, values in self.columns(int(one_size), control[here]).items():
                 columns[name][here] = values
         return make_table(size, control, columns, attrs=self.describe())
 
     def _maximum(
         self, size: int, bounds: tuple[float, float], name: str = "heat_capacity"
     ) -> tuple[float, float]:
-        """Control and height of the maximum of an observable that has one between `bounds`."""
+        """Control and height of the maximum of an observable between `bounds`."""
         return maximum(lambda x: self.columns(size, x)[name], bounds)
 
 
 @dataclass(frozen=True)
 class SampledSystem(System):
-    """A system that is sampled: independent runs, each thermalised on its own."""
+    """A system that is sampled by independent runs, each with its own thermalisation."""
 
     sample: ClassVar[Callable[..., xr.Dataset]]
 
 
 def maximum(curve: Callable[[Floats], Floats], bounds: tuple[float, float]) -> tuple[float, float]:
-    """Position and height of the highest maximum of a smooth curve on positive abscissae."""
+    """Find position and height of the highest maximum of a smooth curve, at positive x."""
     grid = np.geomspace(*bounds, 65)
     top = int(np.clip(np.argmax(curve(grid)), 1, grid.size - 2))
     fit = minimize_scalar(

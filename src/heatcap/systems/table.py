@@ -1,4 +1,4 @@
-"""The table that every system gives and every fit takes: one row per size and control.
+"""The table that every system gives and every scaling fit takes: one row per size and control.
 
 A Dataset with the one dimension ``point``; coordinates ``size`` and ``control`` on it.  For an
 observable A: ``A``; ``A_error``, one standard deviation, absolute, absent for exact values;
@@ -30,7 +30,7 @@ SUFFIXES = ("_error", "_replicates", "_covariance")
 
 
 def points(sizes: Sequence[int], controls: Controls) -> tuple[NDArray[np.int64], Floats]:
-    """Sizes and controls of all points, size by size in the order given.
+    """Expand sizes and controls to points, size by size in the order given.
 
     Raises
     ------
@@ -38,17 +38,15 @@ def points(sizes: Sequence[int], controls: Controls) -> tuple[NDArray[np.int64],
         If there is no size, a size is not a positive whole number or comes twice, or the controls
         of a size are missing, empty or not finite.
     """
-    whole = [_whole(size) for size in np.atleast_1d(np.asarray(sizes)).tolist()]
+    whole: list[int] = []
+    for size in np.atleast_1d(np.asarray(sizes)).tolist():
+        if size != int(size) or size < 1:
+            raise ValueError(f"a size must be a whole number of 1 or more, got {size}")
+        whole.append(int(size))
     if not whole or len(set(whole)) < len(whole):
         raise ValueError(f"sizes must be one or more different numbers, got {whole}")
     grids = [_grid(size, controls) for size in whole]
     return np.repeat(np.array(whole), [grid.size for grid in grids]), np.concatenate(grids)
-
-
-def _whole(size: float) -> int:
-    if size != int(size) or size < 1:
-        raise ValueError(f"a size must be a whole number of 1 or more, got {size}")
-    return int(size)
 
 
 def _grid(size: int, controls: Controls) -> Floats:
@@ -75,7 +73,7 @@ def make_table(
     replicates: Mapping[str, ArrayLike] | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Table of values (point), errors (point) and replicates (point, replicate)."""
+    """Make a table of values (point), errors (point) and replicates (point, replicate)."""
     table = xr.Dataset(coords={"size": ("point", size), "control": ("point", control)})
     for name, column in values.items():
         table[name] = ("point", np.asarray(column, dtype=np.float64))
@@ -95,21 +93,21 @@ def from_runs(
     *,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Table from the averages of independent runs.
+    """Make a table from the averages of independent runs.
 
     Parameters
     ----------
     runs : DataArray (moment, point, replicate)
         Averages of each run.
     statistic : callable
-        From averages (moment, point) to observables (observable, point), smooth.
+        A smooth function from averages (moment, point) to observables (observable, point).
 
     Returns
     -------
     Dataset (point)
-        Functions of the averages over all runs by the jackknife, without its leading bias.  The
-        replicates are pseudo-values R theta - (R - 1) theta_j: a run itself where an observable
-        is a mean, and in every case their mean is the value and their standard error the error.
+        Jackknife values of the observables, leading bias removed.  The replicates are pseudo-values
+        R theta - (R - 1) theta_j: single runs where an observable is a mean.  Their mean is the
+        value and their standard error the error in every case.
 
     Raises
     ------
@@ -138,15 +136,16 @@ def from_runs(
 
 
 def observables(table: xr.Dataset) -> list[str]:
-    """Names of the observables of a table."""
+    """List the names of the observables of a table."""
     names = [str(name) for name in table.data_vars]
     return [name for name in names if not name.endswith(SUFFIXES)]
 
 
 def to_frame(table: xr.Dataset) -> pd.DataFrame:
-    """Columns size, control, A, A_error for every observable; one row per point.
+    """Convert to a DataFrame: size, control, A and A_error of every observable.
 
-    Replicates and covariances have no column: keep them with ``table.to_netcdf``.
+    One row per point.  Replicates and covariances have no column: keep them with
+    ``table.to_netcdf``.
     """
     columns: dict[str, NDArray[Any]] = {
         "size": table["size"].to_numpy(),
@@ -160,5 +159,5 @@ def to_frame(table: xr.Dataset) -> pd.DataFrame:
 
 
 def to_csv(table: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write :func:`to_frame` with every digit."""
+    """Write the columns of :func:`to_frame` as CSV, with all digits."""
     write_text(path, csv(to_frame(table)))

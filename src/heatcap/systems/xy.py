@@ -1,12 +1,12 @@
-"""The XY model on the L x L torus: Kosterlitz-Thouless, with a jump of the helicity modulus.
+"""The XY model on the L x L torus: a Kosterlitz-Thouless transition.
 
 E = -sum_<ij> cos(theta_i - theta_j), J = k_B = 1; the control is the temperature, all per site.
 The helicity modulus falls from 2 T / pi to 0 at T_KT = 0.8929 (Hasenbusch, J. Phys. A 38 (2005)
-5869; 0.8935(1) was found too); on a finite lattice the jump is smeared by a logarithm,
-:func:`weber_minnhagen`.  The heat capacity has a bounded maximum above T_KT, where nothing happens.
+5869; 0.8935(1) has been published as well); on a finite lattice the jump is smeared by a logarithm,
+:func:`weber_minnhagen`.  The heat capacity has a bounded maximum above T_KT, without a transition.
 
 Clusters after U. Wolff, Phys. Rev. Lett. 62 (1989) 361 (what was checked: docs/references.md):
-the spins' components along a random direction are Ising spins; all of their clusters are updated.
+components of the spins along a random direction are Ising spins; all their clusters are updated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,16 @@ def weber_minnhagen(size: ArrayLike, c: float, *, temperature: float = T_KT) -> 
     """Helicity modulus at T_KT on a finite lattice: (2 T / pi) [1 + 1 / (2 ln L + c)].
 
     H. Weber & P. Minnhagen, Phys. Rev. B 37 (1988) 5986 (what was checked: docs/references.md).
-    On the torus windings lower the limit by 16 pi e^(-4 pi), 1.8e-4 of it, which is left out.
+    On the torus windings lower the limit by 16 pi e^(-4 pi), 1.8e-4 of it, which is neglected.
+
+    Parameters
+    ----------
+    size : array_like
+        L.
+    c : float
+        Constant of the lattice.
+    temperature : float
+        T_KT, in units of J / k_B.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def weber_minnhagen(size: ArrayLike, c: float, *, temperature: float = T_KT) -> 
 
 @dataclass(frozen=True)
 class XY(SpinSystem):
-    """Sampled XY model.
+    """The XY model by its temperature, sampled by clusters.
 
     ``helicity_modulus`` <sum_x cos> / N - <(sum_x sin)^2> / (N T) over the bonds of a direction,
     averaged over both; ``magnetisation`` <|m|>; ``susceptibility`` N <m^2> / T, as L^(2 - eta) with
@@ -74,7 +83,7 @@ class XY(SpinSystem):
     universal_jump: ClassVar[float] = 2.0 / math.pi
 
     def answers(self) -> dict[str, float]:
-        """As of every system, with the jump of the helicity modulus over T."""
+        """Add the universal jump of the helicity modulus over T, 2 / pi."""
         return super().answers() | {"universal_jump": self.universal_jump}
 
     def _run(
@@ -111,7 +120,10 @@ def _compile_once() -> None:
 
 @jit()
 def _bonds(length: int, beta: float, along: Floats, parent: Ints, state: State) -> None:
-    """Clusters of the components along the direction: p = 1 - e^(-2 beta a_i a_j) if positive."""
+    """Build clusters of the components a_i along a direction.
+
+    The probability of a bond is 1 - e^(-2 beta a_i a_j) if positive.
+    """
     for i in range(len(parent)):
         parent[i] = i
     for y in range(length):
@@ -129,19 +141,22 @@ def _bonds(length: int, beta: float, along: Floats, parent: Ints, state: State) 
 def _reflect(
     spin: Floats, along: Floats, direction: tuple[float, float], parent: Ints, state: State
 ) -> None:
-    """Reflect every other cluster: s -> s - 2 (s r) r.  `along` of a root becomes its lot."""
+    """Reflect each cluster with probability 1/2: s -> s - 2 (s r) r.
+
+    `along` of a root then holds the factor of its cluster, 2 or 0.
+    """
     for i in range(len(parent)):
         projection = along[i]
         if parent[i] == i:
             along[i] = 2.0 if uniform(state) < 0.5 else 0.0
-        lot = along[parent[i]]
-        spin[0, i] -= lot * projection * direction[0]
-        spin[1, i] -= lot * projection * direction[1]
+        factor = along[parent[i]]
+        spin[0, i] -= factor * projection * direction[0]
+        spin[1, i] -= factor * projection * direction[1]
 
 
 @jit()
 def _normalise(spin: Floats) -> None:
-    """Bring the lengths back to 1, from which rounding takes them."""
+    """Restore unit length, which rounding changes."""
     for i in range(spin.shape[1]):
         norm = math.sqrt(spin[0, i] ** 2 + spin[1, i] ** 2)
         spin[0, i] /= norm

@@ -2,13 +2,13 @@
 
 A table of one row per step, CSV or Parquet, or what TensorBoard and Weights & Biases export,
 becomes observables (run, checkpoint) and metrics (run, metric), so that `find_events` works on
-it.  `Columns` says which column means what; nothing is guessed from a column's name.
+it.  `Columns` maps meanings to columns; nothing is guessed from a column's name.
 
     columns = parse_columns("step=epoch,train_accuracy=train_acc,test_accuracy=val_acc,"
                             "observable=cv")
     events = find_events(read_scalars(["a.csv", "b.csv"], columns), "cv")
 
-Forms that are told apart by their header:
+Forms that are distinguished by their header:
 
 one row per step
     Every column is there.  One file is one run, unless ``run=`` names the column that tells runs

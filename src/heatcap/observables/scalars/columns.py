@@ -1,4 +1,8 @@
-"""Which column of a table means what."""
+"""Meaning of the columns of a table: step, run, observables, metrics, sweep parameters.
+
+`Columns` holds the mapping and checks it, `parse_columns` reads it from the text of the command
+line; nothing is guessed from the name of a column.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,16 @@ _TAKEN = frozenset(_MEANINGS) | {
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of a table by what they mean.
+    """Columns of a table by their meaning.
 
     Parameters
     ----------
     step
         Column of the training step (or epoch, or whatever counts time).
     run
-        Column that tells runs apart; None if one file is one run.
+        Column that identifies the run; None if one file is one run.
     observables
-        Columns to look for peaks in; a slash in a name becomes an underscore in the Dataset.
+        Columns to search for peaks; a slash in a name becomes an underscore in the Dataset.
     metrics
         Columns of `train_loss`, `test_loss`, `train_accuracy`, `test_accuracy` and
         `mirror_free_accuracy`, as many as there are.
@@ -64,12 +68,12 @@ class Columns:
             raise ValueError("columns name no step, expected step=COLUMN")
         if not self.observables:
             raise ValueError("columns name no observable, expected observable=COLUMN at least once")
-        for kind, given, known in (
+        for kind, given, allowed in (
             ("metric", self.metrics, METRICS),
             ("sweep parameter", self.parameters, PARAMETERS),
         ):
-            if unknown := [name for name in given if name not in known]:
-                raise ValueError(f"no {kind} is called {unknown[0]!r}; known: {', '.join(known)}")
+            if unknown := [name for name in given if name not in allowed]:
+                raise ValueError(f"no {kind} is called {unknown[0]!r}; known: {', '.join(allowed)}")
         _check_names(self.observables)
         object.__setattr__(self, "metrics", MappingProxyType(dict(self.metrics)))
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
@@ -82,27 +86,27 @@ class Columns:
     @property
     def accuracies(self) -> tuple[str, ...]:
         """Columns of accuracies, each once."""
-        given = [self.metrics[name] for name in ACCURACIES if name in self.metrics]
-        return tuple(dict.fromkeys(given))
+        columns = [self.metrics[name] for name in ACCURACIES if name in self.metrics]
+        return tuple(dict.fromkeys(columns))
 
     def text(self) -> str:
-        """The mapping as `parse_columns` reads it."""
+        """Format the mapping as `parse_columns` reads it."""
         pairs = [("step", self.step)] + ([("run", self.run)] if self.run else [])
         pairs += [*self.metrics.items(), *(("observable", name) for name in self.observables)]
         return ",".join(f"{meaning}={column}" for meaning, column in (*pairs, *self.items()))
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """Sweep parameters and their columns."""
+        """List sweep parameters and their columns."""
         return self.parameters.items()
 
 
 def variable_name(column: str) -> str:
-    """Name of an observable in the Dataset: NetCDF allows no slash in it."""
+    """Return the name of an observable in the Dataset: NetCDF allows no slash in it."""
     return column.replace("/", "_")
 
 
 def parse_columns(text: str) -> Columns:
-    """Columns from ``meaning=column`` pairs separated by commas.
+    """Parse columns from ``meaning=column`` pairs separated by commas.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Forms of a table: what each file holds of which run, brought to steps that increase."""
+"""Forms of a table: split each file into pieces of runs, with steps that increase.
+
+A form is recognised by the header: one row per step, TensorBoard's download or long table, or a
+chart of W&B.  Steps are as logged, accuracies still in the unit of the file.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,10 @@ _LONG = ("run", "tag", "step", "value")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run comes from.
+    """Origin of a run.
 
     `key` is shared by the pieces of one run, `source` by files that share the unit of their
-    accuracies; `names` are ids of the run, from the shortest to the one nobody else can have.
+    accuracies; `names` are ids of the run, from the shortest to a unique one.
     """
 
     key: Hashable
@@ -42,9 +46,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one file holds of one run: steps that increase, and columns along them.
+    """The part of one run in one file: steps that increase, and columns along them.
 
-    `offers` is all that the file has, for messages; `problem` says why the run is bad, if it is.
+    `offers` names all columns of the file, for messages; `problem` is the reason why the run is
+    bad, or "".
     """
 
     place: Place
@@ -57,11 +62,12 @@ class Piece:
 
     @staticmethod
     def bad(place: Place, problem: object) -> Piece:
+        """Make the piece of a run that cannot be read."""
         return Piece(place, np.empty(0), {}, problem=str(problem))
 
 
 def pieces(path: Path, columns: Columns) -> list[Piece]:
-    """What a file holds, run by run.
+    """Read a file and split it into the pieces of its runs.
 
     Raises
     ------
@@ -70,10 +76,10 @@ def pieces(path: Path, columns: Columns) -> list[Piece]:
     """
     wanted = [columns.step, *columns.series, *_DOWNLOAD, *_LONG]
     table = open_table(path, wanted)
-    found = list(_form(table, columns)(table, columns))
-    if not found:
+    parts = list(_form(table, columns)(table, columns))
+    if not parts:
         raise ValueError(f"{path}: no row holds anything")
-    return found
+    return parts
 
 
 def _form(table: Table, columns: Columns) -> Callable[[Table, Columns], Iterator[Piece]]:
@@ -99,22 +105,22 @@ def _one_row_per_step(table: Table, columns: Columns) -> Iterator[Piece]:
     }
     hint = "" if columns.run else "; if the file holds several runs, say run=COLUMN"
     for label, at in _split(rows.texts(columns.run) if columns.run else [""] * step.size):
-        own = {c: v[at] for c, v in series.items()}
+        columns_of_run = {c: v[at] for c, v in series.items()}
         if columns.run and not label:
-            yield from _without_run(own, at, rows, columns.run)
+            yield from _without_run(columns_of_run, at, rows, columns.run)
             continue
         place = _place_in(rows.path, label)
         try:
-            held = {name: _constant(cells[name], at, name, rows, place) for name in cells}
+            constants = {name: _constant(cells[name], at, name, rows, place) for name in cells}
         except ValueError as error:
             yield Piece.bad(place, error)
             continue
         row = at + rows.first
-        yield _piece(place, columns, step[at], own, row, table.header, held, hint)
+        yield _piece(place, columns, step[at], columns_of_run, row, table.header, constants, hint)
 
 
 def _without_run(series: Series, at: NDArray[np.intp], rows: Rows, column: str) -> Iterator[Piece]:
-    """A problem if rows that name no run hold anything."""
+    """A problem if rows without the name of a run hold values."""
     held = np.flatnonzero(_any_value(series))
     if held.size:
         row = at[held[0]] + rows.first
@@ -132,15 +138,17 @@ def _tensorboard_download(table: Table, columns: Columns) -> Iterator[Piece]:
         )
     run, tag = named.groups()
     place = _place_beside(table.path, "download", "" if run == "." else run)
-    found = [column for column in columns.series if _plain(column) == _plain(tag)]
-    if len(found) > 1:
-        raise ValueError(f"{table.path}: its name fits {' and '.join(found)}, expected one of them")
-    if not found:
+    fitting = [column for column in columns.series if _plain(column) == _plain(tag)]
+    if len(fitting) > 1:
+        raise ValueError(
+            f"{table.path}: its name fits {' and '.join(fitting)}, expected one of them"
+        )
+    if not fitting:
         yield Piece(place, np.empty(0), {}, (tag,))
         return
     rows = table.read(["Step", "Value"])
     step, value = rows.numbers("Step"), rows.numbers("Value")
-    yield _piece(place, columns, step, {found[0]: value}, np.arange(step.size) + rows.first)
+    yield _piece(place, columns, step, {fitting[0]: value}, np.arange(step.size) + rows.first)
 
 
 def _tensorboard_long(table: Table, columns: Columns) -> Iterator[Piece]:
@@ -149,19 +157,25 @@ def _tensorboard_long(table: Table, columns: Columns) -> Iterator[Piece]:
     for run, at in _split(rows.texts("run")):
         place = _place_in(rows.path, "" if run == "." else run)
         offers = tuple(dict.fromkeys(tags[at].tolist()))
-        # Even a run without any wanted tag is spoken of.
+        # A run without any wanted tag is listed as well, so that a message can name it.
         yield Piece(place, np.empty(0), {}, offers)
         for column in columns.series:
-            own = at[tags[at] == column]
-            if own.size:
-                yield _piece(place, columns, step[own], {column: value[own]}, own + rows.first)
+            rows_of_tag = at[tags[at] == column]
+            if rows_of_tag.size:
+                yield _piece(
+                    place,
+                    columns,
+                    step[rows_of_tag],
+                    {column: value[rows_of_tag]},
+                    rows_of_tag + rows.first,
+                )
 
 
 def _wandb_chart(table: Table, columns: Columns) -> Iterator[Piece]:
     step_name = columns.step
     if step_name not in table.header and "Step" in table.header:
         step_name = "Step"
-    charted = {name: found for name in table.header if (found := _of_chart(name, columns))}
+    charted = {name: chart for name in table.header if (chart := _of_chart(name, columns))}
     rows = table.read([step_name, *charted])
     runs: dict[str, dict[str, Floats]] = {}
     for name, (run, column) in charted.items():
@@ -190,14 +204,14 @@ def _piece(
 
 
 def _place_in(path: Path, run: str) -> Place:
-    """A run that is all in one file; without a name of its own it has that of the file."""
+    """Place of a run in one file; a run without a name has that of the file."""
     file = path.resolve()
     where = f"{path}: run {run}, " if run else f"{path}: "
     return Place(("file", file, run), file, _ladder(file, file.stem, run), path, where)
 
 
 def _place_beside(path: Path, form: str, run: str) -> Place:
-    """A run that is spread over files of one folder."""
+    """Place of a run that is spread over files of one folder."""
     folder = path.resolve().parent
     names = _ladder(folder, folder.name, run)
     return Place((form, folder, run), (form, folder), names, path, f"{path}: run {names[0]}, ")
@@ -205,7 +219,7 @@ def _place_beside(path: Path, form: str, run: str) -> Place:
 
 def _of_chart(header: str, columns: Columns) -> tuple[str, str] | None:
     """Run and column of a chart's ``RUN - METRIC``; None if it is not wanted."""
-    # The longest first: one metric may end like another.
+    # The longest first, because the name of one metric may end with another.
     for column in sorted(columns.series, key=len, reverse=True):
         if header.endswith(f" - {column}") and len(header) > len(column) + 3:
             return header.removesuffix(f" - {column}"), column
@@ -213,12 +227,12 @@ def _of_chart(header: str, columns: Columns) -> tuple[str, str] | None:
 
 
 def _plain(tag: str) -> str:
-    """A tag as file names can hold it."""
+    """Tag with the characters that file names allow."""
     return re.sub(r"\W", "_", tag)
 
 
 def _split(labels: Iterable[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """Rows of every label, labels in the order of their first row."""
+    """Row indices of every label, labels in the order of their first row."""
     names = list(labels)
     numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
     code = np.array([numbers[name] for name in names], dtype=np.intp)
@@ -230,7 +244,7 @@ def _split(labels: Iterable[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
 def _constant(
     cells: list[float] | list[str], at: NDArray[np.intp], name: str, rows: Rows, place: Place
 ) -> Parameter:
-    """The one value that a sweep parameter has within a run; None if it has none."""
+    """Value of a sweep parameter within a run; None if it has none."""
     first: float | str | None = None
     for i in at:
         cell = cells[i]
@@ -264,10 +278,10 @@ def _in_order(
     accuracies: Collection[str],
     hint: str = "",
 ) -> tuple[Floats, Series, tuple[str, ...]]:
-    """Steps that increase and the columns along them.
+    """Merge rows to steps that increase, with the columns along them.
 
     Rows without any value are left out.  Rows of one step that fill different columns are one
-    row; loggers write each metric when they have it.
+    row, because loggers write each metric when they have it.
 
     Parameters
     ----------
@@ -277,11 +291,11 @@ def _in_order(
     row : (row,)
         Numbers of the rows in their file, for messages.
     where
-        File and run, to begin messages with.
+        File and run, with which messages begin.
     accuracies
         Columns that must lie between 0 and 100.
     hint
-        What may help if steps decrease.
+        Advice for messages if steps decrease.
 
     Returns
     -------
@@ -289,7 +303,7 @@ def _in_order(
     series
         Columns (step,); infinite values are NaN.
     notes
-        What was left out.
+        Notes on rows and values that were left out.
 
     Raises
     ------
@@ -298,12 +312,12 @@ def _in_order(
         is out of range.
     """
     some = _any_value(series)
-    kept = some & np.isfinite(step)
-    notes = [f"{n} rows without a step left out"] if (n := int((some & ~kept).sum())) else []
-    if not kept.any():
+    usable = some & np.isfinite(step)
+    notes = [f"{n} rows without a step left out"] if (n := int((some & ~usable).sum())) else []
+    if not usable.any():
         raise ValueError(f"{where}no row has a step and a value of {', '.join(series)}")
-    step, row = step[kept], row[kept]
-    series = {column: v[kept] for column, v in series.items()}
+    step, row = step[usable], row[usable]
+    series = {column: v[usable] for column, v in series.items()}
     _check_accuracies(series, accuracies, row, where)
     if (falls := np.flatnonzero(np.diff(step) < 0)).size:
         raise _disorder(where, row, step, falls[0], hint)
@@ -340,7 +354,7 @@ def _merged(
         held = np.flatnonzero(~np.isnan(v))
         if (again := np.flatnonzero(np.diff(step[held]) == 0)).size:
             raise _disorder(where, row[held], step[held], again[0], hint)
-    # fmax passes over NaN, so it picks the one value there is.
+    # fmax ignores NaN, so it picks the single value of each step.
     return {column: np.fmax.reduceat(v, starts) for column, v in series.items()}
 
 

@@ -1,4 +1,8 @@
-"""Files of scalars -> one labelled Dataset for all their runs."""
+"""Read files of scalars into one labelled Dataset for all their runs.
+
+`read_scalars` joins the pieces of :mod:`heatcap.observables.scalars.forms` to runs, finds the unit
+of the accuracies (fractions of 1, or per cent) and stacks the runs.  Times are the logged steps.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -35,8 +38,8 @@ __all__ = ["read_scalars"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
-#: An accuracy above is in per cent; a fraction may exceed 1 by a slip, not by so much.
-PER_CENT_ABOVE = 1.001  # no fraction exceeds 1, but for rounding
+#: Accuracies above are in per cent: a fraction exceeds 1 by rounding only.
+PER_CENT_ABOVE = 1.001
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,18 @@ class Run:
 def read_scalars(
     paths: Paths, columns: Columns | str, *, problems: list[str] | None = None
 ) -> xr.Dataset:
-    """Scalars along training, of all runs in some tables.
+    """Read scalars along training, of all runs in some tables.
 
     Parameters
     ----------
     paths
         CSV or Parquet files, in any of the forms above.
     columns
-        What the columns mean: :class:`Columns`, or text like that of the command line,
+        Meaning of the columns: :class:`Columns`, or text like that of the command line,
         ``"step=epoch,train_accuracy=acc,test_accuracy=val_acc,observable=cv"``.
     problems
-        Gets a line for every file or run that is left out and for every value that is not taken
-        as it stands; the same lines are warnings and ``attrs["problems"]``.
+        List to which a line is added for every file or run that is left out and for every value
+        that is changed; the same lines are warnings and ``attrs["problems"]``.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def read_scalars(
         logged.  A checkpoint is a step at which an observable has a value, likewise for metrics.
         Accuracies are fractions of 1; where one exceeds 1 in any run of a file (of a folder, for
         files that are joined), all of that file are taken as per cent.  Sweep parameters are
-        coordinates (run); `path` and `checksum` (run) say where a run comes from;
+        coordinates (run); `path` and `checksum` (run) identify the file of a run;
         ``attrs["left_out"]`` counts the files and runs that could not be read.
 
     Raises
@@ -86,9 +89,11 @@ def read_scalars(
         If no run can be read.
     """
     columns = parse_columns(columns) if isinstance(columns, str) else columns
-    files = _files(paths)
-    found, digests, left_out = _pieces(files, columns)
-    runs, incomplete = _joined(found, columns)
+    listed = [paths] if isinstance(paths, str | os.PathLike) else paths
+    # Each file once, in the order given.
+    files = {os.path.realpath(path): Path(path) for path in reversed([*listed])}
+    parts, digests, left_out = _pieces([*files.values()][::-1], columns)
+    runs, incomplete = _joined(parts, columns)
     left_out += incomplete
     if not runs:
         if problems is not None:
@@ -97,38 +102,39 @@ def read_scalars(
     ids = _unique_ids(runs)
     per_cent, unit_notes = _accuracies_in_per_cent(runs, columns)
     notes = [(r, note) for r, run in enumerate(runs) for note in run.notes] + unit_notes
-    said = [*left_out, *told((ids[r], note) for r, note in notes)]
-    for line in said:
+    messages = [*left_out, *told((ids[r], note) for r, note in notes)]
+    for line in messages:
         warnings.warn(f"left out: {line}" if line in left_out else line, stacklevel=2)
     if problems is not None:
-        problems += said
+        problems += messages
     table = _dataset(runs, ids, columns, per_cent, digests)
-    return table.assign_attrs(_stamp(columns, said) | {"left_out": len(left_out)})
-
-
-def _files(paths: Paths) -> list[Path]:
-    """Files in the order given, each once."""
-    listed = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return list({os.path.realpath(path): Path(path) for path in reversed([*listed])}.values())[::-1]
+    return table.assign_attrs(
+        source="scalars",
+        schema_version=SCHEMA_VERSION,
+        heatcap_version=VERSION,
+        columns=columns.text(),
+        problems=json.dumps(messages),
+        left_out=len(left_out),
+    )
 
 
 def _pieces(
     files: Iterable[Path], columns: Columns
 ) -> tuple[list[Piece], dict[Path, str], list[str]]:
-    """What the files hold, their checksums, and a message for each one that is bad."""
-    found: list[Piece] = []
+    """Pieces of runs in the files, their checksums, and a message for each bad file."""
+    parts: list[Piece] = []
     digests: dict[Path, str] = {}
     left_out: list[str] = []
     for path in files:
         try:
-            held = pieces(path, columns)
+            parts_of_file = pieces(path, columns)
             digests[path] = checksum(path)
-            found.extend(held)
+            parts.extend(parts_of_file)
         except ValueError as error:
             left_out.append(str(error))
         except OSError as error:
             left_out.append(f"{path}: {error.strerror or error}")
-    return found, digests, left_out
+    return parts, digests, left_out
 
 
 def _dataset(
@@ -138,7 +144,9 @@ def _dataset(
     per_cent: set[tuple[Hashable, str]],
     digest: Mapping[Path, str],
 ) -> xr.Dataset:
-    tables = [_of_run(run, name, columns, per_cent) for run, name in zip(runs, ids, strict=True)]
+    tables = [
+        _run_dataset(run, name, columns, per_cent) for run, name in zip(runs, ids, strict=True)
+    ]
     joined_paths = ["; ".join(map(str, run.paths)) for run in runs]
     digests = [_digest([digest[path] for path in run.paths]) for run in runs]
     return stacked(tables).assign(
@@ -147,19 +155,22 @@ def _dataset(
     )
 
 
-def _of_run(
+def _run_dataset(
     run: Run, name: str, columns: Columns, per_cent: set[tuple[Hashable, str]]
 ) -> xr.Dataset:
-    seen = _checkpoints(run, columns.observables)
+    observed = _checkpoints(run, columns.observables)
     logged = _checkpoints(run, tuple(columns.metrics.values()))
     observables = {
-        variable_name(c): ("checkpoint", run.series[c][seen], {"column": c})
+        variable_name(c): ("checkpoint", run.series[c][observed], {"column": c})
         for c in columns.observables
     }
     metrics = {name: ("metric", _metric(run, name, columns, per_cent)[logged]) for name in METRICS}
-    given = {name: run.parameters.get(name) for name in columns.parameters}
-    parameters = {name: np.nan if value is None else value for name, value in given.items()}
-    steps = {"step": ("checkpoint", run.step[seen]), "metric_step": ("metric", run.step[logged])}
+    values = {name: run.parameters.get(name) for name in columns.parameters}
+    parameters = {name: np.nan if value is None else value for name, value in values.items()}
+    steps = {
+        "step": ("checkpoint", run.step[observed]),
+        "metric_step": ("metric", run.step[logged]),
+    }
     return xr.Dataset(observables | metrics, {"run": name} | steps | parameters)
 
 
@@ -186,16 +197,6 @@ def _digest(digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
-def _stamp(columns: Columns, problems: Sequence[str]) -> dict[str, Any]:
-    return {
-        "source": "scalars",
-        "schema_version": SCHEMA_VERSION,
-        "heatcap_version": VERSION,
-        "columns": columns.text(),
-        "problems": json.dumps(list(problems)),
-    }
-
-
 # ---- pieces of files -> runs ----------------------------------------------------------------
 
 
@@ -214,7 +215,7 @@ def _joined(pieces: Iterable[Piece], columns: Columns) -> tuple[list[Run], list[
 
 
 def _unique_ids(runs: Sequence[Run]) -> list[str]:
-    """The shortest name of every run that no other has; it does not depend on their order."""
+    """Shortest unique name of every run, independent of their order."""
     rungs = [0] * len(runs)
     while True:
         ids = [run.names[rung] for run, rung in zip(runs, rungs, strict=True)]
@@ -231,7 +232,7 @@ def _unique_ids(runs: Sequence[Run]) -> list[str]:
 def _accuracies_in_per_cent(
     runs: Sequence[Run], columns: Columns
 ) -> tuple[set[tuple[Hashable, str]], list[tuple[int, str]]]:
-    """Which (source, column) is in per cent, and notes (index of the run, text) that say so.
+    """The (source, column) pairs in per cent, and notes (index of the run, text) about units.
 
     A column is judged over all runs of its source: an accuracy that is still low in one run may
     be high in another.
@@ -243,8 +244,8 @@ def _accuracies_in_per_cent(
             here = float(np.max(v, where=np.isfinite(v), initial=0.0))
             place = (run.source, column)
             highest[place] = max(here, highest.get(place, 0.0))
-    # Accuracies that were logged together have one unit; so has a column over all files, unless it
-    # never exceeds 1 there: a control may stay at 1 per cent.
+    # Accuracies of one source share a unit.  A column of another source that never exceeds 1 stays
+    # a fraction, with a note: a control may stay below 1 per cent.
     sources = {source for (source, _), value in highest.items() if value > PER_CENT_ABOVE}
     per_cent = {place for place in highest if place[0] in sources}
     notes = []
@@ -276,7 +277,7 @@ def _join(pieces: list[Piece], columns: Columns) -> Run:
     owner = _owners(pieces)
     _require(owner, pieces, columns)
     step = np.unique(np.concatenate([piece.step for piece in pieces]))
-    series = {c: _spread(owner[c].step, owner[c].series[c], step) for c in columns.series}
+    series = {c: _along_steps(owner[c].step, owner[c].series[c], step) for c in columns.series}
     if not any(np.isfinite(series[c]).any() for c in columns.observables):
         raise ValueError(f"{place.where}no value of {', '.join(columns.observables)}")
     parameters = pieces[0].parameters
@@ -288,7 +289,7 @@ def _join(pieces: list[Piece], columns: Columns) -> Run:
 
 
 def _owners(pieces: Iterable[Piece]) -> dict[str, Piece]:
-    """The one piece that holds a column."""
+    """The single piece that holds each column."""
     owner: dict[str, Piece] = {}
     for piece in pieces:
         for column in piece.series:
@@ -308,7 +309,7 @@ def _require(owner: dict[str, Piece], pieces: Iterable[Piece], columns: Columns)
             raise ValueError(f"{path}: run {name} has no {column!r}{nearest(column, offers)}")
 
 
-def _spread(step: Floats, values: Floats, all_steps: Floats) -> Floats:
+def _along_steps(step: Floats, values: Floats, all_steps: Floats) -> Floats:
     out = np.full(all_steps.size, np.nan)
     out[np.searchsorted(all_steps, step)] = values
     return out

@@ -208,6 +208,7 @@ def test_nothing_overlaps(obs, events, figure):
     assert overlapping(scan(obs, events, sizes=[43])) == []
 
 
+@pytest.mark.slow
 def test_ten_sizes_stay_on_a_page_and_do_not_overlap():
     ten = observables(sweep(seeds=1, controls=()))
     figure = evolution(ten, find_events(ten))
@@ -309,6 +310,7 @@ def test_the_seed_of_the_scan_is_chosen(obs, events):
 # ---- files ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fig.pdf", "fig.png", "fig"])
 def test_both_files_are_written(figure, tmp_path, name):
     pdf, png = save(figure, tmp_path / name)
@@ -346,6 +348,7 @@ def test_no_trace_is_left_in_matplotlib(obs, events, tmp_path):
         assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported():
     code = "import sys, heatcap.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

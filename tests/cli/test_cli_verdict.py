@@ -20,6 +20,8 @@ from heatcap.observables import save
 
 from synthetic import Plan, observables
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 SIZES = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
 HEIGHTS = 4 - 10 / SIZES
 OPTIONS = ("--size", "L", "--value", "h")
@@ -56,8 +58,12 @@ def without_time(content: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "seconds"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".dat", ".parquet"])
-def test_the_verdict_on_a_table_is_that_of_the_function(suffix: str, tmp_path: Path) -> None:
+def test_the_verdict_on_a_table_is_that_of_the_function(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the extras are compared
     if suffix == ".parquet":
         pytest.importorskip("pyarrow", reason="Parquet is read by pyarrow")
     shuffled = frame().sample(frac=1, random_state=0)
@@ -293,7 +299,11 @@ def peak(sizes: tuple[float, ...] = (8.0,)) -> pd.DataFrame:
 ALONG = ("--control", "T", "--value", "C", "--error", "dC")
 
 
-def test_along_the_control_the_verdict_is_that_of_the_function(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_along_the_control_the_verdict_is_that_of_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the extras are compared
     table = written(tmp_path / "table.csv", peak((8.0, 16.0)))
     out, figure = tmp_path / "out.json", tmp_path / "out.pdf"
     options = ("--size", "L", "--at", "16", "--window", "0.6,2.4", "--alpha-min", "0.2")

@@ -94,6 +94,7 @@ print(json.dumps(out))
 """
 
 
+@pytest.mark.slow
 def test_against_pyerrors(tmp_path: Path) -> None:
     # In a process of its own: importing it warns and changes how arrays are printed.
     series = [ar1(n, tau, 1, seed=7)[0].to_numpy() for n, tau in ((2000, 4.5), (1000, 19.5))]

@@ -63,6 +63,7 @@ def ragged_run(path: Path, checkpoints: int = 4) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_bytes", [1 << 22, 2000, 60, 1])
 def test_streamed_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
@@ -105,6 +106,7 @@ def pooled(path: Path, **options: object) -> np.ndarray:
     return heatcap.observe(path, **options).pooled_logit_variance.isel(run=0).values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_bytes", [1 << 22, 2000, 60, 1])
 def test_pooled_is_the_variance_of_all_logits_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
@@ -349,6 +351,7 @@ def test_per_layer_averages_over_heads(tmp_path: Path) -> None:
     np.testing.assert_allclose(by_layer.fisher_detour[:, 1:, :, 1:], ratio[:, 1:, :, 1:])
 
 
+@pytest.mark.slow
 def test_names_longer_than_those_of_the_file_they_join_are_saved_whole(tmp_path: Path) -> None:
     """A loaded file remembers the length of its text; what is joined to it may be longer."""
     heatcap.save(heatcap.observe(ragged_run(tmp_path / "run.h5")), tmp_path / "short.nc")
@@ -400,6 +403,7 @@ def test_a_commit_in_the_journal_is_not_what_was_known(tmp_path: Path) -> None:
     assert checksum(path) == sealed["checksum"].item() == sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_run_that_blows_up_the_others_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +463,7 @@ def test_what_lacks_its_labels_is_computed_again(run_path: Path, lost: str) -> N
         xr.testing.assert_identical(heatcap.observe(run_path, known=known), obs)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path / f"s{seed}.h5", seed=seed)
@@ -503,6 +508,7 @@ def test_observables_of_next_to_nothing(tmp_path: Path) -> None:
         heatcap.observe(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -545,13 +551,14 @@ print(int(status["VmHWM"].split()[0]) / 1024, float(obs.heat_capacity[0, -1].max
 """
 
 
-@pytest.mark.large
-def test_memory_stays_bounded_for_four_gibibytes(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("gibibytes", [1, pytest.param(4, marks=pytest.mark.large)])
+def test_memory_stays_bounded_for_gibibytes(tmp_path: Path, gibibytes: int) -> None:
     """A file of 4 GiB is observed in less than 512 MiB."""
-    checkpoints, heads, probes, keys = 32, 8, 1024, 4096
+    checkpoints, heads, probes, keys = 8 * gibibytes, 8, 1024, 4096
     free = os.statvfs(tmp_path)
-    if free.f_bavail * free.f_frsize < 6 << 30:
-        pytest.skip("needs 6 GiB of free disk")
+    if free.f_bavail * free.f_frsize < (gibibytes + 2) << 30:
+        pytest.skip(f"needs {gibibytes + 2} GiB of free disk")
     path = tmp_path / "large.h5"
     rng = np.random.default_rng(0)
     with create_run(
@@ -567,7 +574,7 @@ def test_memory_stays_bounded_for_four_gibibytes(tmp_path: Path) -> None:
         logits = rng.normal(size=(1, heads, probes, 1, keys)).astype(np.float32)
         for step in range(checkpoints):
             run.append(step, logits)
-    assert path.stat().st_size >= 4 << 30
+    assert path.stat().st_size >= gibibytes << 30
     done = subprocess.run(
         [sys.executable, "-c", GIBIBYTES, str(path)], capture_output=True, text=True, check=False
     )
@@ -578,6 +585,7 @@ def test_memory_stays_bounded_for_four_gibibytes(tmp_path: Path) -> None:
     assert peak < 512, f"{peak:.0f} MiB"
 
 
+@pytest.mark.slow
 def test_damaged_observables_are_not_read(tmp_path: Path, run_path: Path) -> None:
     """Any byte, any end: refused before HDF5 sees it; other files have no seal."""
     path = tmp_path / "obs.nc"
@@ -598,6 +606,7 @@ def test_damaged_observables_are_not_read(tmp_path: Path, run_path: Path) -> Non
     xr.testing.assert_identical(heatcap.load(path), table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["huge", "unwritten", "link", "elsewhere", "text"])
 def test_observables_that_lie_about_their_storage(
     tmp_path: Path, run_path: Path, harm: str

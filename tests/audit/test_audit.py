@@ -58,25 +58,24 @@ from false_alarms_and_power import (
     table_of,
     verdicts,
 )
-from synthetic import Plan, observables, sweep
+from synthetic import Plan, observables
 
 RNG = np.random.default_rng
 
 
-@pytest.fixture(scope="module")
-def obs():
-    """Ten sizes, three seeds, controls; onset and peak of every run are known."""
-    return observables(sweep(), noise=0.01, scan=False)
+@pytest.fixture
+def obs(sweep_obs):
+    return sweep_obs
 
 
-@pytest.fixture(scope="module")
-def events(obs):
-    return find_events(obs, "landscape_heat_capacity", "unweighted_heat_capacity", "heat_capacity")
+@pytest.fixture
+def events(sweep_events):
+    return sweep_events
 
 
-@pytest.fixture(scope="module")
-def audit(obs, events):
-    return audit_leads(obs, events)
+@pytest.fixture
+def audit(sweep_audit):
+    return sweep_audit
 
 
 def records(table, start=START, end=END):
@@ -86,6 +85,7 @@ def records(table, start=START, end=END):
 # ---- planted data: what must not be found, and what must -----------------------------------
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "scenario",
     [same_distribution, random_step, random_ln_step, sizes_go_their_own_way],
@@ -101,6 +101,7 @@ def test_without_a_relation_no_lead_is_found(scenario):
     assert found["pairing"] <= allowed
 
 
+@pytest.mark.statistical
 def test_few_sizes_are_not_pooled():
     """Three sizes with an order each of their own: a claim needs every one of them."""
     found = rates(verdicts(few_sizes, 100))
@@ -108,6 +109,7 @@ def test_few_sizes_are_not_pooled():
     assert found["onset"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "scenario", [memorisation_clock, own_clock, common_cause], ids=lambda s: s.__name__
 )
@@ -119,6 +121,7 @@ def test_a_peak_on_another_clock_comes_first_and_does_not_follow_the_onset(scena
         assert found["memorisation"] >= 0.9
 
 
+@pytest.mark.statistical
 def test_a_planted_lead_is_found():
     """Two standard deviations of one run, 10 runs: found in 95 % of the experiments or more."""
     found = rates(verdicts(planted_lead, 200))
@@ -126,12 +129,14 @@ def test_a_planted_lead_is_found():
     assert found["pairing"] >= 0.7
 
 
+@pytest.mark.statistical
 def test_a_planted_lead_over_sizes_follows_the_onset():
     found = rates(verdicts(planted_sweep, 60))
     assert found["first"] == 1
     assert found["onset"] >= 0.95
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("lead", "spread", "order", "least"),
     [(0.5, 0.25, "first", 0.9), (-0.5, 0.25, "later", 0.7), (0.0, 0.25, "undecided", 0.85)],
@@ -324,6 +329,7 @@ def test_the_clock_is_the_planted_one(onset, memorisation, follows, sizes):
     assert found.method.startswith("mixed" if sizes > 1 else "least squares")
 
 
+@pytest.mark.statistical
 def test_the_slopes_cover():
     """95 % intervals of both slopes hold the truth, 150 sweeps of 5 sizes."""
     inside = []
@@ -418,6 +424,7 @@ def test_the_end_of_the_record_is_no_clock():
     assert follows.count("onset") <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("scenario", [records_at_a_multiple, records_of_one_end])
 @pytest.mark.parametrize("phase", ["steps", "ln steps"])
 def test_peaks_at_random_phases_follow_nothing(scenario, phase):
@@ -557,6 +564,7 @@ def test_the_worst_control_counts(audit):
     assert verdict() == "not tested"
 
 
+@pytest.mark.statistical
 def test_controls_like_the_runs_are_cleared_in_5_per_cent_at_most():
     said = [controls(control_table(seed=s), rng=RNG(s))[0].verdict for s in range(200)]
     assert said.count("present") >= 200 * 0.95 - 3 * np.sqrt(200 * 0.05 * 0.95)
@@ -656,6 +664,7 @@ def test_frozen_rows_have_little_heat_capacity(variance):
     assert random_energy_heat_capacity([1e300, np.inf], 8).tolist() == pytest.approx([0, 0])
 
 
+@pytest.mark.slow
 def test_as_many_random_energies_as_can_be_held():
     """In blocks of rows; more than there is time for are refused."""
     many = random_energy_heat_capacity(0.25, 10_000)
@@ -935,6 +944,7 @@ def test_a_planted_precursor_is_called_consistent_with_one():
     assert "consistent with a precursor of generalisation" in lead.conclusion
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_audits(obs, events, audit):
     again = audit_leads(obs, events)
     assert json.dumps(again.to_dict()) == json.dumps(audit.to_dict())

@@ -15,6 +15,8 @@ from heatcap.cli.application import command
 
 from synthetic import Plan, observables
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 
 def run(*arguments):
     return CliRunner().invoke(app, ["report", *map(str, arguments)])

@@ -47,6 +47,7 @@ def covered(found: Estimate, truth: Floats | float) -> tuple[float, float]:
 # Variances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 40])
 def test_the_variance_of_a_mean_is_that_of_the_textbook(n: int) -> None:
     data = runs(n, 300, seed=n)
@@ -65,6 +66,7 @@ def test_z_score_of_one_standard_error() -> None:
     assert found.value.item() == data.mean().item()
 
 
+@pytest.mark.slow
 def test_strata_keep_their_numbers_and_their_exact_variance() -> None:
     data = runs(7, 200, seed=4).assign_coords(p=("run", [31, 59, 31, 59, 59, 31, 59]))
     sizes = []
@@ -142,6 +144,7 @@ def both(data: xr.DataArray) -> xr.DataArray:
     return data.mean(("run", "probe"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("population", [20, 25, 50, 400, None])
 def test_two_stages_add_up_to_the_analytic_variance(population: int | None) -> None:
     m, n = 20, 6
@@ -279,6 +282,7 @@ def smoothed_peak(data: xr.DataArray) -> xr.DataArray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -364,6 +368,7 @@ def test_shift_and_scale(seed: int, shift: float, scale: float) -> None:
 # Intervals
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("n", [3, 10])
 def test_coverage_of_gaussian_means(n: int) -> None:
     found = bootstrap(runs(n, 2000, seed=16), mean, rng=1, replicates=1500, interval="t")
@@ -373,6 +378,7 @@ def test_coverage_of_gaussian_means(n: int) -> None:
     assert normal < 0.935  # negative control: without Student
 
 
+@pytest.mark.statistical
 def test_bca_covers_skewed_means_better_on_both_sides() -> None:
     data = xr.DataArray(np.random.default_rng(17).exponential(size=(20, 1500)), dims=("run", "k"))
     above = {}
@@ -383,6 +389,7 @@ def test_bca_covers_skewed_means_better_on_both_sides() -> None:
     assert above["bca"] < above["percentile"] < above["t"]
 
 
+@pytest.mark.statistical
 def test_coverage_of_runs_on_a_finite_probe() -> None:
     data, truth = probe(8, 20, 40, 18, 800)
     right = bootstrap(data, both, within="probe", population=40, rng=1, replicates=300)
@@ -394,6 +401,7 @@ def test_coverage_of_runs_on_a_finite_probe() -> None:
     assert covered(alone, truth)[0] < 0.60
 
 
+@pytest.mark.statistical
 def test_coverage_of_a_difference_between_sizes_that_share_seeds() -> None:
     data = shared_seeds(10, seed=19, count=1000)
 

@@ -129,6 +129,7 @@ def with_ncdump(path: Path) -> Content:
 READERS = [with_heatcap, with_open_runs, with_blocks, with_xarray, with_h5py, with_ncdump]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("write", WRITERS)
 def test_every_writer_with_every_reader(

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from heatcap import load, save
 from heatcap.core import tables
 from heatcap.events import find_events
-from heatcap.observables.scalars import Columns, is_table, parse_columns, read_scalars
+from heatcap.observables import read_scalars
+from heatcap.observables.scalars import Columns, is_table, parse_columns
 from heatcap.observables.scalars.columns import METRICS
 from heatcap.runfile import STANDARD_METRICS, checksum
 
@@ -169,6 +170,7 @@ def test_every_form_says_the_same(tmp_path: Path, write: Writer) -> None:
 cells = st.floats(-1e300, 1e300, allow_subnormal=False) | st.just(np.nan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", FORMS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -558,6 +560,7 @@ def test_size_is_checked_before_reading(tmp_path: Path, monkeypatch: pytest.Monk
         read_scalars(tmp_path / "b.parquet", ONE)
 
 
+@pytest.mark.slow
 def test_a_parquet_of_one_long_text_is_not_read(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     long = pd.DataFrame({"id": ["x" * 10**6] * 300, "epoch": range(300), "cv": 1.0})

@@ -77,6 +77,7 @@ def oracle_size(logits, beta, power):
 # --- exact cases ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", WIDTHS)
 @pytest.mark.parametrize("beta", [0.3, 1.0, 2.5])
 def test_two_levels(n, beta):
@@ -693,6 +694,7 @@ print(*(f"{found[way.__name__]:.12g}" for way in ways))
 """
 
 
+@pytest.mark.slow
 def test_processes_that_compile_at_once_leave_a_right_cache(tmp_path):
     """Three processes on a cold cache, each in another order, and one that loads what they left."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}

@@ -20,6 +20,7 @@ def noisy(curve, noise, seed):
     return curve + noise * np.random.default_rng(seed).normal(size=curve.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 @pytest.mark.parametrize("width", [0.3, 0.5])
 def test_the_bias_of_a_noisy_smoothed_maximum_is_removed(noise, width):
@@ -47,6 +48,7 @@ def test_the_maximum_of_raw_noise_would_be_biased():
     assert np.mean(raw) > 1.1
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "shape", [0 * X, 2 * X, 20 * rise(X, 400, 0.5)], ids=["flat", "rise", "step"]
 )
@@ -60,6 +62,7 @@ def test_scatter_makes_no_peaks(shape):
     assert any("no maximum stands out from the scatter" in reason for reason in reasons)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("length", [0.1, 0.3, 1.0, np.inf])
 @pytest.mark.parametrize(
     "step",

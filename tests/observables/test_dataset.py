@@ -10,6 +10,7 @@ import xarray as xr
 
 import heatcap
 from heatcap.core.quantities import HEAT_CAPACITY, OBSERVABLES, SINGLE_KEY, preferred
+from heatcap.observables import join
 from heatcap.observables.dataset import (
     curve,
     groups_of,
@@ -18,7 +19,7 @@ from heatcap.observables.dataset import (
     size_name_of,
     sizes_of,
 )
-from heatcap.observables.side_by_side import alone, join, stacked
+from heatcap.observables.side_by_side import alone, stacked
 
 from runs import write_run
 

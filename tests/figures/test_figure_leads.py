@@ -141,6 +141,7 @@ def test_intervals_are_drawn_where_the_audit_has_them(found):
     assert ratios.get_ylim()[0] < np.exp(-2.0)
 
 
+@pytest.mark.slow
 def test_ten_runs_of_a_size_keep_clear_of_the_next_one():
     plans = [Plan(p=p, seed=s) for p in (19, 23, 29) for s in range(10)]
     ratios = rows(leads(*audited(observables(plans, scan=False), "heat_capacity")))[0][0]
@@ -254,8 +255,9 @@ def test_a_long_conclusion_makes_room_for_itself(found):
         assert outside(figure) == []
 
 
-def test_ten_sizes_fit_the_page():
-    figure = leads(*audited(observables(sweep(), scan=False)))
+@pytest.mark.slow
+def test_ten_sizes_fit_the_page(sweep_audit, sweep_events):
+    figure = leads(sweep_audit, sweep_events)
     assert figure.get_figwidth() == 7.0
     assert figure.get_figheight() < 9.2
     assert overlapping(figure) == []
@@ -322,6 +324,7 @@ def scattered(n, rng=0, **same):
     return [Plan(seed=k, onset=a, peak=b, **same) for k, (a, b) in enumerate(times)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [1, 50])
 def test_one_size_has_no_place_for_all(runs):
     audit, events = audited(observables(scattered(runs), scan=False))
@@ -338,6 +341,7 @@ def test_one_size_has_no_place_for_all(runs):
     )
 
 
+@pytest.mark.slow
 def test_runs_without_a_size():
     obs = observables(scattered(3), scan=False).drop_vars("p")
     figure = leads(*audited(obs))
@@ -345,6 +349,7 @@ def test_runs_without_a_size():
     assert overlapping(figure) == []
 
 
+@pytest.mark.slow
 def test_many_sizes_are_not_all_labelled():
     obs = observables([Plan(p=1000 + 10 * k, onset=900 + 9 * k) for k in range(14)], scan=False)
     figure = leads(*audited(obs, "heat_capacity"))
@@ -354,6 +359,7 @@ def test_many_sizes_are_not_all_labelled():
     assert overlapping(figure) == []
 
 
+@pytest.mark.slow
 def test_no_run_has_generalised():
     plans = [Plan(p=p, seed=k, onset=np.nan) for p in (19, 43) for k in range(3)]
     figure = leads(*audited(observables(plans, scan=False)))

@@ -156,6 +156,7 @@ def shaped(heads, rows, metrics=("loss",)):
     return xr.Dataset(table | {name: ("metric", np.broadcast_to(0.0, rows)) for name in metrics})
 
 
+@pytest.mark.slow
 def test_runs_that_would_blow_up_the_others_are_told_apart():
     usual = [shaped(4, 100)] * 40
     # Neither a run ten times as long nor a large one beside a small one is too much.

@@ -14,6 +14,8 @@ from heatcap.figures import peak_verdict as draw
 from peak_marks import TRUTHS, control
 from pictures import gids, overlapping, words
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 X = control(40)
 CASES = {"power-law": "alpha = 1, delta = 0.03", "bounded": "Gaussian, w = 0.2"}
 

@@ -14,6 +14,8 @@ from heatcap.figures import verdict as draw
 
 from pictures import gids, overlapping, words
 
+pytestmark = pytest.mark.usefixtures("without_extras")
+
 SIX = 2.0 ** np.arange(3, 9)
 TEN = 2.0 ** np.arange(3, 13)
 PRIMES = np.array([19.0, 23, 29, 37, 43, 59, 73, 83, 97, 113])
@@ -37,6 +39,7 @@ def verdicts():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_overlaps_and_axes_are_named(name, verdicts):
     figure = draw(verdicts[name], name="heat_capacity")
@@ -98,6 +101,7 @@ def test_best_fits_go_on_beyond_the_data(verdicts):
     assert verdicts["bounded"].curves["bounded"]["sizes"][-1] > 4 * 256
 
 
+@pytest.mark.slow
 def test_warnings_and_what_a_bound_excludes_are_shown():
     heights = np.array([1.697, 2.259, 3.523, 4.627, 6.054, 7.725])
     result = divergence_test(SIX, heights, 0.03 * heights, bound=heat_capacity_bound)
@@ -131,6 +135,20 @@ def test_a_misfit_has_words_instead_of_a_region():
     assert overlapping(figure) == []
 
 
+def test_powers_that_miss_the_heights_have_words_instead_of_a_region():
+    sizes = 2.0 ** np.arange(3, 10)
+    heights = sizes**0.5 * (1 + 3 / sizes)  # a correction that no cut-off mimics
+    result = divergence_test(sizes, heights, 0.001 * heights)
+    assert result.verdict == "power-law"
+    assert result.crossover_length_lower_limit95 == 0
+    figure = draw(result)
+    assert gids(figure, "region") == gids(figure, "limit") == []
+    assert "cut-off powers do not\ndescribe the heights" in words(figure)
+    assert r"\kappa_{\min}" not in words(figure)  # nor has the key what no panel shows
+    assert overlapping(figure) == []
+
+
+@pytest.mark.slow
 def test_drawing_leaves_no_trace_and_files_are_equal(verdicts, tmp_path):
     before = dict(mpl.rcParams)
     first, *others = (save(draw(verdicts["bounded"]), tmp_path / f"{k}.pdf")[0] for k in range(4))
