@@ -32,6 +32,7 @@ from heatcap.audit import (
     spike_share,
 )
 from heatcap.audit.every_test import _pairing
+from heatcap.audit.lead_tests import LeadColumn, _between_sizes
 from heatcap.divergence import verdict_of_runs
 from heatcap.events import find_events, onset_survival, peaks_by_size
 
@@ -975,3 +976,33 @@ def test_what_is_not_in_the_record_is_not_tested():
     assert audit.leads["heat_capacity"].control_verdict == "not tested"
     with pytest.raises(ValueError, match="observables lack runs that the events have"):
         audit_leads(bare.isel(run=[0]), find_events(bare, "heat_capacity"))
+
+
+def test_the_order_that_is_there_counts_among_those_between_sizes():
+    """No chance is 0: all first at one size, all later at the other, in 1999 permutations."""
+    order = pd.DataFrame(
+        {
+            LeadColumn.SIZE: np.repeat([19.0, 43.0], 12),
+            LeadColumn.ORDER: ["first"] * 12 + ["later"] * 12,
+        }
+    )
+    assert _between_sizes(order, RNG(0)) == pytest.approx(1 / 2000)
+
+
+def test_the_max_statistic_finds_a_pair_beside_curves_of_few_runs():
+    """Three runs are close by chance often: each curve in units of its own permutations."""
+    for seed in range(3):
+        rng = RNG(seed)
+        onsets, few = rng.normal(size=12), np.full((6, 12), np.nan)
+        tied = onsets - 1 + 0.2 * rng.normal(size=12)
+        few[:, :3] = rng.normal(size=(6, 3))
+        p = max_statistic(np.vstack([tied, few]), onsets, np.zeros(12), rng=rng, permutations=499)
+        assert p[0] < 0.005
+
+
+def test_the_highest_of_all_peaks_is_compared_with_its_bound(obs):
+    table = lead_table(find_events(obs, "heat_capacity"), "heat_capacity", 0)
+    table[LeadColumn.HEIGHT] = np.linspace(0.1, 0.75, len(table))
+    found = bound(obs, table, "heat_capacity", query=-1)
+    assert found.reached == pytest.approx(0.75 / 0.7618)
+    assert found.within_reach

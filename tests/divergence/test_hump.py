@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heatcap.divergence.heights import Heights, hump_at
+from heatcap.divergence.heights import Heights, _share_above, hump_at
 
 SIZES = np.array([8.0, 16, 32, 64, 128, 256])
 
@@ -53,3 +53,8 @@ def test_the_whole_covariance_counts():
     alone = [hump_at(Heights(sizes, each, np.diag(np.diag(covariance)))) for each in drawn]
     assert np.isfinite(whole).sum() < 12
     assert np.isfinite(alone).sum() > np.isfinite(whole).sum()
+
+
+def test_no_chance_is_smaller_than_one_in_all_draws_and_the_data():
+    assert _share_above(np.zeros(99), 1.0) == pytest.approx(0.01)
+    assert _share_above(np.ones(99), 1.0) == 1

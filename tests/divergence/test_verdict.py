@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from heatcap.divergence import (
     Verdict,
     divergence_test,
     peak_test,
+    power,
 )
 from heatcap.divergence.answer import NO_CLASS, UNSOUND, Answer
 from heatcap.divergence.exponent import growth_exponent
-from heatcap.divergence.heights import CHANCE, hump_at, read_heights
+from heatcap.divergence.heights import CARRIED, CHANCE, ceiling, hump_at, read_heights
 from heatcap.divergence.testing import NEAR, drawn_from, plausible, problem
 from heatcap.divergence.verdict import judged
 from heatcap.systems import CurieWeiss, TwoLevel
@@ -662,3 +664,75 @@ def test_a_masked_number_is_none(what):
     given[what] = np.ma.array(given[what], mask=np.arange(7) == 3)
     with pytest.raises(ValueError, match="nan"):
         divergence_test(**given)
+
+
+class Fake:
+    """One shape of each class; draws of the first class are `excess` above the best one or not."""
+
+    margins = SimpleNamespace(penalty=0.0)
+
+    kind = np.arange(4)
+
+    def __init__(self, delta, excess):
+        self.problem, self.score = self, np.array([delta, 0.0, 9.0, 9.0])
+        self.excess = excess
+
+    def fits(self, _):
+        return self
+
+    def best_of_classes(self):
+        return self.score
+
+    def of(self, kind):
+        return np.array([kind])
+
+    def curves(self, rows):
+        return np.zeros((len(rows), 3))
+
+    def noise(self, draws, _):
+        return np.zeros((draws, 3))
+
+    def scores(self, drawn):
+        out = np.full((len(drawn), 4), 100.0)  # chi^2 itself says nothing of a class
+        out[: len(drawn) // 4, 0] += self.excess
+        return out
+
+
+@pytest.mark.parametrize(("excess", "p"), [(6.0, (1 + 25) / 101), (4.0, 1 / 101)])
+def test_a_p_value_counts_draws_that_far_above_their_best_class_and_the_data(excess, p):
+    found = plausible(Fake(5.0, excess), np.zeros(3), draws=100, rng=np.random.default_rng(0))
+    assert found.p_values[:2] == pytest.approx([p, 1])
+
+
+def test_the_realised_level_is_that_of_the_class_of_the_best_fit():
+    fake = Fake(5.0, 4.0)  # draws never come so far above the class that is best
+    found = power.realised(fake, fake, 0.95, 100, np.random.default_rng(0))
+    assert found["realised_level"] == 1
+
+
+@pytest.mark.parametrize(("far", "named"), [(0.97, False), (1.03, True)])
+def test_a_run_stands_off_beyond_what_the_others_foretell(far, named):
+    """Student's prediction of one more run: s sqrt(1 + 1/n), for the largest of all runs."""
+    others = np.array([0.9, 1.1, 0.9, 1.1])
+    reach = others.std(ddof=1) * np.sqrt(1 + 1 / 4) * stdtrit(3, 1 - CARRIED / 2 / 5 / 4)
+    runs = [np.append(others, 1 + far * reach), *[others] * 3]
+    found = read_heights([8, 16, 32, 64], None, replicates=runs)
+    assert any("carries the mean" in note for note in found.notes) is named
+
+
+@pytest.mark.parametrize("kept", ["flat", "bounded", ""])
+def test_an_exponent_is_detected_where_flat_and_bounded_are_both_excluded(kept, monkeypatch):
+    y = DOUBLING**0.5
+    setup = problem(DOUBLING, np.diag((0.02 * y) ** 2), Margins(), heights=y)
+    draws = np.tile([name == kept or name == "power-law" for name in CLASSES], (10, 1))
+    monkeypatch.setattr(power, "problem", lambda *_, **__: setup)
+    monkeypatch.setattr(power, "kept_classes", lambda *_, **__: draws)
+    found = power.detectable(setup.fits(y), level=0.95, draws=10, rng=np.random.default_rng(0))
+    assert np.isnan(found) == bool(kept)
+
+
+@pytest.mark.parametrize(("off", "used"), [(2.5, True), (3.5, False)])
+def test_a_bound_below_the_heights_by_more_than_three_errors_is_not_used(off, used):
+    data = read_heights(DOUBLING, 4 - 10 / DOUBLING, errors=np.full(6, 0.01))
+    found = ceiling(data, data.heights[-1] - off * 0.01, Margins(), "L", DOUBLING)
+    assert any("it was not used" in message for message in found.messages) is not used

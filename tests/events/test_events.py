@@ -27,6 +27,7 @@ from heatcap.events import (
     spikes,
 )
 from heatcap.events.curves import Grid
+from heatcap.events.record import _running_median
 
 from synthetic import HEADS, Plan, bump, checkpoint_steps, observables, rise
 
@@ -754,3 +755,10 @@ def test_a_lead_within_the_spacing_is_unresolved(obs):
     wide = replace(found, table=found.table.assign(peak_step_spacing=1e6))
     (row,) = wide.counts().to_dict("records")
     assert (row["peak_first"], row["unresolved"], row["onset_first"]) == (0, 1, 0)
+
+
+def test_where_rows_grow_dense_the_window_is_as_long_as_its_sparse_side():
+    """100 rows lie within the width after the 20th row, and one before: three on either side."""
+    x = np.concatenate([np.linspace(0, 2, 21), 2 + 0.001 * np.arange(1, 200)])
+    away = np.abs(np.arange(x.size) - 20.0)
+    assert _running_median(x, away, 0.2)[20] <= 3

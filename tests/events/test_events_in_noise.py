@@ -234,3 +234,16 @@ def test_runs_say_whether_mirrors_leak():
     runs = find_events(observables([Plan(), Plan(p=59, symmetric=False)]), "heat_capacity").runs
     assert runs["mirror_leak"].tolist() == [True, False]
     assert "mirror-free" in runs["mirror_message"][0]
+
+
+def test_the_share_of_a_walk_in_the_scatter_is_told():
+    smoother, shares = Smoother.of(np.linspace(0, 8, 200), 0.1), []
+    for seed in range(10):
+        white, step = np.random.default_rng(seed).normal(size=(2, 200))
+        walk = np.cumsum(step)
+        every = [smoother.scatter(curve) for curve in (white, walk, white * 2 + walk)]
+        shares.append([each._share(np.inf, np.inf) for each in every])
+    white, walk, both = np.mean(shares, axis=0)
+    assert white < 0.1
+    assert walk > 0.6
+    assert 0.02 < both < 0.3

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from heatcap.scaling import (
     second_order,
     with_logarithms,
 )
-from heatcap.scaling.collapse_problem import Model, Problem, names_of
+from heatcap.scaling.collapse_fits import Correlation, Fit, _independent
+from heatcap.scaling.collapse_problem import Block, Model, Problem, names_of
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
 PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))
@@ -390,3 +392,29 @@ def test_unknown_names_are_refused():
 def test_values_that_are_not_finite_are_refused(what, value):
     with pytest.raises(ValueError, match=f"{what} must be finite, got x_c = {value}$"):
         collapse(planted(), **{what: {"inverse_nu": 1.0, "x_c": value}})
+
+
+def test_a_mean_of_points_that_are_one_has_the_error_of_one():
+    x = np.linspace(0, 1, 6)
+    one = points(np.full(6, 8.0), x, x, np.ones(6))
+    alone = SimpleNamespace(covariance=np.array([[1 / 6]]), jacobian=np.ones((6, 1)))
+    fit = Fit(alone, None, [np.arange(6)], [one], 0, 1.0, 8.0)
+    assert fit.covariance == pytest.approx(1 / 6)
+    together = replace(fit, correlation=Correlation([{8.0: 1e6}], 1.0))
+    assert together.covariance == pytest.approx(1)
+
+
+def test_independent_points_are_as_many_as_the_error_of_a_mean_says():
+    x = np.linspace(0, 100, 1001)
+    correlation = np.exp(-0.5 * (x[:, None] - x) ** 2)
+    assert _independent(x, 1.0) == pytest.approx(1001**2 / correlation.sum(), rel=0.05)
+    assert _independent(x, 0.0) == 1001
+
+
+def test_chi2_of_a_block_is_that_of_the_whole_covariance():
+    x, off = np.linspace(0, 1, 4), np.array([1.0, -2.0, 0.5, 3.0])
+    covariance = 0.3 + np.diag([1.0, 2.0, 0.5, 1.5])
+    block = Block.of(points(np.full(4, 8.0), x, x, covariance=covariance), 0.0)
+    white = block.whitened(off)
+    assert white @ white == pytest.approx(off @ np.linalg.solve(covariance, off))
+    assert block.unwhitened(white) == pytest.approx(off)

@@ -16,7 +16,9 @@ from scipy.optimize import curve_fit
 
 from heatcap.core.result import Status
 from heatcap.scaling import crossings, extrema, peaks_against_size, points, read_table
-from heatcap.scaling.curves import curves
+from heatcap.scaling.crossing import _covariance_of
+from heatcap.scaling.curves import Curve, _kernel, _prior, curves
+from heatcap.scaling.peaks import _maximum
 from heatcap.scaling.powers import Form, average, averaged_curve, fit_forms
 from heatcap.systems import CurieWeiss, Ising2DExact, Planted
 
@@ -460,3 +462,82 @@ def test_published_binder_ratios_cross_at_the_exact_point():
     assert found.status == "too few pairs"  # three sizes
     assert (found.x - Ising2DExact().critical_point) / found.error == pytest.approx([0, 0], abs=2)
     assert found.x_c.error < 1e-4
+
+
+def test_the_maximum_of_a_noisy_curve_is_too_high_and_its_bias_taken_off():
+    off, bias = [], []
+    for seed in range(20):
+        rng, x = np.random.default_rng(seed), np.linspace(-1, 1, 21)
+        value = 1 - x**2 + 0.3 * rng.normal(size=x.size)
+        found = extrema(points(np.full(21, 8.0), x, value, np.full(21, 0.3)), rng=seed, draws=100)
+        off.append(found.height[0] - 1)
+        bias.append(found.bias[0])
+    raw = np.mean(off) + np.mean(bias)
+    assert raw > 3 * np.std(off) / math.sqrt(20)
+    assert abs(np.mean(off)) < raw / 2
+
+
+def test_a_parabola_has_its_vertex_between_points_of_the_grid():
+    grid, at = np.linspace(-1, 1, 201), 0.12345
+    curve = 2 - (grid - at) ** 2
+    line = Curve(8.0, grid, curve, np.stack([curve + 0.2, curve + 0.4]), 0.0, 1.0)
+    x, height, bias, drawn_x, drawn = _maximum(line)
+    assert x == pytest.approx(at, abs=1e-9)
+    assert drawn_x == pytest.approx([at, at], abs=1e-9)
+    assert drawn == pytest.approx([2.2, 2.4])
+    assert (height, bias) == pytest.approx((2 - 0.3, 0.3))
+
+
+def test_the_weight_of_the_logarithm_is_that_of_its_best_fit_beside_the_best_power():
+    size = np.array([8.0, 16, 32, 64, 128])
+    found = peaks_against_size(size, height=np.log(size) + 1, height_error=np.full(5, 0.02))
+    log, power = (
+        max(m["weight"] for m in found.height_models if ("ln L" in m["form"]) is chosen)
+        for chosen in (True, False)
+    )
+    assert found.log_weight == pytest.approx(log / (log + power))
+    assert 0.6 < found.log_weight < 0.9
+
+
+@pytest.mark.parametrize(("end", "lost"), [(1.0, 1.0), (0.9051, 0.92)])
+def test_a_draw_that_has_lost_its_crossing_counts_as_beyond_the_data(end, lost):
+    """As their nearer end, or as far off as the farthest draw."""
+    drawn = np.array([[0.88, 0.91, np.nan]])
+    found = _covariance_of(drawn, np.array([0.9]), [(0.0, end)])
+    assert found[0, 0] == pytest.approx(np.var([0.88, 0.91, lost], ddof=1))
+
+
+def test_a_drift_that_nothing_tests_may_bend_as_much_as_from_the_last_pair_but_one():
+    found = crossings(crossing_points(0.002, 1, drift=0.4), rng=0, draws=100)
+    assert "the drift is not tested" in found.message
+    step = abs(found.x[-1] - found.x[-2])
+    assert found.x_c.systematic >= step > found.x_c.statistical / 10
+
+
+def test_prior_curves_have_the_covariance_of_the_kernel():
+    x, rng = np.linspace(-1, 1, 5), np.random.default_rng(0)
+    drawn, at_points = _prior(x, x[1:3], 0.5, 2.0, 20_000, rng)
+    bend = np.diff(np.eye(5), 2, axis=0)  # which a trend has not
+    expected = bend @ _kernel(x, x, 0.5, 2.0) @ bend.T
+    assert np.cov(bend @ drawn.T) == pytest.approx(expected, abs=0.1 * expected.max())
+    assert at_points == pytest.approx(drawn[:, 1:3])
+
+
+def test_a_constant_has_the_error_of_the_general_optimiser():
+    """With what its exponent leaves open; precise data, so that all is Gaussian."""
+    size, error = np.array([8.0, 12, 16, 24, 32]), np.full(5, 1e-6)
+    y = 1 + 0.9 / size
+    fit = fit_forms(size, y, np.diag(error**2), [FORM])[0]
+    _, covariance = curve_fit(
+        lambda L, c, a, w: c + a * L**-w, size, y, (1, 0.9, 1), error, absolute_sigma=True
+    )
+    assert fit.variance[0] == pytest.approx(covariance[0, 0], rel=0.05)
+
+
+def test_a_size_that_is_left_out_costs_as_much_as_a_parameter():
+    size = np.array([8.0, 12, 16, 24, 32, 48])
+    fits = fit_forms(size, 1 + 1 / size, np.diag(np.full(6, 1e-6)), [FORM])
+    assert [fit.smallest for fit in fits] == [8, 12, 16]
+    for left_out, fit in enumerate(fits):
+        parameters = 6 - left_out - fit.dof
+        assert fit.score == pytest.approx(fit.chi2 + 2 * (parameters + left_out))

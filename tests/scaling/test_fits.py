@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from heatcap.scaling.fits import inverse_normal, minimum
+from heatcap.scaling.fits import inverse_normal, minimum, weights_of
 
 
 def valley(at):
@@ -53,3 +54,9 @@ def test_the_covariance_is_the_inverse_and_large_where_nothing_determines_a_para
     np.testing.assert_allclose(inverse_normal(jacobian, 1e-14), inverse, rtol=1e-9)
     alike = np.array([[1.0, 1.0], [2.0, 2.0], [0.5, 0.5]])
     assert (np.diag(inverse_normal(alike, 1e-14)) > 1e10).all()
+
+
+def test_a_score_that_is_worse_by_two_weighs_less_by_e():
+    weights = weights_of([SimpleNamespace(score=score) for score in (7.0, 9.0)])
+    assert weights[0] / weights[1] == pytest.approx(np.e)
+    assert weights.sum() == pytest.approx(1)

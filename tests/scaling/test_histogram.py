@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heatcap.scaling import barriers, energy_series
-from heatcap.scaling.histogram import hull_corners, widest_gap
+from heatcap.scaling.histogram import _tension, hull_corners, widest_gap
 from heatcap.systems import Ising2D, Potts
 
 GRID = np.linspace(-3, 3, 6001)
@@ -180,3 +180,11 @@ def test_continuous_transitions_have_one_peak(system):
     )
     assert found.shapes == ["single", "single"]
     assert np.all(found.barrier < 3 * found.barrier_error)
+
+
+def test_what_the_smallest_size_changes_in_the_tension_is_systematic():
+    area, error = np.array([1.0, 2.0, 3.0]), np.full(3, 1e-6)
+    line = _tension(area, 2 * area, error)
+    assert (line.value, line.systematic) == pytest.approx((2, 0))
+    bent = _tension(area, np.array([3.0, 4.0, 6.0]), error)
+    assert (bent.value, bent.systematic) == pytest.approx((1.5, 0.5), rel=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from heatcap.scaling import energy_series, extrema, read_table, reweight
-from heatcap.scaling.reweighting import ensembles
+from heatcap.scaling.reweighting import Ensemble, ensembles
 from heatcap.systems import Ising2D, Ising2DExact, Potts
 
 NAMES = ("energy", "heat_capacity", "energy_binder")
@@ -231,3 +232,36 @@ def test_what_is_wrong_is_said():
     for missing in itertools.islice(("energy",), 1):
         with pytest.raises(ValueError, match="a series must have 'energy'"):
             reweight(series.drop_vars(missing))
+
+
+def exact_histograms(numbers, tau=0.5):
+    """Two simulations of three levels 1 apart, their histograms without noise."""
+    beta, level = np.array([0.5, 1.5]), np.arange(3.0)
+    p = np.exp(-np.outer(beta, level))
+    p /= p.sum(axis=1, keepdims=True)
+    counts = np.array(numbers)[:, None] * p
+    return Ensemble(4.0, 2.0, beta, level, counts[None], np.full(2, tau))
+
+
+def test_a_longer_simulation_counts_more_and_moves_no_average():
+    beta = np.array([0.3, 1.0, 2.0])
+    p = np.exp(-np.outer(beta, np.arange(3)))
+    energy = (p @ np.arange(3)) / p.sum(axis=1)
+    for numbers in ([300.0, 300.0], [100.0, 900.0]):
+        (found, *_), _ = exact_histograms(numbers).estimate(beta)
+        assert found * 2 == pytest.approx(energy, rel=1e-6)
+
+
+def test_the_heat_capacity_of_single_samples_has_the_variance_without_bias():
+    level, seen = np.array([0.0, 1.0, 5.0]), np.array([0, 0, 1, 2, 1])
+    counts = np.eye(3)[seen][:, None]
+    alone = Ensemble(4.0, 2.0, np.array([0.7]), level, counts, np.array([0.5]))
+    (_, found, _), _ = alone.estimate(np.array([0.7]))
+    assert found == pytest.approx(0.7**2 * np.var(level[seen], ddof=1) / 2)
+
+
+@pytest.mark.parametrize("tau", [0.5, 3.0])
+def test_samples_at_their_own_temperature_are_one_in_two_tau(tau):
+    one = replace(exact_histograms([600.0, 0.0], tau), beta=np.array([0.5]), tau=np.array([tau]))
+    one = replace(one, counts=one.counts[:, :1])
+    assert one.effective_samples(np.array([0.5])) == pytest.approx(600 / (2 * tau))

@@ -14,19 +14,23 @@ from scipy.integrate import solve_ivp
 from typer.testing import CliRunner
 
 from heatcap.cli import app
+from heatcap.core.result import Parameter
 from heatcap.figures import save
 from heatcap.figures import stiffness as draw
 from heatcap.scaling import points, stiffness
 from heatcap.scaling.flow import (
     NEXT,
+    Fit,
     Form,
     Problem,
+    constant_of,
     critical_fugacity,
     described,
     flow,
     scan,
     search,
 )
+from heatcap.scaling.jump import _differs
 from heatcap.systems import weber_minnhagen
 
 from pictures import gids
@@ -307,3 +311,22 @@ def test_figure_without_a_fit(tmp_path: Path) -> None:
     assert "no jump" in status.get_text()
     with pytest.raises(ValueError, match="no data"):
         draw(stiffness(noise), noise.take(np.zeros(len(noise), bool)))
+
+
+def test_the_constant_has_the_error_of_the_line_that_it_is_read_from() -> None:
+    """At the leading order 2 / v = 2 ln L + c all along the critical line."""
+    size = np.repeat([8.0, 16.0, 32.0], 4)
+    problem = Problem.of(
+        points(size, np.tile([0.86, 0.88, 0.9, 0.92], 3), np.full(12, 0.6), np.full(12, 0.01)), 0.04
+    )
+    theta, v = np.array([0.9, 0.36, -0.3, 0.3]), 0.36
+    fit = Fit(Form(0.0), False, theta, np.diag([0.0, 1e-4, 0.0, 0.0]), 0.0, 12, problem)
+    for largest in (32.0, 128.0):
+        c, variance = constant_of(fit, largest)
+        assert c == pytest.approx(2 / v - 2 * np.log(8), rel=1e-3)
+        assert np.sqrt(variance) == pytest.approx(2 / v**2 * 0.01, rel=1e-3)
+
+
+def test_a_jump_is_another_one_from_three_errors_on() -> None:
+    assert not _differs(Parameter(1.29, 0.08, 0.06))
+    assert _differs(Parameter(0.69, 0.08, 0.06))
