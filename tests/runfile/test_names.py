@@ -83,7 +83,7 @@ def test_every_name_that_exists_is_registered(tmp_path: Path) -> None:
     with h5py.File(path) as h5:
         exist = {*h5, *h5.attrs}
     for per in ("head", "layer"):
-        obs = heatcap.observe(path, per=per, temperatures=[0.5, 2.0])
+        obs = heatcap.observe(path, per=per, temperatures=[0.5, 2.0], geometry=True)
         exist |= {*map(str, obs.variables), *map(str, obs.dims)}
         events = heatcap.find_events(obs.fillna(0))
         exist |= {*events.table, *events.runs}

@@ -31,6 +31,7 @@ from heatcap.runfile import (
     read_header,
     validate_run,
 )
+from heatcap.runfile import contents as contents_module
 from heatcap.runfile import reader as reader_module
 from heatcap.runfile.journal import journal_path
 
@@ -436,7 +437,7 @@ def test_whatever_hdf5_raises_names_the_file(
     def fail(*_: object) -> None:
         raise error("from below")
 
-    monkeypatch.setattr(reader_module, "_checked_extents", fail)
+    monkeypatch.setattr(contents_module, "_checked_extents", fail)
     with pytest.raises(RunFileError, match=r"run.h5: cannot be read.*from below"):
         read_header(run_path)
 
