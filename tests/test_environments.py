@@ -19,6 +19,8 @@ import heatcap
 from runs import write_run
 from synthetic import observables, sweep
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("pipeline.py")
 LONG = "länger als üblich [1] 100 % – {a} 'b' $x$ & " + 156 * "y"
 

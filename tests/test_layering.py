@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,14 @@ def _room(module: str) -> int:
 def test_every_module_has_a_room_of_its_own() -> None:
     for name in _modules("heatcap"):
         assert _room(name) > 0 or name == "heatcap", f"{name} stands in no room of the house"
+
+
+def test_the_map_in_contributing_is_that_of_the_house() -> None:
+    page = (SRC.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE)
+    folders = {path.parent.name for path in (SRC / "heatcap").glob("*/__init__.py")}
+    assert [f"heatcap.{room}" for room in drawn] == [r for r in ROOMS if r[8:] in folders]
+    assert {*drawn} == folders
 
 
 @pytest.mark.parametrize("name", sorted(set(_modules("heatcap")) - {"heatcap"}))

@@ -61,6 +61,7 @@ def placed(line: str, inputs: Path, here: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_failure_in_the_middle_leaves_what_was_there(name, inputs, tmp_path, monkeypatch):
     line, outputs = COMMANDS[name]

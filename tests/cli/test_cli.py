@@ -127,6 +127,7 @@ def test_a_saturation_at_the_bound_is_named(tmp_path: Path) -> None:
     assert "no finding" not in alone
 
 
+@pytest.mark.slow
 def test_events_and_figures(tmp_path: Path) -> None:
     heatcap.save(observables(), tmp_path / "obs.nc")
     status, text, _ = run("events", tmp_path / "obs.nc", "-o", tmp_path / "events.csv")
@@ -287,6 +288,7 @@ def test_nothing_that_was_read_is_overwritten(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_audit_of_observables_is_written_whole(tmp_path: Path) -> None:
     obs, audit = tmp_path / "obs.nc", tmp_path / "audit.json"
     heatcap.save(observables(scan=False), obs)

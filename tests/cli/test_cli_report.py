@@ -34,6 +34,7 @@ def files(tmp_path_factory):
     return paths
 
 
+@pytest.mark.slow
 def test_one_page_from_two_files(files, tmp_path):
     page = tmp_path / "page.html"
     done = run(*files, "-o", page, "--observable", "heat_capacity", "--seed", 3)
@@ -45,6 +46,7 @@ def test_one_page_from_two_files(files, tmp_path):
     assert "seed 3" in text
 
 
+@pytest.mark.slow
 def test_options_reach_the_verdict(files, tmp_path):
     page = tmp_path / "page.html"
     done = run(*files, "-o", page, "--observable", "heat_capacity", "--kappa-min", 0.2, "--title",
@@ -134,6 +136,7 @@ def test_a_file_with_malformed_problems_is_named(files, tmp_path, problems):
     assert "bad.nc: problems must be a list of texts" in done.output
 
 
+@pytest.mark.slow
 def test_files_that_do_not_fit_cost_themselves_alone(files, tmp_path):
     obs = hc.load(files[0])
     other = obs.assign_coords(run=[f"{run} of another" for run in obs["run"].values])

@@ -44,6 +44,7 @@ def copy(tmp_path: Path) -> Path:
     return shutil.copytree(PACKAGE, tmp_path / "heatcap", ignore=skipped)
 
 
+@pytest.mark.slow
 def test_a_kernel_sees_a_change_in_another_file(copy: Path) -> None:
     first, second = run(copy), run(copy)
     assert second[:2] == first[:2]
@@ -59,6 +60,7 @@ def test_a_kernel_sees_a_change_in_another_file(copy: Path) -> None:
     assert run(copy) == second
 
 
+@pytest.mark.slow
 def test_the_folder_is_where_numba_would_look(copy: Path, tmp_path: Path) -> None:
     wanted, of_user = tmp_path / "wanted", tmp_path / "user"
     there = Path(run(copy, NUMBA_CACHE_DIR=str(wanted))[0])

@@ -68,6 +68,7 @@ def test_the_headline_gives_every_verdict_with_its_meaning(sweep_report):
         assert answer.name.replace("_", " ") in growth.lower()
 
 
+@pytest.mark.slow
 def test_undecided_comes_with_what_it_would_take():
     rng = np.random.default_rng(0)
     plans = [Plan(p=p, seed=s) for p in (19, 31, 43, 59) for s in range(3)]
@@ -107,6 +108,7 @@ def test_all_runs_censored():
     assert "4 censored" in text_of(found.html())
 
 
+@pytest.mark.slow
 def test_runs_without_a_size_have_a_panel_each():
     obs = observables(few((43,), 3)).drop_vars("p")
     found = report_of(obs)
@@ -123,6 +125,7 @@ def test_only_controls_have_no_audit():
     assert "all runs are controls" in text_of(found.html())
 
 
+@pytest.mark.slow
 def test_several_layers_are_told_apart():
     one = observables(few())
     obs = one.drop_dims("layer")

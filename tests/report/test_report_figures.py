@@ -21,6 +21,8 @@ from heatcap.report.plans import (
     readout,
 )
 
+pytestmark = pytest.mark.slow
+
 PALETTE = ("000000", "e69f00", "56b4e9", "009e73", "0072b2", "d55e00", "cc79a7")
 
 

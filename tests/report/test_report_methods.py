@@ -68,6 +68,7 @@ def test_captions_of_verdicts_have_their_meaning(sweep_report):
         assert caption.endswith(f"{found.verdict.capitalize()}: {found.meaning}.")
 
 
+@pytest.mark.slow
 def test_every_file_says_what_made_it():
     obs = observables(few())
     made = [

@@ -45,6 +45,7 @@ def test_headings_do_not_skip_a_level(sweep_page):
     assert all(b - a <= 1 for a, b in itertools.pairwise(heads))
 
 
+@pytest.mark.slow
 def test_equal_runs_give_equal_bytes():
     one, two = (report_of(observables(few((19, 31, 43, 59))), "heat_capacity") for _ in range(2))
     assert one is not two
@@ -53,6 +54,7 @@ def test_equal_runs_give_equal_bytes():
     assert one.summary() == two.summary()
 
 
+@pytest.mark.slow
 def test_text_of_run_files_is_only_text():
     obs = observables(few())
     obs = obs.assign_coords(run=[f"{EVIL}{k}" for k in range(4)], task=("run", [EVIL] * 4))
@@ -78,6 +80,7 @@ def test_the_title_is_escaped(single_report):
     assert "<title>a &lt; b</title>" in page
 
 
+@pytest.mark.slow
 def test_saving_is_whole_or_not(single_report, tmp_path, monkeypatch):
     found = single_report
     path = tmp_path / "report.html"

@@ -38,6 +38,7 @@ def test_names_are_no_formulas(table, name):
     assert page.count("There is no figure: expected at least 4 sizes") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_no_formulas_in_the_figure_of_a_verdict(sweep_report, name):
     found = replace(sweep_report.verdicts[NAME], size_name=name)
@@ -45,6 +46,7 @@ def test_names_are_no_formulas_in_the_figure_of_a_verdict(sweep_report, name):
     assert not drawn(plan).missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", ["\x00", "\x0b", "\x1b", "\ufffe", "\ud800"])
 def test_control_characters_are_shown(table, sign):
     runs = [f"r{sign}{k}" for k in range(table.sizes["run"])]

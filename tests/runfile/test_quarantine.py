@@ -84,6 +84,7 @@ FATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_kills_a_worker_costs_its_file_alone(jobs: int) -> None:
     names = [name for bad in FATE for name in (bad, "good")]
@@ -130,6 +131,7 @@ def test_workers_done_at_once_take_the_tasks_that_wait(monkeypatch: pytest.Monke
     assert len(quarantine._idle) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_reads_where_the_program_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +315,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_it_observes_loses_its_own_file(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for seed in range(4):

@@ -10,6 +10,8 @@ pytest.importorskip("torch")
 
 from trainer_deaths import equal
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "trainer_deaths.py"
 
 

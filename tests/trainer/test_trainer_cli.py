@@ -61,6 +61,7 @@ def test_dry_run_lists_and_trains_nothing(config, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_command_trains_all_and_resume_skips_them(config, tmp_path):
     out = tmp_path / "out"
     result = invoke(config, "-o", out, "--device", "cpu", "--jobs", 1)
@@ -77,6 +78,7 @@ def test_the_command_trains_all_and_resume_skips_them(config, tmp_path):
     assert "all 3 runs are finished" in resumed.output
 
 
+@pytest.mark.slow
 def test_resume_refuses_what_was_made_with_another_configuration(config, tmp_path):
     out = tmp_path / "out"
     assert invoke(config, "-o", out, "--device", "cpu", "--jobs", 1).exit_code == 0
@@ -122,6 +124,7 @@ def test_a_failed_run_does_not_lose_the_others(tmp_path):
     assert "exists already" in ends[1].error
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_does_not_lose_the_others(tmp_path):
     configs = parse(
         {"task": {"p": 5}, "sweep": [{"max_steps": 100_000}, {"seed": 1, "max_steps": 3}]}
@@ -141,6 +144,7 @@ def test_a_process_that_dies_does_not_lose_the_others(tmp_path):
     assert ends[1].kind == "done", ends[1].error
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_between_two_batches_loses_the_second_alone(tmp_path):
     configs = parse({"task": {"p": 5}, "stop": {"max_steps": 3}, "sweep": [{"seed": [0, 1, 2]}]})
     before, ends = multiprocessing.active_children(), {}
@@ -158,6 +162,7 @@ def test_a_process_that_dies_between_two_batches_loses_the_second_alone(tmp_path
     assert "status -9" in ends[1].error
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_resume_goes_on(config, tmp_path):
     config.write_text(CONFIG.replace("max_steps = 40", "max_steps = 20000\nafter_onset = 1e9"))
     out = tmp_path / "out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -131,13 +131,17 @@ def leads(
 @figure_app.command()
 def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "none") -> None:
     """C(T): the quenched temperature scan at successive checkpoints."""
-    from heatcap.figures import scan as draw
+    draw_observables("scan", obs, output, sizes=numbers("--sizes", sizes) or None, group=group)
+
+
+def draw_observables(figure: str, obs: Path, output: Path, **options: Any) -> None:
+    """Draw a figure of :mod:`heatcap.figures` that needs observables and nothing else."""
+    from heatcap import figures
     from heatcap.observables import load
 
     with plain_errors():
         check_outputs([obs], figure=output)
-        table = legible(load(obs))
-        save_figure(draw(table, sizes=numbers("--sizes", sizes) or None, group=group), output)
+        save_figure(getattr(figures, figure)(legible(load(obs)), **options), output)
 
 
 def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:

@@ -154,9 +154,10 @@ _FLUCTUATIONS = (
         grows="yes, without a bound",
     ),
 )
-#: In the order of display: the canonical one, the other heat capacities, the logit variance.
+#: In the order of display: the canonical one, the other heat capacities, the logit variance; their
+#: peaks are searched for.
 FLUCTUATIONS = tuple(observable.name for observable in _FLUCTUATIONS)
-HEAT_CAPACITIES = FLUCTUATIONS[:-1]
+HEAT_CAPACITIES = tuple(name for name in FLUCTUATIONS if name != POOLED)
 
 _ROWS = {
     FREE_ENERGY: "logit",
@@ -171,6 +172,12 @@ _ROWS = {
 }
 #: Observables of every attention row, in the order of the kernel's columns.
 ROWS = tuple(_ROWS)
+
+#: Averages of every head at every query whose peaks are not searched for.
+_AVERAGES = (
+    *(Observable(name, unit) for name, unit in _ROWS.items() if name != HEAT_CAPACITY),
+    Observable(FISHER_INFORMATION, "logit^2"),
+)
 
 #: Observables of a temperature scan.
 SCANNED = (FREE_ENERGY, ENERGY, ENTROPY, HEAT_CAPACITY, LANDSCAPE, LANDSCAPE_FIXED, TOTAL)
@@ -194,11 +201,8 @@ def scan_of(name: str) -> str:
 
 
 def _every() -> Iterable[Observable]:
-    averages = [
-        *(Observable(name, unit) for name, unit in _ROWS.items() if name != HEAT_CAPACITY),
-        Observable(FISHER_INFORMATION, "logit^2"),
-        *_FLUCTUATIONS[:-1],
-    ]
+    pooled = [fluctuation for fluctuation in _FLUCTUATIONS if fluctuation.name == POOLED]
+    averages = (*_AVERAGES, *(other for other in _FLUCTUATIONS if other not in pooled))
     yield from averages
     # Not all errors and scans are computed, but all their names are reserved.
     yield from (Observable(error_of(average.name), average.unit) for average in averages)
@@ -210,7 +214,7 @@ def _every() -> Iterable[Observable]:
     yield Observable(BOUND, "nat", ("query",))
     yield Observable(KEYS, "key", ("query",))
     yield Observable(SINGLE_KEY, "1", ("query",))
-    yield _FLUCTUATIONS[-1]
+    yield from pooled
 
 
 #: All of them by name.

@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 Range = tuple[float, float]
+Lattice = tuple[Floats, Bools]
 
 SATURATING = (-3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.35, -0.2, -0.1, -0.05, -0.02)
 ABOVE = (1.0, 1.5)  # exponents of power laws in units of kappa_min, and then
@@ -86,11 +87,15 @@ class Law:
     ----------
     name : str
     parameters : tuple of str
-        Names of the columns of `theta` (shape, 3); lengths as logarithms.
+        Names of the columns of `theta` (shape, 3); lengths as logarithms.  A first one called kappa
+        is the exponent of unlimited growth; a second called ln xi ends at the largest size.
     form : callable
         Maps sizes (size,) and theta to g (shape, size), rising.
     limit : callable
         Maps theta to the limit of g (shape,), infinite where it has none.
+    lattice : callable
+        Maps sizes, margins and the given exponent to the parts of the lattice that the search
+        starts from: theta and its free columns.
     range : tuple of (float, float)
         Lowest and highest value of each parameter but lengths.
     pure : bool
@@ -101,6 +106,7 @@ class Law:
     parameters: tuple[str, ...]
     form: Callable[[Floats, Floats], Floats]
     limit: Callable[[Floats], Floats]
+    lattice: Callable[[Floats, Margins, float | None], Iterator[Lattice]]
     range: tuple[tuple[float, float], ...] = ()
     pure: bool = True
 
@@ -225,7 +231,8 @@ def shapes_of(sizes: Floats, margins: Margins, exponent: float | None = None) ->
     """
     parts = [
         part
-        for law, theta, free in _grid(sizes, margins, exponent)
+        for law, of_law in enumerate(LAWS)
+        for theta, free in of_law.lattice(sizes, margins, exponent)
         for part in _shapes_by_class(sizes, margins, law, theta, free, exponent)
     ]
     whole = parts[0].joined(*parts[1:])
@@ -296,41 +303,6 @@ def slopes(shapes: Shapes, rows: Ints) -> Floats:
         )
         out[varied, k] = (above - below) / (2 * DIFFERENCE)
     return out / shapes.span[rows][:, np.newaxis, np.newaxis]
-
-
-def _grid(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[tuple[int, Floats, Bools]]:
-    """Law, theta and free parameters of the lattice that the search starts from."""
-    low, high = float(sizes[0]), float(sizes[-1])
-    near_margin = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
-    kappa = np.array([*near_margin, *(k for k in EXPONENTS if k > near_margin[-1])])
-    if exponent is not None:
-        kappa = np.union1d(kappa, [exponent])
-    inside = np.log(np.geomspace(low / 2, high, LENGTHS))
-    beyond = np.log(high * np.array(BEYOND))
-    pure = np.concatenate([SATURATING, kappa])
-    nothing = np.zeros(1)
-    yield CUT, *_lattice(pure, np.array([np.inf]), nothing)
-    cut = np.concatenate([[k for k in SATURATING if k > -0.3], kappa])
-    yield CUT, *_lattice(cut, inside, np.array(SHARP))
-    yield CUT, *_lattice(kappa, beyond, np.array(SHARP))
-    lengths = np.log(np.geomspace(low / 4, high, LENGTHS))
-    yield STRETCH, *_lattice(np.array(STRETCHED), lengths, nothing)
-    late = np.union1d(LATE, [m.kappa_min] if exponent is None else [m.kappa_min, exponent])
-    yield ONSET, *_lattice(late, lengths, np.array(SHARP[1:]))
-    yield SLOWLY, *_lattice(np.array(LOGARITHMS), np.log(low) - np.array(UNITS[::-1]), nothing)
-    if np.log(low) > UNITS[0]:
-        yield SLOWLY, *_lattice(np.array(SLOW + LOGARITHMS), nothing, nothing)
-    yield ROW, *_lattice(nothing, nothing, nothing)
-    last_but_one = float(sizes[-2])
-    for p in (1.0, 2.0):
-        lengths = np.log(np.geomspace(low / 8, last_but_one / p, LENGTHS))
-        yield OVERSHOOT, *_lattice(np.array([p]), lengths, nothing)
-
-
-def _lattice(*axes: Floats) -> tuple[Floats, Bools]:
-    theta = np.array(list(product(*(axis.tolist() for axis in axes))))
-    free = np.array([len(axis) > 1 for axis in axes])
-    return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
 
 
 def _shapes_by_class(
@@ -440,7 +412,7 @@ def _in_range(sizes: Floats, law: int, theta: Floats) -> Bools:
 
 def _kappa(law: int, theta: Floats) -> Floats:
     """Asymptotic exponent of unlimited growth: 0 for logarithms."""
-    return theta[:, 0] if law in (CUT, ONSET) else np.zeros(len(theta))
+    return theta[:, 0] if LAWS[law].parameters[:1] == ("kappa",) else np.zeros(len(theta))
 
 
 def _forms(sizes: Floats, law: Ints, theta: Floats) -> Floats:
@@ -502,12 +474,66 @@ def _zero(theta: Floats) -> Floats:
     return np.zeros(len(theta))
 
 
+# ---- the lattices that a search starts from -------------------------------------------------
+
+_NOTHING = np.zeros(1)
+
+
+def _lattice(*axes: Floats) -> Lattice:
+    theta = np.array(list(product(*(axis.tolist() for axis in axes))))
+    free = np.array([len(axis) > 1 for axis in axes])
+    return theta, np.repeat(free[np.newaxis], len(theta), axis=0)
+
+
+def _lengths(sizes: Floats, share: float) -> Floats:
+    """Logarithms of crossover lengths, from a share of the smallest size to the largest."""
+    return np.log(np.geomspace(share * sizes[0], sizes[-1], LENGTHS))
+
+
+def _powers(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Lattice]:
+    near_margin = [k * m.kappa_min for k in (*BELOW, *ABOVE)]
+    kappa = np.array([*near_margin, *(k for k in EXPONENTS if k > near_margin[-1])])
+    if exponent is not None:
+        kappa = np.union1d(kappa, [exponent])
+    yield _lattice(np.concatenate([SATURATING, kappa]), np.array([np.inf]), _NOTHING)
+    cut = np.concatenate([[k for k in SATURATING if k > -0.3], kappa])
+    yield _lattice(cut, _lengths(sizes, 1 / 2), np.array(SHARP))
+    yield _lattice(kappa, np.log(sizes[-1] * np.array(BEYOND)), np.array(SHARP))
+
+
+def _stretches(sizes: Floats, *_: object) -> Iterator[Lattice]:
+    yield _lattice(np.array(STRETCHED), _lengths(sizes, 1 / 4), _NOTHING)
+
+
+def _onsets(sizes: Floats, m: Margins, exponent: float | None) -> Iterator[Lattice]:
+    late = np.union1d(LATE, [m.kappa_min] if exponent is None else [m.kappa_min, exponent])
+    yield _lattice(late, _lengths(sizes, 1 / 4), np.array(SHARP[1:]))
+
+
+def _logarithms(sizes: Floats, *_: object) -> Iterator[Lattice]:
+    low = np.log(sizes[0])
+    yield _lattice(np.array(LOGARITHMS), low - np.array(UNITS[::-1]), _NOTHING)
+    if low > UNITS[0]:
+        yield _lattice(np.array(SLOW + LOGARITHMS), _NOTHING, _NOTHING)
+
+
+def _row(*_: object) -> Iterator[Lattice]:
+    yield _lattice(_NOTHING, _NOTHING, _NOTHING)
+
+
+def _overshoots(sizes: Floats, *_: object) -> Iterator[Lattice]:
+    for p in (1.0, 2.0):
+        lengths = np.log(np.geomspace(sizes[0] / 8, sizes[-2] / p, LENGTHS))
+        yield _lattice(np.array([p]), lengths, _NOTHING)
+
+
 LAWS = (
     Law(
         "power",
         ("kappa", "ln xi", "m"),
         lambda L, theta: power_of(ln_l(L, theta), theta[:, :1]),
         _power_limit,
+        _powers,
         ((-3.0, STEEPEST), (-np.inf, np.inf), (SHARP[0], SHARP[-1])),
         pure=False,
     ),
@@ -516,6 +542,7 @@ LAWS = (
         ("q", "ln xi"),
         lambda L, theta: -np.exp(-np.exp(theta[:, :1] * (np.log(L) - theta[:, 1:2]))),
         _zero,
+        _stretches,
         ((STRETCHED[0], STRETCHED[-1]),),
         pure=False,
     ),
@@ -524,6 +551,7 @@ LAWS = (
         ("kappa", "ln L0", "m"),
         _growth_after_onset,
         _no_limit,
+        _onsets,
         # With m below 1 an onset imitates any power of L.
         ((0.0, STEEPEST), (-np.inf, np.inf), (SHARP[1], SHARP[-1])),
         pure=False,
@@ -533,6 +561,7 @@ LAWS = (
         ("q", "ln L0"),
         lambda L, theta: power_of(np.log(np.log(L) - theta[:, 1:2]), theta[:, :1]),
         _slow_limit,
+        _logarithms,
         ((-2.0, 3.5),),
     ),
     Law(
@@ -540,11 +569,13 @@ LAWS = (
         (),
         lambda L, theta: np.broadcast_to(heat_capacity_bound(L), (len(theta), len(L))),
         _no_limit,
+        _row,
     ),
     Law(
         "overshoot",
         ("p", "ln xi"),
         lambda L, theta: -np.exp(theta[:, :1] * np.log(L) - L * np.exp(-theta[:, 1:2])),
         _zero,
+        _overshoots,
     ),
 )

@@ -367,7 +367,7 @@ def _at_edge(fits: PeakFits, names: tuple[str, ...]) -> bool:
 
 
 def _rises_to_an_end(curve: Floats) -> bool:
-    """Whether a curve on an even grid is largest at an end, by more than its last tenth changes."""
+    """Whether a curve on an even grid is largest at an end, and still rises to it notably."""
     outer = round(OUTER * len(curve))
     rise = RISING * float(np.ptp(curve))
     return any(

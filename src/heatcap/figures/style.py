@@ -17,7 +17,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from heatcap.core.quantities import FLUCTUATIONS, OBSERVABLES, spoken
+from heatcap.core.quantities import (
+    HEAT_CAPACITY,
+    LANDSCAPE,
+    LANDSCAPE_FIXED,
+    OBSERVABLES,
+    OFFSET,
+    POOLED,
+    TOTAL,
+    UNWEIGHTED,
+    spoken,
+)
 from heatcap.core.text import literal
 from heatcap.core.writing import write_bytes
 
@@ -40,9 +50,18 @@ COLUMN, PAGE = 3.4, 7.0  # inches: one and two columns of a journal
 # Okabe and Ito's palette.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-ENSEMBLE = dict(
-    zip(FLUCTUATIONS, (VERMILION, GREEN, GREEN, SKY, BLUE, ORANGE, PURPLE), strict=True)
-)
+
+#: Of curves of fluctuations; what is not listed is blue.
+ENSEMBLE = {
+    HEAT_CAPACITY: VERMILION,
+    LANDSCAPE: GREEN,
+    LANDSCAPE_FIXED: GREEN,
+    TOTAL: SKY,
+    UNWEIGHTED: BLUE,
+    OFFSET: ORANGE,
+    POOLED: PURPLE,
+}
+
 EVENT = {"memorisation": "#7F7F7F", "onset": BLACK, "spike": PURPLE}
 
 

@@ -179,12 +179,10 @@ def definitions_of(observables: Iterable[str]) -> list[Definition]:
     definitions = []
     for name in dict.fromkeys(observables):
         observable = OBSERVABLES.get(name)
-        content = (
-            observable
-            and observable.equation
-            and (f"{observable.equation}: {observable.words}", observable.grows)
-        )
-        definitions.append(Definition(spoken(name), *(content or OTHER)))
+        parts = (observable.equation, observable.words) if observable else ()
+        content = ": ".join(filter(None, parts))
+        meaning = (content, observable.grows) if observable and content else OTHER
+        definitions.append(Definition(spoken(name), *meaning))
     return definitions
 
 

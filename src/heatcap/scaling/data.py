@@ -140,7 +140,7 @@ def points(
     size, control, value, error : array_like (point)
         Rows in which a size, control or value is NaN or masked are left out.  Without errors, they
         come from the replicates or the covariance, else from the scatter about the cubics through
-        the neighbours of one size, and `message` says so.
+        the neighbours of one size; `message` states which.
     covariance : array_like (point, point), optional
     replicates : array_like (replicate, point), optional
     runs : int or array_like (point), optional
@@ -155,9 +155,9 @@ def points(
     Raises
     ------
     ValueError
-        For lengths that differ, what is no real number, sizes or errors that are not positive, an
-        infinite value, two points at one size and control, runs that are not finite or fewer than
-        two, runs without an error, or a covariance that is not positive definite.
+        For lengths that differ, values that are not real numbers, sizes or errors that are not
+        positive, an infinite value, two points at one size and control, runs that are not finite or
+        fewer than two, runs without an error, or a covariance that is not positive definite.
     """
     columns = {"size": size, "control": control, "value": value}
     arrays = {k: numbers(v, k) for k, v in columns.items()}
@@ -319,7 +319,7 @@ def read_table(
     Raises
     ------
     ValueError
-        For a file that cannot be read, a column that is not there, a cell that is no number.
+        For a file that cannot be read, a missing column, a cell that is not a number.
     """
     wanted = [size, control, value, *([error] if error else [])]
     counts = [runs] if isinstance(runs, str) else []
@@ -339,7 +339,7 @@ def read_columns(
     Raises
     ------
     ValueError
-        For a file that cannot be read, a column that is not there, a cell that is no number.
+        For a file that cannot be read, a missing column, a cell that is not a number.
     """
     data, beside = load_table(table, names=names, value=value)
     return columns_of(data, wanted, _called(table)), beside

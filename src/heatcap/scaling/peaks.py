@@ -310,7 +310,7 @@ class PeakScaling(Result):
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, where `status` says which part is not fitted well."""
+        """Plain values for JSON, where `status` names the parts that are not fitted well."""
         return super().to_dict() | {"status": self.outcome}
 
 

@@ -109,7 +109,7 @@ def reweight(series: xr.Dataset, controls: Controls | None = None) -> xr.Dataset
         replicates (jackknife pseudo-values of independent runs; with fewer than 8 runs, of blocks
         of 20 integrated times or more), and a coordinate ``effective_samples``.  Where these are
         fewer than 100, or fewer than 5 beyond the outer 2.5 % of the energies on either side,
-        values are NaN, and the attribute ``message`` says so.
+        values are NaN, as the attribute ``message`` reports.
 
     Raises
     ------
