@@ -37,7 +37,7 @@ from typing import Any
 
 HOME = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_suffix(".toml")
-KILLED, SURVIVED, BROKEN = "killed", "survived", "broken"
+KILLED, SURVIVED, BROKEN, NOT_RUN = "killed", "survived", "broken", "not run"
 
 
 class Stale(ValueError):
@@ -259,14 +259,16 @@ def table(mutations: Sequence[Mutation], results: Results) -> str:
     rooms: dict[str, Counter[str]] = {}
     lines = []
     for each in mutations:
-        result = results.rows.get(each.name, {}).get("result", "not run")
+        result = results.rows.get(each.name, {}).get("result", NOT_RUN)
         rooms.setdefault(each.module.split("/")[0], Counter())[result] += 1
-        if result != KILLED:
+        if result not in (KILLED, NOT_RUN):
             lines.append(f"* `{each.function}`, {each.name} ({result}): {each.left or 'open'}")
-    rows = ["| Room | Mutations | Killed | Survived |", "|---|---|---|---|"]
-    rows += [f"| {room} | {n.total()} | {n[KILLED]} | {n[SURVIVED]} |" for room, n in rooms.items()]
-    every = sum(rooms.values(), Counter[str]())
-    rows.append(f"| all | {every.total()} | {every[KILLED]} | {every[SURVIVED]} |")
+    rooms["all"] = sum(rooms.values(), Counter[str]())
+    rows = ["| Room | Mutations | Killed | Survived | Not run |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {room} | {n.total()} | {n[KILLED]} | {n[SURVIVED]} | {n[NOT_RUN]} |"
+        for room, n in rooms.items()
+    ]
     return "\n".join([*rows, "", *lines]).rstrip()
 
 
