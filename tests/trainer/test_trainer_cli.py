@@ -166,7 +166,9 @@ def test_a_process_that_dies_between_two_batches_loses_the_second_alone(tmp_path
 def test_ctrl_c_ends_cleanly_and_resume_goes_on(config, tmp_path):
     config.write_text(CONFIG.replace("max_steps = 40", "max_steps = 20000\nafter_onset = 1e9"))
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "from heatcap_trainer.cli import app; app()"]
+    # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from heatcap_trainer.cli import app; app()"]
     process = subprocess.Popen(
         [*command, "run", config, "-o", out, "--device", "cpu", "--jobs", "1"],
         stderr=subprocess.PIPE,
