@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from heatcap.attention import heat_capacity_bound
-from heatcap.attention.arithmetic import angle
+from heatcap.attention.arithmetic import angle, exp2, exp2m1, ln
+from heatcap.attention.blocks import ROWS, gather
 from heatcap.attention.distances import fisher_distance
 from heatcap.attention.kernels import FLUCTUATING, ROW_COLUMNS, row_observables
 from heatcap.attention.moments import Subsets, TableMoments, table_heat_capacities, table_moments
@@ -724,3 +725,24 @@ def test_each_type_of_logits_is_compiled_once():
     for kernel in (_kernels.table_kernel, distances._distance_kernel):
         assert len(kernel.signatures) == 2
     assert len(_kernels.absorb.signatures) <= 2  # from Python, and from within a kernel
+
+
+def test_exponential_and_logarithm_are_as_accurate_as_they_say():
+    y = -np.concatenate([np.geomspace(1e-9, 1022, 4000), np.linspace(0, 3, 4001)])
+    powers, less_one = (np.array([f(v) for v in y.tolist()]) for f in (exp2, exp2m1))
+    assert np.max(np.abs(powers / np.exp2(y) - 1)) < 6e-14
+    assert np.max(np.abs(less_one - np.expm1(y * np.log(2)))) < 6e-14
+    x = np.concatenate([1 + np.geomspace(1e-12, 1, 4000), np.geomspace(1, 1e300, 4000)])
+    logarithms = np.array([ln(v) for v in x.tolist()])
+    assert np.max(np.abs(logarithms - np.log(x)) / np.maximum(np.log(x), 1e-300)) < 1e-15
+
+
+@pytest.mark.parametrize("keys", [1, 4, 5, 7])
+def test_a_block_is_transposed_and_nothing_is_written_behind_it(keys):
+    table = np.random.default_rng(keys).normal(size=(6, 9))
+    order = np.array([5, 0, 3, 1])
+    tile = np.full(16 * ROWS, np.nan)
+    gather(table, order, 0, 4, 2, keys, tile)
+    block = tile.reshape(-1, ROWS)
+    assert np.array_equal(block[:keys, :4], table[order, 2 : 2 + keys].T)
+    assert np.isnan(block[keys:]).all()
