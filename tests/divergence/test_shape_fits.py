@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -170,12 +170,14 @@ def test_exact_heights_cost_their_class_nothing(curve, kind):
     assert kind == FLAT or lowest[FLAT] > 100
 
 
+@example(kappa=1.21875, xi=199.0, m=2.75)  # a valley in which the best law has long stopped
+@example(kappa=1.475, xi=131.5, m=0.95)  # another valley at short lengths draws the search
 @settings(max_examples=15)
 @given(kappa=st.floats(-0.1, 1.5), xi=st.floats(16, 256), m=st.floats(0.5, 4.0))
 def test_cut_offs_off_the_lattice_are_fitted(kappa, xi, m):
     """At errors of 0.1 % no lattice is fine enough; a limit within R of the height is bounded.
 
-    Of 300 such crossovers two were above 0.3, at 0.33 and 1.3; those of the lattice are at 30.
+    Of 2800 such crossovers 12 were above 0.3, one above 1, at 1.1; those of the lattice are at 30.
     """
     kappa = 0.0 if abs(kappa) < 1e-3 else kappa
     grown = cut_off(kappa, xi, m)
@@ -289,16 +291,21 @@ def test_every_shape_belongs_to_its_class():
 
 def test_a_shape_without_a_crossover_is_pure():
     shapes = shapes_of(DOUBLING, Margins())
-    names = {shapes.name(i).split(",")[0] for i in np.flatnonzero(shapes.pure)}
-    crossing = {shapes.name(i).split(",")[0] for i in np.flatnonzero(~shapes.pure)}
-    assert {"power", "saturating power", "power of the logarithm", "overshoot"} <= names
-    assert crossing <= {
-        "cut-off power",
-        "stretched exponential",
-        "growth with an onset",
-        "constant",
-    }
-    assert not {"cut-off power", "stretched exponential", "growth with an onset"} & names
+    moving = shapes.kind != FLAT
+    pure, crossing = (
+        {shapes.name(i).split(",")[0] for i in np.flatnonzero(which & moving)}
+        for which in (shapes.pure, ~shapes.pure)
+    )
+    assert {"power", "saturating power", "power of the logarithm", "overshoot"} <= pure
+    assert {"cut-off power", "stretched exponential", "growth with an onset"} <= crossing
+    assert not pure & crossing
+
+
+def test_a_small_change_of_every_law_counts_as_flat_but_of_those_that_say_no():
+    shapes = shapes_of(DOUBLING, Margins())
+    flat = {LAWS[law].name for law in shapes.law[shapes.kind == FLAT]}
+    assert flat == {law.name for law in LAWS if law.small}
+    assert not flat & {"growth with an onset", "power of the logarithm", "attention row"}
 
 
 def test_overshoots_have_their_extremum_inside_the_data():

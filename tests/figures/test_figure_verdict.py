@@ -141,6 +141,7 @@ def test_powers_that_miss_the_heights_have_words_instead_of_a_region():
     result = divergence_test(sizes, heights, 0.001 * heights)
     assert result.verdict == "power-law"
     assert result.crossover_length_lower_limit95 == 0
+    assert "no limit, cut-off powers do not describe the heights" in result.summary()
     figure = draw(result)
     assert gids(figure, "region") == gids(figure, "limit") == []
     assert "cut-off powers do not\ndescribe the heights" in words(figure)

@@ -100,6 +100,9 @@ class Law:
         Lowest and highest value of each parameter but lengths.
     pure : bool
         Whether no shape of the law is cut off.
+    small : bool
+        Whether a small change of this form counts as flat; of powers, those that `_shapes_by_class`
+        names.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Law:
     lattice: Callable[[Floats, Margins, float | None], Iterator[Lattice]]
     range: tuple[tuple[float, float], ...] = ()
     pure: bool = True
+    small: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,7 +354,7 @@ def _shapes_by_class(
     limited = np.isfinite(limit)
     if law == OVERSHOOT:
         yield from made(limited, BOUNDED, down, (0.0, ratio))
-        yield from made(limited, FLAT, small, anything)
+        yield from made(good, FLAT, small, anything)
         return
     yield from made(limited, BOUNDED, up, (0.0, ratio))
     falling = limited & (np.isinf(theta[:, 1]) if law == CUT else limited)
@@ -377,8 +381,8 @@ def _shapes_by_class(
             crossing = limited & ~plain & (theta[:, 1] <= high + EDGE)
             for omega in OMEGAS[::2]:  # at errors of 1 % the one between them is near enough
                 yield from made(crossing, BOUNDED, grows, (0.0, ratio), omega)
-    elif law == STRETCH:
-        yield from made(limited, FLAT, small, anything)
+    elif LAWS[law].small:
+        yield from made(good, FLAT, small, anything)
     elif law == SLOWLY and m.correction > 0:
         grows = (max(m.corrected_growth, least), np.inf)
         some = (theta[:, 0] >= CORRECTED[0]) & (theta[:, 0] <= CORRECTED[1])
@@ -555,6 +559,7 @@ LAWS = (
         # With m below 1 an onset imitates any power of L.
         ((0.0, STEEPEST), (-np.inf, np.inf), (SHARP[1], SHARP[-1])),
         pure=False,
+        small=False,
     ),
     Law(
         "power of the logarithm",
@@ -563,6 +568,7 @@ LAWS = (
         _slow_limit,
         _logarithms,
         ((-2.0, 3.5),),
+        small=False,
     ),
     Law(
         "attention row",
@@ -570,6 +576,7 @@ LAWS = (
         lambda L, theta: np.broadcast_to(heat_capacity_bound(L), (len(theta), len(L))),
         _no_limit,
         _row,
+        small=False,
     ),
     Law(
         "overshoot",

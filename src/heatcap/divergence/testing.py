@@ -25,7 +25,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.divergence.growth import OMEGAS, PARAMETERS, Shapes, finer, shapes_of, slopes
+from heatcap.divergence.growth import LAWS, OMEGAS, PARAMETERS, Shapes, finer, shapes_of, slopes
 from heatcap.divergence.kernel import Normal, best, every, normal
 from heatcap.divergence.margins import CLASSES, Margins
 
@@ -57,12 +57,12 @@ APART = 0.5  # standard deviations: closer fits count as the same
 DIGITS = 2  # of a parameter beyond those of the heights
 TIE = 6  # digits of chi^2 that are more than rounding
 KEEP = 25.0  # in chi^2 + penalty above the best of a class: no draw about a near fit gets there
-ROUNDS = 16  # of a finer lattice, at most
-GAIN = 0.02  # in chi^2, and as a share of the distance of a class from the best: smaller gains stop
+ROUNDS = 30  # of a finer lattice, at most
+GAIN = 0.02  # in chi^2, and as a share of the distance of a law from the best: smaller gains stop
 DAMPED = (1e-6, 1e-3)  # of the diagonal of the normal equations
 FAR = 1e-4  # the same damping, for standard deviations
 FELT = 0.1  # least change of the heights with a parameter, in standard deviations, for a step
-SHARES = (1.0, 0.5, 0.2)  # of a step: shorter ones too, because valleys are curved
+SHARES = (3.0, 1.0, 0.5, 0.2)  # of a step: valleys are long, and curved
 ABOUT = [np.array(move) for move in product((-1.2, 0.0, 1.2), repeat=PARAMETERS) if any(move)]
 SEEDS = 3  # shapes of each law and class from which the search starts
 CORRECTIONS = (0.0, *OMEGAS)
@@ -246,7 +246,7 @@ def problem(
 ) -> Problem:
     """Prepare the shapes that come near some heights (size,), for their covariance (size, size).
 
-    The lattice of parameters is refined where a class fits best, until no class gains.
+    The lattice of parameters is refined where a law fits best, until no law gains in any class.
     """
     inverse = np.linalg.inv(covariance)
     weight = np.asarray((inverse + inverse.T) / 2, dtype=np.float64)
@@ -256,12 +256,14 @@ def problem(
     parts = normal(shapes, weight)
     unit = _unit_height(shapes, parts, heights)
     setup = Problem(shapes, margins, exponent, weight, root, error, parts, unit)
-    fits, lowest, last = setup.fits(heights), np.full(len(CLASSES), np.inf), False
+    fits, lowest, last = setup.fits(heights), np.full((len(LAWS), len(CLASSES)), np.inf), False
     # Rounded and ordered, so that draws do not depend on the last bit of a processor.
     digits = int(np.clip(DIGITS - np.round(np.log10(error.min() / unit)), DIGITS + 2, 9))
     for left in reversed(range(ROUNDS)):
-        lowest, before = fits.best_of_classes(), lowest
-        last = not left or bool((before - lowest < GAIN * (1 + lowest - lowest.min())).all())
+        lowest, before = _best_of_laws(fits), lowest
+        near = np.isfinite(lowest)
+        gain = before[near] - lowest[near]
+        last = not left or bool((gain < GAIN * (1 + lowest[near] - lowest.min())).all())
         seeds = _best_shapes(fits, 1 if last else SEEDS)
         tried = np.round(_trial_parameters(fits, heights, seeds, last), digits)
         new = finer(setup.shapes, seeds, tried, margins, exponent)
@@ -352,14 +354,26 @@ def _unit_height(shapes: Shapes, parts: Normal, heights: Floats) -> float:
     return largest if largest > 0 else float(heights.max())
 
 
+def _best_of_laws(fits: Fits) -> Floats:
+    """Lowest score of every law and class; infinite where a law has no shape in a class."""
+    shapes = fits.problem.shapes
+    lowest = np.full((len(LAWS), len(CLASSES)), np.inf)
+    np.minimum.at(lowest, (shapes.law, shapes.kind), fits.score)
+    return lowest
+
+
 def _best_shapes(fits: Fits, count: int) -> Ints:
-    """Best shapes of every law and class, pure or not, with corrections or without."""
+    """Best shapes of every law and class, pure or not, with corrections or without.
+
+    Short and long lengths are apart: each has a valley of its own.
+    """
     shapes = fits.problem.shapes
     group = 2 * (len(CLASSES) * shapes.law + shapes.kind) + shapes.pure
+    group = 2 * group + (shapes.theta[:, 1] > np.log(shapes.sizes[[0, -1]]).mean())
     group = len(CORRECTIONS) * group + np.searchsorted(CORRECTIONS, shapes.omega)
     order = np.lexsort((np.round(fits.score, TIE), group))
     first = np.searchsorted(group[order], group[order])
-    return order[np.arange(len(order)) - first < count]
+    return np.asarray(order[np.arange(len(order)) - first < count])
 
 
 def plausible(setup: Setup, y: Floats, *, draws: int, rng: np.random.Generator) -> Plausible:

@@ -191,11 +191,19 @@ class Verdict(Answer):
         return crossover(self.data)
 
     @property
+    def cut_offs_fit(self) -> bool:
+        """Whether a power or logarithm, cut off or not, fits nearly as well as the best function.
+
+        Without corrections to scaling.  Else its crossover length says nothing of the heights.
+        """
+        return bool(self.crossover.lowest <= self.fits.chi2.min() + ELSEWHERE)
+
+    @property
     def crossover_length_lower_limit95(self) -> float:
         if not self.ok:
             return 0.0
         limit, shapes = self.crossover.lower_limit95, self.fits.problem.shapes
-        if self.crossover.lowest > self.fits.chi2.min() + ELSEWHERE:
+        if not self.cut_offs_fit:
             return 0.0
         i = int(self.fits.of(BOUNDED)[0])
         parameters = (
@@ -266,6 +274,8 @@ class Verdict(Answer):
         """The lower limit of the crossover length in words."""
         if self._course != GROWS:
             return f"crossover length: none, {self.NO_POWER}"
+        if not self.cut_offs_fit:
+            return "crossover length: no limit, cut-off powers do not describe the heights"
         if (limit := self.crossover_length_lower_limit95) == 0:
             return "crossover length: a crossover at any length fits"
         least = f"{self.size_name} = {float(f'{limit:.3g}'):g}"

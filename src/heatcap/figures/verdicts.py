@@ -25,7 +25,6 @@ from heatcap.core.text import plain
 from heatcap.divergence import CLASSES, PeakVerdict, Verdict
 from heatcap.divergence.answer import Answer
 from heatcap.divergence.exponent import TWO_SIDED, Exponent
-from heatcap.divergence.verdict import ELSEWHERE
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
@@ -191,8 +190,7 @@ def _region(ax: Axes, result: Verdict) -> None:
     if np.ptp(crossover.chi2) < 1e-6:
         say(ax, result.NO_POWER)
         return
-    # The condition under which the verdict gives no limit of the crossover length.
-    if result.crossover.lowest > result.fits.chi2.min() + ELSEWHERE:
+    if not result.cut_offs_fit:
         say(ax, "cut-off powers do not\ndescribe the heights")
         return
     rise = crossover.chi2 - crossover.lowest
