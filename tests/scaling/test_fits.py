@@ -102,6 +102,8 @@ def test_the_covariance_is_the_inverse_and_large_where_nothing_determines_a_para
     np.testing.assert_allclose(inverse_normal(jacobian, 1e-14), inverse, rtol=1e-9)
     alike = np.array([[1.0, 1.0], [2.0, 2.0], [0.5, 0.5]])
     assert (np.diag(inverse_normal(alike, 1e-14)) > 1e10).all()
+    of_one = np.diag(inverse_normal(np.array([[1.0, 0.0], [2.0, 0.0]]), 1e-14))
+    assert of_one == pytest.approx([0.2, 1e14])
 
 
 def test_a_score_that_is_worse_by_two_weighs_less_by_e():

@@ -95,7 +95,8 @@ def inverse_normal(jacobian: Floats, least: float) -> Floats:
     `least` bounds the eigenvalues of the normal matrix, scaled to 1 on its diagonal, from below.
     """
     normal = jacobian.T @ jacobian
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    diagonal = np.diag(normal)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
     inverse = (vectors / np.maximum(values, least)) @ vectors.T
     return np.asarray(inverse / np.outer(scale, scale))
