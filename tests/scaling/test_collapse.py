@@ -22,6 +22,7 @@ from heatcap.scaling import (
 )
 from heatcap.scaling.collapse_fits import Correlation, Fit, _independent
 from heatcap.scaling.collapse_problem import Block, Model, Problem, names_of
+from heatcap.scaling.competitors import KINDS
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
 PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))
@@ -79,6 +80,27 @@ def test_two_observables_share_the_critical_point():
 
 
 @pytest.mark.slow
+def test_where_the_control_has_its_zero_does_not_matter():
+    data = planted(noise=0.002)
+    found, moved = (
+        collapse(replace(data, control=data.control + shift), excluded=KINDS)
+        for shift in (0.0, 1e5)
+    )
+    for name, p in found.parameters.items():
+        shift = 1e5 if name == "x_c" else 0.0
+        assert moved.parameters[name].value - shift == pytest.approx(p.value, abs=p.error / 100)
+    for before, after in zip(found.models, moved.models, strict=True):
+        assert after["chi2"] == pytest.approx(before["chi2"], abs=0.02)
+
+
+def test_a_note_on_numbers_that_count_is_a_caution():
+    data = planted()
+    found = collapse(replace(data, error=4 * data.error), excluded=KINDS)
+    assert found.ok
+    assert [caution.text for caution in found.cautions()] == [found.message]
+    assert "errors are too large" in found.message
+
+
 def test_planted_exponents_come_back():
     z = []
     for seed in range(6):

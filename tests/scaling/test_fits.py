@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from heatcap.scaling.fits import inverse_normal, minimum, weights_of
+from heatcap.scaling.fits import inverse_normal, minimum, unsettled, weights_of
 
 
 def valley(at):
@@ -24,7 +24,8 @@ def descended(low, high):
         tried.append(tuple(at))
         return valley(at)
 
-    found = minimum(rows, np.array([-1.2, 1.0]), np.array(low), np.array(high))
+    found, settled = minimum(rows, np.array([-1.2, 1.0]), np.array(low), np.array(high))
+    assert settled
     return found, tried
 
 
@@ -32,6 +33,50 @@ def test_the_minimum_is_found_and_no_point_is_asked_for_twice_in_a_row():
     found, tried = descended([-5.0, -5.0], [5.0, 5.0])
     np.testing.assert_allclose(found, 1, atol=1e-6)
     assert all(a != b for a, b in itertools.pairwise(tried))
+
+
+def test_a_parameter_in_large_units_does_not_end_the_descent_of_the_others():
+    """A control of 10^6 with a range of 1 once did: any step of the others is small beside it."""
+
+    def rows(at):
+        residuals, slopes = valley(at[1:])
+        return np.append(residuals, at[0] - 1e6), np.vstack(
+            [np.column_stack([np.zeros(2), slopes]), [1.0, 0.0, 0.0]]
+        )
+
+    low, high = np.array([1e6 - 1, -5.0, -5.0]), np.array([1e6 + 1, 5.0, 5.0])
+    found, _ = minimum(rows, np.array([1e6 + 0.5, -1.2, 1.0]), low, high)
+    np.testing.assert_allclose(found - [1e6, 0, 0], [0, 1, 1], atol=1e-6)
+
+
+def test_a_narrow_valley_is_followed_to_its_end_or_said_not_to_be():
+    """Sixty evaluations once ended fits of a collapse, by up to 4 of chi^2."""
+
+    def along(steep):
+        def rows(at):
+            x, y = at
+            slopes = [[-1.0, 0.0], [-3 * steep * x**2, steep]]
+            return np.array([1 - x, steep * (y - x**3)]), np.array(slopes)
+
+        return minimum(rows, np.array([-1.2, 1.0]), np.full(2, -5.0), np.full(2, 5.0))
+
+    found, settled = along(300.0)
+    assert settled
+    np.testing.assert_allclose(found, 1, atol=1e-6)
+    found, settled = along(1000.0)
+    assert not settled
+    assert found[0] < 0.9
+
+
+def test_fits_without_an_end_are_noted_by_their_weight():
+    def fits(*pairs):
+        return [SimpleNamespace(score=score, settled=settled) for score, settled in pairs]
+
+    assert unsettled(fits((7.0, True), (30.0, False))) == ""
+    share = round(100 / (1 + np.e))
+    assert unsettled(fits((7.0, True), (9.0, False))).startswith(
+        f"fits with {share}% of the weight"
+    )
 
 
 def test_parameters_stay_between_their_bounds():
@@ -42,10 +87,13 @@ def test_parameters_stay_between_their_bounds():
 
 def test_a_start_without_parameters_or_finite_residuals_is_returned():
     nothing = np.empty(0)
-    assert minimum(lambda _: (np.ones(2), np.ones((2, 0))), nothing, nothing, nothing).size == 0
+    assert minimum(lambda _: (np.ones(2), np.ones((2, 0))), nothing, nothing, nothing)[0].size == 0
     start = np.array([3.0])
     low, high = np.array([-1.0]), np.array([2.0])
-    assert minimum(lambda _: (np.full(2, np.nan), np.ones((2, 1))), start, low, high) == [2.0]
+    assert minimum(lambda _: (np.full(2, np.nan), np.ones((2, 1))), start, low, high) == (
+        [2.0],
+        False,
+    )
 
 
 def test_the_covariance_is_the_inverse_and_large_where_nothing_determines_a_parameter():
@@ -54,6 +102,8 @@ def test_the_covariance_is_the_inverse_and_large_where_nothing_determines_a_para
     np.testing.assert_allclose(inverse_normal(jacobian, 1e-14), inverse, rtol=1e-9)
     alike = np.array([[1.0, 1.0], [2.0, 2.0], [0.5, 0.5]])
     assert (np.diag(inverse_normal(alike, 1e-14)) > 1e10).all()
+    of_one = np.diag(inverse_normal(np.array([[1.0, 0.0], [2.0, 0.0]]), 1e-14))
+    assert of_one == pytest.approx([0.2, 1e14])
 
 
 def test_a_score_that_is_worse_by_two_weighs_less_by_e():

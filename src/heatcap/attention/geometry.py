@@ -3,7 +3,8 @@
 With the Fisher metric two rows over the same keys are d = 2 arccos sum_j sqrt(p_j q_j) apart.  A
 path is summarised by averages over the probe: <d> and <d^2> from the point before, <d> from the
 first point.  Its length is never shorter than the geodesic between its ends.  Distances are
-numbers, times are steps, ln step or layers, the action is in units of distance^2 / time.
+numbers, times are steps, ln step or layers.  The action takes F, a number of logits at T = 1, in
+units of 1/time^2: only paths with the same time can be compared by it.
 
 :class:`TrainingPath` follows the checkpoints of a run, :func:`along_depth` the layers of a model.
 """

@@ -220,8 +220,8 @@ def _at_end(audit: Audit) -> Iterator[Caution]:
     if at:
         yield Caution(
             "Highest at an end",
-            "Curves that are highest at an end of their record have no peak yet; longer records "
-            "could give them one: " + "; ".join(at) + ".",
+            "Curves that are highest at an end of their record have no peak; where it is the last "
+            "step, a longer record could give them one: " + "; ".join(at) + ".",
         )
 
 

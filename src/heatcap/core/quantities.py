@@ -124,7 +124,7 @@ _FLUCTUATIONS = (
         "nat",
         label="total\nheat capacity",
         equation="⟨β² Var_p(E)⟩_x + β² Var_x(U)",
-        words="heat capacity plus landscape heat capacity",
+        words="heat capacity plus landscape heat capacity; depends on the gauge as the latter does",
         grows="yes",
     ),
     Observable(
@@ -132,7 +132,8 @@ _FLUCTUATIONS = (
         "nat",
         label="unweighted\nheat capacity",
         equation="β² Var_{x,j}(E)",
-        words="all keys j alike, whatever their weight; mostly constant offsets of keys",
+        words="all keys j alike, whatever their weight; mostly constant offsets of keys; "
+        "depends on the gauge",
         grows="yes, without a bound",
     ),
     Observable(
@@ -182,11 +183,14 @@ _AVERAGES = (
 #: Observables of a temperature scan.
 SCANNED = (FREE_ENERGY, ENERGY, ENTROPY, HEAT_CAPACITY, LANDSCAPE, LANDSCAPE_FIXED, TOTAL)
 
-# Of the distributions along training (fisher) or along the layers (depth).
+# Of the distributions along training (fisher) or along the layers (depth).  The time is the step,
+# ln step or the layer; the action takes F as a number in 1/time^2, and so depends on which it is.
 _PATH = {
-    **dict.fromkeys(("distance", "length", "geodesic", "detour", "speed", "kinetic"), "1"),
+    **dict.fromkeys(("distance", "length", "geodesic", "detour"), "1"),
+    "speed": "1/time",
+    "kinetic": "1/time^2",
     "potential": "logit",
-    "action": "1",
+    "action": "1/time",
 }
 
 

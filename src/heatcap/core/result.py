@@ -47,15 +47,21 @@ class Status(StrEnum):
     OK = "ok", "the numbers may be used, with their errors"
     NOT_GIVEN = "not given", "this part of the data was not given"
     TOO_FEW_SIZES = "too few sizes", "there are fewer sizes than the question needs"
-    TOO_FEW_POINTS = "too few points", "there are fewer points than the fit has parameters"
+    TOO_FEW_POINTS = "too few points", "there are fewer points than the fit needs"
     TOO_FEW_PAIRS = "too few pairs", "fewer than three pairs of sizes cross"
     NO_ERRORS = "no errors", "errors are neither given nor to be had from the scatter"
     UNDERSAMPLED = "undersampled", "curves are not resolved near their maximum"
     POOR_FIT = "poor fit", "no form describes the data within their errors"
     MISFIT = "misfit", "no form describes the data, by far"
     UNDETERMINED = "undetermined", "the data do not determine the parameter"
-    UNIDENTIFIED = "unidentified", "the data do not single out a critical point"
-    AT_AN_EDGE = "at an edge", "the best value lies at an edge of the range of the data"
+    UNIDENTIFIED = (
+        "unidentified",
+        "the data do not determine a critical point, its exponents or a jump",
+    )
+    AT_AN_EDGE = (
+        "at an edge",
+        "the best value lies at an edge of the data or of the search, or beyond",
+    )
     EDGE = "edge", "the maximum is at the edge of the window"
     NO_CROSSING = "no crossing", "no pair of sizes crosses within its data"
     MULTIPLE_CROSSINGS = "multiple crossings", "a pair of sizes crosses more than once"
@@ -67,8 +73,8 @@ class Status(StrEnum):
     LOGARITHMS_NOT_EXCLUDED = "logarithms not excluded", "logarithms fit as well and move a number"
     AGAINST_THE_BOUND = "against the bound", "a theorem excludes all that the data leave"
     UNDECIDED = "undecided", "the data leave more than one answer"
-    TESTS_DISAGREE = "tests disagree", "one test excludes what another one favours"
-    NO_EVIDENCE = "no evidence", "no test could be made"
+    TESTS_DISAGREE = "tests disagree", "tests exclude what another one favours, or every order"
+    NO_EVIDENCE = "no evidence", "no test favours or excludes anything"
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Result(ABC):
     status : Status
         "ok", or why the numbers do not count.
     message : str
-        Meaning of the status for these data, and what to do.
+        Meaning of the status for these data, and what to do; if "ok", what limits the numbers.
     """
 
     status: Status = Status.OK
@@ -104,8 +110,9 @@ class Result(ABC):
 
     def cautions(self) -> list[Caution]:
         """Limits to the use of the numbers; empty if there are none."""
-        caution = Caution(self.status.capitalize(), self.message or self.status.meaning)
-        return [] if self.ok else [caution]
+        if self.ok:  # the numbers count, within what the message says of them
+            return [Caution("Note", self.message)] if self.message else []
+        return [Caution(self.status.capitalize(), self.message or self.status.meaning)]
 
     def summary(self, verbose: bool = False) -> str:
         """Summarise the answer and its numbers in lines; with `verbose` also the reasons."""

@@ -68,6 +68,7 @@ class Solution:
     jacobian: Floats
     model: Model
     knots: Sequence[Floats]
+    settled: bool
 
     @property
     def dof(self) -> int:
@@ -99,10 +100,10 @@ def solve(
         prior, prior_slopes = problem.priors(moved, model)
         return np.concatenate([residuals, prior]), np.vstack([jacobian, prior_slopes])[:, free]
 
-    held = knots
+    held, settled = knots, False
     for _ in range(passes):
         knots = held or problem.knots(theta, model)
-        theta[free] = minimum(partial(rows, knots=knots), theta[free], low, high)
+        theta[free], settled = minimum(partial(rows, knots=knots), theta[free], low, high)
     assert knots is not None
     residuals, jacobian, linear = problem.evaluate(theta, knots)
     prior, prior_slopes = problem.priors(theta, model)
@@ -116,6 +117,7 @@ def solve(
         jacobian=jacobian[:, free],
         model=model,
         knots=knots,
+        settled=settled,
     )
 
 
@@ -275,6 +277,11 @@ class Fit:
     def score(self) -> float:
         charge = _charge(self.problem, self.solution.model, self.cut * self.independent)
         return self.solution.chi2 * self.independent + charge
+
+    @property
+    def settled(self) -> bool:
+        """Whether the descent ended at a minimum."""
+        return self.solution.settled
 
     @property
     def window(self) -> tuple[float, float]:

@@ -52,7 +52,7 @@ from heatcap.scaling.competitors import (
     spanned,
 )
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import Tested, average, weights_of
+from heatcap.scaling.fits import Tested, average, unsettled, weights_of
 
 __all__ = ["Collapse", "collapse"]
 
@@ -366,7 +366,7 @@ def _result(
         notes.append(lone_point(parts, whole, fits))
     if status in (Status.OK, *NOT_EXCLUDED, Status.AT_AN_EDGE):
         notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
-    notes += [*sorted({part.message for part in parts})]
+    notes += [*sorted({part.message for part in parts}), unsettled(fits)]
     if correlation is not None:
         notes.append(_CORRELATED.format(1 / share))
     elif p_value > 1 - POOR:

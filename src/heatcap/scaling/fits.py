@@ -18,9 +18,13 @@ from scipy.optimize import least_squares
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter
 
-__all__ = ["Scored", "Tested", "average", "inverse_normal", "minimum", "moments", "weights_of"]
+__all__ = [
+    "Scored", "Settling", "Tested", "average", "inverse_normal", "minimum", "moments", "unsettled",
+    "weights_of",
+]  # fmt: skip
 
-MOST = 60  # evaluations of a descent
+MOST = 200  # evaluations of a descent; in narrow valleys 60 were too few
+OPEN = 0.01  # weight of the fits without an end, from which on it is noted
 SETTLED = 1e-7  # relative change of chi^2: at a thousand points a hundredth of a standard error
 
 
@@ -29,6 +33,13 @@ class Scored(Protocol):
 
     @property
     def score(self) -> float: ...
+
+
+class Settling(Scored, Protocol):
+    """A fit with a score, whose descent may have been cut off."""
+
+    @property
+    def settled(self) -> bool: ...
 
 
 class Tested:
@@ -46,31 +57,36 @@ class Tested:
 
 def minimum(
     rows: Callable[[Floats], tuple[Floats, Floats]], start: Floats, low: Floats, high: Floats
-) -> Floats:
-    """Minimise a sum of squares from a start, within bounds.
+) -> tuple[Floats, bool]:
+    """Minimise a sum of squares from a start, within finite bounds; also whether it settled.
 
     `rows` gives the residuals and their derivatives (row, parameter): together they cost little
     more than residuals alone.  A start with infinite residuals is returned unchanged.
     """
+    start, width = start.clip(low, high), high - low
+    if not start.size or not np.isfinite(rows(start)[0]).all():
+        return start, not start.size
+
+    # In units of the bounds: scipy ends at a step that is small beside the norm of all parameters,
+    # so that a control of 10^4 with a range of 1 would end the descent of the exponents.
+    def unscaled(share: Floats) -> Floats:
+        return np.asarray((low + share * width).clip(low, high))
 
     @functools.lru_cache(maxsize=1)  # scipy asks for derivatives where residuals were just computed
-    def last(at: bytes) -> tuple[Floats, Floats]:
-        return rows(np.frombuffer(at))
+    def last(share: bytes) -> tuple[Floats, Floats]:
+        return rows(unscaled(np.frombuffer(share)))
 
-    start = start.clip(low, high)
-    if not start.size or not np.isfinite(last(start.tobytes())[0]).all():
-        return start
+    def residuals(share: Floats) -> Floats:
+        return last(share.tobytes())[0]
 
-    def residuals(at: Floats) -> Floats:
-        return last(at.tobytes())[0]
+    def slopes(share: Floats) -> Floats:
+        return last(share.tobytes())[1] * width
 
-    def slopes(at: Floats) -> Floats:
-        return last(at.tobytes())[1]
-
+    box = np.zeros_like(start), np.ones_like(start)
     result = least_squares(
-        residuals, start, slopes, (low, high), x_scale="jac", ftol=SETTLED, max_nfev=MOST
+        residuals, (start - low) / width, slopes, box, x_scale="jac", ftol=SETTLED, max_nfev=MOST
     )
-    return np.asarray(result.x)
+    return unscaled(result.x), result.status > 0
 
 
 def inverse_normal(jacobian: Floats, least: float) -> Floats:
@@ -79,7 +95,8 @@ def inverse_normal(jacobian: Floats, least: float) -> Floats:
     `least` bounds the eigenvalues of the normal matrix, scaled to 1 on its diagonal, from below.
     """
     normal = jacobian.T @ jacobian
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    diagonal = np.diag(normal)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
     inverse = (vectors / np.maximum(values, least)) @ vectors.T
     return np.asarray(inverse / np.outer(scale, scale))
@@ -90,6 +107,14 @@ def weights_of(fits: Sequence[Scored]) -> Floats:
     score = np.array([fit.score for fit in fits])
     weights = np.exp(-0.5 * (score - score.min()))
     return np.asarray(weights / weights.sum())
+
+
+def unsettled(fits: Sequence[Settling]) -> str:
+    """Note on fits that ended before a minimum; empty if they hardly count."""
+    share = float(weights_of(fits) @ [not fit.settled for fit in fits])
+    if share < OPEN:
+        return ""
+    return f"fits with {share:.0%} of the weight were at no minimum after {MOST} evaluations"
 
 
 def moments(weights: Floats, values: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:

@@ -131,6 +131,7 @@ class Fit:
     chi2: float
     n: int
     problem: Problem
+    settled: bool = True
 
     @property
     def dof(self) -> int:
@@ -207,10 +208,10 @@ class Problem:
     def solve(self, start: Floats, form: Form, jump: bool) -> Fit:
         """Descend to the minimum next to a start, within the limits of the parameters."""
         low, high = _limits(form.names(jump), self)
-        theta = minimum(lambda at: self._linear(at, form, jump), start, low, high)
+        theta, settled = minimum(lambda at: self._linear(at, form, jump), start, low, high)
         residual, jacobian = self._linear(theta, form, jump)
         covariance, chi2 = inverse_normal(jacobian, 1e-13), float(residual @ residual)
-        return Fit(form, jump, theta, covariance, chi2, self.y.size, self)
+        return Fit(form, jump, theta, covariance, chi2, self.y.size, self, settled)
 
     def _linear(self, theta: Floats, form: Form, jump: bool) -> tuple[Floats, Floats]:
         """Residuals and their derivatives, by central differences in one pass of the flow."""
@@ -297,6 +298,11 @@ class Model:
     def score(self) -> float:
         """chi^2 + 2 n_cut: corrections, which always exist, cost nothing."""
         return self.fit.chi2 + 2 * self.cut
+
+    @property
+    def settled(self) -> bool:
+        """Whether the descent ended at a minimum."""
+        return self.fit.settled
 
     @property
     def charged(self) -> float:

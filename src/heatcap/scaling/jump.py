@@ -9,9 +9,9 @@ Lett. 39 (1977) 1201); in a finite one the jump is smeared by a logarithm,
 form alone drifts: c of the XY model goes from 1.4 at L = 8 to 2.2 at L = 64.  Here the
 renormalisation flow behind it is fitted instead (:mod:`heatcap.scaling.flow`), at leading and at
 next order, to all sizes and all temperatures on both sides of T_KT at once; orders, smallest sizes,
-windows of temperature and corrections are averaged with weights
-e^(-(chi^2 + 2 k + 2 n_cut) / 2) as in :func:`heatcap.scaling.collapse`.  k_B = 1: temperatures are
-in units of the stiffness, J is a number.
+windows of temperature and corrections are averaged with weights e^(-(chi^2 + 2 n_cut) / 2), as in
+:mod:`heatcap.scaling.fits` with k = 0: corrections, which always exist, cost nothing.  k_B = 1:
+temperatures are in units of the stiffness, J is a number.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from heatcap.core.result import (
     status_line,
 )
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import Tested, average, weights_of
+from heatcap.scaling.fits import Tested, average, unsettled, weights_of
 from heatcap.scaling.flow import (
     Fit,
     Model,
@@ -249,6 +249,7 @@ def _average(
         curves=_curves_of(chosen),
     )
     status, message = _status(result, min(free, key=lambda model: model.score).fit, points)
+    message = "; ".join(filter(None, [message, unsettled(chosen)]))
     return replace(result, status=status, message=message, seconds=time.perf_counter() - began)
 
 
