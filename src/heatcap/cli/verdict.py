@@ -21,10 +21,10 @@ from heatcap.cli.application import (
     answer,
     app,
     check_outputs,
+    draw,
     fail_if,
     numbers,
     plain_errors,
-    save_figure,
     say,
     words,
 )
@@ -145,8 +145,8 @@ def verdict(
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )
         judge = partial(test, level=level, rescale=rescale, rng=seed)
-        draw = "verdict" if control is None else "peak_verdict"
-        _answered(judge, draw, table, value, json, figure)
+        drawn = "verdict" if control is None else "peak_verdict"
+        _answered(judge, drawn, table, value, json, figure)
 
 
 def _of_runs(
@@ -187,9 +187,7 @@ def _of_runs(
     }
     answer("\n".join([*meanings, options["margins"].summary()]), content, [path], json)
     if figure is not None and verdicts:
-        from heatcap.figures import verdict as draw
-
-        save_figure(draw(verdicts[names[0]], name=names[0]), figure)
+        draw("verdict", figure, verdicts[names[0]], name=names[0])
     fail_if(bool(problems))
 
 
@@ -224,7 +222,7 @@ def _only(given: set[str], names: tuple[str, ...], expected: str) -> None:
 
 def _answered(
     test: Callable[[], Answer],
-    draw: str,
+    drawn: str,
     table: Path,
     value: str,
     json: Path | None,
@@ -236,10 +234,7 @@ def _answered(
     except ValueError as problem:
         raise ValueError(f"{table}: {problem}") from None
     answer(result.summary(), result.to_dict(), [table], json)
-    if figure is not None:
-        import heatcap.figures as figures
-
-        save_figure(getattr(figures, draw)(result, name=value), figure)
+    draw(drawn, figure, result, name=value)
 
 
 @app.command()
