@@ -144,9 +144,12 @@ def verdict(
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )
-        judge = partial(test, level=level, rescale=rescale, rng=seed)
-        drawn = "verdict" if control is None else "peak_verdict"
-        _answered(judge, drawn, table, value, json, figure)
+        try:
+            result = test(level=level, rescale=rescale, rng=seed)
+        except ValueError as problem:
+            raise ValueError(f"{table}: {problem}") from None
+        answer(result.summary(), result.to_dict(), [table], json)
+        draw("verdict" if control is None else "peak_verdict", figure, result, name=value)
 
 
 def _of_runs(
@@ -218,23 +221,6 @@ def _only(given: set[str], names: tuple[str, ...], expected: str) -> None:
     for name in names:
         if name in given:
             raise ValueError(f"--{name.replace('_', '-')} {expected}")
-
-
-def _answered(
-    test: Callable[[], Answer],
-    drawn: str,
-    table: Path,
-    value: str,
-    json: Path | None,
-    figure: Path | None,
-) -> None:
-    """Verdict on a table, and its figure; an error names the table."""
-    try:
-        result = test()
-    except ValueError as problem:
-        raise ValueError(f"{table}: {problem}") from None
-    answer(result.summary(), result.to_dict(), [table], json)
-    draw(drawn, figure, result, name=value)
 
 
 @app.command()
