@@ -67,6 +67,7 @@ OWNERS = {
     "observables": (
         *("heatcap.stream", "heatcap.moments", "heatcap.geometry", "heatcap.kernels"),
         *("heatcap.join", "heatcap.ensemble", "heatcap.attention", "heatcap.observables"),
+        "heatcap.core.quantities",
     ),
 }
 WORDS = {"event columns": EVENT_COLUMNS, "observables": OBSERVABLES}

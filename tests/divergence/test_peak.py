@@ -656,7 +656,7 @@ def test_what_lies_outside_the_window_need_not_be_good():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alpha_min": 0.0}, "alpha_min must be finite and above 0"),
+        ({"alpha_min": 0.0}, "alpha_min must be finite and at least 0.001"),
         ({"alpha_min": 1.5}, "alpha_min must be below 1"),
         ({"decade": 1.0}, "decade must be finite and above 1"),
         ({"smallest_effect": 0.6}, "smallest_effect must be below 0.5"),
@@ -664,7 +664,7 @@ def test_what_lies_outside_the_window_need_not_be_good():
         ({"asymmetry": np.inf}, "asymmetry must be finite and at least 1"),
         ({"decade": np.nan}, "decade must be finite and above 1"),
         ({"decade": 1e300}, r"decade must be at most 1e\+06, got 1e\+300"),
-        ({"alpha_min": 1e-9}, "alpha_min must be 0.001 or more, got 1e-09"),
+        ({"alpha_min": 1e-9}, "alpha_min must be finite and at least 0.001, got 1e-09"),
     ],
 )
 def test_margins_out_of_range_are_refused(change, message):

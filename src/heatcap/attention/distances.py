@@ -380,10 +380,7 @@ def shelf_for(keys: int) -> Floats:
 
 @functools.cache
 def _compile_once(dtype: np.dtype[Any]) -> None:
-    """Compile the distances for logits of a type, or load them from numba's cache.
-
-    One process at a time: see `heatcap.attention.kernels.compile_once`.
-    """
+    """Compile the distances for logits of a type, or load them from numba's cache."""
     with compiling():
         rows = np.zeros((1, 1), dtype)
         _distance_kernel(rows, rows, 1.0, np.empty(1), (tile_for(rows), tile_for(rows)))

@@ -503,10 +503,6 @@ def compile_once(dtype: np.dtype[Any], path: bool = False) -> None:
     """Compile the kernels for logits of a type, or load them from numba's cache, once a process.
 
     Those of a path are compiled apart, for few analyses ask for one.
-
-    One process at a time: numba numbers the files of its cache function by function, so that two
-    processes that compile at once can give one number to two kernels, and a third process then
-    loads the wrong one.  (Seen: rows with absent keys came out as NaN.)
     """
     with compiling():
         rows = np.zeros((1, 1), dtype)

@@ -91,9 +91,7 @@ def bound(obs: xr.Dataset, table: pd.DataFrame, observable: str, *, query: int) 
         return Bound(False, message="the number of keys sets no bound on this observable")
     if BOUND not in obs:
         return Bound(False, message="the number of visible keys is not in the record")
-    limit = curve(obs, BOUND, query=query)
-    of_run = dict(zip(obs["run"].to_numpy(), limit.to_numpy(), strict=True))
-    limits = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
+    limits = _of_runs(obs, table, BOUND, query)
     reached = table[LeadColumn.HEIGHT].to_numpy() / limits
     if not np.isfinite(reached).any():
         return Bound(False, message="no run has a peak")
@@ -143,10 +141,15 @@ def random_energy_ratio(
     if missing:
         return Share(False, message=f"{' and '.join(missing)} not in the record")
     variance = _at_peaks(obs, table, UNWEIGHTED, layer, query=query, inputs=inputs)
-    keys = curve(obs, KEYS, query=query)
-    of_run = dict(zip(obs["run"].to_numpy(), keys.to_numpy(), strict=True))
-    n = table[Column.RUN].map(of_run).to_numpy(dtype=np.float64)
+    n = _of_runs(obs, table, KEYS, query)
     return Share.of(table[LeadColumn.HEIGHT].to_numpy() / random_energy_heat_capacity(variance, n))
+
+
+def _of_runs(obs: xr.Dataset, table: pd.DataFrame, name: str, query: int) -> Floats:
+    """An observable (run, query) at one query, for every run of the table."""
+    values = curve(obs, name, query=query).to_numpy()
+    of_run = dict(zip(obs["run"].to_numpy(), values, strict=True))
+    return np.asarray(table[Column.RUN].map(of_run), dtype=np.float64)
 
 
 def _at_peaks(

@@ -20,7 +20,7 @@ from heatcap.audit.lead_tests import LeadColumn
 from heatcap.core.arrays import Floats
 from heatcap.events import Column
 
-__all__ = ["Clock", "Slope", "clock"]
+__all__ = ["MIN_RUNS", "Clock", "Slope", "clock"]
 
 
 MIN_RUNS = 6
@@ -143,16 +143,14 @@ def clock(table: pd.DataFrame) -> Clock:
     several = np.unique(groups).size > 1
     free = _slopes_at_random_phase(last, predictors, groups)
     chance = _by_chance(y, predictors, last, groups)
-    far = {name for name, p in chance.items() if not max(p.values()) <= LEVEL}
-    answers = {
-        name: "open" if answer == "yes" and name in far else answer
-        for name, answer in _answers(slopes, free).items()
-    }
-    follows = _followed_event(answers, _answers(within if several else slopes, free))
-    messages = [_slope_message(predictors, slopes, within, free)]
-    if answers != _answers(slopes, free):
-        messages.append(_chance_message(chance, slopes, free))
-    message = "; ".join(filter(None, [*messages, left_out]))
+    answers = _answers(slopes, free)
+    follows_all = [name for name, answer in answers.items() if answer == "yes"]
+    close = [name for name in follows_all if not max(chance[name].values()) <= LEVEL]
+    inside = _answers(within if several else slopes, free)
+    follows = _followed_event(answers | dict.fromkeys(close, "open"), inside)
+    by_chance = [_chance_message(name, chance[name]) for name in close]
+    messages = [_slope_message(predictors, slopes, within, free), *by_chance, left_out]
+    message = "; ".join(filter(None, messages))
     return Clock(follows, n, slopes, within, partial, free, chance, method, message)
 
 
@@ -238,14 +236,11 @@ def _followed_event(answers: dict[str, str], inside: dict[str, str]) -> str:
     return "neither" if len(answers) == 2 and set(answers.values()) == {"no"} else "undetermined"
 
 
-def _chance_message(
-    chance: dict[str, dict[str, float]], slopes: dict[str, Slope], free: dict[str, float]
-) -> str:
-    return "; ".join(
-        f"peaks at a random {'step' if p['steps'] >= p['log_steps'] else 'ln step'} of these "
-        f"records are as close to the {name} in {max(p.values()):.0%} of the draws"
-        for name, p in chance.items()
-        if max(p.values()) > LEVEL and _answer(name, slopes[name], free) == "yes"
+def _chance_message(name: str, p: dict[str, float]) -> str:
+    phase = "step" if p["steps"] >= p["log_steps"] else "ln step"
+    return (
+        f"peaks at a random {phase} of these records are as close to the {name} in "
+        f"{max(p.values()):.0%} of the draws"
     )
 
 

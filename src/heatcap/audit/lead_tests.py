@@ -30,6 +30,7 @@ from heatcap.events import (
 )
 
 __all__ = [
+    "FEWEST",
     "LeadColumn",
     "Leads",
     "Precedes",
@@ -382,9 +383,12 @@ def lead_table(
     table[LeadColumn.SIZE] = sizes_of(events.runs)
     names = [n for n in (LeadColumn.SIZE, "fraction", "weight_decay", "task") if n in table]
     table[LeadColumn.CONFIGURATION] = table.groupby(names, dropna=False, sort=True).ngroup()
-    for name, column in ((Column.PEAK, Column.PEAK), (LeadColumn.HEIGHT, Column.HEIGHT)):
+    for name, column in (
+        (Column.PEAK, Column.PEAK),
+        (LeadColumn.HEIGHT, Column.HEIGHT),
+        (LeadColumn.SPACING, Column.PEAK_SPACING),
+    ):
         table[name] = table[Column.RUN].map(best[column]).astype(float)
-    table[LeadColumn.SPACING] = table[Column.RUN].map(best[Column.PEAK_SPACING]).astype(float)
     curves = events.curves_of(observable, layer, head).set_index(Column.RUN)
     for name, column in (
         (LeadColumn.HIGHEST_AT_END, Column.EDGE_MAXIMUM),

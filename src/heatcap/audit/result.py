@@ -17,7 +17,7 @@ import pandas as pd
 
 from heatcap.audit.artefacts import Bound, Control, Share, SpikeShare
 from heatcap.audit.clocks import Clock
-from heatcap.audit.lead_tests import Leads, Precedes
+from heatcap.audit.lead_tests import FEWEST, Leads, Precedes
 from heatcap.core.quantities import spoken
 from heatcap.core.result import Caution, Result, plain
 from heatcap.events import Column, OnsetSurvival, PeaksBySize
@@ -268,7 +268,6 @@ def _maxima_at_spikes(audit: Audit) -> Iterator[Caution]:
 # ---- the conclusion in words ---------------------------------------------------------------
 
 LEVEL = 0.05
-FEWEST = 6  # runs with which a sign test can reach 5 %
 
 
 def order_of(p: Precedes, holm_p: float) -> str:

@@ -16,14 +16,11 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from heatcap.core.text import plain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "TABLE",
@@ -41,6 +38,7 @@ __all__ = [
     "assignments",
     "check_outputs",
     "command",
+    "draw",
     "fail_if",
     "figure_app",
     "for_each",
@@ -49,7 +47,6 @@ __all__ = [
     "plural",
     "print_table",
     "progress",
-    "save_figure",
     "say",
     "stop",
     "words",
@@ -192,12 +189,13 @@ def assignments(pairs: list[str] | None) -> dict[str, float]:
     return out
 
 
-def save_figure(figure: Figure, output: Path) -> None:
-    """Write a figure as PDF and PNG, and print their paths."""
-    from heatcap.figures import save
+def draw(figure: str, output: Path | None, *shown: Any, **options: Any) -> None:
+    """Draw a figure of :mod:`heatcap.figures` where a path is given: PDF and PNG, paths printed."""
+    if output is not None:
+        from heatcap import figures
 
-    for path in save(figure, output):
-        say(str(path))
+        for path in figures.save(getattr(figures, figure)(*shown, **options), output):
+            say(str(path))
 
 
 @contextlib.contextmanager

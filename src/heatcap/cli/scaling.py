@@ -5,8 +5,10 @@ Each reads a table of points, prints the summary of a fit, and writes JSON and a
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,13 +27,16 @@ from heatcap.cli.application import (
     app,
     assignments,
     check_outputs,
+    draw,
     for_each,
     numbers,
     plain_errors,
-    save_figure,
     say,
     words,
 )
+
+if TYPE_CHECKING:
+    from heatcap.scaling import Points
 
 OF_ERROR = "Column of its error; its name with _error unless said."
 
@@ -83,10 +88,7 @@ def collapse(
             parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed
         )
         answer(result.summary(), result.to_dict(), tables, json)
-        if figure is not None:
-            from heatcap.figures import collapse as draw
-
-            save_figure(draw(result, parts, names=(size, control)), figure)
+        draw("collapse", figure, result, parts, names=(size, control))
 
 
 @app.command()
@@ -134,6 +136,18 @@ def _grid(text: str) -> list[float]:
         ) from None
 
 
+@contextlib.contextmanager
+def _points(
+    table: Path, columns: dict[str, Any], names: str, json: Path | None, figure: Path | None
+) -> Iterator[Points]:
+    """Check the outputs and read one table; what its points then raise is an error in one line."""
+    from heatcap.scaling import read_table
+
+    with plain_errors():
+        check_outputs([table], json, figure=figure)
+        yield read_table(table, names=words(names), **columns)
+
+
 @app.command()
 def crossings(
     table: Table,
@@ -152,19 +166,12 @@ def crossings(
 ) -> None:
     """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
     from heatcap.scaling import crossings as find
-    from heatcap.scaling import read_table
 
-    with plain_errors():
-        check_outputs([table], json, figure=figure)
-        data = read_table(
-            table, size=size, control=control, value=value, error=error, names=words(names)
-        )
+    columns = {"size": size, "control": control, "value": value, "error": error}
+    with _points(table, columns, names, json, figure) as data:
         result = find(data, ratio=ratio, drift=drift, rng=seed)
         answer(result.summary(), result.to_dict(), [table], json)
-        if figure is not None:
-            from heatcap.figures import crossings as draw
-
-            save_figure(draw(result, data, names=(size, control)), figure)
+        draw("crossings", figure, result, data, names=(size, control))
 
 
 @app.command()
@@ -183,22 +190,15 @@ def extrema(
 ) -> None:
     """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size."""
     from heatcap.scaling import extrema as find
-    from heatcap.scaling import read_table
 
-    with plain_errors():
-        check_outputs([table], json, figure=figure)
-        data = read_table(
-            table, size=size, control=control, value=value, error=error, names=words(names)
-        )
+    columns = {"size": size, "control": control, "value": value, "error": error}
+    with _points(table, columns, names, json, figure) as data:
         result = find(data, rng=seed)
         against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
         content = result.to_dict() | {"against_size": against.to_dict()}
         answer(summary, content, [table], json)
-        if figure is not None:
-            from heatcap.figures import extrema as draw
-
-            save_figure(draw(result, data, against, names=(size, control)), figure)
+        draw("extrema", figure, result, data, against, names=(size, control))
 
 
 @app.command()
@@ -217,20 +217,13 @@ def stiffness(
     figure: Drawn = None,
 ) -> None:
     """Kosterlitz-Thouless temperature and universal jump from the helicity modulus."""
-    from heatcap.scaling import read_table
     from heatcap.scaling import stiffness as fit
 
-    with plain_errors():
-        check_outputs([table], json, figure=figure)
-        data = read_table(
-            table, size=size, control=control, value=value, error=error, names=words(names)
-        )
+    columns = {"size": size, "control": control, "value": value, "error": error}
+    with _points(table, columns, names, json, figure) as data:
         result = fit(data, free_jump=free_jump, rng=seed)
         answer(result.summary(), result.to_dict(), [table], json)
-        if figure is not None:
-            from heatcap.figures import stiffness as draw
-
-            save_figure(draw(result, data, names=(size, control)), figure)
+        draw("stiffness", figure, result, data, names=(size, control))
 
 
 @app.command()
@@ -294,7 +287,4 @@ def order(
                 energies = file.load()
         result = transition_order(**given, series=energies, dimension=dimension, rng=seed)
         answer(result.summary(), result.to_dict(), inputs, json)
-        if figure is not None:
-            from heatcap.figures import histograms
-
-            save_figure(histograms(result.results["barriers"]), figure)
+        draw("histograms", figure, result.results.get("barriers"))

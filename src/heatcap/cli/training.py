@@ -10,12 +10,12 @@ import typer
 from heatcap.cli.application import (
     app,
     check_outputs,
+    draw,
     fail_if,
     figure_app,
     numbers,
     plain_errors,
     plural,
-    save_figure,
     say,
     write_json,
 )
@@ -93,16 +93,14 @@ def evolution(
 ) -> None:
     """Accuracies and heat capacities along training, with peaks, onsets and spikes."""
     from heatcap.events import find_events
-    from heatcap.figures import evolution as draw
     from heatcap.observables import load
 
     with plain_errors():
         check_outputs([obs], figure=output)
         table = legible(load(obs))
         result = find_events(table, smoothing=smoothing)
-        save_figure(
-            draw(table, result, sizes=numbers("--sizes", sizes) or None, group=group), output
-        )
+        chosen = numbers("--sizes", sizes) or None
+        draw("evolution", output, table, result, sizes=chosen, group=group)
 
 
 @figure_app.command()
@@ -118,13 +116,12 @@ def leads(
     """Leads per size with the nulls beside them, and a sentence of conclusion."""
     from heatcap.audit import audit_leads
     from heatcap.events import find_events
-    from heatcap.figures import leads as draw
 
     with plain_errors():
         check_outputs(records, figure=output)
         obs, _ = observables_of(records, columns)
         result = find_events(obs, *(observable or ()), smoothing=smoothing)
-        save_figure(draw(audit_leads(obs, result), result, observables=observable), output)
+        draw("leads", output, audit_leads(obs, result), result, observables=observable)
     fail_if(obs.attrs.get("left_out", 0) > 0)
 
 
@@ -136,12 +133,11 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
 
 def draw_observables(figure: str, obs: Path, output: Path, **options: Any) -> None:
     """Draw a figure of :mod:`heatcap.figures` that needs observables and nothing else."""
-    from heatcap import figures
     from heatcap.observables import load
 
     with plain_errors():
         check_outputs([obs], figure=output)
-        save_figure(getattr(figures, figure)(legible(load(obs)), **options), output)
+        draw(figure, output, legible(load(obs)), **options)
 
 
 def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[str]]:

@@ -21,10 +21,10 @@ from heatcap.cli.application import (
     answer,
     app,
     check_outputs,
+    draw,
     fail_if,
     numbers,
     plain_errors,
-    save_figure,
     say,
     words,
 )
@@ -144,9 +144,12 @@ def verdict(
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )
-        judge = partial(test, level=level, rescale=rescale, rng=seed)
-        draw = "verdict" if control is None else "peak_verdict"
-        _answered(judge, draw, table, value, json, figure)
+        try:
+            result = test(level=level, rescale=rescale, rng=seed)
+        except ValueError as problem:
+            raise ValueError(f"{table}: {problem}") from None
+        answer(result.summary(), result.to_dict(), [table], json)
+        draw("verdict" if control is None else "peak_verdict", figure, result, name=value)
 
 
 def _of_runs(
@@ -187,9 +190,7 @@ def _of_runs(
     }
     answer("\n".join([*meanings, options["margins"].summary()]), content, [path], json)
     if figure is not None and verdicts:
-        from heatcap.figures import verdict as draw
-
-        save_figure(draw(verdicts[names[0]], name=names[0]), figure)
+        draw("verdict", figure, verdicts[names[0]], name=names[0])
     fail_if(bool(problems))
 
 
@@ -220,26 +221,6 @@ def _only(given: set[str], names: tuple[str, ...], expected: str) -> None:
     for name in names:
         if name in given:
             raise ValueError(f"--{name.replace('_', '-')} {expected}")
-
-
-def _answered(
-    test: Callable[[], Answer],
-    draw: str,
-    table: Path,
-    value: str,
-    json: Path | None,
-    figure: Path | None,
-) -> None:
-    """Verdict on a table, and its figure; an error names the table."""
-    try:
-        result = test()
-    except ValueError as problem:
-        raise ValueError(f"{table}: {problem}") from None
-    answer(result.summary(), result.to_dict(), [table], json)
-    if figure is not None:
-        import heatcap.figures as figures
-
-        save_figure(getattr(figures, draw)(result, name=value), figure)
 
 
 @app.command()

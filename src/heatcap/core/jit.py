@@ -21,7 +21,7 @@ import numba
 from numba import config
 from numba.misc.appdirs import AppDirs
 
-__all__ = ["CONTRACT", "FOLDER", "REORDER", "SOURCES", "compiling", "jit"]
+__all__ = ["CONTRACT", "FOLDER", "REORDER", "SOURCES", "compile_by", "compiling", "jit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,3 +99,14 @@ def compiling() -> Iterator[None]:
                 lock = held.enter_context(open(os.path.join(FOLDER, "lock"), "w"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+_ready: set[Callable[..., Any]] = set()
+
+
+def compile_by(kernel: Callable[..., Any], *arguments: Any) -> None:
+    """Compile a kernel by its first call, or load it from the cache, one process at a time."""
+    if kernel not in _ready:
+        with compiling():
+            kernel(*arguments)
+        _ready.add(kernel)

@@ -1,8 +1,9 @@
 """Results: status with its meaning, numbers with errors, summary, plain values for JSON.
 
-All results derive from :class:`Result`.  A number counts only if `ok` is true; `cautions` lists
-what limits its use.  :class:`Parameter` is a fitted number with statistical and systematic error;
-`readable` writes a number with its error, 0.4406(12).
+What answers a question derives from :class:`Result`; tables and estimates that it holds need not.
+A number counts only if `ok` is true; `cautions` lists what limits its use.  :class:`Parameter` is a
+fitted number with statistical and systematic error; `readable` writes a number with its error,
+0.4406(12).
 """
 
 from __future__ import annotations

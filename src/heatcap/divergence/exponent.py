@@ -207,10 +207,6 @@ class Crossover:
     lengths: Floats = field(repr=False)
     chi2: Floats = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return dict(plain({name: getattr(self, name) for name in self.__dataclass_fields__}))
-
 
 def crossover(data: Heights) -> Crossover:
     """Compute the region of exponents and crossover lengths, and the limit of the latter."""

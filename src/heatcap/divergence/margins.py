@@ -6,7 +6,9 @@ They are dimensionless: exponents, ratios, or shares of the largest height of th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 __all__ = [
     "BOUNDED",
@@ -22,8 +24,7 @@ __all__ = [
 
 CLASSES = ("flat", "bounded", "logarithmic", "power-law")
 FLAT, BOUNDED, LOGARITHMIC, POWER = range(4)
-MAY_BE_ZERO = ("correction", "penalty")
-LEAST_ALPHA, MOST_DECADE = 1e-3, 1e6  # margins beyond which forms agree up to rounding
+MOST_DECADE = 1e6  # with a larger one, or a smaller least alpha_min, forms agree up to rounding
 
 
 def verdict_of(names: tuple[str, ...]) -> str:
@@ -39,7 +40,29 @@ def right_verdicts(kind: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Margins:
+class _Margins:
+    """Margins in their ranges: above a number, 0 unless said, or at it where that is allowed."""
+
+    LEAST: ClassVar[Mapping[str, float]] = {}
+    AT_LEAST: ClassVar[tuple[str, ...]] = ()
+    BELOW: ClassVar[Mapping[str, float]] = {"smallest_effect": 0.5}
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least, may = self.LEAST.get(name, 0.0), name in self.AT_LEAST
+            if not (least < value < float("inf") or (may and value == least)):
+                bound = "at least" if may else "above"
+                raise ValueError(f"margin {name} must be finite and {bound} {least:g}, got {value}")
+            if value >= self.BELOW.get(name, float("inf")):
+                raise ValueError(f"margin {name} must be below {self.BELOW[name]:g}, got {value}")
+
+    def to_dict(self) -> dict[str, float]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Margins(_Margins):
     """Margins between the classes of heights by size; part of every answer.
 
     Without margins nothing can be decided: a logarithm is the limit of both small powers and slow
@@ -79,17 +102,8 @@ class Margins:
     corrected_saturation: float = 1.25
     penalty: float = 4.0
 
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            least = 1.0 if "saturation" in name else 0.0
-            may = name in MAY_BE_ZERO
-            if not least < value < float("inf") and not (may and value == 0.0):
-                words = "finite and at least" if may else "finite and above"
-                raise ValueError(f"margin {name} must be {words} {least:g}, got {value}")
-        if self.smallest_effect >= 0.5:
-            raise ValueError(
-                f"margin smallest_effect must be below 0.5, got {self.smallest_effect}"
-            )
+    LEAST: ClassVar = {"saturation_ratio": 1.0, "corrected_saturation": 1.0}
+    AT_LEAST = ("correction", "penalty")
 
     def summary(self) -> str:
         """Summarise the margins in one line."""
@@ -101,13 +115,9 @@ class Margins:
             "chi2"
         )
 
-    def to_dict(self) -> dict[str, float]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class PeakMargins:
+class PeakMargins(_Margins):
     """Margins between the classes of a peak at one size, where every peak is rounded.
 
     Attributes
@@ -138,20 +148,12 @@ class PeakMargins:
     smallest_effect: float = 0.05
     asymmetry: float = 2.0
 
+    LEAST: ClassVar = {"alpha_min": 1e-3, "decade": 1.0, "asymmetry": 1.0}
+    AT_LEAST = ("alpha_min", "asymmetry")
+    BELOW: ClassVar = {"smallest_effect": 0.5, "alpha_min": 1.0}
+
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            least = 1.0 if name in ("decade", "asymmetry") else 0.0
-            allowed = value >= least if name == "asymmetry" else value > least
-            if not (allowed and value < float("inf")):
-                bound = "at least" if name == "asymmetry" else "above"
-                raise ValueError(f"margin {name} must be finite and {bound} {least:g}, got {value}")
-        for name, most in (("smallest_effect", 0.5), ("alpha_min", 1.0)):
-            if getattr(self, name) >= most:
-                raise ValueError(f"margin {name} must be below {most}, got {getattr(self, name)}")
-        if self.alpha_min < LEAST_ALPHA:
-            raise ValueError(
-                f"margin alpha_min must be {LEAST_ALPHA} or more, got {self.alpha_min}"
-            )
+        super().__post_init__()
         if self.decade > MOST_DECADE:
             raise ValueError(f"margin decade must be at most {MOST_DECADE:g}, got {self.decade:g}")
 
@@ -172,7 +174,3 @@ class PeakMargins:
             f"1/{self.decade:g} of its reach, effects from {self.smallest_effect:.0%}, amplitudes "
             f"of the two sides within a factor {self.asymmetry:g}"
         )
-
-    def to_dict(self) -> dict[str, float]:
-        """Return plain values for JSON."""
-        return asdict(self)

@@ -111,8 +111,8 @@ def find_events(
         grids: dict[bytes, Grid] = {}
         for name, (layers, heads, values) in curves.items():
             for (i, j), _ in np.ndenumerate(values[r, 0]):
-                curve = values[r, :, i, j]
-                peaks = _peaks_of(steps[r], curve, spike_steps[r], grids, smoothing, limits)
+                chosen = values[r, :, i, j]
+                peaks = _peaks_of(steps[r], chosen, spike_steps[r], grids, smoothing, limits)
                 place = {Column.OBSERVABLE: name, Column.LAYER: layers[i], Column.HEAD: heads[j]}
                 rows.extend(place | event for event in _event_rows(run, peaks))
                 of_curves.append(
@@ -250,12 +250,12 @@ def _timelines(obs: xr.Dataset) -> tuple[pd.DataFrame, list[Floats]]:
     ids = obs["run"].to_numpy() if "run" in obs.coords else np.arange(obs.sizes["run"])
     rows, spike_steps = [], []
     for r, run in enumerate(ids):
+        settings = _settings_of(obs, r)
         try:
-            of_run = {name: values[r] for name, values in columns.items()}
-            row, marked = _timeline(of_run, _settings_of(obs, r))
+            row, marked = _timeline({name: of[r] for name, of in columns.items()}, settings)
         except ValueError as error:
             raise ValueError(f"run {run}: {error}") from None
-        rows.append({Column.RUN: run} | _settings_of(obs, r) | row)
+        rows.append({Column.RUN: run} | settings | row)
         spike_steps.append(marked)
     table = pd.DataFrame(rows)
     if table[Column.RUN].duplicated().any():

@@ -35,6 +35,7 @@ from heatcap.figures.panels import (
     Look,
     goodness,
     head_lines,
+    keys_of_sizes,
     look_of_sizes,
     plain_axes,
     say,
@@ -391,8 +392,7 @@ def _legends(
     if handles:
         low = part.legend(handles=handles, loc="lower center", ncols=len(handles))
         low.set_in_layout(False)
-    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(size_name))]
-    keys += [Line2D([], [], **(PLAIN | look[size]), label=f"{size:g}") for size in sizes]
+    keys = keys_of_sizes(size_name, sizes, look)
     above = (0.5, 1.35 * LINE / height if handles else 0.0)
     columns = min(len(keys), _across(sizes, size_name) + 1)
     high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)

@@ -25,12 +25,12 @@ from heatcap.figures.panels import (
     CENTRE,
     CURVE,
     LINE,
-    PLAIN,
     POINT,
     SPREAD,
     Look,
     goodness,
     head_lines,
+    keys_of_sizes,
     look_of_sizes,
     plain_axes,
     say,
@@ -391,7 +391,6 @@ def _page(
     """The figure, its two panels, and the colour and marker of every size."""
     look = look_of_sizes(sizes)
     lines = head_lines(numbers, status, message)
-    shown = list(sizes[:: math.ceil(len(sizes) / SIZES)])
     head = LINE * len(lines) + 0.1
     foot = 2.7 * LINE + 0.08
     figure = new_figure(PAGE, head + ROW + foot)
@@ -399,8 +398,7 @@ def _page(
         :, 0
     ]
     write_head(top, lines, head, ok=status == "ok")
-    handles: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(size_name))]
-    handles += [Line2D([], [], **(PLAIN | look[size]), label=f"{size:g}") for size in shown]
+    handles = keys_of_sizes(size_name, sizes[:: math.ceil(len(sizes) / SIZES)], look)
     below = bottom.legend(handles=list(keys), loc="lower center", ncols=len(keys))
     above = bottom.legend(handles=handles, loc="upper center", ncols=len(handles))
     for legend in (below, above):

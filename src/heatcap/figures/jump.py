@@ -7,7 +7,6 @@ The stiffness and the temperature have the units of the data (k_B = 1), so that 
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -20,21 +19,31 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import readable
-from heatcap.core.text import plain
-from heatcap.figures import panels as parts
-from heatcap.figures.panels import SMALL, Look, goodness, look_of_sizes, symbol
-from heatcap.figures.style import BLUE, PAGE, VERMILION, new_figure, styled
+from heatcap.figures import panels
+from heatcap.figures.panels import (
+    CENTRE,
+    LINE,
+    PLAIN,
+    SPREAD,
+    Look,
+    goodness,
+    head_lines,
+    keys_of_sizes,
+    look_of_sizes,
+    say,
+    symbol,
+    write_head,
+)
+from heatcap.figures.style import PAGE, VERMILION, new_figure, styled
 from heatcap.scaling import Points
 from heatcap.scaling.jump import Stiffness
 
 __all__ = ["stiffness"]
 
-POINT: dict[str, Any] = parts.POINT | {"ms": 3.0, "zorder": 3}
-LINE: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
-CENTRE: dict[str, Any] = {"color": BLUE, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1}
-SPREAD: dict[str, Any] = {"color": BLUE, "alpha": 0.25, "lw": 0, "zorder": 0}
+POINT: dict[str, Any] = panels.POINT | {"zorder": 3}
+JUMP: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
 OTHER: dict[str, Any] = {"color": "#8C8C8C", "lw": 0.8, "ls": (0, (3, 2)), "zorder": 1}
-ROW, TEXT, LETTERS, SIZES, ACROSS = 2.35, 0.135, 122, 24, 10
+ROW, SIZES, ACROSS = 2.35, 24, 10
 
 
 def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("size", "T")) -> Figure:
@@ -68,10 +77,10 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
     sizes = np.unique(data.size)
     look = look_of_sizes(sizes.tolist())
     with styled():
-        lines = _head_lines(result)
+        lines = head_lines(_numbers(result), result.status, result.message)
         shown = sizes[:: math.ceil(sizes.size / SIZES)]
         deep = math.ceil((shown.size + 1) / ACROSS) + 1
-        head = TEXT * len(lines) + 0.17 * deep + 0.12
+        head = LINE * len(lines) + 0.17 * deep + 0.12
         figure = new_figure(PAGE, head + ROW)
         top, below = figure.subfigures(2, 1, height_ratios=[head, ROW], squeeze=False)[:, 0]
         grid = below.add_gridspec(1, 2, width_ratios=[1.15, 1.0], wspace=0.05)
@@ -82,12 +91,8 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
         if result.curves:
             _at_the_transition(right, result, look)
         else:
-            right.set_axis_off()
-            right.text(0.5, 0.5, f"no fit: {result.status}", ha="center", color=VERMILION)
-        for k, (kind, line) in enumerate(lines):
-            colour = VERMILION if kind == "status" and not result.ok else "black"
-            y = 1 - (0.05 + TEXT * k) / head
-            top.text(0.012, y, line, va="top", fontsize=SMALL, color=colour, gid=kind)
+            say(right, f"no fit: {result.status}")
+        write_head(top, lines, head, ok=result.ok)
         _legends(top, result, len(data), shown, look, names[0], head)
     return figure
 
@@ -114,7 +119,7 @@ def _against_temperature(ax: Axes, result: Stiffness, data: Points, look: Look) 
         ax.axvspan(t.value - t.error, t.value + t.error, **SPREAD, gid="t_kt error")
     room = 0.04 * (high - low)
     span = np.array([low - room, high + room])
-    ax.plot(span, 2 * span / np.pi, **LINE, gid="universal")
+    ax.plot(span, 2 * span / np.pi, **JUMP, gid="universal")
     ax.set_xlim(*span)
     top, bottom = (data.value + data.error).max(), (data.value - data.error).min()
     line = 2 * span / np.pi
@@ -127,7 +132,7 @@ def _at_the_transition(ax: Axes, result: Stiffness, look: Look) -> None:
     curves = result.curves
     x = 1 / curves["log_size"]
     for k, curve in enumerate(curves["at_t_kt"]):
-        ax.plot(x, curve, **(LINE if k == 0 else OTHER), gid="model")
+        ax.plot(x, curve, **(JUMP if k == 0 else OTHER), gid="model")
     logs = 1 / np.log(curves["size"])
     rows = zip(curves["size"], logs, curves["measured"], curves["measured_error"], strict=True)
     for size, at, value, error in rows:
@@ -160,21 +165,19 @@ def _size_of(x: float, _: int) -> str:
     return f"{size:.0f}" if size < 5000 else f"$10^{{{math.log10(size):.0f}}}$"
 
 
-def _head_lines(result: Stiffness) -> list[tuple[str, str]]:
-    """Lines of the head with their kind, "parameters" or "status"."""
-    status = f"status: {result.status}" + (f" ({result.message})" if result.message else "")
-    lines = [("status", line) for line in textwrap.wrap(plain(status), LETTERS)]
-    if not np.isfinite(result.t_kt.value):
-        return lines
+def _numbers(result: Stiffness) -> list[str]:
+    """Numbers of the head: T_KT, the jump, the constant, chi^2."""
     t, j, c = result.t_kt, result.jump, result.c
-    items = (
+    if not np.isfinite(t.value):
+        return []
+    numbers = (
         rf"$T_\mathrm{{KT}}$ = {readable(t.value, t.error)}"
         + (" (jump free)" if result.free_jump else " (jump universal)"),
         f"jump $J$ = {readable(j.value, j.error)} of $2T/\\pi$",
         f"$c$ = {readable(c.value, c.error)}",
         *goodness(result.chi2, result.dof, result.p_value),
     )
-    return [("parameters", "     ".join(items).replace("= -", "= \u2212")), *lines]
+    return [number.replace("= -", "= \u2212") for number in numbers]
 
 
 def _legends(
@@ -186,21 +189,17 @@ def _legends(
     name: str,
     height: float,
 ) -> None:
-    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(name))]
-    keys += [
-        Line2D([], [], ls="", ms=3.6, mew=0.8, **look[float(s)], label=f"{s:g}") for s in sizes
-    ]
+    keys = keys_of_sizes(name, sizes, look)
     fitted = ", and the best fit" * bool(result.curves)
-    others: list[Artist] = [Line2D([], [], **LINE, label=rf"$2T/\pi${fitted}")]
+    others: list[Artist] = [Line2D([], [], **JUMP, label=rf"$2T/\pi${fitted}")]
     if result.curves:
         if len(result.curves["at_t_kt"]) > 1:
             others.append(Line2D([], [], **OTHER, label="other models"))
         others.append(Line2D([], [], **CENTRE, label=r"$T_\mathrm{KT}$"))
-        others.append(Patch(**SPREAD, label="its error"))
+        others.append(Patch(color=SPREAD["color"], label="its error"))
         if len(result.curves["used"]) < points:
-            grey: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.6, "mew": 0.8}
-            label = "left out of the fit"
-            others.append(Line2D([], [], **grey, color=parts.GREY, mfc="white", label=label))
+            left_out = {**PLAIN, "marker": "o", "mfc": "white", "label": "left out of the fit"}
+            others.append(Line2D([], [], **left_out))
         star: dict[str, Any] = {"marker": "*", "ms": 7, "mew": 0, "color": VERMILION, "ls": ""}
         others.append(Line2D([], [], **star, label="free jump"))
     low = part.legend(handles=others, loc="lower center", ncols=len(others))

@@ -23,6 +23,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from heatcap.audit import Audit, LeadAudit, LeadColumn, Leads, Slope, lead_table
+from heatcap.audit.clocks import MIN_RUNS
 from heatcap.core.quantities import preferred, spoken
 from heatcap.core.text import literal, plain
 from heatcap.events import Column, Events, proper_of, size_name_of
@@ -32,7 +33,6 @@ from heatcap.figures.style import BLUE, ENSEMBLE, PAGE, letter, new_figure, styl
 __all__ = ["leads"]
 
 MOST, LETTERS, CONTROL_LINES = 4, 45, 4  # rows, letters of size labels, lines: what fits
-FEWEST = 6  # runs for a slope
 SMALL, TITLE, LINE = 7.0, 8.0, 0.128  # points; inches from line to line
 PANELS, TOP, BOTTOM, WORDS = 1.45, 0.2, 0.15, 1.6  # inches
 MARGIN = 0.45  # inches; letters that are fitted to pixels are up to 5 % wider than measured
@@ -323,7 +323,7 @@ def _slopes(ax: Axes, lead: LeadAudit, colour: str) -> None:
     if clock.slopes:
         ax.vlines([0, 1], -0.6, 1.6, color="#B0B0B0", lw=0.6, zorder=0)
     else:
-        why = "too few" if clock.runs < FEWEST else "none vary"
+        why = "too few" if clock.runs < MIN_RUNS else "none vary"
         ax.text(0.5, 0.5, f"{clock.runs} runs:\n{why}", **MISSING)
     _beside(ax, f"follows: {clock.follows}", 1, 3, va="baseline", fontsize=TITLE)
 

@@ -8,7 +8,7 @@ are in inches, sizes of letters and marks in points.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import SubFigure
@@ -47,6 +48,7 @@ __all__ = [
     "filled",
     "goodness",
     "head_lines",
+    "keys_of_sizes",
     "look_of_sizes",
     "panel_of",
     "plain_axes",
@@ -81,6 +83,12 @@ def look_of_sizes(sizes: Sequence[float]) -> Look:
         float(size): {"color": to_hex(shades[k]), "marker": MARKERS[k % len(MARKERS)]}
         for k, size in enumerate(sizes)
     }
+
+
+def keys_of_sizes(name: str, sizes: Iterable[float], look: Look) -> list[Artist]:
+    """Make the entries of a legend: the name of the size, then the mark of every size."""
+    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(name))]
+    return keys + [Line2D([], [], **(PLAIN | look[float(s)]), label=f"{s:g}") for s in sizes]
 
 
 # ---- axes ----------------------------------------------------------------------------------

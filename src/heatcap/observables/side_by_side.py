@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.quantities import VISIBLE_KEYS
 from heatcap.observables.dataset import problems_of, size_coordinate
-from heatcap.runfile import names_read, reading_notes, text_or_numbers, told
+from heatcap.runfile import merged_notes, names_read, reading_notes, text_or_numbers
 
 __all__ = [
     "IN_FILE",
@@ -289,7 +289,7 @@ def renamed(table: xr.Dataset, noted: Sequence[str] = ()) -> list[str]:
         if not any(line.endswith(note) for line in noted):
             who = table["path" if "path" in table else "run"].values
             notes += [(str(run), note) for run in who[has]]
-    return told(notes)
+    return merged_notes(notes)
 
 
 def _in_files(*tables: xr.Dataset) -> dict[str, str]:
@@ -371,9 +371,8 @@ def _check_compatible(first: str, reference: xr.Dataset, name: str, compared: xr
                 f"{name}: has {dim} {compared[dim].to_numpy().tolist()}, expected "
                 f"{reference[dim].to_numpy().tolist()} as in {first}"
             )
-
     if "inputs" in reference.dims:
-        a, b = (compared["inputs"].to_numpy().tolist() for compared in (reference, compared))
+        a, b = (table["inputs"].to_numpy().tolist() for table in (reference, compared))
         if not set(a) & set(b):
             raise ValueError(f"{name}: has inputs {b}, expected one of {a} as in {first}")
 

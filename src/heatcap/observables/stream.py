@@ -231,19 +231,13 @@ class _Tables:
                 merge_into(self._pooled[start:stop], moments.pooled(stop - start))
                 for name, value in capacities.items():  # (checkpoint * head, inputs, query)
                     array = self._array(self._values, name, len(INPUTS))
-                    array[place] = np.swapaxes(
-                        value.reshape(stop - start, -1, *value.shape[1:]), 1, 2
-                    )
-                fixed = _fixed_free_energy(moments)
-                self.potential[place[0], block.layer, block.heads, block.queries] = fixed.reshape(
-                    stop - start, -1, fixed.shape[-1]
-                )
+                    array[place] = np.swapaxes(_by_checkpoint(value, stop - start), 1, 2)
+                fixed = _by_checkpoint(_fixed_free_energy(moments), stop - start)
+                self.potential[place[0], block.layer, block.heads, block.queries] = fixed
             else:
                 for name in SCANNED:
                     array = self._array(self._scans, name, len(self._temperatures))
-                    value = capacities[name][:, 0].reshape(
-                        stop - start, -1, capacities[name].shape[-1]
-                    )
+                    value = _by_checkpoint(capacities[name][:, 0], stop - start)
                     array[place[0], number, block.layer, block.heads, block.queries] = value
         self._open.clear()
 
@@ -260,6 +254,11 @@ class _Tables:
         variance = square / np.where(count > 0, count, np.nan)  # beta is 1
         fields[POOLED] = (("checkpoint", "inputs"), variance)
         return fields | {scan_of(name): (SCAN_DIMS, v) for name, v in self._scans.items()}
+
+
+def _by_checkpoint(values: Floats, checkpoints: int) -> Floats:
+    """Values (checkpoint * head, ...) as (checkpoint, head, ...)."""
+    return values.reshape(checkpoints, -1, *values.shape[1:])
 
 
 def _fixed_free_energy(moments: TableMoments) -> Floats:

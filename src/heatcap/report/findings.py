@@ -28,7 +28,7 @@ from heatcap.observables.dataset import size_label
 __all__ = [
     "Answer",
     "Findings",
-    "Said",
+    "Reply",
     "Source",
     "answers_of",
     "cautions_of",
@@ -53,7 +53,7 @@ class Findings(Result):
     Attributes
     ----------
     title : str
-    said : list of Said
+    replies : list of Reply
         Inventory, order of peak and onset, growth with the size: questions with their answers.
     answers : list of Answer
         One per observable (and layer): peak, order, verdict.
@@ -73,7 +73,7 @@ class Findings(Result):
     """
 
     title: str
-    said: list[Said]
+    replies: list[Reply]
     answers: list[Answer]
     events: Events
     audit: Audit | None
@@ -86,8 +86,8 @@ class Findings(Result):
 
     @property
     def headline(self) -> list[str]:
-        """Return questions and answers of `said` as text."""
-        return [str(part) for part in self.said]
+        """Return questions and answers of `replies` as text."""
+        return [str(part) for part in self.replies]
 
     def cautions(self) -> list[Caution]:
         """Return what could mislead a reader, the cautions that touch the answers most first."""
@@ -271,7 +271,7 @@ PRECEDES = "Does a peak precede generalisation?"
 
 
 @dataclass(frozen=True)
-class Said:
+class Reply:
     """Part of the headline: the question, "" for none, and its answer."""
 
     question: str
@@ -286,14 +286,14 @@ def headline(
     answers: Sequence[Answer],
     audit: Audit | None,
     verdicts: Mapping[str, Verdict],
-) -> list[Said]:
+) -> list[Reply]:
     """Answer in a few sentences: the runs, the order of peak and onset, the growth."""
     name = size_label(events.runs)
     asked = f"Does the height diverge with the size{'' if name == 'size' else f' {name}'}?"
     return [
-        Said("", _inventory(events)),
-        Said(PRECEDES, _orders(answers, audit)),
-        Said(asked, _growth(answers, verdicts, events)),
+        Reply("", _inventory(events)),
+        Reply(PRECEDES, _orders(answers, audit)),
+        Reply(asked, _growth(answers, verdicts, events)),
     ]
 
 

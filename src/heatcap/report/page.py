@@ -181,7 +181,7 @@ def build_report(
     settings = dict(events.settings) | {"seed": rng, "level": level, "margins": m.to_dict()}
     return Report(
         title=plain(title) or QUESTION,
-        said=headline(events, answers, audit, verdicts),
+        replies=headline(events, answers, audit, verdicts),
         answers=answers,
         events=events,
         audit=audit,

@@ -193,8 +193,6 @@ def peaks_of(events: Events) -> Table:
         )
     caption = (
         "The highest maximum of every curve, averaged over heads. A peak's position is known no "
-    )
-    caption += (
         "better than the checkpoints beside it; its height has an error over runs (next table)."
     )
     return Table("peaks", "Peaks", caption, head, rows)
@@ -319,8 +317,10 @@ def classes_of(verdicts: Mapping[str, Verdict]) -> Table:
                     number(row.get("pull", math.nan), "+.1f"),
                 ]
             )
-    caption = "Growth of the height with the size: what the data do not exclude, and how well each "
-    caption += "class would have predicted the largest size."
+    caption = (
+        "Growth of the height with the size: what the data do not exclude, and how well each class "
+        "would have predicted the largest size."
+    )
     return Table("classes", "Classes of growth", caption, head, rows)
 
 

@@ -14,7 +14,7 @@ from heatcap.runfile.layout import (
     RunFileError,
     RunHeader,
 )
-from heatcap.runfile.names import TAKEN, names_read, reading_notes, told
+from heatcap.runfile.names import TAKEN, merged_notes, names_read, reading_notes
 from heatcap.runfile.netcdf import SEALED, read_netcdf, sealed
 from heatcap.runfile.reader import (
     Runs,
@@ -47,6 +47,7 @@ __all__ = [
     "checksums",
     "commit_waits",
     "find_runs",
+    "merged_notes",
     "names_read",
     "open_run",
     "open_runs",
@@ -57,6 +58,5 @@ __all__ = [
     "repair_run",
     "sealed",
     "text_or_numbers",
-    "told",
     "validate_run",
 ]

@@ -14,7 +14,7 @@ from heatcap.core.columns import OF_PEAK, OF_RUN, Column
 from heatcap.core.quantities import OBSERVABLES
 from heatcap.runfile.layout import LOGIT_DIMS, STANDARD_METRICS
 
-__all__ = ["TAKEN", "Kind", "name_problem", "names_read", "reading_notes", "told"]
+__all__ = ["TAKEN", "Kind", "merged_notes", "name_problem", "names_read", "reading_notes"]
 
 Kind = Literal["metric", "parameter"]
 
@@ -100,7 +100,7 @@ def reading_notes(
     ]
 
 
-def told(notes: Iterable[tuple[str, str]]) -> list[str]:
+def merged_notes(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Merge pairs (file or run, note) into one line per note."""
     about: dict[str, list[str]] = {}
     for who, note in notes:

@@ -34,7 +34,7 @@ from heatcap.runfile.contents import (
 from heatcap.runfile.integrity import DAMAGED, LayerSums
 from heatcap.runfile.journal import journal_path
 from heatcap.runfile.layout import RunFileError, RunHeader
-from heatcap.runfile.names import told
+from heatcap.runfile.names import merged_notes
 from heatcap.runfile.quarantine import Limits, for_contents, for_header, in_worker, in_workers
 from heatcap.runfile.rules import logit_problem, mask_problem
 from heatcap.runfile.storage import check_all
@@ -150,7 +150,7 @@ class Runs(Sequence["xr.Dataset"]):
     @property
     def cautions(self) -> list[str]:
         """Names that were read under a prefix, one line for all files that share it."""
-        return told((str(h.path), note) for h in self.headers for note in h.cautions)
+        return merged_notes((str(h.path), note) for h in self.headers for note in h.cautions)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -236,7 +236,8 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
                 problems.append(RunFileError(told_twice))
     if not headers:
         told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
-        message = f"no run file to open in {_listed(paths)}: {told}"
+        searched = ", ".join(map(str, _named(paths))) or "an empty list"
+        message = f"no run file to open in {searched}: {told}"
         # Beside bad run files, checkpoints are not what was meant.
         meant = any(path.suffix == ".h5" for path in files)
         raise RunFileError(message + ("" if meant else checkpoints_in(paths)))
@@ -260,9 +261,8 @@ def _first_whole(same: Sequence[RunHeader], untrusted: bool | Limits) -> RunHead
 
 def find_runs(paths: Path_ | Iterable[Path_]) -> list[Path]:
     """List the run files in folders, searched in depth, and files; each once, sorted."""
-    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     by_place: dict[str, Path] = {}
-    for name in map(Path, names):
+    for name in _named(paths):
         for path in _inside(name) if os.path.isdir(name) else [name]:
             if not path.name.startswith("."):
                 by_place.setdefault(os.path.realpath(path), path)
@@ -284,9 +284,8 @@ def _inside(folder: Path) -> list[Path]:
 
 def checkpoints_in(paths: Path_ | Iterable[Path_]) -> str:
     """Advise what to do with checkpoints of torch that lie in place of run files; or ""."""
-    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     kinds = (".pt", ".pth", ".ckpt", ".safetensors")
-    for name in map(Path, names):
+    for name in _named(paths):
         inside = name.rglob("*") if os.path.isdir(name) else [name]
         first = next((path for path in inside if path.suffix in kinds), None)
         if first is not None:
@@ -311,10 +310,9 @@ def text_or_numbers(values: list[Any]) -> np.ndarray:
     return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
-def _listed(paths: Path_ | Iterable[Path_]) -> str:
-    """Paths as words of a message."""
-    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return ", ".join(str(name) for name in names) or "an empty list"
+def _named(paths: Path_ | Iterable[Path_]) -> list[Path]:
+    """One path or several, as a list."""
+    return list(map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths))
 
 
 # ---- reading to the last number ------------------------------------------------------------

@@ -21,13 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, Status, plain
+from heatcap.core.result import Parameter, Status
 from heatcap.scaling.ansatz import (
     START,
     Ansatz,
@@ -96,12 +95,6 @@ class Competitor:
     chi2: float
     delta: float
     parameters: Mapping[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        parameters = {name: plain(v) for name, v in self.parameters.items()}
-        numbers = {"chi2": plain(self.chi2), "delta": plain(self.delta)}
-        return {"name": self.name, "kind": self.kind, **numbers, "parameters": parameters}
 
 
 def competitors(fit: Fit, kinds: Collection[str], smallest: float) -> list[Competitor]:

@@ -185,7 +185,10 @@ def crossings(
     ValueError
         If a size has fewer than 5 points, or `ratio`, `drift` or `draws` is out of range.
     """
-    _check(ratio, drift, draws)
+    if ratio is not None and not ratio > 1:
+        raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
+    if drift is not None and not drift > 0:
+        raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     pairs = list(itertools.pairwise(lines))
     if ratio is not None:
@@ -216,15 +219,6 @@ def crossings(
         _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn, status=status,
         message="; ".join(filter(None, [message, points.message, missed(lines)])),
     )  # fmt: skip
-
-
-def _check(ratio: float | None, drift: float | None, draws: int) -> None:
-    if ratio is not None and not ratio > 1:
-        raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
-    if drift is not None and not drift > 0:
-        raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
-    if draws < 50:
-        raise ValueError(f"draws must be at least 50 for an error, got {draws}")
 
 
 def _errors(covariance: Floats) -> Floats:

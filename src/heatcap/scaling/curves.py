@@ -78,8 +78,10 @@ def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curv
     Raises
     ------
     ValueError
-        If a size has fewer than 5 points.
+        If a size has fewer than 5 points, or for fewer than 50 draws.
     """
+    if draws < 50:
+        raise ValueError(f"draws must be at least 50 for an error, got {draws}")
     picked = None
     if points.replicates is not None:
         n = points.replicates.shape[0]

@@ -28,7 +28,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.core.result import Parameter, Result, Status, plain, readable
+from heatcap.core.result import Parameter, Result, Status, readable
 from heatcap.scaling.ansatz import ANSATZE, in_unit
 from heatcap.scaling.collapsing import Collapse, collapse
 from heatcap.scaling.competitors import KINDS
@@ -77,10 +77,6 @@ class Evidence:
     excludes: tuple[str, ...] = ()
     message: str = ""
     allows: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return dict(plain({name: getattr(self, name) for name in self.__dataclass_fields__}))
 
     def summary(self) -> str:
         """One line."""

@@ -147,8 +147,6 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     ValueError
         If a size has fewer than 5 points, or for fewer than 50 draws.
     """
-    if draws < 50:
-        raise ValueError(f"draws must be at least 50 for an error, got {draws}")
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     maxima = [_maximum(line) for line in lines]
     x, height, bias = (np.array([f[k] for f in maxima]) for k in range(3))

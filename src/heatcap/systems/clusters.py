@@ -16,7 +16,6 @@ magnetisation).  The tests compare them with sums over all states.
 
 from __future__ import annotations
 
-import functools
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.core.jit import compiling, jit
+from heatcap.core.jit import compile_by, jit
 from heatcap.systems.system import SampledSystem, at_least, positive
 from heatcap.systems.table import Controls, from_runs, points
 
@@ -243,20 +242,13 @@ def potts_runs(
 
     Every other run starts from an ordered state: a bias of the start then appears as scatter.
     """
-    _compile_once()
+    compile_by(_run, 2, 2, 0.5, False, 0, np.ones(4, np.uint64), np.empty((len(COLUMNS), 1)))
     # One run is one contiguous block: another layout would be another type, compiled separately.
     out = np.empty((len(seeds), len(COLUMNS), sweeps))
     keep = -math.expm1(-coupling)
     for i, seed in enumerate(seeds.copy()):
         _run(int(length), q, keep, bool(i % 2), thermalisation, seed, out[i])
     return out.swapaxes(0, 1)
-
-
-@functools.cache
-def _compile_once() -> None:
-    """Compile the kernels or load them from the cache, one process at a time."""
-    with compiling():
-        _run(2, 2, 0.5, False, 0, np.ones(4, np.uint64), np.empty((len(COLUMNS), 1)))
 
 
 @jit()

@@ -12,7 +12,6 @@ of the others.  gamma/nu = 2 - 2 beta/nu; nu = 4/3 and beta = 5/36 from public p
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,7 +21,7 @@ import xarray as xr
 from scipy.stats import binom
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.core.jit import compiling, jit
+from heatcap.core.jit import compile_by, jit
 from heatcap.systems.clusters import (
     Seed,
     State,
@@ -126,18 +125,11 @@ def canonical(averages: Floats, p: Floats) -> Floats:
 def microcanonical(length: int, seeds: State, runs: int) -> Floats:
     """Sample averages (observable, replicate, bonds) at every number of bonds."""
     at_least(2, length)
-    _compile_once()
+    compile_by(_fill, 2, 1, np.ones(4, np.uint64), np.zeros((4, 9)))
     out = np.zeros((len(seeds), len(Percolation.observables), 2 * length**2 + 1))
     for total, seed in zip(out, seeds.copy(), strict=True):
         _fill(length, runs, seed, total)
     return np.swapaxes(out, 0, 1) / runs
-
-
-@functools.cache
-def _compile_once() -> None:
-    """Compile the kernels or load them from the cache, one process at a time."""
-    with compiling():
-        _fill(2, 1, np.ones(4, np.uint64), np.zeros((4, 9)))
 
 
 @jit()

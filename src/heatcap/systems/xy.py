@@ -11,7 +11,6 @@ components of the spins along a random direction are Ising spins; all their clus
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats, Ints
-from heatcap.core.jit import compiling, jit
+from heatcap.core.jit import compile_by, jit
 from heatcap.systems.clusters import SpinSystem, State, flatten, join, uniform
 
 __all__ = ["T_KT", "XY", "weber_minnhagen"]
@@ -90,7 +89,7 @@ class XY(SpinSystem):
         self, length: int, control: float, seeds: State, sweeps: int, thermalisation: int
     ) -> Floats:
         """Every other run starts from an ordered state."""
-        _compile_once()
+        compile_by(_run, 2, 1.0, False, 0, np.ones(4, np.uint64), np.empty((3, 1)))
         out = np.empty((len(seeds), 3, sweeps))
         for i, seed in enumerate(seeds.copy()):
             _run(length, 1.0 / control, bool(i % 2), thermalisation, seed, out[i])
@@ -109,13 +108,6 @@ class XY(SpinSystem):
             "susceptibility": sites * square / control,
             "binder": 1.0 - mean["fourth"] / (3.0 * square**2),
         }
-
-
-@functools.cache
-def _compile_once() -> None:
-    """Compile the kernels or load them from the cache, one process at a time."""
-    with compiling():
-        _run(2, 1.0, False, 0, np.ones(4, np.uint64), np.empty((3, 1)))
 
 
 @jit()

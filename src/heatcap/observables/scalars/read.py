@@ -32,7 +32,7 @@ from heatcap.observables.scalars.columns import (
 )
 from heatcap.observables.scalars.forms import Parameter, Piece, pieces, shown
 from heatcap.observables.side_by_side import stacked
-from heatcap.runfile import checksum, told
+from heatcap.runfile import checksum, merged_notes
 
 __all__ = ["read_scalars"]
 
@@ -102,7 +102,7 @@ def read_scalars(
     ids = _unique_ids(runs)
     per_cent, unit_notes = _accuracies_in_per_cent(runs, columns)
     notes = [(r, note) for r, run in enumerate(runs) for note in run.notes] + unit_notes
-    messages = [*left_out, *told((ids[r], note) for r, note in notes)]
+    messages = [*left_out, *merged_notes((ids[r], note) for r, note in notes)]
     for line in messages:
         warnings.warn(f"left out: {line}" if line in left_out else line, stacklevel=2)
     if problems is not None:
