@@ -6,14 +6,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Python compiles what it imports; to compile all that is installed took three quarters of the time.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 DATA := data/grokking
 
 # Processes at once.
 JOBS ?= 2
 FIGURES := scan evolution random_labels weight_decay_0 leads
 
-.PHONY: demo $(FIGURES) test test-quick generic lint types bench verify docs paper sweep clean
+.PHONY: demo $(FIGURES) test test-quick generic parts plain-parts lint types bench verify docs paper sweep clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/analysis
@@ -47,19 +48,21 @@ test-quick: $(VENV)/everything
 	$(PYTEST) -q -m "not slow and not statistical and not large" $(TESTS)
 
 # A quick part of the suite and of the study as on a processor without vector instructions: sums come
-# in another order there, and nothing that is tested or written may hang on it.
+# in another order there, and nothing that is tested or written may hang on it.  Slow tests with ALL=1.
 PLAIN := $(BIN)/python .ci/generic.py
 PLAIN_TESTS := tests/attention/test_kernels.py tests/scaling tests/divergence/test_shape_fits.py \
 	tests/divergence/test_hump.py
 PLAIN_PARTS := scan.json fraction_60.leads.json systems.json
 generic: $(VENV)/everything
 	OMP_NUM_THREADS=1 $(PLAIN) $(BIN)/python -m pytest -q -n $(JOBS) \
-	    $(or $(TESTS),-m "not statistical" $(PLAIN_TESTS))
-	@$(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \
-	    $(PLAIN_PARTS:%=out/study/%)
-	@$(PLAIN) $(MAKE) --no-print-directory -f analysis/paper.mk -j$(JOBS) PYTHON=$(BIN)/python \
-	    OUT=out/generic $(PLAIN_PARTS:%=out/generic/%)
+	    $(or $(TESTS),-m "not statistical$(if $(ALL),, and not slow)" $(PLAIN_TESTS))
+	@$(MAKE) --no-print-directory -j$(JOBS) parts plain-parts
 	cd out/study && for part in $(PLAIN_PARTS); do cmp $$part ../generic/$$part || exit 1; done
+parts:
+	@$(MAKE) --no-print-directory -f analysis/paper.mk PYTHON=$(BIN)/python $(PLAIN_PARTS:%=out/study/%)
+plain-parts:
+	@$(PLAIN) $(MAKE) --no-print-directory -f analysis/paper.mk PYTHON=$(BIN)/python \
+	    OUT=out/generic $(PLAIN_PARTS:%=out/generic/%)
 
 # Where torch's CPU builds are, if pip would otherwise bring one for CUDA (README says when).
 TORCH_INDEX ?=

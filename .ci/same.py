@@ -21,14 +21,16 @@ OF_ERROR = 0.02  # of a number that is written to the place of its error
 WHOLE = 1.0  # of a chi2 that is written as a whole number
 NOTHING = 1e-6  # a p-value below it has one digit
 ELSEWHERE = {"python", "inputs"}
-#: What the results hold of a part, and where: 11_results.py puts it there.
-PLACES = {
-    "leads": ("precede", "observables"),
-    "heights": ("diverge", "verdicts"),
-    "robust": ("robust", "variants"),
-    "clock": ("clock", "sets"),
-    "scan": ("scan", "runs"),
-    "plan": ("plan", "plans"),
+#: Which key of a part the results hold where, as 11_results.py puts it there ("": some of its keys
+#: as they are); parts that are not named here lie there under their own name.
+PLACES: dict[str, dict[str, tuple[str, ...]]] = {
+    "events": {"counts": ("peak",), "": ("runs", "sets")},
+    "leads": {"observables": ("precede",)},
+    "heights": {"verdicts": ("diverge",), "": ("branches",)},
+    "robust": {"variants": ("robust",)},
+    "clock": {"sets": ("clock",)},
+    "scan": {"runs": ("scan",)},
+    "plan": {"plans": ("plan",)},
 }
 
 
@@ -57,11 +59,20 @@ def _digits_aside(x: Any) -> Any:
 def part_of(results: dict[str, Any], name: str, part: dict[str, Any]) -> tuple[Any, Any]:
     """A part as it was made, and as the results have it; `name` is SET.KIND or KIND."""
     group, _, kind = name.rpartition(".")
-    if kind not in PLACES:
-        there = results[kind]
-        return {key: part[key] for key in there}, there
-    place, key = PLACES[kind]
-    return part[key], results[place][group] if group else results[place]
+    there: dict[str, Any] = {}
+    for key, place in PLACES.get(kind, {"": (kind,)}).items():
+        found = results
+        for step in (*place, *filter(None, [group])):
+            if step not in found:
+                raise SystemExit(f"{name}.json is no part of the results: they hold no {step!r}")
+            found = found[step]
+        there |= {key: found} if key else found
+    if kind == "events":
+        counts: dict[str, Any] = {}
+        for row in part["counts"]:
+            counts.setdefault(row["observable"], {})[row["group"]] = row
+        part = part | {"counts": counts}
+    return {key: part.get(key) for key in there}, there
 
 
 def main(path: Path, *parts: Path) -> int:

@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
 import heatcap
 
 HERE = Path(__file__).parent
@@ -78,3 +81,13 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+
+
+def apart(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    """Pages that run code, apart: Sphinx gives pages that stand in a row to one process."""
+    pages.sort(key=lambda page: "{code-cell}" not in env.doc2path(page).read_text("utf-8"))
+    pages[:] = [page for first in range(app.parallel) for page in pages[first :: app.parallel]]
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("env-before-read-docs", apart)

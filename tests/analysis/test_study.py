@@ -92,16 +92,26 @@ def test_processors_that_differ_by_rounding_write_hardly_a_number_otherwise(roun
 
 def test_parts_are_compared_with_their_place_in_the_results(results, same):
     part_of = of_gate("part_of")
+    branches, peaks = results["branches"]["recall"], results["peak"]["recall"]
     made = {
         "scan": {"runs": results["scan"]},
         "recall.leads": {"observables": results["precede"]["recall"]},
+        "recall.heights": {"verdicts": results["diverge"]["recall"]} | branches,
+        "recall.events": results["runs"]["sets"]["recall"]
+        | {"counts": [row for groups in peaks.values() for row in groups.values()]},
         "systems": results["systems"] | {"figures": ["of no interest"]},
     }
     for name, part in made.items():
         assert same(*part_of(results, name, part)) == []
-    changed = copy.deepcopy(made["scan"])
-    changed["runs"][0]["onset"] *= 1.001
-    assert same(*part_of(results, "scan", changed)) != []
+    changed = copy.deepcopy(made)
+    changed["scan"]["runs"][0]["onset"] *= 1.001
+    changed["recall.events"]["counts"].pop()
+    changed["recall.heights"]["delayed"]["sizes"].pop()
+    for name in ("scan", "recall.events", "recall.heights"):
+        assert same(*part_of(results, name, changed[name])) != []
+    for name in ("recall.collapse", "elsewhere.leads", "colapse"):
+        with pytest.raises(SystemExit, match=f"{name}.json is no part of the results"):
+            part_of(results, name, {})
 
 
 def test_page_differs_where_a_result_differs(page, results):

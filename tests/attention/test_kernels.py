@@ -78,7 +78,6 @@ def oracle_size(logits, beta, power):
 # --- exact cases ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n", WIDTHS)
 @pytest.mark.parametrize("beta", [0.3, 1.0, 2.5])
 def test_two_levels(n, beta):

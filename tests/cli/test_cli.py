@@ -17,7 +17,7 @@ import heatcap
 from heatcap.cli import app, bound_notes
 
 from runs import create_run, logits_at, seal_a_commit, write_run
-from synthetic import observables
+from synthetic import observables, sweep
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -129,7 +129,8 @@ def test_a_saturation_at_the_bound_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_events_and_figures(tmp_path: Path) -> None:
-    heatcap.save(observables(), tmp_path / "obs.nc")
+    plans = sweep(primes=(19, 43), seeds=2, controls=(43,))
+    heatcap.save(observables(plans), tmp_path / "obs.nc")
     status, text, _ = run("events", tmp_path / "obs.nc", "-o", tmp_path / "events.csv")
     assert status == 0
     table = pd.read_csv(tmp_path / "events.csv")
@@ -258,7 +259,7 @@ def test_a_bad_table_among_good_ones_is_status_one_and_the_others_go_on(tmp_path
 def test_tables_and_observables_are_not_mixed(tmp_path: Path) -> None:
     first = table(tmp_path / "a.csv")
     obs = tmp_path / "obs.nc"
-    heatcap.save(observables(scan=False), obs)
+    heatcap.save(observables(sweep(primes=(43,), seeds=1), scan=False), obs)
     out = tmp_path / "events.csv"
     status, _, said = run("events", first, obs, "--columns", COLUMNS, "-o", out)
     assert status == 2
@@ -291,7 +292,7 @@ def test_nothing_that_was_read_is_overwritten(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_audit_of_observables_is_written_whole(tmp_path: Path) -> None:
     obs, audit = tmp_path / "obs.nc", tmp_path / "audit.json"
-    heatcap.save(observables(scan=False), obs)
+    heatcap.save(observables(sweep(primes=(19, 43, 89), controls=(43,)), scan=False), obs)
     out = tmp_path / "events.csv"
     status, text, _ = run("events", obs, "-o", out, "--json", audit)
     assert status == 0

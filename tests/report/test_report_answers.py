@@ -83,6 +83,7 @@ def test_undecided_comes_with_what_it_would_take():
     assert answer.advice in text_of(found.html())
 
 
+@pytest.mark.slow
 def test_a_missing_verdict_says_why_and_stops_nothing(pair_report):
     found = pair_report
     assert not found.verdicts
@@ -93,6 +94,7 @@ def test_a_missing_verdict_says_why_and_stops_nothing(pair_report):
     assert "Along training" in text
 
 
+@pytest.mark.slow
 def test_a_single_run(single_report):
     found = single_report
     assert found.headline[0] == "1 run; one size, p = 43."
@@ -100,6 +102,7 @@ def test_a_single_run(single_report):
     assert found.html().count("<svg ") == 3  # evolution, leads, scan
 
 
+@pytest.mark.slow
 def test_all_runs_censored():
     found = report_of(observables(few(onset=np.nan, last=3000.0)))
     assert {a.order for a in found.answers} == {"nothing"}
