@@ -51,7 +51,14 @@ def minimum(
 
     `rows` gives the residuals and their derivatives (row, parameter): together they cost little
     more than residuals alone.  A start with infinite residuals is returned unchanged.
+
+    The descent counts every parameter in units of the distance of its bounds: scipy compares the
+    length of a step with 1, and moves a start off its bounds by 1e-10, in whatever unit.
     """
+    width = high - low
+    bounded = np.isfinite(width) & (width > 0)
+    # A power of two, so that changing the unit rounds nothing.
+    unit = np.exp2(np.rint(np.log2(np.where(bounded, width, 1.0))))
 
     @functools.lru_cache(maxsize=1)  # scipy asks for derivatives where residuals were just computed
     def last(at: bytes) -> tuple[Floats, Floats]:
@@ -62,19 +69,20 @@ def minimum(
         return start
 
     def residuals(at: Floats) -> Floats:
-        return last(at.tobytes())[0]
+        return last((at * unit).tobytes())[0]
 
     def slopes(at: Floats) -> Floats:
-        return last(at.tobytes())[1]
+        return last((at * unit).tobytes())[1] * unit
 
+    bounds = (low / unit, high / unit)
     result = least_squares(
-        residuals, start, slopes, (low, high), x_scale="jac", ftol=SETTLED, max_nfev=MOST
+        residuals, start / unit, slopes, bounds, x_scale="jac", ftol=SETTLED, max_nfev=MOST
     )
-    return np.asarray(result.x)
+    return np.asarray(result.x * unit)
 
 
 def inverse_normal(jacobian: Floats, least: float) -> Floats:
-    """Covariance (J^T J)^-1 of the parameters; very large along undetermined directions.
+    """Covariance (J^T J)^-1 of the parameters; very large or infinite where undetermined.
 
     `least` bounds the eigenvalues of the normal matrix, scaled to 1 on its diagonal, from below.
     """
@@ -82,7 +90,8 @@ def inverse_normal(jacobian: Floats, least: float) -> Floats:
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
     inverse = (vectors / np.maximum(values, least)) @ vectors.T
-    return np.asarray(inverse / np.outer(scale, scale))
+    with np.errstate(over="ignore"):  # of a parameter without influence
+        return np.asarray(inverse / np.outer(scale, scale))
 
 
 def weights_of(fits: Sequence[Scored]) -> Floats:
