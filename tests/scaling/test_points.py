@@ -250,3 +250,27 @@ def test_values_on_a_cubic_have_the_errors_of_rounding(height):
     x = np.arange(9.0)
     data = points(np.repeat([8, 16], 9), np.tile(x, 2), np.full(18, height))
     assert np.all((data.error > 1e-17) & (data.error < 1e-14))
+
+
+@pytest.mark.parametrize("cell", ["9" * 400_000 + "x", "9" * 200_000 + ",5", "\0" * 400_000])
+def test_a_huge_cell_or_name_is_shortened_in_a_message(tmp_path, cell):
+    path = tmp_path / "t.txt"
+    path.write_text(f"L\tK\tA\n8\t1\t{cell}\n")
+    with pytest.raises(ValueError, match=r"column 'A': expected a number, got .*\.\.\.") as said:
+        read_table(path, size="L", control="K", value="A")
+    assert len(str(said.value)) < len(str(path)) + 200
+    path.write_text(f"L\t{cell}\tA\n" + "8\t1\t1\n")
+    with pytest.raises(ValueError, match=r"no column 'K'; there is 'L', .*\.\.\.") as said:
+        read_table(path, size="L", control="K", value="A")
+    assert len(str(said.value)) < len(str(path)) + 200
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "nc"])
+def test_capitals_in_a_suffix_are_the_same_kind(tmp_path, suffix):
+    written(tmp_path, suffix).rename(path := tmp_path / f"T.{suffix.upper()}")
+    assert read_table(path, **COLUMNS).value.tolist() == [1, 2, 4, 3]
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, expected a table of points"):
+        read_table(tmp_path, **COLUMNS)

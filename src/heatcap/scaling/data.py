@@ -402,9 +402,11 @@ def _load(
     if isinstance(table, xr.Dataset):
         return _of_dataset(table, value)
     path = Path(table)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, expected a table of points")
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    if path.suffix in (".nc", ".h5", ".nc4"):
+    if path.suffix.lower() in (".nc", ".h5", ".nc4"):
         from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
 
         return _of_dataset(read_netcdf(path, "a table"), value, str(path))
