@@ -223,7 +223,7 @@ def test_decimal_commas_between_commas_are_guessed(tmp_path: Path) -> None:
     path.write_text("L,h,dh\n8,2,75,0,03\n")
     status, _, said = run("verdict", path, *OPTIONS, *ERROR)
     assert status == 1
-    assert "row 1 of the data has 5 columns, expected 3: L, h, dh: decimal commas?" in said
+    assert "row 1 of the data has 5 columns, expected 3: 'L', 'h', 'dh': decimal commas?" in said
 
 
 @pytest.mark.parametrize("command", ["verdict", "collapse"])

@@ -440,3 +440,12 @@ def test_chi2_of_a_block_is_that_of_the_whole_covariance():
     white = block.whitened(off)
     assert white @ white == pytest.approx(off @ np.linalg.solve(covariance, off))
     assert block.unwhitened(white) == pytest.approx(off)
+
+
+def test_values_that_are_all_zero_determine_nothing():
+    sizes, controls = np.repeat([8.0, 16, 32, 64], 10), np.tile(np.arange(10.0), 4)
+    found = collapse(points(sizes, controls, np.zeros(40), np.ones(40)))
+    assert found.status == "unidentified"
+    assert found.message.startswith("the data do not depend on x_c")
+    assert "x_c: not determined" in found.summary()
+    assert found.to_dict()["parameters"]["x_c"]["statistical"] is None

@@ -217,3 +217,60 @@ def test_a_million_columns_are_no_table(tmp_path: Path, separator: str) -> None:
     path.write_text(f"1{separator}" * 1_000_000)
     with pytest.raises(ValueError, match=r"wide.csv: has 100000[01] columns or more, expected at"):
         read_table(path, size="L", control="x", value="A")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"size": 1e-200}, "^size 8e-200: expected 1e-60 to 1e\\+60, choose another unit"),
+        ({"control": 1e300}, "^control 1.2e\\+300: "),
+        ({"control": 1e-70}, "^control 1.2e-70: "),
+        ({"value": 1e100}, "^value 3e\\+100: "),
+        ({"value": 1e-300}, "^value 3e-300: "),
+        ({"error": 1e-200}, "^error 1e-202: "),
+        ({"error": 1e200}, "^error 1e\\+198: "),
+    ],
+)
+def test_magnitudes_whose_squares_are_no_numbers_are_named(changed, message):
+    columns = {
+        "size": np.repeat([8.0, 16.0, 32.0], 7),
+        "control": np.tile(np.linspace(0.8, 1.2, 7), 3),
+        "value": np.repeat([1.0, 2.0, 3.0], 7),
+        "error": np.full(21, 0.01),
+    }
+    scaled = {name: column * changed.get(name, 1.0) for name, column in columns.items()}
+    with pytest.raises(ValueError, match=message):
+        points(**scaled)
+    with pytest.raises(ValueError, match=r"sizes span a factor of 1e\+40"):
+        points(**(columns | {"size": np.repeat([1.0, 10.0, 1e40], 7)}))
+
+
+@pytest.mark.parametrize("height", [0.0, 3.0])
+def test_values_on_a_cubic_have_the_errors_of_rounding(height):
+    x = np.arange(9.0)
+    data = points(np.repeat([8, 16], 9), np.tile(x, 2), np.full(18, height))
+    assert np.all((data.error > 1e-17) & (data.error < 1e-14))
+
+
+@pytest.mark.parametrize("cell", ["9" * 400_000 + "x", "9" * 200_000 + ",5", "\0" * 400_000])
+def test_a_huge_cell_or_name_is_shortened_in_a_message(tmp_path, cell):
+    path = tmp_path / "t.txt"
+    path.write_text(f"L\tK\tA\n8\t1\t{cell}\n")
+    with pytest.raises(ValueError, match=r"column 'A': expected a number, got .*\.\.\.") as said:
+        read_table(path, size="L", control="K", value="A")
+    assert len(str(said.value)) < len(str(path)) + 200
+    path.write_text(f"L\t{cell}\tA\n" + "8\t1\t1\n")
+    with pytest.raises(ValueError, match=r"no column 'K'; there is 'L', .*\.\.\.") as said:
+        read_table(path, size="L", control="K", value="A")
+    assert len(str(said.value)) < len(str(path)) + 200
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "nc"])
+def test_capitals_in_a_suffix_are_the_same_kind(tmp_path, suffix):
+    written(tmp_path, suffix).rename(path := tmp_path / f"T.{suffix.upper()}")
+    assert read_table(path, **COLUMNS).value.tolist() == [1, 2, 4, 3]
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, expected a table of points"):
+        read_table(tmp_path, **COLUMNS)

@@ -176,7 +176,7 @@ def parameter_line(
     """Write a parameter with its two errors as a line; `between` explains the systematic one."""
     if fixed is not None:
         return f"{name} = {fixed:g} (fixed)"
-    if p is None or not np.isfinite(p.value):
+    if p is None or not np.isfinite([p.value, p.statistical]).all():
         return f"{name}: not determined"
     if not np.isfinite(p.systematic):
         return f"{name} = {readable(p.value, p.statistical)}   statistical only{note}"

@@ -19,6 +19,7 @@ import importlib
 import io
 import itertools
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ SEPARATORS = (",", ";", "\t", None)  # None is white space
 FIRST = 5  # rows from which the separator is inferred
 LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, at most
 WIDEST = 10_000  # columns of a text table; each cell costs a hundred times its bytes
+
+_SHORT = reprlib.Repr()  # of a cell or a name in a message
+_SHORT.maxstring = _SHORT.maxother = 80
 
 _PARQUET = (".parquet", ".pq")
 _TEXT = (".csv", ".tsv", ".txt")
@@ -112,7 +116,7 @@ class Rows:
             return float(cell)
         except ValueError:
             place = f"{self.path}: row {i + self.first}, column {name!r}"
-            raise ValueError(f"{place}: expected a number, got {cell!r}") from None
+            raise ValueError(f"{place}: expected a number, got {_SHORT.repr(cell)}") from None
 
     def texts(self, name: str) -> list[str]:
         """Read a column as text, "" for empty cells."""
@@ -135,7 +139,9 @@ class Table:
         """Raise if the table lacks a column or has it twice."""
         for name in names:
             if name not in self.header:
-                raise ValueError(f"{self.path}: no column {name!r}{nearest(name, self.header)}")
+                raise ValueError(
+                    f"{self.path}: no column {_SHORT.repr(name)}{nearest(name, self.header)}"
+                )
             _once(name, self.header, f"{self.path}: ")
 
     def read(self, numbers: Sequence[str], texts: Sequence[str] = ()) -> Rows:
@@ -229,15 +235,19 @@ def open_table(path: Path, wanted: Iterable[str]) -> Table:
 
 def _once(name: str, header: Sequence[str], called: str) -> None:
     if (n := header.count(name)) > 1:
-        raise ValueError(f"{called}{n} columns are called {name!r}, expected one")
+        raise ValueError(f"{called}{n} columns are called {_SHORT.repr(name)}, expected one")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """Complete a message on a missing name by the closest name and the list of names."""
     close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
-    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
-    return f"{meant or ';'} there is {', '.join(map(repr, known[:20])) or 'none'}{more}"
+    meant = f"; did you mean {_SHORT.repr(close[0])}?" if close else ""
+    return f"{meant or ';'} there is {_listed(known)}"
+
+
+def _listed(names: Sequence[Any]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return (", ".join(map(_SHORT.repr, names[:20])) or "none") + more
 
 
 def _open_text(path: Path, wanted: set[str]) -> Table:
@@ -300,7 +310,7 @@ def read_frame(path: Path, names: Sequence[str] | None = None) -> pd.DataFrame:
     ValueError
         If the file cannot be read.
     """
-    return FORMS.get(path.suffix, _text_points)(path, names)
+    return FORMS.get(path.suffix.lower(), _text_points)(path, names)
 
 
 def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
@@ -313,8 +323,7 @@ def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[s
     """
     if missing := [name for name in wanted if name not in data.columns]:
         raise ValueError(
-            f"{called}no column {', '.join(map(repr, missing))}; there is "
-            + ", ".join(map(repr, data.columns))
+            f"{called}no column {_listed(missing)}; there is {_listed(data.columns.tolist())}"
             + (": no header? Then name the columns, " if _all_numbers(data.columns) else "")
             + ("--names L,C,dC (in Python names=)" if _all_numbers(data.columns) else "")
         )
@@ -332,15 +341,15 @@ def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
     if (bad := text & ~words).any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"{called}row {row + 1} of the data, column {name!r}: expected a number, got"
-            f" {column.iloc[row]!r}{_hint(str(column.iloc[row]))}"
+            f"{called}row {row + 1} of the data, column {_SHORT.repr(name)}: expected a number, got"
+            f" {_SHORT.repr(column.iloc[row])}{_hint(str(column.iloc[row]))}"
         )
     return numbers
 
 
 def _hint(cell: str) -> str:
     """Advice on a cell that is not a number."""
-    if DECIMAL_COMMA.fullmatch(cell):
+    if DECIMAL_COMMA.fullmatch(cell) and len(cell) < 40:
         return f": a decimal comma? Write {cell.replace(',', '.')}"
     if cell.lower() in ABSENT:
         return ": leave the cell empty where there is no value, such as a run without a peak"
@@ -383,7 +392,7 @@ def _text_points(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
         if len(row) != width:
             raise ValueError(
                 f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
-                f" {', '.join(header)}"
+                f" {_listed(header)}"
                 + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
             )
     return pd.DataFrame(rows, columns=header)

@@ -441,6 +441,14 @@ def _hollow(
     return None
 
 
+def _unidentified(name: str, p: Parameter) -> tuple[Status, str]:
+    if not np.isfinite(p.error):
+        return Status.UNIDENTIFIED, f"the data do not depend on {name}"
+    return Status.UNIDENTIFIED, (
+        f"{name} = {p.value:.4g} with an error of {p.error:.2g}: the data do not determine it"
+    )
+
+
 def _status(
     parameters: Mapping[str, Parameter],
     fixed: Mapping[str, float],
@@ -465,13 +473,10 @@ def _status(
     limits = {"x_c": span / 4, form.parameter: 0.25 * scale}
     for name, limit in limits.items():
         if name not in fixed and not parameters[name].error < limit:
-            return Status.UNIDENTIFIED, (
-                f"{name} = {parameters[name].value:.4g} with an error of "
-                f"{parameters[name].error:.2g}: the data do not determine it"
-            )
+            return _unidentified(name, parameters[name])
     for name, p in parameters.items():
         if name.startswith("exponent") and name not in fixed and not p.error < 0.5:
-            return Status.UNIDENTIFIED, f"{name} has an error of {p.error:.2g}"
+            return _unidentified(name, p)
     low, high = controls.min(), controls.max()
     margin = max(0.02 * span, x_c.error)
     if "x_c" not in fixed and not low + margin < x_c.value < high - margin:

@@ -38,6 +38,8 @@ __all__ = [
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 
+FAR = 1e60  # magnitudes from 1 / FAR to FAR: squares of their ratios are numbers
+SPAN = 1e30  # largest over smallest size: so are its powers up to 8
 NOTED = 1.05  # Student's factor from which on the message mentions it
 REACH = 3.0  # points of a size along the control: standard deviation of the kernel
 
@@ -156,8 +158,9 @@ def points(
     ------
     ValueError
         For lengths that differ, values that are not real numbers, sizes or errors that are not
-        positive, an infinite value, two points at one size and control, runs that are not finite or
-        fewer than two, runs without an error, or a covariance that is not positive definite.
+        positive, an infinite value, magnitudes beyond 1e-60 to 1e60, two points at one size and
+        control, runs that are not finite or fewer than two, runs without an error, or a covariance
+        that is not positive definite.
     """
     columns = {"size": size, "control": control, "value": value}
     arrays = {k: numbers(v, k) for k, v in columns.items()}
@@ -185,6 +188,7 @@ def points(
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
     out = replace(out.take(order), message="; ".join(filter(None, [note, rows])))
+    _check_magnitudes(out)
     if out.covariance is not None and not _definite(out.covariance):
         raise ValueError("the covariance must be finite and positive definite")
     if runs is not None and error is None and cov is None and rep is None:
@@ -234,6 +238,28 @@ def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -
         )
 
 
+def _check_magnitudes(data: Points) -> None:
+    """Raise where squares or powers of the data would not be numbers."""
+    if not len(data):
+        return
+    if (span := data.size.max() / data.size.min()) > SPAN:
+        raise ValueError(f"sizes span a factor of {span:.2g}, expected at most {SPAN:g}")
+    magnitudes = {  # single values and controls may be tiny
+        "size": data.size,
+        "control": np.abs(data.control).max(),
+        "range of the control": np.ptp(data.control),
+        "value": np.abs(data.value).max(),
+        "error": data.error,
+    }
+    for what, columns in magnitudes.items():
+        far = np.atleast_1d(columns)
+        far = far[((far > 0) & (far < 1 / FAR)) | (far > FAR)]
+        if far.size:
+            raise ValueError(
+                f"{what} {far[0]:.3g}: expected {1 / FAR:g} to {FAR:g}, choose another unit"
+            )
+
+
 def _errors(
     arrays: dict[str, Floats], error: ArrayLike | None, cov: Floats | None, rep: Floats | None
 ) -> tuple[Floats, str]:
@@ -259,8 +285,13 @@ def _errors(
 
 
 def _scatter(arrays: dict[str, Floats]) -> Floats:
-    """One error per size: the median distance from the cubic through the neighbours."""
+    """One error per size: the median distance from the cubic through the neighbours.
+
+    At least that of rounding, where the points lie on a cubic.
+    """
     out = np.full(arrays["size"].size, np.nan)
+    highest = float(np.max(np.abs(arrays["value"]), initial=0.0, where=~np.isnan(arrays["value"])))
+    rounding = np.finfo(np.float64).eps * (highest or 1.0)
     for size in np.unique(arrays["size"][np.isfinite(arrays["size"])]):
         rows = np.flatnonzero((arrays["size"] == size) & np.isfinite(arrays["value"]))
         rows = rows[np.argsort(arrays["control"][rows])]
@@ -270,7 +301,7 @@ def _scatter(arrays: dict[str, Floats]) -> Floats:
                 " estimate them from their scatter"
             )
         off = _off_neighbours(arrays["control"][rows], arrays["value"][rows])
-        out[rows] = max(1.4826 * float(np.median(np.abs(off))), 1e-300)
+        out[rows] = max(1.4826 * float(np.median(np.abs(off))), rounding)
     return out
 
 
@@ -371,9 +402,11 @@ def _load(
     if isinstance(table, xr.Dataset):
         return _of_dataset(table, value)
     path = Path(table)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, expected a table of points")
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    if path.suffix in (".nc", ".h5", ".nc4"):
+    if path.suffix.lower() in (".nc", ".h5", ".nc4"):
         from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
 
         return _of_dataset(read_netcdf(path, "a table"), value, str(path))

@@ -62,15 +62,20 @@ def minimum(
 
     `rows` gives the residuals and their derivatives (row, parameter): together they cost little
     more than residuals alone.  A start with infinite residuals is returned unchanged.
+
+    Parameters are counted from their lower bounds, in units of the distance to the upper ones:
+    scipy moves a start off its bounds by 1e-10 in whatever unit, and ends at a step that is small
+    beside the norm of all parameters, so that a control of 10^4 with a range of 1 would end the
+    descent of the exponents.
     """
     start, width = start.clip(low, high), high - low
     if not start.size or not np.isfinite(rows(start)[0]).all():
         return start, not start.size
+    # A power of two, so that changing the unit rounds nothing.
+    unit = np.exp2(np.rint(np.log2(np.where(width > 0, width, 1.0))))
 
-    # In units of the bounds: scipy ends at a step that is small beside the norm of all parameters,
-    # so that a control of 10^4 with a range of 1 would end the descent of the exponents.
     def unscaled(share: Floats) -> Floats:
-        return np.asarray((low + share * width).clip(low, high))
+        return np.asarray((low + share * unit).clip(low, high))
 
     @functools.lru_cache(maxsize=1)  # scipy asks for derivatives where residuals were just computed
     def last(share: bytes) -> tuple[Floats, Floats]:
@@ -80,12 +85,11 @@ def minimum(
         return last(share.tobytes())[0]
 
     def slopes(share: Floats) -> Floats:
-        return last(share.tobytes())[1] * width
+        return last(share.tobytes())[1] * unit
 
-    box = np.zeros_like(start), np.ones_like(start)
-    result = least_squares(
-        residuals, (start - low) / width, slopes, box, x_scale="jac", ftol=SETTLED, max_nfev=MOST
-    )
+    box = np.zeros_like(start), width / unit
+    at = ((start - low) / unit).clip(*box)
+    result = least_squares(residuals, at, slopes, box, x_scale="jac", ftol=SETTLED, max_nfev=MOST)
     return unscaled(result.x), result.status > 0
 
 
@@ -93,13 +97,15 @@ def inverse_normal(jacobian: Floats, least: float) -> Floats:
     """Covariance (J^T J)^-1 of the parameters; very large along undetermined directions.
 
     `least` bounds the eigenvalues of the normal matrix, scaled to 1 on its diagonal, from below.
+    The variance of a parameter without any influence is infinite.
     """
     normal = jacobian.T @ jacobian
     diagonal = np.diag(normal)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
-    inverse = (vectors / np.maximum(values, least)) @ vectors.T
-    return np.asarray(inverse / np.outer(scale, scale))
+    inverse = (vectors / np.maximum(values, least)) @ vectors.T / np.outer(scale, scale)
+    np.fill_diagonal(inverse, np.where(diagonal > 0, np.diag(inverse), np.inf))
+    return np.asarray(inverse)
 
 
 def weights_of(fits: Sequence[Scored]) -> Floats:
@@ -122,7 +128,9 @@ def moments(weights: Floats, values: Floats, variances: Floats) -> tuple[Floats,
     # Relative to the first: equal values then have exactly no spread.
     off = values - values[0]
     mean = weights @ off
-    return values[0] + mean, np.sqrt(weights @ variances), np.sqrt(weights @ (off - mean) ** 2)
+    counted = weights > 0  # a variance may be infinite
+    statistical = np.sqrt(weights[counted] @ variances[counted])
+    return values[0] + mean, statistical, np.sqrt(weights @ (off - mean) ** 2)
 
 
 def average(fits: Sequence[Scored], pairs: Iterable[tuple[float, float]]) -> Parameter:
