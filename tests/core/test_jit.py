@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,22 @@ from heatcap.core.jit import FOLDER
 print(FOLDER, _log_z(0.5, 1.5, 1 / 1.5), sum(_log_z.stats.cache_hits.values()))
 """
 
+BITS = """
+import numpy as np
+from heatcap.attention.distances import Layers, _follow
+from heatcap.core.jit import FOLDER
+rows = np.random.default_rng(1).normal(0, 2, (3, 2, 37, 2, 7)).astype(np.float32)
+layers = Layers(*rows.shape[1:])
+sums = [layers.follow(logits, k == 0)[0] for k, logits in enumerate(rows)]
+print(FOLDER, sum(_follow.stats.cache_hits.values()), np.stack(sums).tobytes().hex())
+"""
 
-def run(package: Path, **environment: str) -> list[str]:
-    """Folder, value and loads from the cache of a kernel, in a process of its own."""
+
+def run(package: Path, code: str = KERNEL, **environment: str) -> list[str]:
+    """What `code` prints in a process of its own: folder, value, loads from the cache."""
     paths = {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
-    command = [sys.executable, "-c", KERNEL]
+    command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, env=inherited | paths | environment, capture_output=True, text=True, check=False
     )
@@ -58,6 +69,33 @@ def test_a_kernel_sees_a_change_in_another_file(copy: Path) -> None:
     assert float(run(copy)[1]) == pytest.approx(float(first[1]) + 1)
     arithmetic.write_text(text)  # and what was compiled before is still there
     assert run(copy) == second
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "an empty index": ("*.nbi", lambda _: b""),
+    "files cut short": ("*.nb?", lambda data: data[: len(data) // 2]),
+    "zeros for code": ("*.nbc", lambda data: bytes(len(data))),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_cache_is_compiled_again(copy: Path, kind: str) -> None:
+    pattern, damage = DAMAGE[kind]
+    folder, value, _ = run(copy)
+    files = [*Path(folder).rglob(pattern)]
+    assert files
+    for file in files:
+        file.write_bytes(damage(file.read_bytes()))
+    assert run(copy) == [folder, value, "0"]
+    assert run(copy) == [folder, value, "1"]
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_has_the_bits_of_one_that_loads(copy: Path) -> None:
+    first, later = (run(copy, BITS) for _ in range(2))
+    assert first[2:] == later[2:]
+    assert (first[1], later[1]) == ("0", "1")
 
 
 @pytest.mark.slow

@@ -4,6 +4,11 @@ Every kernel is compiled by :func:`jit`; the first compilation happens under :fu
 A kernel contains the functions it calls, but numba's cache depends on the file of the kernel only.
 Hence the name of the folder contains a hash of all files with kernels: if one of them changes, all
 kernels are compiled anew.  Folders of other hashes stay, since other processes may use them.
+
+A process that compiles gives the same bits as those that load.  Each compiled kernel holds copies
+of the functions it calls, and of all copies in a process the first one runs: in a process that
+compiles, that of the function itself.  LLVM vectorises each copy for itself, hence in its own order
+where sums may be reordered; such functions therefore have no copies, but are inlined.
 """
 
 from __future__ import annotations
@@ -64,21 +69,42 @@ def _folder() -> str:
 FOLDER = _folder()
 
 
+def _discard_damage(kernel: Any) -> None:
+    """Let a kernel be compiled anew if its cache is damaged, as a power cut can leave it."""
+    cache, load = kernel._cache, kernel._cache.load_overload
+
+    def load_overload(*key: Any) -> Any:
+        try:
+            return load(*key)
+        except Exception:  # damaged bytes may raise anything when they are unpickled
+            cache.flush()
+            return None
+
+    cache.load_overload = load_overload
+
+
 def jit(fastmath: set[str] | None = None) -> Callable[[F], F]:
     """Compile a kernel by numba.njit, with a type for mypy.
 
     NumPy's error model: a division that may raise is a branch, and a branch is not vectorised.
     """
     compiled = numba.njit(
-        cache=bool(FOLDER), nogil=True, error_model="numpy", fastmath=fastmath or False
+        cache=bool(FOLDER),
+        nogil=True,
+        error_model="numpy",
+        fastmath=fastmath or False,
+        forceinline=bool(fastmath and "reassoc" in fastmath),
     )
 
     def kernel(function: F) -> F:
         before, config.CACHE_DIR = config.CACHE_DIR, FOLDER  # type: ignore[attr-defined]
         try:
-            return cast(F, compiled(function))
+            made = compiled(function)
         finally:
             config.CACHE_DIR = before  # type: ignore[attr-defined]
+        if made is not function:  # as it is where numba is off
+            _discard_damage(made)
+        return cast(F, made)
 
     return kernel
 
