@@ -380,6 +380,13 @@ def test_peaks_are_invariant_under_affine_maps_and_rescaled_steps(a, b, scale, s
     assert mapped.height == pytest.approx(a * (base.height + b), rel=1e-6, abs=a * 1e-6)
 
 
+def test_a_plateau_without_scatter_is_a_peak():
+    curve = np.where(np.abs(np.arange(60) - 30) < 10, 100.0, 0.0)
+    found = peaks(10.0 * np.arange(1, 61), curve)
+    assert 200 < found.step[0] < 400
+    assert found.significance[0] > 1e100  # and nothing overflowed
+
+
 def test_spikes_can_neither_be_a_peak_nor_move_one():
     curve = bump(X, 600, 0.4)
     spike_steps = np.array([200.0, 620.0, 2000.0])

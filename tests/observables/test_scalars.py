@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heatcap import load, save
+from heatcap.audit import audit_leads
 from heatcap.core import tables
 from heatcap.events import find_events
 from heatcap.observables import read_scalars
@@ -236,6 +237,28 @@ def test_wandb_history_fills_a_step_on_several_rows(tmp_path: Path) -> None:
     assert obs["metric_step"].values.tolist() == [0, 2, 3]
     np.testing.assert_array_equal(obs["train_loss"], [2.5, np.nan, 0.5])
     np.testing.assert_array_equal(obs["test_accuracy"], [0.25, 0.5, np.nan])
+
+
+def test_a_value_beyond_single_precision_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("epoch,cv\n1,1e300\n2,2\n3,-inf\n4,3e38\n")
+    with pytest.warns(UserWarning, match="a: 2 values of cv beyond 3.4e38 read as missing"):
+        obs = read_scalars(tmp_path / "a.csv", ONE)
+    assert obs["cv"].values.tolist() == [[2, 3e38]]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_values_that_are_read_overflow_nowhere(tmp_path: Path, sign: int) -> None:
+    rng = np.random.default_rng(0)
+    for run in "abcdef":
+        cv = 1 + np.exp(-((np.arange(60) - 20) ** 2) / 30) + 0.01 * rng.normal(size=60)
+        cv[33] = sign * 3.4e38 * rng.uniform()
+        rows = [f"{k},1,{min(1, max(0.1, (k - 25) / 10))},{v}\n" for k, v in enumerate(cv, 1)]
+        (tmp_path / f"{run}.csv").write_text("epoch,acc,val,cv\n" + "".join(rows))
+    meaning = "step=epoch,train_accuracy=acc,test_accuracy=val,observable=cv"
+    obs = read_scalars(sorted(tmp_path.iterdir()), parse_columns(meaning))
+    events = find_events(obs)
+    assert events.table["height"].notna().all()
+    assert "cv: " in audit_leads(obs, events).summary()
 
 
 def test_wandb_history_by_epoch_leaves_out_rows_without_one(tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ class Excess:
         """Compare the contrasts of values (bin,) with the variances of noise and walk steps."""
         noise, walk = contrasts.of_noise @ variance, contrasts.of_walk @ steps
         expected = (1 - SHARES) * noise + SHARES * walk
-        ratio = (contrasts.of_curve @ values) ** 2 / (expected + TINY)
+        with np.errstate(over="ignore"):  # beside a curve without scatter; it is bounded below
+            ratio = (contrasts.of_curve @ values) ** 2 / (expected + TINY)
         return cls(contrasts.at, np.minimum(ratio, BOUND), BOUNDED * size)
 
     def share(self, left: float, right: float) -> float:

@@ -27,6 +27,7 @@ Series = dict[str, Floats]
 _DOWNLOAD = ("Wall time", "Step", "Value")
 _DOWNLOAD_NAME = re.compile(r"run-(.*)-tag-(.*)", re.DOTALL)
 _LONG = ("run", "tag", "step", "value")
+FARTHEST = float(np.finfo(np.float32).max)  # what models compute with; its powers stay finite too
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,7 @@ def _in_order(
     -------
     step : (step,)
     series
-        Columns (step,); infinite values are NaN.
+        Columns (step,); infinite values, and those infinite in single precision, are NaN.
     notes
         Notes on rows and values that were left out.
 
@@ -325,9 +326,12 @@ def _in_order(
     if starts.size < step.size:
         series = _merged(step, series, row, starts, where, hint)
     for column, v in series.items():
-        if n := int(np.isinf(v).sum()):
-            notes.append(f"{n} infinite value{'s' * (n > 1)} of {column} read as missing")
-            series[column] = np.where(np.isinf(v), np.nan, v)
+        far = np.abs(v) > FARTHEST
+        if n := int(far.sum()):
+            values = f"value{'s' * (n > 1)} of {column}"
+            what = f"infinite {values}" if np.isinf(v[far]).all() else f"{values} beyond 3.4e38"
+            notes.append(f"{n} {what} read as missing")
+            series[column] = np.where(far, np.nan, v)
     return step[starts], series, tuple(notes)
 
 
