@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
+import heatcap
 from heatcap.core.arrays import numbers
 from heatcap.core.student import counts_of_runs
 
@@ -76,3 +80,19 @@ def test_numbers_of_runs():
     assert counts_of_runs(np.array(5.0), 3, str).tolist() == [5, 5, 5]
     some = counts_of_runs(np.array([2.0, np.nan, 4]), 3, str, used=np.array([2, 0]))
     assert some[[0, 2]].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: heatcap.jackknife(x, np.mean), "data must be a DataArray or Dataset"),
+        (lambda x: heatcap.bootstrap(x, np.mean, rng=0), "data must be a DataArray or Dataset"),
+        (heatcap.heat_capacities, "logits must be a DataArray"),
+        (heatcap.canonical, "logits must be a DataArray"),
+        (heatcap.join, "tables must be a Mapping"),
+        (lambda x: heatcap.join({"one.nc": x}), "one.nc must be a Dataset"),
+    ],
+)
+def test_what_has_no_labels_is_refused_by_name(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"{message}, got ndarray"):
+        call(np.ones((4, 5)))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from heatcap import load, save
 from heatcap.audit import audit_leads
 from heatcap.core import tables
+from heatcap.core.columns import Column
 from heatcap.events import find_events
 from heatcap.observables import read_scalars
 from heatcap.observables.scalars import Columns, is_table, parse_columns
@@ -168,7 +169,7 @@ def test_every_form_says_the_same(tmp_path: Path, write: Writer) -> None:
     assert obs["probe_s"].attrs["column"] == "probe/s"
 
 
-cells = st.floats(-1e300, 1e300, allow_subnormal=False) | st.just(np.nan)
+cells = st.floats(-3e38, 3e38, allow_subnormal=False) | st.just(np.nan)
 
 
 @pytest.mark.slow
@@ -257,8 +258,20 @@ def test_the_largest_values_that_are_read_overflow_nowhere(tmp_path: Path, sign:
     meaning = "step=epoch,train_accuracy=acc,test_accuracy=val,observable=cv"
     obs = read_scalars(sorted(tmp_path.iterdir()), parse_columns(meaning))
     events = find_events(obs)
-    assert events.table["height"].notna().all()
+    assert events.table[Column.HEIGHT].notna().all()
     assert "cv: " in audit_leads(obs, events).summary()
+
+
+@pytest.mark.parametrize(("bad", "others"), [(3, ""), (40, "; and 37 more")])
+def test_the_first_bad_runs_are_named_and_the_others_counted(
+    tmp_path: Path, bad: int, others: str
+) -> None:
+    rows = [f"{r},{epoch},1\n" for r in range(bad) for epoch in (1, 2, 1)]
+    (tmp_path / "a.csv").write_text("run,epoch,cv\n" + "".join(rows))
+    with pytest.raises(ValueError, match=r"run 0, .*; .*run 1, .*; .*run 2, ") as raised:
+        read_scalars(tmp_path / "a.csv", "run=run,step=epoch,observable=cv")
+    assert "run 3" not in str(raised.value)
+    assert str(raised.value).endswith("steps of a run must increase" + others)
 
 
 def test_wandb_history_by_epoch_leaves_out_rows_without_one(tmp_path: Path) -> None:

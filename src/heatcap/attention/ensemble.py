@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from heatcap.core.arrays import require
 from heatcap.core.quantities import (
     FISHER_INFORMATION,
     HEAT_CAPACITIES,
@@ -244,6 +245,7 @@ def path_geometry(
 
 
 def _require(logits: xr.DataArray, dim: str) -> None:
+    require(logits, "logits", xr.DataArray)
     if dim not in logits.dims:
         raise ValueError(f"logits must have dimension {dim!r}, got {logits.dims}")
 

@@ -1,4 +1,4 @@
-"""Types of arrays, and conversion of any array of real numbers to float64."""
+"""Types of arrays, checks of what is given, and conversion of real numbers to float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bools", "Floats", "Ints", "Logits", "numbers"]
+__all__ = ["Bools", "Floats", "Ints", "Logits", "numbers", "require"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,3 +38,10 @@ def numbers(given: ArrayLike, name: str) -> NDArray[np.float64]:
     if values is None:
         raise ValueError(f"{name} must be real numbers, got {REFUSED[kind]}")
     return np.asarray(np.ma.filled(values, np.nan))
+
+
+def require(given: object, name: str, *kinds: type) -> None:
+    """Raise TypeError unless an argument is of one of these kinds."""
+    if not isinstance(given, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be a {wanted}, got {type(given).__name__}")

@@ -3,7 +3,7 @@
 Names of runs, parameters, columns and files come from elsewhere.  A terminal obeys control
 characters, a spreadsheet computes cells that begin like a formula, matplotlib typesets text between
 dollars.  `plain` is for terminals, `cell` and `csv` for tables, `literal` for figures, `legible`
-for whole Datasets.
+for whole Datasets.  `few` keeps a list of complaints short.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["cell", "csv", "legible", "literal", "plain"]
+__all__ = ["cell", "csv", "few", "legible", "literal", "plain"]
 
 # Also the wide forms, which spreadsheets in some languages accept, and after spaces and quotes,
 # which some strip.
@@ -56,6 +57,12 @@ def plain(text: str, *, lines: bool = False) -> str:
         else c.encode("unicode_escape").decode("ascii")
         for c, last in zip(text, before, strict=False)
     )
+
+
+def few(complaints: Sequence[str], most: int = 3) -> str:
+    """Join the first complaints, and count the others."""
+    others = len(complaints) - most
+    return "; ".join(complaints[:most]) + (f"; and {others} more" if others > 0 else "")
 
 
 def _visible(c: str, last: str) -> bool:

@@ -24,6 +24,7 @@ import numpy as np
 import xarray as xr
 
 from heatcap.core.quantities import INPUTS, KEYS, OBSERVABLES, POOLED, SINGLE_KEY, VISIBLE_KEYS
+from heatcap.core.text import few
 from heatcap.core.version import VERSION
 from heatcap.observables.dataset import SCHEMA_VERSION, problems_of
 from heatcap.observables.side_by_side import (
@@ -143,7 +144,7 @@ def observe(
         if progress:
             progress(done, len(tasks))
     if not observed:
-        raise RunFileError("no run could be observed: " + "; ".join(left_out))
+        raise RunFileError("no run could be observed: " + few(left_out))
     order = sorted(observed)
     for large in outgrown([observed[number] for number in order]):
         left_out.append(f"{collection.headers[order[large]].path}: {OUTGROWN}")

@@ -18,7 +18,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from heatcap.core.arrays import require
 from heatcap.core.quantities import VISIBLE_KEYS
+from heatcap.core.text import few
 from heatcap.observables.dataset import problems_of, size_coordinate
 from heatcap.runfile import merged_notes, names_read, reading_notes, text_or_numbers
 
@@ -66,11 +68,14 @@ def join(tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
     Raises
     ------
+    TypeError
+        If `tables` are no dict of Datasets.
     ValueError
         If there is no Dataset, one has no runs or malformed problems, a run is in two files, sizes
         have different names, options, layers, heads or temperatures differ, or one is so long that
         the others, padded to it, take too much memory; the message names the file.
     """
+    require(tables, "tables", Mapping)
     if not tables:
         raise ValueError("no observables to join")
     problems = [text for name, table in tables.items() for text in _checked(name, table)]
@@ -185,7 +190,7 @@ def fitting(
     Raises
     ------
     ValueError
-        If no file is left, with all problems.
+        If no file is left, with the first problems.
     """
     of_runs = {name: table for name, table in tables.items() if "run" in table.dims}
     large = {[*of_runs][number] for number in outgrown([*of_runs.values()])}
@@ -207,7 +212,7 @@ def fitting(
             message = " ".join(str(problem).split())
             problems.append(f"{name}: does not fit ({type(problem).__name__}: {message})")
     if whole is None:
-        raise ValueError("; ".join(problems))
+        raise ValueError(few(problems))
     return whole, problems
 
 
@@ -313,6 +318,7 @@ def _parameters(*tables: xr.Dataset) -> set[str]:
 
 def _checked(name: str, table: xr.Dataset) -> list[str]:
     """Problems noted in one file, which must have runs."""
+    require(table, name, xr.Dataset)
     if "run" not in table.dims or "run" not in table.coords:
         raise ValueError(f"{name}: has no dimension 'run', expected observables of runs")
     try:

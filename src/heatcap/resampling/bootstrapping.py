@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.core.arrays import Floats
+from heatcap.core.arrays import Floats, require
 from heatcap.resampling.estimate import (
     LEVELS,
     Estimate,
@@ -109,6 +109,8 @@ def bootstrap(
 
     Raises
     ------
+    TypeError
+        If `data` have no labels.
     ValueError
         For names that the data lack, neither units nor rows to draw, a population smaller than its
         rows, or a statistic that changes its shape.
@@ -120,6 +122,7 @@ def bootstrap(
     units and of rows.  The three is derived: E[(w v - 1)^2] = 3 for independent weights w, v of
     mean 1 and variance 1.
     """
+    require(data, "data", xr.DataArray, xr.Dataset)
     generator = _check(unit, within, population, replicates, rng, interval)
     plan = _plan(data, unit, strata, within, population)
     chosen = interval or _default(plan)

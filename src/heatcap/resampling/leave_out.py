@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from heatcap.core.arrays import Floats
+from heatcap.core.arrays import Floats, require
 from heatcap.resampling.estimate import LEVELS, Estimate, between, like, t_interval
 from heatcap.resampling.samples import Data, Draw, Statistic, evaluate, replicate
 
@@ -45,6 +45,8 @@ def jackknife(
 
     Raises
     ------
+    TypeError
+        If `data` have no labels.
     ValueError
         If `dim` is missing, for fewer than 2 blocks or more than entries, or a statistic that
         changes its shape.
@@ -55,6 +57,7 @@ def jackknife(
     Statistics and Computing 9 (1999) 3 (what was checked: docs/references.md).  The standard
     error of statistics that are not smooth, such as a median, is wrong: take :func:`bootstrap`.
     """
+    require(data, "data", xr.DataArray, xr.Dataset)
     parts = _blocks(data, dim, blocks)
     theta = evaluate(statistic, data)
     if len(parts) == 1:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
+from heatcap.core.text import few
 from heatcap.runfile.contents import (
     REQUIRED,
     LogitReader,
@@ -235,7 +236,7 @@ def open_runs(paths: Path_ | Iterable[Path_], *, untrusted: bool | Limits = Fals
                 told_twice = f"{other.path}: has the run_id {chosen.run_id!r} of {chosen.path} too"
                 problems.append(RunFileError(told_twice))
     if not headers:
-        told = "; ".join(str(problem) for problem in problems) or "no file *.h5"
+        told = few([*map(str, problems)]) or "no file *.h5"
         searched = ", ".join(map(str, _named(paths))) or "an empty list"
         message = f"no run file to open in {searched}: {told}"
         # Beside bad run files, checkpoints are not what was meant.

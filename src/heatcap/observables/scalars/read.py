@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.core.tables import nearest
+from heatcap.core.text import few
 from heatcap.core.version import VERSION
 from heatcap.observables.dataset import SCHEMA_VERSION
 from heatcap.observables.scalars.columns import (
@@ -98,7 +99,7 @@ def read_scalars(
     if not runs:
         if problems is not None:
             problems += left_out
-        raise ValueError("; ".join(left_out) or "no file to read scalars from")
+        raise ValueError(few(left_out) or "no file to read scalars from")
     ids = _unique_ids(runs)
     per_cent, unit_notes = _accuracies_in_per_cent(runs, columns)
     notes = [(r, note) for r, run in enumerate(runs) for note in run.notes] + unit_notes
