@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.interpolate import CubicSpline
 from typer.testing import CliRunner
 
 from heatcap.cli import app
@@ -112,3 +113,53 @@ def test_a_system_writes_its_table(tmp_path: Path) -> None:
         assert run("system", "percolation", *arguments, "-o", tmp_path / name)[0] == 0
         tables.append((tmp_path / name).read_text())
     assert tables[0] == tables[1]
+
+
+def test_a_figure_can_be_redrawn_from_the_exported_points(table: Path, tmp_path: Path) -> None:
+    """Points by their formulas and the parameters of the JSON; F and residuals from them alone."""
+    export, out, picture = (tmp_path / name for name in ("points.csv", "out.json", "fit.svg"))
+    status, text, _ = run(
+        "collapse", table, *OPTIONS, "--json", out, "--export", export, "--figure", picture,
+        "--panel", "collapse", "--width", "single", "--label", "value=$m$", "--label", "control=T",
+    )  # fmt: skip
+    assert status == 0
+    for path in (export, picture, picture.with_suffix(".png"), tmp_path / "fit.caption.txt"):
+        assert str(path) in text
+        assert path.stat().st_size
+    found, content = pd.read_csv(export), json.loads(out.read_text())
+    columns = ["size", "control", "value", "error", "x_scaled", "y_scaled", "y_corrected"]
+    assert list(found.columns)[:8] == [*columns, "residual"]
+    given = pd.read_csv(table).sort_values(["L", "x"])
+    ours = found.sort_values(["size", "control"])
+    assert ours[columns[:4]].to_numpy() == pytest.approx(given.to_numpy())
+    p = {name: number["value"] for name, number in content["parameters"].items()}
+    x = (found["control"] - p["x_c"]) * found["size"] ** p["inverse_nu"]
+    assert found["x_scaled"].to_numpy() == pytest.approx(x.to_numpy())
+    y = found["value"] * found["size"] ** -p["exponent"]
+    assert found["y_scaled"].to_numpy() == pytest.approx(y.to_numpy())
+    (scaled,) = content["scaled"]
+    f, known = scaled["scaling_function"], found["y_corrected"].notna()
+    assert known.mean() > 0.9
+    unit = found["error"] * found["size"] ** -p["exponent"]
+    off = (found["y_corrected"] - CubicSpline(f["x"], f["value"])(x)) / unit
+    assert off[known].to_numpy() == pytest.approx(found["residual"][known].to_numpy(), abs=1e-3)
+    assert np.mean(found["residual"] ** 2) < 1.5
+    assert scaled["reference"]["x_c"] == pytest.approx(
+        {"value": p["x_c"], "error": content["parameters"]["x_c"]["error"]}
+    )
+
+
+def test_what_is_wrong_with_a_figure_is_said_before_anything_is_fitted(
+    table: Path, tmp_path: Path
+) -> None:
+    status, _, said = run("collapse", table, *OPTIONS, "--figure", tmp_path / "fit.docx")
+    assert (status, said.strip()) == (
+        1, "heatcap: figures are written as .pdf, .png and .svg, got 'fit.docx'",
+    )  # fmt: skip
+    status, _, said = run("collapse", table, *OPTIONS, "--label", "x=T")
+    assert status == 2
+    assert "expected control=TEXT, value=TEXT or size=TEXT, got 'x=T'" in " ".join(said.split())
+    for option in ("--panel", "--width"):
+        status, _, said = run("collapse", table, *OPTIONS, option, "none")
+        assert status == 2
+        assert f"'{option}'" in said

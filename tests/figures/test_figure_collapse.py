@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from heatcap.figures import caption, new_figure, save, styled
 from heatcap.figures import collapse as draw
-from heatcap.figures import save
-from heatcap.scaling import Parameter, collapse, points
+from heatcap.scaling import collapse, points
 
 from collapse_marks import planted
 from pictures import gids, overlapping, words
@@ -48,11 +48,6 @@ def drawn(figure, *names):
     return sum(len(line.get_xdata()) for line in gids(figure, *names))
 
 
-def status(figure):
-    lines = gids(figure, "status")
-    return " ".join(line.get_text() for line in lines), {line.get_color() for line in lines}
-
-
 # ---- what is drawn -------------------------------------------------------------------------
 
 
@@ -65,8 +60,9 @@ def test_the_estimate_and_the_scaling_function_are_drawn(fitted):
     (band,) = gids(figure, "x_c error")
     assert [band.get_x(), band.get_width()] == pytest.approx([x_c.value - x_c.error, 2 * x_c.error])
     (f,) = gids(figure, "f")
-    assert f.get_ydata() == pytest.approx(result.curves[0]["f"])
-    assert status(figure)[0] == "status: ok"
+    over = result.curves[0]["covered"] > 1
+    assert f.get_ydata()[over] == pytest.approx(result.curves[0]["f"][over])
+    assert "Status: ok." in caption(figure)
     assert line.axes.get_xlabel() == "$x$"
 
 
@@ -74,17 +70,39 @@ def test_every_point_is_drawn_and_those_of_the_fit_collapse(fitted):
     """With a fit that leaves points out: they are open among the data and nowhere else."""
     result, data = fitted
     (curve,) = result.curves
-    kept = np.arange(len(curve["x"])) % 3 > 0
-    of_points = ("size", "control", "x", "y", "error", "residual")
-    part = {k: v[kept] if k in of_points else v for k, v in curve.items()}
-    figure = draw(replace(result, curves=[part]), data)
+    kept = (np.arange(len(data)) % 3 > 0) & np.isfinite(curve["y_corrected"])
+    figure = draw(replace(result, curves=[curve | {"used": kept}]), data)
     n = int(kept.sum())
     assert drawn(figure, "raw") == drawn(figure, "point") == drawn(figure, "residual") == n
     assert drawn(figure, "left out") == len(data) - n
     assert {line.get_mfc() for line in gids(figure, "left out")} == {"white"}
-    assert "left out of the fit" in words(figure)
+    assert "open: left out of the fit" in caption(figure)
     residuals = np.concatenate([line.get_ydata() for line in gids(figure, "residual")])
-    assert np.sort(residuals) == pytest.approx(np.sort(part["residual"]))
+    assert np.sort(residuals) == pytest.approx(np.sort(curve["residual"][kept]))
+
+
+def test_what_the_label_says_is_drawn(fitted):
+    """Amplitude included: (x - x_c) L^(1/nu) and A L^-exponent of the table, raw."""
+    result, data = fitted
+    p = {name: parameter.value for name, parameter in result.parameters.items()}
+    figure = draw(result, data, names=("L", "T"), panel="collapse", raw=True)
+    (ax,) = figure.axes
+    assert ax.get_xlabel() == "($T$ $-$ $T_c$) $L$$^{\\,1/\\nu}$"
+    assert ax.get_ylabel() == f"$A$ $L$$^{{\\,{-p['exponent']:.4f}}}$"
+    (small,) = (a for a in gids(figure, "point") if a.get_marker() == "o")
+    rows = data.size == 16
+    x = (data.control[rows] - p["x_c"]) * 16 ** p["inverse_nu"]
+    assert small.get_xdata() == pytest.approx(x)
+    assert small.get_ydata() == pytest.approx(data.value[rows] * 16 ** -p["exponent"])
+
+
+def test_a_scaling_function_is_drawn_where_sizes_overlap(fitted):
+    result, data = fitted
+    (f,) = gids(draw(result, data), "f")
+    x = f.get_xdata()[np.isfinite(f.get_ydata())]
+    reach = [np.ptp(result.curves[0]["x_scaled"][data.size == s]) for s in (64, 128)]
+    assert np.ptp(x) == pytest.approx(reach[0], rel=0.05)
+    assert np.ptp(x) < 0.7 * reach[1]
 
 
 def test_a_size_keeps_its_colour_and_marker_in_all_panels(pair):
@@ -130,66 +148,65 @@ def test_a_band_too_thin_to_be_seen_is_doubled_and_said_to_be(fitted):
     (curve,) = result.curves
     tall = np.ptp(curve["f"])
     for width, factor, said in (
-        (0.05, 1, "(1 standard deviation)"),
-        (0.003, 2, "(2 standard deviations)"),
-        (0.0003, 2, "behind the line"),
+        (0.05, 1, "(one standard deviation)"),
+        (0.003, 2, "(two standard deviations)"),
     ):
         changed = curve | {"band": np.full(curve["f"].size, width * tall)}
         figure = draw(replace(result, curves=[changed]), data)
         (band,) = gids(figure, "band")
         top = band.get_paths()[0].vertices[:, 1].max()
-        assert top == pytest.approx(curve["f"].max() + factor * width * tall)
-        assert said in words(figure)
+        highest = curve["f"][curve["covered"] > 1].max()
+        assert top == pytest.approx(highest + factor * width * tall)
+        assert said in caption(figure)
 
 
 # ---- what is fixed, failed or missing ------------------------------------------------------
 
 
 def test_a_fixed_parameter_is_named_and_not_scanned(fitted):
-    result, data = fitted
-    given = {**result.parameters, "exponent": Parameter(0.0, 0.0, 0.0)}
-    figure = draw(replace(result, parameters=given, fixed={"exponent": 0.0}), data)
-    assert "exponent = 0 (fixed)" in words(figure)
-    assert len(gids(figure, "average")) == 2
-    labels = [ax.get_ylabel() for ax in figure.get_axes()]
-    assert labels.count("$A$") == 2  # nothing is multiplied by L^0
+    data = fitted[1]
+    figure = draw(collapse(data, fixed={"exponent": -0.25, "inverse_nu": 0.8}), data)
+    assert "exponent = −0.25 (fixed)" in caption(figure)
+    assert len(gids(figure, "average")) == 1
+    (label,) = (a.get_ylabel() for a in figure.axes if "corrected" in a.get_ylabel())
+    assert label == "$A$ size$^{\\,0.25}$, corrected"
 
 
-def test_correlated_points_are_drawn_where_the_fit_has_them(fitted):
+def test_correlated_points_have_no_bars_of_their_own(fitted):
     data = fitted[1].take(np.arange(len(fitted[1])) % 2 == 0)
     same = points(data.size, data.control, data.value, covariance=np.diag(data.error**2))
-    figure = draw(collapse(same), same)
-    assert len(gids(figure, "fitted")) == 1
+    figure = draw(collapse(same), same, panel="collapse")
+    assert not figure.axes[0].collections[1:]  # the band alone
+    assert "correlated" in caption(figure)
 
 
-def test_what_failed_says_so_in_the_head(noise):
+def test_what_failed_has_no_line_and_says_so_in_the_caption(noise):
     result, data = noise
     assert not result.ok
     figure = draw(result, data)
-    said, colours = status(figure)
-    assert said == f"status: {result.status} ({result.message})"
-    assert colours == {"#D55E00"}
-    assert gids(figure, "f")
+    assert f"Status: {result.status} ({result.message})." in caption(figure)
+    assert gids(figure, "f", "x_c error")
+    assert not gids(figure, "x_c")
 
 
 def test_with_too_few_points_the_data_alone_are_drawn(few, tmp_path):
     figure = draw(*few)
-    assert "too few points" in status(figure)[0]
+    assert "too few points" in caption(figure)
     assert drawn(figure, "raw", "left out") == 2
     assert len(gids(figure, "no data")) == 2
-    assert len(gids(figure, "none")) == 1
     assert not gids(figure, "f", "x_c", "model", "point")
     assert all(path.stat().st_size for path in save(figure, tmp_path / "few.pdf"))
+    with pytest.raises(ValueError, match="no windows to draw: no fit, too few points"):
+        draw(*few, panel="windows")
 
 
-def test_an_estimate_far_from_the_data_is_a_note(noise):
-    result, data = noise
+def test_an_estimate_far_from_the_data_is_in_the_caption(fitted):
+    result, data = fitted
     far = {**result.parameters, "x_c": replace(result.parameters["x_c"], value=3.0)}
     figure = draw(replace(result, parameters=far), data)
-    assert not gids(figure, "x_c")
-    (note,) = gids(figure, "beyond")
-    assert "3" in note.get_text()
-    assert note.axes.get_xlim()[1] < 1.2
+    assert not gids(figure, "x_c", "x_c error")
+    assert "beyond the data and not drawn" in caption(figure)
+    assert figure.axes[0].get_xlim()[1] < 1.2
 
 
 def test_other_data_than_those_of_the_collapse_are_refused(fitted):
@@ -203,11 +220,46 @@ def test_other_data_than_those_of_the_collapse_are_refused(fitted):
 # ---- the page ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("width", ["double", "single"])
 @pytest.mark.parametrize("name", ["fitted", "pair", "noise", "few"])
-def test_no_texts_overlap(name, request):
-    figure = draw(*request.getfixturevalue(name))
-    assert figure.get_size_inches()[0] == 7
+def test_no_texts_overlap(name, width, request):
+    figure = draw(*request.getfixturevalue(name), width=width)
+    assert figure.get_size_inches()[0] == {"double": 7, "single": 3.4}[width]
     assert overlapping(figure) == []
+
+
+@pytest.mark.parametrize("panel", ["data", "collapse", "residuals", "windows"])
+def test_one_kind_of_panel_has_a_page_or_axes_of_ones_own(pair, panel):
+    result, data = pair
+    many = 4 if panel == "windows" else 2
+    alone = draw(result, data, panel=panel, width="single")
+    assert len(alone.axes) == many
+    with styled():
+        own = new_figure(7, 3)
+        axes = own.subplots(1, many)
+    assert draw(result, data, panel=panel, axes=list(axes)) is own
+    marks = {line.get_gid() for line in alone.axes[0].lines} - {None}
+    assert marks
+    assert {line.get_gid() for line in axes[0].lines} >= marks
+    with pytest.raises(ValueError, match=f"expected {many} axes for {panel}, got 1"):
+        draw(result, data, panel=panel, axes=axes[0])
+
+
+def test_nothing_but_letters_labels_and_a_legend_is_on_the_page(fitted):
+    result, data = fitted
+    labels = {"control": "$T/J$", "value": "$m$", "size": "N"}
+    figure = draw(result, data, labels=labels)
+    said = words(figure)
+    assert not {"status", "chi", "scaling function", "error (", "p ="} & set(said.split("  "))
+    assert "status" not in said
+    assert "$\\chi" not in said
+    letters = [ax.get_title(loc="left") for ax in figure.axes]
+    assert letters == ["(a)", "(b)", "(c)", "(d)", "(e)", "(f)"]
+    assert "($T/J$ $-$ $x_c$) $N$" in said
+    assert "$m$ $N$$^" in said
+    for wrong in ({"panel": "top"}, {"width": "3"}, {"labels": {"y": "m"}}):
+        with pytest.raises(ValueError, match=r"must be one of|labels are of"):
+            draw(result, data, **wrong)
 
 
 def test_many_sizes_and_long_names_have_room():
@@ -226,5 +278,8 @@ def test_no_trace_is_left_in_matplotlib(fitted, tmp_path):
         mpl.rcdefaults()
         before = dict(mpl.rcParams)
         _, png = save(draw(*fitted), tmp_path / "collapse")
+        assert "Status: ok" in (tmp_path / "collapse.caption.txt").read_text()
+        svg, _ = save(draw(*fitted), tmp_path / "collapse.svg")
+        assert svg.read_text().startswith("<?xml")
         assert dict(mpl.rcParams) == before
     assert mpl.image.imread(png).shape[1] == 1400

@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -28,14 +28,17 @@ __all__ = [
     "Drawn",
     "Error",
     "Json",
+    "Labels",
     "Names",
     "Runs",
     "Seed",
     "Size",
     "Table",
+    "Width",
     "answer",
     "app",
     "assignments",
+    "axis_labels",
     "check_outputs",
     "command",
     "draw",
@@ -77,7 +80,12 @@ Runs = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of searches, draws and resamples.")]
 Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
-Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf; a PNG comes with it.")]
+Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf or .svg; a PNG and a caption with it.")]
+Width = Annotated[Literal["single", "double"], typer.Option(help="Of the figure: 3.4 or 7 inches.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="WHAT=TEXT on the axes: control, value or size; repeat it."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -126,7 +134,7 @@ def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None
     Raises ValueError for one that would overwrite an input or another output.
     """
     taken = {os.path.realpath(path): "an input" for path in inputs}
-    drawn = () if figure is None else [figure.with_suffix(ending) for ending in (".pdf", ".png")]
+    drawn = [] if figure is None else _files_of(figure)
     for path in filter(None, [*outputs, *drawn]):
         place = os.path.realpath(path)
         if not os.path.isdir(os.path.dirname(place)):
@@ -136,6 +144,15 @@ def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None
         if place in taken:
             raise ValueError(f"{path}: is {taken[place]}, expected another output")
         taken[place] = "another output"
+
+
+def _files_of(figure: Path) -> list[Path]:
+    """Files that a figure is written to."""
+    ending = figure.suffix.lower()
+    if ending not in ("", ".pdf", ".png", ".svg"):
+        raise ValueError(f"figures are written as .pdf, .png and .svg, got {figure.name!r}")
+    page = ".svg" if ending == ".svg" else ".pdf"
+    return [figure.with_suffix(ending) for ending in (page, ".png", ".caption.txt")]
 
 
 def write_json(path: Path, content: dict[str, Any], inputs: list[Path]) -> None:
@@ -189,13 +206,30 @@ def assignments(pairs: list[str] | None) -> dict[str, float]:
     return out
 
 
+def axis_labels(pairs: list[str] | None) -> dict[str, str]:
+    """Parse WHAT=TEXT pairs, words of the axes; text may hold $mathematics$."""
+    out = {}
+    for pair in pairs or []:
+        what, equals, text = pair.partition("=")
+        if not equals or what.strip() not in ("control", "value", "size"):
+            raise typer.BadParameter(
+                f"expected control=TEXT, value=TEXT or size=TEXT, got {pair!r}",
+                param_hint="--label",
+            )
+        out[what.strip()] = text.strip()
+    return out
+
+
 def draw(figure: str, output: Path | None, *shown: Any, **options: Any) -> None:
-    """Draw a figure of :mod:`heatcap.figures` where a path is given: PDF and PNG, paths printed."""
+    """Draw a figure of :mod:`heatcap.figures` where a path is given, and print its files."""
     if output is not None:
         from heatcap import figures
 
-        for path in figures.save(getattr(figures, figure)(*shown, **options), output):
+        drawn = getattr(figures, figure)(*shown, **options)
+        for path in figures.save(drawn, output):
             say(str(path))
+        if figures.caption(drawn):
+            say(str(output.with_suffix(".caption.txt")))
 
 
 @contextlib.contextmanager

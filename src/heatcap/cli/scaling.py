@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,14 +18,17 @@ from heatcap.cli.application import (
     Drawn,
     Error,
     Json,
+    Labels,
     Names,
     Runs,
     Seed,
     Size,
     Table,
+    Width,
     answer,
     app,
     assignments,
+    axis_labels,
     check_outputs,
     draw,
     for_each,
@@ -64,7 +67,19 @@ def collapse(
     ] = None,
     seed: Seed = 0,
     json: Json = None,
+    export: Annotated[
+        Path | None, typer.Option(help="POINTS.csv of the scaled points, in units of the table.")
+    ] = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "data", "collapse", "residuals", "windows"],
+        typer.Option(help="Part of the figure."),
+    ] = "all",
+    width: Width = "double",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Draw scaled points with their corrections.")
+    ] = False,
+    label: Labels = None,
 ) -> None:
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
@@ -76,7 +91,8 @@ def collapse(
     from heatcap.scaling.data import number_or_name
 
     with plain_errors():
-        check_outputs(tables, json, figure=figure)
+        check_outputs(tables, json, export, figure=figure)
+        shown = {"panel": panel, "width": width, "raw": raw, "labels": axis_labels(label)}
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
         like["runs"] = number_or_name(runs)
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
@@ -88,7 +104,10 @@ def collapse(
             parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed
         )
         answer(result.summary(), result.to_dict(), tables, json)
-        draw("collapse", figure, result, parts, names=(size, control))
+        if export is not None:
+            result.export(export)
+            say(str(export))
+        draw("collapse", figure, result, parts, names=(size, control), **shown)
 
 
 @app.command()

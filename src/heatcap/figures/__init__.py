@@ -13,11 +13,12 @@ from heatcap.figures.collapsed import collapse
 from heatcap.figures.curves_of_sizes import crossings, extrema, histograms
 from heatcap.figures.jump import stiffness
 from heatcap.figures.lead_rows import leads
-from heatcap.figures.style import new_figure, save, styled
+from heatcap.figures.style import caption, new_figure, save, styled
 from heatcap.figures.temperature import scan
 from heatcap.figures.verdicts import peak_verdict, verdict
 
 __all__ = [
+    "caption",
     "collapse",
     "crossings",
     "evolution",

@@ -1,7 +1,9 @@
 """Figure of a collapse: the data of all sizes, the scaling function, residuals, and the models.
 
-The scaling variable X is that of :attr:`heatcap.scaling.Collapse.curves`; residuals are in errors;
-bars are one standard deviation, and so is the band unless it would vanish behind the line.
+Axes are physical: (x - x_c) L^(1/nu) and A L^-exponent in the units of the table, at the reported
+parameters (:attr:`heatcap.scaling.Collapse.curves`); residuals are in errors.  Bars are one
+standard deviation, and so is the band unless it would vanish behind the line.  Words stand in the
+caption (:func:`heatcap.figures.caption`), and a scaling function only where two sizes overlap.
 """
 
 from __future__ import annotations
@@ -9,54 +11,111 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.core.quantities import FLUCTUATIONS
-from heatcap.core.result import readable
+from heatcap.core.result import goodness_line, readable
 from heatcap.core.text import literal, plain
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
-    LINE,
     MARKERS,
-    PLAIN,
     POINT,
-    SMALL,
     SPREAD,
     Look,
-    goodness,
-    head_lines,
-    keys_of_sizes,
+    by_words,
+    critical,
     look_of_sizes,
+    paper,
     plain_axes,
     say,
     symbol,
-    write_head,
 )
-from heatcap.figures.style import BLUE, PAGE, label, new_figure, styled
+from heatcap.figures.style import BLUE, describe, label, styled
 from heatcap.scaling import Collapse, Points
 
 __all__ = ["collapse"]
 
+PANELS = ("data", "collapse", "residuals", "windows")
 WEIGHT = 1e-4  # models of less weight are not drawn
 CARRYING = 0.01  # from this weight on the error bar of a model widens the axis
 BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
-SIZES, ACROSS, SHORT = 24, 9, 12  # in the legend; per line; per line of short names
-ROW, SCAN, EMPTY, BELOW = 1.5, 1.45, 0.3, 0.22  # inches
+TALL = 1.3  # inches of a panel that the width of a band is judged by
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
 BORDER: dict[str, Any] = {"color": "#E0E0E0", "lw": 0.5, "zorder": 1}
 MODEL: dict[str, Any] = {"ls": "", "mew": 0.8, "elinewidth": 0.5, "color": BLUE, "zorder": 3}
-BANDS = ("1 standard deviation", "2 standard deviations", "2 standard deviations, behind the line")
-SYMBOL = {"x_c": "$x_c$", "inverse_nu": r"$1/\nu$", "log_l0": r"$\ln L_0$", "omega": r"$\omega$"}
+SYMBOL = {"inverse_nu": r"$1/\nu$", "log_l0": r"$\ln L_0$", "omega": r"$\omega$"}
+WORD = {"inverse_nu": "1/ν", "log_l0": "ln L0", "omega": "ω"}
+STRETCH = {
+    "second-order": r"{size}$^{{\,1/\nu}}$",
+    "first-order": "{size}$^{{\\,d}}$",
+    "kosterlitz-thouless": "$(\\ln\\,${size}$/L_0)^2$",
+}
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A collapse with its data, the marks of the sizes, and the words of the axes."""
+
+    result: Collapse
+    parts: Sequence[Points]
+    curves: Sequence[dict[str, Any] | None]
+    look: Look
+    size: str
+    control: str
+    value: str | None
+    raw: bool
+
+    @property
+    def x_c(self) -> str:
+        return critical(self.control)
+
+    @property
+    def free(self) -> list[str]:
+        result = self.result
+        return [n for n in result.parameters if n not in result.fixed and n != "omega"]
+
+    @property
+    def models(self) -> list[dict[str, Any]]:
+        return [m for m in self.result.models if m["weight"] > WEIGHT]
+
+    def named(self, k: int) -> str:
+        """The value of observable k on an axis."""
+        return _value_name(self.parts[k].name) if self.value is None else self.value
+
+    @property
+    def scaled_control(self) -> str:
+        stretch = STRETCH.get(self.result.ansatz, "$S(${size}$)$").format(size=self.size)
+        return f"({self.control} $-$ {self.x_c}) {stretch}"
+
+    def scaled_value(self, k: int) -> str:
+        """What is drawn of observable k, with the power of the size in numbers."""
+        curve = self.curves[k]
+        assert curve is not None
+        p = curve["reference"]["exponent"]
+        power = ""
+        if p["value"] != 0:
+            digits = min(4, max(0, 1 - math.floor(math.log10(p["error"])))) if p["error"] else 4
+            number = f"{-p['value']:.{digits}f}"
+            number = number.rstrip("0").rstrip(".") if not p["error"] else number
+            power = f" {self.size}$^{{\\,{number}}}$"
+        factor = " $/\\,K$" if curve["reference"]["y_scaled"].endswith("K(size)") else ""
+        return self.named(k) + power + factor
+
+    @property
+    def band(self) -> int:
+        """Standard deviations of the band that is drawn."""
+        widths = [_band_width(c) for c in self.curves if c is not None]
+        return 1 + any(width < BAND for width in widths)
 
 
 def collapse(
@@ -64,12 +123,16 @@ def collapse(
     data: Points | Sequence[Points],
     *,
     names: tuple[str, str] = ("size", "control"),
+    panel: str = "all",
+    width: str = "double",
+    raw: bool = False,
+    labels: Mapping[str, str] | None = None,
+    axes: Axes | Sequence[Axes] | None = None,
 ) -> Figure:
-    """Draw one row per observable, and below them the parameters of each model.
+    """Draw data, collapsed points, residuals, and the parameters of each model.
 
-    A row holds the data with the estimate of x_c, the collapsed points with the scaling function,
-    and the residuals.  Collapsed points are those of the fit with the largest weight; points that
-    it leaves out are open among the data.  A status other than "ok" stands across the head.
+    Points that the fit leaves out are open among the data; x_c is a line where the status is "ok".
+    The status, its reasons and the numbers are in the caption.
 
     Parameters
     ----------
@@ -79,58 +142,65 @@ def collapse(
         The data that `result` was made from.
     names : tuple of str, optional
         What the size and the control are called.
+    panel : {"all", "data", "collapse", "residuals", "windows"}, optional
+        What is drawn: for every observable, or (windows) for every free parameter.
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    raw : bool, optional
+        Scaled points as they are; corrections to scaling are taken off otherwise.
+    labels : mapping, optional
+        Words on the axes for "size", "control" and "value", with $mathematics$.
+    axes : Axes or sequence of Axes, optional
+        Where one kind of panel is drawn instead of on a new page; "collapse" unless `panel` is
+        given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.
+        A new one, or that of `axes`.
 
     Raises
     ------
     ValueError
-        If there are no data, or their names are not those of the collapse.
+        If there are no data, their names are not those of the collapse, or `panel`, `width`,
+        `labels` or the number of `axes` are none of these.
     """
     parts = [data] if isinstance(data, Points) else list(data)
     curves = _curves(result, parts)
-    free = [n for n in result.parameters if n not in result.fixed and n != "omega"]
-    models = [m for m in result.models if m["weight"] > WEIGHT]
     sizes = sorted({float(s) for part in parts for s in part.size})
-    look = look_of_sizes(sizes)
+    said = by_words(labels, names)
+    value = said.get("value") if len(parts) == 1 else None
+    shown = _Shown(
+        result, parts, curves, look_of_sizes(sizes), said["size"], said["control"], value, raw
+    )
+    kinds = _kinds(shown, panel if axes is None or panel != "all" else "collapse")
     with styled():
-        lines = _head_lines(result)
-        keys = sizes[:: math.ceil(len(sizes) / SIZES)]  # every second, third, ... of many
-        head = (
-            LINE * (len(lines) + 1.35 * (1 + math.ceil(len(keys) / _across(keys, names[0])))) + 0.12
-        )
-        rows = ROW * len(parts) + BELOW
-        across = min(len(free), 4) or 1
-        deep = math.ceil(len(free) / 4)
-        scan = deep * SCAN + BELOW + LINE if free and models else EMPTY
-        figure = new_figure(PAGE, head + rows + scan)
-        ratios = [head, rows, scan]
-        top, middle, bottom = figure.subfigures(3, 1, height_ratios=ratios, squeeze=False)[:, 0]
-        grid = middle.add_gridspec(len(parts), 3, width_ratios=[1.25, 1.25, 1.0], wspace=0.04)
-        panels = [[middle.add_subplot(grid[i, j]) for j in range(3)] for i in range(len(parts))]
-        widths = [_band_width(c) for c in curves if c is not None]
-        twice = any(width < BAND for width in widths)
-        hidden = all(2 * width < BAND for width in widths)
-        for row, part, curve in zip(panels, parts, curves, strict=True):
-            _data(row[0], part, curve, result, look)
-            if curve is None:
-                for ax in row[1:]:
-                    say(ax, f"no fit: {result.status}")
-            else:
-                _collapsed(row[1], part, curve, 1 + twice, look)
-                _residuals(row[2], curve, look)
-        _label(panels, parts, result, names[1])
-        if free and models:
-            _scan(bottom, result, free, models, (deep, across))
-        else:
-            why = "all parameters are fixed" if models else f"no fit, {result.status}"
-            bottom.text(0.5, 0.5, f"no scan of models: {why}", ha="center", va="center", gid="none")
-        write_head(top, lines, head, ok=result.ok)
-        _legends(top, middle, keys, look, names[0], BANDS[twice + (twice and hidden)], head)
+        figure, places = paper(kinds, sizes, said["size"], shown.look, width, axes)
+        for (kind, count), drawn in zip(kinds, places, strict=True):
+            for k in range(count):
+                _PANEL[kind](drawn[k], shown, k)
+            if kind == "windows" and count:
+                _keys_of_models(drawn[0], shown)
+        if axes is None:
+            describe(figure, _caption(shown, [kind for kind, count in kinds if count]))
     return figure
+
+
+def _kinds(shown: _Shown, panel: str) -> list[tuple[str, int]]:
+    """Kinds of panels with their numbers."""
+    if panel not in ("all", *PANELS):
+        raise ValueError(f"panel must be one of {', '.join(PANELS)}, all, got {panel!r}")
+    windows = len(shown.free) if shown.models else 0
+    if panel == "windows" and not windows:
+        raise ValueError(f"no windows to draw: {_no_windows(shown)}")
+    counts = {kind: len(shown.parts) for kind in PANELS} | {"windows": windows}
+    return [(kind, counts[kind]) for kind in PANELS if panel in ("all", kind)]
+
+
+def _no_windows(shown: _Shown) -> str:
+    if shown.models:
+        return "all parameters are fixed"
+    return f"no fit, {shown.result.status}"
 
 
 def _curves(result: Collapse, parts: Sequence[Points]) -> list[dict[str, Any] | None]:
@@ -149,32 +219,31 @@ def _curves(result: Collapse, parts: Sequence[Points]) -> list[dict[str, Any] | 
 # ---- data and collapse ---------------------------------------------------------------------
 
 
-def _data(
-    ax: Axes,
-    part: Points,
-    curve: Mapping[str, Any] | None,
-    result: Collapse,
-    look: Look,
-) -> None:
+def _data(ax: Axes, shown: _Shown, k: int) -> None:
     """Data against the control, open where the fit leaves them out, and x_c with its error."""
-    fitted = set() if curve is None else set(zip(curve["size"], curve["control"], strict=True))
-    used = np.array([pair in fitted for pair in zip(part.size, part.control, strict=True)])
-    for gid, shown in (("raw", used), ("left out", ~used)):
-        face = {"mfc": "white"} if gid == "left out" and curve is not None else {}
-        _by_size(ax, part.size, part.control, part.value, part.error, shown, look, gid, **face)
+    part, curve = shown.parts[k], shown.curves[k]
+    used = np.zeros(len(part), dtype=bool) if curve is None else curve["used"]
+    for gid, chosen in (("raw", used), ("left out", ~used)):
+        face: dict[str, Any] = {"mfc": "white"} if gid == "left out" and curve is not None else {}
+        columns = part.size, part.control, part.value, part.error
+        _by_size(ax, *columns, chosen, shown.look, gid, **face)
     low, high = float(part.control.min()), float(part.control.max())
-    span = high - low
-    if x_c := result.parameters.get("x_c"):
-        if low - 0.5 * span <= x_c.value <= high + 0.5 * span:
+    if (x_c := shown.result.parameters.get("x_c")) and not _beyond(part, x_c.value):
+        if shown.result.ok:
             ax.axvline(x_c.value, **CENTRE, gid="x_c")
-            low, high = min(low, x_c.value), max(high, x_c.value)
-        else:
-            side = "left" if x_c.value < low else "right"
-            _note(ax, f"$x_c$ = {x_c.value:.4g}, beyond the {side}", gid="beyond")
+        low, high = min(low, x_c.value), max(high, x_c.value)
         ax.axvspan(x_c.value - x_c.error, x_c.value + x_c.error, **SPREAD, gid="x_c error")
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     ax.set_xlim(low - room, high + room)
     plain_axes(ax)
+    ax.set_xlabel(shown.control)
+    ax.set_ylabel(shown.named(k))
+
+
+def _beyond(part: Points, x_c: float) -> bool:
+    low, high = float(part.control.min()), float(part.control.max())
+    half = 0.5 * (high - low)
+    return not low - half <= x_c <= high + half
 
 
 def _by_size(
@@ -183,112 +252,92 @@ def _by_size(
     x: Floats,
     y: Floats,
     error: Floats | None,
-    shown: NDArray[np.bool_],
+    chosen: NDArray[np.bool_],
     look: Look,
     gid: str,
     **more: Any,
 ) -> None:
     """Plot points with one artist per size; without bars where there are no errors."""
-    for one_size in np.unique(size[shown]):
-        chosen = shown & (size == one_size)
-        bars = None if error is None else error[chosen]
-        drawn = ax.errorbar(x[chosen], y[chosen], bars, **(POINT | look[float(one_size)] | more))
+    for one_size in np.unique(size[chosen]):
+        rows = chosen & (size == one_size)
+        bars = None if error is None else error[rows]
+        drawn = ax.errorbar(x[rows], y[rows], bars, **(POINT | look[float(one_size)] | more))
         drawn[0].set_gid(gid)
 
 
-def _collapsed(
-    ax: Axes,
-    part: Points,
-    curve: Mapping[str, Any],
-    factor: int,
-    look: Look,
-) -> None:
-    """Collapsed points, the scaling function, and its error times `factor`."""
-    every = np.ones(len(curve["x"]), dtype=bool)
-    if part.covariance is None:
-        _by_size(ax, curve["size"], curve["x"], curve["y"], curve["error"], every, look, "point")
-    else:  # with a covariance, errors and residuals belong to no single point
-        _by_size(ax, curve["size"], curve["x"], curve["y"], None, every, look, "point")
-        _note(ax, "fitted values, as the points\nare correlated", gid="fitted")
-    f, band = curve["f"], factor * curve["band"]
-    ax.fill_between(curve["grid"], f - band, f + band, **SPREAD, gid="band")
+def _collapsed(ax: Axes, shown: _Shown, k: int) -> None:
+    """Collapsed points, the scaling function where sizes overlap, and its error."""
+    curve = shown.curves[k]
+    if curve is None:
+        say(ax, f"no fit: {shown.result.status}")
+        return
+    y = curve["y_scaled"] if shown.raw else curve["y_corrected"]
+    known = curve["used"] & np.isfinite(y)
+    # With a covariance, errors belong to no single point.
+    error = None if shown.parts[k].covariance is not None else curve["y_error"]
+    _by_size(ax, curve["size"], curve["x_scaled"], y, error, known, shown.look, "point")
+    over = curve["covered"] > 1
+    f, band = np.where(over, curve["f"], np.nan), shown.band * curve["band"]
+    ax.fill_between(curve["grid"], f - band, f + band, where=over, **SPREAD, gid="band")
     ax.plot(curve["grid"], f, **CURVE, gid="f")
-    low = min((curve["y"] - curve["error"]).min(), f.min())
-    high = max((curve["y"] + curve["error"]).max(), f.max())
-    room = 0.05 * (high - low) or 1.0
-    ax.set_ylim(low - room, high + room)
+    bars = 0 if error is None else error[known]
+    ends = np.concatenate([y[known] - bars, y[known] + bars, f[over]])
+    if ends.size:
+        room = 0.05 * float(np.ptp(ends)) or 1.0
+        ax.set_ylim(ends.min() - room, ends.max() + room)
     plain_axes(ax)
+    ax.set_xlabel(shown.scaled_control)
+    corrected = not shown.raw and "omega" in shown.result.parameters
+    ax.set_ylabel(shown.scaled_value(k) + ", corrected" * corrected)
 
 
 def _band_width(curve: Mapping[str, Any]) -> float:
     """Width of the band of one standard deviation, in points on paper."""
-    tall = np.ptp(np.concatenate([curve["y"], curve["f"]]))
-    return float(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * (ROW - 0.3))
+    tall = np.ptp(np.concatenate([curve["y_scaled"][curve["used"]], curve["f"]]))
+    return float(2 * np.median(curve["band"]) / (tall or 1.0) * 72 * TALL)
 
 
-def _residuals(ax: Axes, curve: Mapping[str, Any], look: Look) -> None:
-    """Residuals in errors against the scaling variable, with guides at 0 and +-2."""
+def _residuals(ax: Axes, shown: _Shown, k: int) -> None:
+    """Residuals in errors against the scaled control, with guides at 0 and +-2."""
+    curve = shown.curves[k]
+    if curve is None:
+        say(ax, f"no fit: {shown.result.status}")
+        return
     for y, style in ((0, "-"), (2, (0, (3, 2))), (-2, (0, (3, 2)))):
         ax.axhline(y, **GUIDE, ls=style, gid="guide")
-    every = np.ones(len(curve["x"]), dtype=bool)
-    _by_size(ax, curve["size"], curve["x"], curve["residual"], None, every, look, "residual")
-    most = max(3.2, 1.1 * float(np.abs(curve["residual"]).max()))
+    known = curve["used"] & np.isfinite(curve["residual"])
+    columns = curve["size"], curve["x_scaled"], curve["residual"]
+    _by_size(ax, *columns, None, known, shown.look, "residual")
+    most = max(3.2, 1.1 * float(np.abs(curve["residual"][known]).max(initial=0)))
     ax.set_ylim(-most, most)
     plain_axes(ax)
-
-
-def _label(
-    panels: Sequence[Sequence[Axes]], parts: Sequence[Points], result: Collapse, control: str
-) -> None:
-    """Titles, and names of the axes."""
-    corrected = "omega" in result.parameters
-    for (raw, collapsed, residuals), part in zip(panels, parts, strict=True):
-        value = _value_name(part.name)
-        raw.set_ylabel(value)
-        if collapsed.axison:
-            exponent = "exponent" if len(parts) == 1 else f"exponent_{part.name}"
-            scaled = result.fixed.get(exponent) != 0
-            power = r"$\,L^{\,-\mathrm{exponent}}$" if scaled else ""
-            collapsed.set_ylabel(value + power)
-            residuals.set_ylabel("residual / error")
-    first, last = panels[0], panels[-1]
-    first[0].set_title("data", loc="left")
-    last[0].set_xlabel(symbol(control))
-    if first[1].axison:
-        first[1].set_title("collapsed" + ", corrections taken off" * corrected, loc="left")
-        first[2].set_title("residuals", loc="left")
-        for ax in last[1:]:
-            ax.set_xlabel("scaling variable $X$")
+    ax.set_xlabel(shown.scaled_control)
+    ax.set_ylabel("residual / error")
 
 
 # ---- the models ----------------------------------------------------------------------------
 
 
-def _scan(
-    part: SubFigure,
-    result: Collapse,
-    free: Sequence[str],
-    models: Sequence[Mapping[str, Any]],
-    shape: tuple[int, int],
-) -> None:
-    """One panel per free parameter: its value in each model, by the share of points used."""
+def _windows(ax: Axes, shown: _Shown, k: int) -> None:
+    """One free parameter: its value in each model, by the share of points used."""
+    result, models, name = shown.result, shown.models, shown.free[k]
     shares = sorted({float(m["share_of_points"]) for m in result.models})
-    at = _places(models, shares)
-    several = sum(name.startswith("exponent") for name in result.parameters) > 1
-    grid = part.add_gridspec(*shape, wspace=0.06)
-    for k, name in enumerate(free):
-        ax = part.add_subplot(grid[k // shape[1], k % shape[1]])
-        _models(ax, name, result, models, at)
-        ax.vlines(
-            np.arange(1, len(shares)) - 0.5, 0, 1, **BORDER, transform=ax.get_xaxis_transform()
-        )
-        ax.set_xlim(-0.5, len(shares) - 0.5)
-        ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
-        ax.tick_params(axis="x", length=0)
-        ax.set_ylabel(_parameter(name, several))
-    part.supxlabel("window scan: share of points nearest to $X = 0$", fontsize=7.5, gid="share")
+    _models(ax, name, result, models, _places(models, shares))
+    ax.vlines(np.arange(1, len(shares)) - 0.5, 0, 1, **BORDER, transform=ax.get_xaxis_transform())
+    ax.set_xlim(-0.5, len(shares) - 0.5)
+    ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlabel("share of points")
+    ax.set_ylabel(_parameter(name, shown))
+
+
+def _keys_of_models(ax: Axes, shown: _Shown) -> None:
+    """Legend of the smallest sizes of the models, where they differ."""
+    least = _least_sizes(shown.result)
+    present = [size for size in least if size in {m["smallest_size"] for m in shown.models}]
+    if present == least[:1]:
+        return
     blue: dict[str, Any] = {"color": BLUE, "ls": "", "ms": 4, "mew": 0.8}
-    least = _least_sizes(result)
     handles: list[Artist] = [
         Line2D(
             [],
@@ -296,10 +345,9 @@ def _scan(
             **(blue | _marker(size, least)),
             label="all sizes" if size == least[0] else f"sizes from {size:g}",
         )
-        for size in least
-        if size in {m["smallest_size"] for m in models}
+        for size in present
     ]
-    handles.append(Patch(color=SPREAD["color"], label="average, total error"))
+    part = ax.figure
     part.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
@@ -352,69 +400,66 @@ def _models(
     plain_axes(ax)
 
 
+_PANEL = {"data": _data, "collapse": _collapsed, "residuals": _residuals, "windows": _windows}
+
+
 # ---- words ---------------------------------------------------------------------------------
 
 
-def _head_lines(result: Collapse) -> list[tuple[str, str]]:
-    """Lines of the head with their kind, "parameters" or "status"."""
-    several = sum(name.startswith("exponent") for name in result.parameters) > 1
-    items = []
-    for name, p in result.parameters.items():
-        is_fixed = name in result.fixed
-        number = f"{p.value:g} (fixed)" if is_fixed else readable(p.value, p.error)
-        items.append(f"{_parameter(name, several)} = {number}".replace("= -", "= \u2212"))
-    if result.parameters:
-        items += goodness(result.chi2, result.dof, result.p_value)
-    return head_lines(items, result.status, result.message)
-
-
-def _legends(
-    part: SubFigure,
-    panels: SubFigure,
-    sizes: Sequence[float],
-    look: Look,
-    size_name: str,
-    deviations: str,
-    height: float,
-) -> None:
-    """Legend: the sizes and, below them, the lines and bands that are drawn."""
-    drawn = {artist.get_gid() for ax in panels.axes for artist in ax.get_children()}
-    other: dict[str, Artist] = {
-        "x_c": Line2D([], [], **CENTRE, label="$x_c$"),
-        "x_c error": Patch(color=SPREAD["color"], label="its error"),
-        "left out": Line2D([], [], marker="o", mfc="white", **PLAIN, label="left out of the fit"),
-        "f": Line2D([], [], **CURVE, label="scaling function $f$"),
-        "band": Patch(color=SPREAD["color"], label=f"its error ({deviations})"),
+def _caption(shown: _Shown, kinds: Sequence[str]) -> str:
+    """The caption: what the panels show, the numbers, the status and its reasons."""
+    result, fitted = shown.result, any(shown.curves)
+    names = ", ".join(plain(part.name) for part in shown.parts)
+    x_c = result.parameters.get("x_c")
+    data = "data"
+    if fitted and x_c:
+        data += ("; dashed: x_c" if result.ok else "") + "; grey: x_c within its error"
+        if any(_beyond(part, x_c.value) for part in shown.parts):
+            data += ", beyond the data and not drawn"
+        if not all(curve["used"].all() for curve in shown.curves if curve):
+            data += "; open: left out of the fit"
+    deviations = "one standard deviation" if shown.band == 1 else "two standard deviations"
+    points = "as they are" if shown.raw else "without corrections to scaling"
+    panels = {
+        "data": data,
+        "collapse": f"scaled points, {points}; line: scaling function where two sizes overlap, "
+        f"grey: its error ({deviations})",
+        "residuals": "residuals in units of the error, against the scaled control",
+        "windows": "parameters of every fit by the share of points, those nearest to x_c, and by "
+        "the smallest size; areas of points are weights; line and grey: the average "
+        "with its total error",
     }
-    if "f" not in drawn:
-        del other["left out"]
-    handles = [handle for gid, handle in other.items() if gid in drawn]
-    if handles:
-        low = part.legend(handles=handles, loc="lower center", ncols=len(handles))
-        low.set_in_layout(False)
-    keys = keys_of_sizes(size_name, sizes, look)
-    above = (0.5, 1.35 * LINE / height if handles else 0.0)
-    columns = min(len(keys), _across(sizes, size_name) + 1)
-    high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
-    high.set_in_layout(False)
+    lines = [f"Collapse of {names}: {result.ansatz}."]
+    lines += [f"{kind.capitalize()}: {panels[kind]}." for kind in kinds]
+    correlated = any(part.covariance is not None for part in shown.parts)
+    lines.append(
+        "Bars: one standard deviation" + "; scaled points are correlated" * correlated + "."
+    )
+    several = sum(name.startswith("exponent") for name in result.parameters) > 1
+    numbers = [
+        f"{_word(name, several)} = "
+        + (f"{p.value:g} (fixed)" if name in result.fixed else readable(p.value, p.error))
+        for name, p in result.parameters.items()
+    ]
+    if numbers:
+        chi2 = goodness_line(result.chi2, result.dof, result.p_value).replace("chi2", "χ²")
+        lines.append(", ".join([*numbers, chi2]).replace("= -", "= −") + ".")
+    lines.append(f"Status: {result.status}" + f" ({result.message})" * bool(result.message) + ".")
+    return "\n".join(lines)
 
 
-def _across(sizes: Sequence[float], size_name: str) -> int:
-    """Sizes that fit one line of the legend."""
-    return SHORT if max(len(size_name), *(len(f"{s:g}") for s in sizes)) <= 3 else ACROSS
+def _word(name: str, several: bool) -> str:
+    if several and name.startswith("exponent_"):
+        return f"exponent of {plain(name.removeprefix('exponent_'))}"
+    return WORD.get(name, plain(name))
 
 
-def _note(ax: Axes, words: str, gid: str) -> None:
-    ax.text(
-        0.03, 0.97, words, transform=ax.transAxes, va="top", fontsize=SMALL, gid=gid, zorder=4,
-        bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8},
-    )  # fmt: skip
-
-
-def _parameter(name: str, several: bool) -> str:
+def _parameter(name: str, shown: _Shown) -> str:
+    if name == "x_c":
+        return shown.x_c
     if name in SYMBOL:
         return SYMBOL[name]
-    if several and name.startswith("exponent_"):
+    if len(shown.parts) > 1 and name.startswith("exponent_"):
         return f"exponent of {symbol(name.removeprefix('exponent_'))}"
     return symbol(name)
 

@@ -8,7 +8,8 @@ are in inches, sizes of letters and marks in points.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,7 +21,7 @@ from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextToPath
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.text import plain
 from heatcap.events import Column, Events
-from heatcap.figures.style import PAGE, VERMILION, letter
+from heatcap.figures.style import COLUMN, PAGE, VERMILION, letter, new_figure
 from heatcap.observables.dataset import size_coordinate, size_name_of, sizes_of
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "SPREAD",
     "Look",
     "by_size",
+    "by_words",
+    "critical",
     "entitle",
     "filled",
     "goodness",
@@ -51,6 +54,7 @@ __all__ = [
     "keys_of_sizes",
     "look_of_sizes",
     "panel_of",
+    "paper",
     "plain_axes",
     "rows_of",
     "say",
@@ -87,7 +91,8 @@ def look_of_sizes(sizes: Sequence[float]) -> Look:
 
 def keys_of_sizes(name: str, sizes: Iterable[float], look: Look) -> list[Artist]:
     """Make the entries of a legend: the name of the size, then the mark of every size."""
-    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=symbol(name))]
+    word = name if "$" in name else symbol(name)
+    keys: list[Artist] = [Line2D([], [], ls="", marker="", label=word)]
     return keys + [Line2D([], [], **(PLAIN | look[float(s)]), label=f"{s:g}") for s in sizes]
 
 
@@ -113,6 +118,118 @@ def say(ax: Axes, words: str) -> None:
         0.5, 0.5, words, ha="center", va="center", color=VERMILION, transform=ax.transAxes,
         gid="no data", wrap=True,
     )  # fmt: skip
+
+
+# ---- pages for print -----------------------------------------------------------------------
+
+WIDTHS = {"single": COLUMN, "double": PAGE}
+WORDS = ("control", "value", "size")  # what a user may call by another name
+EDGE = 0.25  # inches of a page beside its legend
+Kinds = Sequence[tuple[str, int]]
+
+
+def by_words(labels: Mapping[str, str] | None, names: tuple[str, str]) -> dict[str, str]:
+    """Words of the axes: those of the user, which may hold $mathematics$, or the names.
+
+    Raises
+    ------
+    ValueError
+        For a label of something else.
+    """
+    labels = labels or {}
+    if unknown := [word for word in labels if word not in WORDS]:
+        raise ValueError(f"labels are of {', '.join(WORDS)}, got {', '.join(unknown)}")
+    named = {"size": symbol(names[0]), "control": symbol(names[1])}
+    return named | {word: letter(text) if len(text) == 1 else text for word, text in labels.items()}
+
+
+def critical(control: str) -> str:
+    """Write the critical control: T_c where the control is a letter T, else x_c."""
+    bare = control.strip("$")
+    return f"${bare}_c$" if len(bare) == 1 and bare.isalpha() else "$x_c$"
+
+
+def paper(
+    kinds: Kinds,
+    sizes: Sequence[float],
+    size_name: str,
+    look: Look,
+    width: str,
+    axes: Axes | Sequence[Axes] | None,
+) -> tuple[Figure, list[list[Axes]]]:
+    """A page with panels of several kinds and a legend of the sizes, or the axes that are given.
+
+    Panels of one kind stand below each other (a row holds one of each), those of "windows" beside
+    each other.  Several panels get letters.
+
+    Raises
+    ------
+    ValueError
+        For an unknown width, or axes that are not one for each panel.
+    """
+    if width not in WIDTHS:
+        raise ValueError(f"width must be one of {', '.join(WIDTHS)}, got {width!r}")
+    if axes is not None:
+        given = [axes] if isinstance(axes, Axes) else list(axes)
+        ((kind, count),) = kinds
+        if len(given) != count:
+            raise ValueError(f"expected {count} axes for {kind}, got {len(given)}")
+        if kind != "windows":
+            given[0].legend(handles=keys_of_sizes(size_name, sizes, look))
+        figure = given[0].get_figure(root=True)
+        assert figure is not None
+        return figure, [given]
+    wide = WIDTHS[width]
+    rows = [count for kind, count in kinds if kind != "windows" and count]
+    deep, extra = (rows[0], 0) if rows else (0, 0)
+    windows = next((count for kind, count in kinds if kind == "windows"), 0)
+    across = len(rows) if width == "double" else 1
+    if len(rows) == 1 and width == "double":
+        across = min(deep, 3)
+    main = math.ceil(len(rows) * deep / across) if rows else 0
+    beside = min(windows, 4 if width == "double" else 2) or 1
+    extra = math.ceil(windows / beside)
+    tall = wide / (across + 0.2) * (0.72 if across > 1 or width == "single" else 0.5)
+    keys = keys_of_sizes(size_name, sizes[:: math.ceil(len(sizes) / SHOWN)], look)
+    columns, lines = _columns(keys, wide - EDGE)
+    heights = [main * max(tall, 1.6) + 0.18 * lines, extra * 1.6 + 0.2]
+    if not main:
+        heights[0] = 0
+    if not extra:
+        heights[1] = 0
+    figure = new_figure(wide, sum(heights))
+    present = [h for h in heights if h]
+    parts = iter(figure.subfigures(len(present), 1, height_ratios=present, squeeze=False)[:, 0])
+    out: dict[str, list[Axes]] = {kind: [] for kind, _ in kinds}
+    if main:
+        top = next(parts)
+        grid = top.add_gridspec(main, across, wspace=0.04)
+        names = [kind for kind, count in kinds if kind != "windows" and count]
+        order = [(k, kind) for k in range(deep) for kind in names]
+        for place, (_, kind) in enumerate(order):
+            out[kind].append(top.add_subplot(grid[place // across, place % across]))
+        top.legend(handles=keys, loc="outside upper center", ncols=columns)
+    if extra:
+        bottom = next(parts)
+        grid = bottom.add_gridspec(extra, beside, wspace=0.04)
+        out["windows"] = [bottom.add_subplot(grid[k // beside, k % beside]) for k in range(windows)]
+    panels = figure.get_axes()
+    for k, ax in enumerate(panels):
+        if len(panels) > 1:
+            ax.set_title(f"({chr(97 + k)})" if k < 26 else f"({k + 1})", loc="left")
+    return figure, [out[kind] for kind, _ in kinds]
+
+
+SHOWN = 24  # sizes in a legend, at most
+
+
+def _columns(keys: Sequence[Artist], wide: float) -> tuple[int, int]:
+    """Columns and lines of a legend on so many inches, in the style that is set."""
+    measure, font = TextToPath(), FontProperties(size=SMALL)
+    words = [str(key.get_label()) for key in keys]
+    widest = max(measure.get_text_width_height_descent(w, font, "$" in w)[0] for w in words)
+    columns = max(1, min(len(keys), int(72 * wide / (widest + 4.3 * SMALL))))
+    return columns, math.ceil(len(keys) / columns)
 
 
 # ---- the head of a figure: numbers and status ----------------------------------------------

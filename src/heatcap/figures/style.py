@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,13 +31,15 @@ from heatcap.core.quantities import (
     spoken,
 )
 from heatcap.core.text import literal
-from heatcap.core.writing import write_bytes
+from heatcap.core.writing import write_bytes, write_text
 
 __all__ = [
     "COLUMN",
     "ENSEMBLE",
     "EVENT",
     "PAGE",
+    "caption",
+    "describe",
     "label",
     "letter",
     "new_figure",
@@ -80,21 +84,36 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+_CAPTIONS: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()  # they live as long as figures
+ENDINGS = (".pdf", ".png", ".svg")
+
+
+def describe(figure: Figure, text: str) -> None:
+    """Give a figure its caption, which is not drawn but written beside it."""
+    _CAPTIONS[figure] = text
+
+
+def caption(figure: Figure) -> str:
+    """Return the caption of a figure, plain text; empty where it has none."""
+    return _CAPTIONS.get(figure, "")
+
+
 def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Path]:
-    """Write the figure as PDF, with embedded fonts, and as PNG beside it.
+    """Write the figure as PDF or SVG, as PNG beside it, and its caption if it has one.
 
     Parameters
     ----------
     figure : Figure
     path : str or Path
-        Ends in .pdf or .png or in neither; both files are written in any case.
+        Ends in .pdf, .png, .svg or in none of them; a PNG is written in any case, and a PDF unless
+        it is .svg.  The caption is PATH.caption.txt.
     dpi : int
         Resolution of the PNG, in dots per inch.
 
     Returns
     -------
     tuple of Path
-        The PDF and the PNG.  Equal figures give equal bytes: no date is written.
+        The PDF (or SVG) and the PNG.  Equal figures give equal bytes: no date is written.
 
     Raises
     ------
@@ -102,18 +121,24 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> tuple[Path, Pat
         If the path ends in the suffix of another format.
     """
     path = Path(path)
-    if path.suffix.lower() not in ("", ".pdf", ".png"):
-        raise ValueError(f"figures are written as .pdf and .png, got {path.name!r}")
-    pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
+    if path.suffix.lower() not in ("", *ENDINGS):
+        raise ValueError(f"figures are written as .pdf, .png and .svg, got {path.name!r}")
+    form = "svg" if path.suffix.lower() == ".svg" else "pdf"
+    page, png = path.with_suffix(f".{form}"), path.with_suffix(".png")
     for part in figure.subfigs:  # the layout puts their edges at 0 or -0, by chance
         part.patch.set_visible(False)
-    page, screen = io.BytesIO(), io.BytesIO()  # both are drawn before one is written
+    paper, screen = io.BytesIO(), io.BytesIO()  # both are drawn before one is written
     with styled(), _laid_out(figure):
-        figure.savefig(page, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(paper, format=form, metadata=_NO_DATE[form])
         figure.savefig(screen, format="png", dpi=dpi)
-    write_bytes(pdf, page.getbuffer())
+    write_bytes(page, paper.getbuffer())
     write_bytes(png, screen.getbuffer())
-    return pdf, png
+    if text := caption(figure):
+        write_text(path.with_suffix(".caption.txt"), text + "\n")
+    return page, png
+
+
+_NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 @contextmanager

@@ -174,12 +174,13 @@ class Problem:
 
     def scaled(self, b: int, theta: Floats) -> Floats:
         """The scaling variable X of block b, corrections included."""
-        block, shift = self.blocks[b], self._own(b, theta)[3]
+        block, shift = self.blocks[b], self.own(b, theta)[3]
         t = (block.control - theta[X_C]) / self.half
         x = t * (1 + theta[C] * t) * np.exp(self._stretch(block, theta[SHAPE])[0])
         return np.asarray(x + shift * np.exp(-theta[OMEGA] * block.log_size))
 
-    def _own(self, b: int, theta: Floats) -> Floats:
+    def own(self, b: int, theta: Floats) -> Floats:
+        """Exponent, b, a and s of block b."""
         return theta[SHARED + OWN * b : SHARED + OWN * (b + 1)]
 
     def overlap(self, theta: Floats) -> float:
@@ -221,7 +222,7 @@ class Problem:
 
     def _factors(self, b: int, theta: Floats) -> tuple[Floats, Floats, Floats]:
         """t, L^exponent K(L), and the correction to scaling 1 + a L^-omega."""
-        block, (exponent, _, weight, _) = self.blocks[b], self._own(b, theta)
+        block, (exponent, _, weight, _) = self.blocks[b], self.own(b, theta)
         t = (block.control - theta[X_C]) / self.half
         size = exponent * block.log_size
         if self.ansatz.amplitude is not None:
@@ -233,7 +234,7 @@ class Problem:
         self, b: int, theta: Floats, knots: Floats, jacobian: bool
     ) -> tuple[Floats, Floats, int]:
         block, at, c = self.blocks[b], SHARED + OWN * b, theta[C]
-        _, slope, weight, shift = self._own(b, theta)
+        _, slope, weight, shift = self.own(b, theta)
         t, size, finite = self._factors(b, theta)
         log_stretch, d_shape = self._stretch(block, theta[SHAPE])
         stretch = np.exp(log_stretch)
@@ -297,32 +298,10 @@ class Problem:
             for b, block in enumerate(self.blocks)
         )
 
-    def curve(self, b: int, theta: Floats, model: Model, points: int = 200) -> dict[str, Floats]:
-        """Collapsed points of block b, the scaling function and its band, for a figure.
-
-        `x`, `y`, `error` of every point: X and A L^-exponent divided by the analytic prefactor and
-        the correction to scaling; `residual` in units of the error; `grid`, `f`, `band`.
-        """
-        block, knots = self.blocks[b], self.knots(theta, model)[b]
-        x = self.scaled(b, theta)
+    def factor(self, b: int, theta: Floats) -> Floats:
+        """What multiplies f at every point of block b: size, prefactor and correction."""
         t, size, finite = self._factors(b, theta)
-        factor = size * (1 + self._own(b, theta)[1] * t) * finite
-        basis = BSpline.design_matrix(x.clip(knots[0], knots[-1]), knots, 3).toarray()
-        whitened = block.whitened(basis * factor[:, None])
-        coefficients, *_ = np.linalg.lstsq(whitened, block.value, rcond=1e-10)
-        spread = np.linalg.pinv(whitened.T @ whitened, rcond=1e-12, hermitian=True)
-        grid = np.linspace(x.min(), x.max(), points)
-        on_grid = BSpline.design_matrix(grid, knots, 3).toarray()
-        residual = block.value - whitened @ coefficients
-        return {
-            "x": x,
-            "y": basis @ coefficients + block.unwhitened(residual) / factor,
-            "error": block.error / np.abs(factor),
-            "residual": residual,
-            "grid": grid,
-            "f": on_grid @ coefficients,
-            "band": np.sqrt(np.einsum("ij,jk,ik->i", on_grid, spread, on_grid)),
-        }
+        return np.asarray(size * (1 + self.own(b, theta)[1] * t) * finite)
 
 
 def _compared(x: Floats, log_size: Floats) -> float:

@@ -15,9 +15,11 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from heatcap.core.arrays import Floats
@@ -29,6 +31,8 @@ from heatcap.core.result import (
     parameter_line,
     status_line,
 )
+from heatcap.core.text import cell
+from heatcap.core.writing import write_text
 from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
 from heatcap.scaling.collapse_fits import (
     Correlation,
@@ -39,6 +43,7 @@ from heatcap.scaling.collapse_fits import (
     search,
 )
 from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
+from heatcap.scaling.collapse_shown import COLUMNS, shown, table_of
 from heatcap.scaling.competitors import (
     KINDS,
     NOT_EXCLUDED,
@@ -89,9 +94,11 @@ class Collapse(Tested, Result):
     seconds : float
         Wall time.
     curves : list of dict
-        By observable, of the fit with the largest weight: `name`, `size` and `control` of its
-        points, the collapsed points `x`, `y`, `error`, the `residual` in units of the error, and
-        the scaling function `f` on a `grid` with its `band` (one standard deviation).
+        By observable, in the units of the table, at the reported parameters
+        (:mod:`heatcap.scaling.collapse_shown`): scaled points `x_scaled`, `y_scaled` of all rows,
+        `y_corrected` without corrections to scaling, its `y_error`, the `residual` in units of the
+        error, whether a row was `used`; the scaling function `f` on a `grid` with its `band` (one
+        standard deviation), and the `reference` values.
     residuals : list of dict
         By observable, of the same fit: autocorrelation of neighbouring residuals, their mean square
         by size, the point with the largest residual.
@@ -132,8 +139,35 @@ class Collapse(Tested, Result):
     FIELDS = (
         "ansatz", "fixed", "parameters", "goodness_of_fit", "window", "sizes_used", "status",
         "message", "seconds", "residuals", "models", "competitors",
-        "crossover_length_lower_limit95",
+        "crossover_length_lower_limit95", "scaled",
     )  # fmt: skip
+
+    @property
+    def scaled(self) -> list[dict[str, Any]]:
+        """Scaled points, scaling function and reference values by observable, for JSON."""
+        return [
+            {
+                "name": curve["name"],
+                "reference": curve["reference"],
+                "points": {name: curve[name] for name in COLUMNS},
+                "scaling_function": {
+                    "x": curve["grid"], "value": curve["f"], "error": curve["band"],
+                    "sizes": curve["covered"],
+                },
+            }
+            for curve in self.curves
+        ]  # fmt: skip
+
+    def scaled_points(self) -> pd.DataFrame:
+        """Table of the scaled points: the columns of `curves`, and `observable` for several."""
+        return table_of(self.curves)
+
+    def export(self, path: str | Path) -> None:
+        """Write the scaled points as CSV; cells are empty where the scaling function is unknown."""
+        table = self.scaled_points()
+        if "observable" in table:
+            table["observable"] = [cell(name) for name in table["observable"]]
+        write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
     def _lines(self) -> list[str]:
         """Parameters with their errors, goodness of fit and status."""
@@ -388,11 +422,7 @@ def _result(
         independent=share,
         competitors=rivals,
         crossover_length_lower_limit95=crossover_limit(rivals),
-        curves=[
-            {"name": part.name, "size": part.size, "control": part.control}
-            | best.problem.curve(b, solution.theta, solution.model)
-            for b, part in enumerate(best.parts)
-        ],
+        curves=shown(best, parameters, parts, names),
         **options,
     )
 
