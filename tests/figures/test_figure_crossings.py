@@ -6,9 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from heatcap.figures import caption, new_figure, save
 from heatcap.figures import crossings as draw_crossings
 from heatcap.figures import extrema as draw_extrema
-from heatcap.figures import save
 from heatcap.scaling import crossings, extrema, points, read_table
 from heatcap.systems import Planted
 
@@ -52,7 +52,7 @@ def test_crossings_are_ringed_and_extrapolated(crossed):
     ends = [result.x_c.value - result.x_c.error, result.x_c.value + result.x_c.error]
     assert [min(at_infinity), max(at_infinity)] == pytest.approx(ends)
     assert {ax.get_xlabel()[:3] for ax in figure.axes} == {"$K$", "$L$"}
-    assert "status: ok" in words(figure)
+    assert "Status: ok." in caption(figure)
 
 
 def test_peaks_are_ringed_and_their_heights_fitted(peaked):

@@ -182,15 +182,21 @@ def crossings(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "data", "pairs"], typer.Option(help="Part of the figure.")
+    ] = "all",
+    width: Width = "double",
+    label: Labels = None,
 ) -> None:
     """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
     from heatcap.scaling import crossings as find
 
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
     columns = {"size": size, "control": control, "value": value, "error": error}
     with _points(table, columns, names, json, figure) as data:
         result = find(data, ratio=ratio, drift=drift, rng=seed)
         answer(result.summary(), result.to_dict(), [table], json)
-        draw("crossings", figure, result, data, names=(size, control))
+        draw("crossings", figure, result, data, names=(size, control), **shown)
 
 
 @app.command()
@@ -206,10 +212,16 @@ def extrema(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "data", "heights"], typer.Option(help="Part of the figure.")
+    ] = "all",
+    width: Width = "double",
+    label: Labels = None,
 ) -> None:
     """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size."""
     from heatcap.scaling import extrema as find
 
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
     columns = {"size": size, "control": control, "value": value, "error": error}
     with _points(table, columns, names, json, figure) as data:
         result = find(data, rng=seed)
@@ -217,7 +229,7 @@ def extrema(
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
         content = result.to_dict() | {"against_size": against.to_dict()}
         answer(summary, content, [table], json)
-        draw("extrema", figure, result, data, against, names=(size, control))
+        draw("extrema", figure, result, data, against, names=(size, control), **shown)
 
 
 @app.command()

@@ -33,6 +33,7 @@ from heatcap.figures.panels import (
     SPREAD,
     Look,
     by_words,
+    caption_of,
     critical,
     look_of_sizes,
     paper,
@@ -49,6 +50,7 @@ PANELS = ("data", "collapse", "residuals", "windows")
 WEIGHT = 1e-4  # models of less weight are not drawn
 CARRYING = 0.01  # from this weight on the error bar of a model widens the axis
 BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
+LONG = 16  # letters of a control beyond which its scaled name takes two lines
 TALL = 1.3  # inches of a panel that the width of a band is judged by
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
 BORDER: dict[str, Any] = {"color": "#E0E0E0", "lw": 0.5, "zorder": 1}
@@ -95,7 +97,8 @@ class _Shown:
     @property
     def scaled_control(self) -> str:
         stretch = STRETCH.get(self.result.ansatz, "$S(${size}$)$").format(size=self.size)
-        return f"({self.control} $-$ {self.x_c}) {stretch}"
+        gap = "\n" if len(self.control) > LONG else " "
+        return f"({self.control}{gap}$-$ {self.x_c}) {stretch}"
 
     def scaled_value(self, k: int) -> str:
         """What is drawn of observable k, with the power of the size in numbers."""
@@ -194,6 +197,8 @@ def _kinds(shown: _Shown, panel: str) -> list[tuple[str, int]]:
     if panel == "windows" and not windows:
         raise ValueError(f"no windows to draw: {_no_windows(shown)}")
     counts = {kind: len(shown.parts) for kind in PANELS} | {"windows": windows}
+    if panel == "all" and not any(shown.curves):
+        counts |= {"collapse": 0, "residuals": 0}
     return [(kind, counts[kind]) for kind in PANELS if panel in ("all", kind)]
 
 
@@ -420,6 +425,8 @@ def _caption(shown: _Shown, kinds: Sequence[str]) -> str:
             data += "; open: left out of the fit"
     deviations = "one standard deviation" if shown.band == 1 else "two standard deviations"
     points = "as they are" if shown.raw else "without corrections to scaling"
+    if any(part.covariance is not None for part in shown.parts):
+        points += " (they are correlated: no bars)"
     panels = {
         "data": data,
         "collapse": f"scaled points, {points}; line: scaling function where two sizes overlap, "
@@ -429,12 +436,6 @@ def _caption(shown: _Shown, kinds: Sequence[str]) -> str:
         "the smallest size; areas of points are weights; line and grey: the average "
         "with its total error",
     }
-    lines = [f"Collapse of {names}: {result.ansatz}."]
-    lines += [f"{kind.capitalize()}: {panels[kind]}." for kind in kinds]
-    correlated = any(part.covariance is not None for part in shown.parts)
-    lines.append(
-        "Bars: one standard deviation" + "; scaled points are correlated" * correlated + "."
-    )
     several = sum(name.startswith("exponent") for name in result.parameters) > 1
     numbers = [
         f"{_word(name, several)} = "
@@ -442,10 +443,10 @@ def _caption(shown: _Shown, kinds: Sequence[str]) -> str:
         for name, p in result.parameters.items()
     ]
     if numbers:
-        chi2 = goodness_line(result.chi2, result.dof, result.p_value).replace("chi2", "χ²")
-        lines.append(", ".join([*numbers, chi2]).replace("= -", "= −") + ".")
-    lines.append(f"Status: {result.status}" + f" ({result.message})" * bool(result.message) + ".")
-    return "\n".join(lines)
+        numbers.append(goodness_line(result.chi2, result.dof, result.p_value))
+    said = [f"{kind.capitalize()}: {panels[kind]}." for kind in kinds]
+    title = f"Collapse of {names}: {result.ansatz}."
+    return caption_of(title, said, numbers, result.status, result.message)
 
 
 def _word(name: str, several: bool) -> str:

@@ -1,43 +1,37 @@
 """Curves of all sizes: where they cross, where they peak, and histograms of the energy.
 
-:func:`crossings` and :func:`extrema` have two panels under a head of numbers and status, the curves
-with their points on the left and the extrapolation on the right; :func:`histograms` has no head.
-Axes have the units of the data; bars and bands are one standard deviation.
+:func:`crossings` and :func:`extrema` have two kinds of panels, the curves with their points, and
+what they are extrapolated from; numbers and status are in the caption.  Axes have the units of the
+data; bars and bands are one standard deviation.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from heatcap.core.result import readable
+from heatcap.core.result import Status, goodness_line, readable
+from heatcap.core.text import plain
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
-    LINE,
     POINT,
     SPREAD,
     Look,
-    goodness,
-    head_lines,
-    keys_of_sizes,
+    by_words,
+    caption_of,
     look_of_sizes,
+    paper,
     plain_axes,
     say,
-    symbol,
-    write_head,
 )
-from heatcap.figures.style import BLUE, PAGE, VERMILION, label, new_figure, styled
+from heatcap.figures.style import BLUE, PAGE, VERMILION, describe, label, new_figure, styled
 from heatcap.scaling import Crossings, Extrema, Parameter, Points
 from heatcap.scaling.histogram import Barriers
 from heatcap.scaling.peaks import PeakScaling
@@ -54,9 +48,18 @@ NEAR = 7  # points of the largest size that the window shows at least
 
 
 def crossings(
-    result: Crossings, data: Points, *, names: tuple[str, str] = ("size", "control")
+    result: Crossings,
+    data: Points,
+    *,
+    names: tuple[str, str] = ("size", "control"),
+    panel: str = "all",
+    width: str = "double",
+    labels: Mapping[str, str] | None = None,
+    axes: Axes | None = None,
 ) -> Figure:
     """Draw curves of all sizes with their crossings, and the crossings against the size.
+
+    x_c is a line where the status is "ok"; numbers, status and reasons are in the caption.
 
     Parameters
     ----------
@@ -66,43 +69,78 @@ def crossings(
         The data that `result` was made from.
     names : tuple of str, optional
         What the size and the control are called.
+    panel : {"all", "data", "pairs"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    labels : mapping, optional
+        Words on the axes for "size", "control" and "value", with $mathematics$.
+    axes : Axes, optional
+        Where one panel is drawn, "data" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.
+        A new one, or that of `axes`.
+
+    Raises
+    ------
+    ValueError
+        If `panel`, `width` or `labels` are none of these.
     """
+    said = by_words(labels, names)
+    kinds = _kinds(panel, ("data", "pairs"), axes)
+    sizes = sorted({float(s) for s in data.size})
     with styled():
-        keys: list[Artist] = [
-            Line2D([], [], **RING, label="crossing of a pair"),
-            Line2D([], [], **CENTRE, label="$x_c$"),
-        ]
-        if np.isfinite(result.x_c.error):
-            keys.append(Patch(color=SPREAD["color"], label="its error"))
-        if result.extrapolation:
-            keys.append(Line2D([], [], **CURVE, label="extrapolation"))
-            keys.append(Patch(color=BAND["color"], label="its error"))
-        sizes = sorted({float(s) for s in data.size})
-        figure, left, right, look = _page(
-            sizes, names[0], _crossing_numbers(result), result.status, result.message, keys
-        )
-        low, high = _about_crossings(result, data)
-        _curves(left, data, result.curves, look, (low, high))
-        left.plot(result.x, result.height, **RING, gid="crossing")
-        _mark(left, result.x_c, vertical=True)
-        left.set_title("curves of all sizes", loc="left")
-        left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(label(data.name))
-        _against_pairs(right, result, names)
+        look = look_of_sizes(sizes)
+        figure, places = paper(kinds, sizes, said["size"], look, width, axes)
+        for (kind, _), (ax,) in zip(kinds, places, strict=True):
+            if kind == "pairs":
+                _against_pairs(ax, result, said)
+                continue
+            _curves(ax, data, result.curves, look, _about_crossings(result, data))
+            ax.plot(result.x, result.height, **RING, gid="crossing")
+            _mark(ax, result.x_c, result.ok, vertical=True)
+            _name_axes(ax, said, data.name)
+        if axes is None:
+            describe(figure, _crossing_caption(result, data, [kind for kind, _ in kinds]))
     return figure
 
 
+def _kinds(panel: str, known: Sequence[str], axes: Axes | None) -> list[tuple[str, int]]:
+    """Panels that are asked for, one of each kind."""
+    if panel not in ("all", *known):
+        raise ValueError(f"panel must be one of {', '.join(known)}, all, got {panel!r}")
+    shown = known if panel == "all" else (panel,)
+    return [(kind, 1) for kind in (shown if axes is None else shown[:1])]
+
+
+def _name_axes(ax: Axes, said: Mapping[str, str], value: str) -> None:
+    ax.set_xlabel(said["control"])
+    ax.set_ylabel(said.get("value") or label(value))
+
+
+def _crossing_caption(result: Crossings, data: Points, kinds: Sequence[str]) -> str:
+    line = "dashed: x_c; " if result.ok else ""
+    extrapolated = "; line: extrapolation with its error" if result.extrapolation else ""
+    panels = {
+        "data": f"curves of all sizes; rings: crossings of pairs; {line}grey: x_c within its error",
+        "pairs": f"crossings against the geometric mean of the pair{extrapolated}",
+    }
+    return caption_of(
+        f"Crossings of {plain(data.name)}.",
+        [f"{kind.capitalize()}: {panels[kind]}." for kind in kinds],
+        _crossing_numbers(result),
+        result.status,
+        result.message,
+    )
+
+
 def _crossing_numbers(result: Crossings) -> list[str]:
-    """Numbers of the head: x_c, the value at infinity, the drift exponent, chi^2."""
+    """Numbers of the caption: x_c, the value at infinity, the drift exponent, chi^2."""
     named = {
-        "$x_c$": result.x_c,
+        "x_c": result.x_c,
         "value at infinity": result.height_infinity,
-        "$w$": result.drift_exponent,
+        "w": result.drift_exponent,
     }
     numbers = [
         f"{name} = {readable(p.value, p.error)}"
@@ -110,10 +148,10 @@ def _crossing_numbers(result: Crossings) -> list[str]:
         if p is not None and np.isfinite(p.value) and np.isfinite(p.error)
     ]
     if result.drift is not None:
-        numbers.append(f"$w$ = {result.drift:g} (fixed)")
+        numbers.append(f"w = {result.drift:g} (fixed)")
     if result.models:
-        numbers += goodness(result.chi2, result.dof, result.p_value)
-    return [number.replace("= -", "= \u2212") for number in numbers]
+        numbers.append(goodness_line(result.chi2, result.dof, result.p_value))
+    return numbers
 
 
 def _about_crossings(result: Crossings, data: Points) -> tuple[float, float]:
@@ -133,29 +171,30 @@ def _about_crossings(result: Crossings, data: Points) -> tuple[float, float]:
     return max(low, middle - half), min(high, middle + half)
 
 
-def _mark(ax: Axes, p: Parameter, *, vertical: bool) -> None:
-    """Line at a parameter, with its error as a band."""
+def _mark(ax: Axes, p: Parameter, ok: bool, *, vertical: bool) -> None:
+    """Line at a parameter that counts, with its error as a band."""
     if not np.isfinite(p.value):
         return
     line, span = (ax.axvline, ax.axvspan) if vertical else (ax.axhline, ax.axhspan)
     if np.isfinite(p.error):
         span(p.value - p.error, p.value + p.error, **SPREAD, gid="x_c error")
-    line(p.value, **CENTRE, gid="x_c")
+    if ok:
+        line(p.value, **CENTRE, gid="x_c")
 
 
-def _against_pairs(ax: Axes, result: Crossings, names: Sequence[str]) -> None:
+def _against_pairs(ax: Axes, result: Crossings, said: Mapping[str, str]) -> None:
     """Crossings of pairs against L^-w, with their extrapolation."""
     located = np.isfinite(result.x)
     if not located.any():
         say(ax, f"nothing to extrapolate: {result.status}")
         return
-    w, what = 1.0, rf"1 / {symbol(names[0])}"
+    w, what = 1.0, f"1 / {said['size']}"
     exponent = result.drift_exponent
     fitted = result.drift if exponent is None else exponent.value
     if fitted is not None:
-        w, what = fitted, rf"{symbol(names[0])}$^{{\,-{fitted:.2f}}}$"
+        w, what = fitted, rf"{said['size']}$^{{\,-{fitted:.2f}}}$"
     middle = result.middle
-    _mark(ax, result.x_c, vertical=False)
+    _mark(ax, result.x_c, result.ok, vertical=False)
     if result.extrapolation:
         size, x, band = (np.asarray(result.extrapolation[k]) for k in ("size", "x", "band"))
         ax.fill_between(size**-w, x - band, x + band, **BAND, gid="band")
@@ -170,9 +209,8 @@ def _against_pairs(ax: Axes, result: Crossings, names: Sequence[str]) -> None:
         ends += [result.x_c.value - result.x_c.error, result.x_c.value + result.x_c.error]
     room = 0.06 * float(np.ptp(ends)) or 1.0
     ax.set_ylim(min(ends) - room, max(ends) + room)
-    ax.set_title("crossings of pairs", loc="left")
-    ax.set_xlabel(f"{what}, with the geometric mean of the pair")
-    ax.set_ylabel(f"{symbol(names[1])} at the crossing")
+    ax.set_xlabel(f"{what} of the pair")
+    ax.set_ylabel(f"{said['control']} at the crossing")
     plain_axes(ax)
 
 
@@ -192,8 +230,14 @@ def extrema(
     against: PeakScaling | None = None,
     *,
     names: tuple[str, str] = ("size", "control"),
+    panel: str = "all",
+    width: str = "double",
+    labels: Mapping[str, str] | None = None,
+    axes: Axes | None = None,
 ) -> Figure:
     """Draw curves of all sizes with their peaks, and the heights with fits of each kind.
+
+    x_c is a line where positions have an answer; numbers and status are in the caption.
 
     Parameters
     ----------
@@ -205,51 +249,80 @@ def extrema(
         ``result.against_size()`` by default.
     names : tuple of str, optional
         What the size and the control are called.
+    panel : {"all", "data", "heights"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    labels : mapping, optional
+        Words on the axes for "size", "control" and "value", with $mathematics$.
+    axes : Axes, optional
+        Where one panel is drawn, "data" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.
+        A new one, or that of `axes`.
+
+    Raises
+    ------
+    ValueError
+        If `panel`, `width` or `labels` are none of these.
     """
     fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
+    said = by_words(labels, names)
+    kinds = _kinds(panel, ("data", "heights"), axes)
+    sizes = sorted({float(s) for s in data.size})
+    with styled():
+        look = look_of_sizes(sizes)
+        figure, places = paper(kinds, sizes, said["size"], look, width, axes)
+        for (kind, _), (ax,) in zip(kinds, places, strict=True):
+            if kind == "heights":
+                _peak_heights(ax, result, fits, said.get("value") or label(data.name), said["size"])
+                continue
+            window = float(data.control.min()), float(data.control.max())
+            _curves(ax, data, result.curves, look, window)
+            ax.plot(result.x, result.height, **RING, gid="peak")
+            if fits is not None and fits.x_c is not None and fits.position_status == Status.OK:
+                at, off = fits.x_c.value, fits.x_c.error
+                if window[0] <= at <= window[1]:
+                    ax.axvline(at, **CENTRE, gid="x_c")
+                    ax.axvspan(at - off, at + off, **SPREAD, gid="x_c error")
+            _name_axes(ax, said, data.name)
+        if axes is None:
+            describe(figure, _peak_caption(result, fits, data, [kind for kind, _ in kinds]))
+    return figure
+
+
+def _peak_caption(
+    result: Extrema, fits: PeakScaling | None, data: Points, kinds: Sequence[str]
+) -> str:
     status, message = str(result.status), result.message
     if fits is not None and not fits.ok:
         status = fits.outcome if result.ok else status
         message = "; ".join(filter(None, [result.message, fits.message]))
-    with styled():
-        keys: list[Artist] = [Line2D([], [], **RING, label="peak")]
-        position = None if fits is None or fits.x_c is None else fits.x_c.value
-        if position is not None:
-            keys.append(Line2D([], [], **CENTRE, label="$x_c$"))
-        if fits is not None and fits.height_curves:
-            keys += [
-                Line2D([], [], **FIT["power"], label="power of the size"),
-                Line2D([], [], **FIT["logarithm"], label="logarithm"),
-            ]
-        sizes = sorted({float(s) for s in data.size})
-        figure, left, right, look = _page(
-            sizes, names[0], _peak_numbers(fits), status, message, keys
-        )
-        window = float(data.control.min()), float(data.control.max())
-        _curves(left, data, result.curves, look, window)
-        left.plot(result.x, result.height, **RING, gid="peak")
-        if position is not None and window[0] <= position <= window[1]:
-            left.axvline(position, **CENTRE, gid="x_c")
-        left.set_title("curves of all sizes", loc="left")
-        left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(label(data.name))
-        _peak_heights(right, result, fits, data.name, names[0])
-    return figure
+    curves = fits is not None and fits.height_curves
+    drawn = "; line: power of the size, dashed: logarithm" if curves else ""
+    panels = {
+        "data": "curves of all sizes; rings: their peaks; dashed: x_c, grey: its error, where "
+        "positions determine it",
+        "heights": f"height of the peaks against the size{drawn}",
+    }
+    return caption_of(
+        f"Peaks of {plain(data.name)}.",
+        [f"{kind.capitalize()}: {panels[kind]}." for kind in kinds],
+        _peak_numbers(fits),
+        status,
+        message,
+    )
 
 
 def _peak_numbers(fits: PeakScaling | None) -> list[str]:
-    """Numbers of the head: x_c and exponents, fixed or with errors."""
+    """Numbers of the caption: x_c and exponents, fixed or with errors."""
     if fits is None:
         return []
     named = {
-        "$x_c$": ("x_c", fits.x_c),
-        r"$1/\nu$": ("inverse_nu", fits.inverse_nu),
-        r"$\kappa$": ("exponent", fits.exponent),
+        "x_c": ("x_c", fits.x_c),
+        "1/ν": ("inverse_nu", fits.inverse_nu),
+        "κ": ("exponent", fits.exponent),
         "slope of the logarithm": ("log_slope", fits.log_slope),
     }
     out = []
@@ -257,7 +330,7 @@ def _peak_numbers(fits: PeakScaling | None) -> list[str]:
         if name in fits.fixed:
             out.append(f"{sign} = {fits.fixed[name]:g} (fixed)")
         elif p is not None:
-            out.append(f"{sign} = {readable(p.value, p.error)}".replace("= -", "= \u2212"))
+            out.append(f"{sign} = {readable(p.value, p.error)}")
     if np.isfinite(fits.log_weight):
         out.append(f"weight of the logarithm = {fits.log_weight:.2g}")
     return out
@@ -279,9 +352,8 @@ def _peak_heights(
     for kind, curve in (fits.height_curves if fits is not None else {}).items():
         ax.plot(curve["size"], curve["value"], **FIT[kind], zorder=1, gid=kind)
     ax.errorbar(size, height, error, **HEIGHT, zorder=3)[0].set_gid("height")
-    ax.set_title("height of the peaks", loc="left")
-    ax.set_xlabel(f"{symbol(size_name)} (logarithmic)")
-    ax.set_ylabel(f"peak of {label(name)}")
+    ax.set_xlabel(size_name)
+    ax.set_ylabel(f"peak of {name}")
     if ax.get_yscale() == "linear":
         plain_axes(ax)
     ticks = size[:: -(-size.size // TICKS)]
@@ -372,39 +444,11 @@ def _barriers(ax: Axes, barriers: Barriers) -> None:
     ax.legend(loc="upper left")
 
 
-# ---- what crossings and peaks share: the page, and curves with their points ----------------
+# ---- what crossings and peaks share: curves with their points -------------------------------
 
 RING: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 5.5, "mfc": "none", "mec": VERMILION, "mew": 1.0, "zorder": 4,
 }  # fmt: skip
-ROW, SIZES = 2.5, 12  # inches of the panels; sizes in the legend
-
-
-def _page(
-    sizes: Sequence[float],
-    size_name: str,
-    numbers: Sequence[str],
-    status: str,
-    message: str,
-    keys: Sequence[Artist],
-) -> tuple[Figure, Axes, Axes, Look]:
-    """The figure, its two panels, and the colour and marker of every size."""
-    look = look_of_sizes(sizes)
-    lines = head_lines(numbers, status, message)
-    head = LINE * len(lines) + 0.1
-    foot = 2.7 * LINE + 0.08
-    figure = new_figure(PAGE, head + ROW + foot)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[head, ROW, foot], squeeze=False)[
-        :, 0
-    ]
-    write_head(top, lines, head, ok=status == "ok")
-    handles = keys_of_sizes(size_name, sizes[:: math.ceil(len(sizes) / SIZES)], look)
-    below = bottom.legend(handles=list(keys), loc="lower center", ncols=len(keys))
-    above = bottom.legend(handles=handles, loc="upper center", ncols=len(handles))
-    for legend in (below, above):
-        legend.set_in_layout(False)
-    left, right = middle.subplots(1, 2, gridspec_kw={"wspace": 0.06})
-    return figure, left, right, look
 
 
 def _curves(

@@ -46,6 +46,7 @@ __all__ = [
     "Look",
     "by_size",
     "by_words",
+    "caption_of",
     "critical",
     "entitle",
     "filled",
@@ -125,6 +126,8 @@ def say(ax: Axes, words: str) -> None:
 WIDTHS = {"single": COLUMN, "double": PAGE}
 WORDS = ("control", "value", "size")  # what a user may call by another name
 EDGE = 0.25  # inches of a page beside its legend
+LETTERS = 26  # panels that have a letter
+SCANS = "windows"  # panels that are small, and have a legend of their own
 Kinds = Sequence[tuple[str, int]]
 
 
@@ -143,6 +146,18 @@ def by_words(labels: Mapping[str, str] | None, names: tuple[str, str]) -> dict[s
     return named | {word: letter(text) if len(text) == 1 else text for word, text in labels.items()}
 
 
+def caption_of(
+    title: str, panels: Sequence[str], numbers: Sequence[str], status: str, message: str
+) -> str:
+    """Write a caption: what the panels show, the numbers, the status and its reasons."""
+    lines = [title, *panels, "Bars: one standard deviation."]
+    if numbers:
+        text = ", ".join(numbers).replace("= -", "= \u2212").replace("chi2", "χ²")
+        lines.append(f"{text}.")
+    lines.append(f"Status: {status}" + f" ({plain(message)})" * bool(message) + ".")
+    return "\n".join(lines)
+
+
 def critical(control: str) -> str:
     """Write the critical control: T_c where the control is a letter T, else x_c."""
     bare = control.strip("$")
@@ -159,8 +174,8 @@ def paper(
 ) -> tuple[Figure, list[list[Axes]]]:
     """A page with panels of several kinds and a legend of the sizes, or the axes that are given.
 
-    Panels of one kind stand below each other (a row holds one of each), those of "windows" beside
-    each other.  Several panels get letters.
+    Panels of one kind stand below each other (a row holds one of each), those of "windows", or
+    those of a single kind, beside each other.  Several panels get letters.
 
     Raises
     ------
@@ -169,55 +184,51 @@ def paper(
     """
     if width not in WIDTHS:
         raise ValueError(f"width must be one of {', '.join(WIDTHS)}, got {width!r}")
-    if axes is not None:
-        given = [axes] if isinstance(axes, Axes) else list(axes)
-        ((kind, count),) = kinds
-        if len(given) != count:
-            raise ValueError(f"expected {count} axes for {kind}, got {len(given)}")
-        if kind != "windows":
-            given[0].legend(handles=keys_of_sizes(size_name, sizes, look))
-        figure = given[0].get_figure(root=True)
-        assert figure is not None
-        return figure, [given]
-    wide = WIDTHS[width]
-    rows = [count for kind, count in kinds if kind != "windows" and count]
-    deep, extra = (rows[0], 0) if rows else (0, 0)
-    windows = next((count for kind, count in kinds if kind == "windows"), 0)
-    across = len(rows) if width == "double" else 1
-    if len(rows) == 1 and width == "double":
-        across = min(deep, 3)
-    main = math.ceil(len(rows) * deep / across) if rows else 0
-    beside = min(windows, 4 if width == "double" else 2) or 1
-    extra = math.ceil(windows / beside)
-    tall = wide / (across + 0.2) * (0.72 if across > 1 or width == "single" else 0.5)
     keys = keys_of_sizes(size_name, sizes[:: math.ceil(len(sizes) / SHOWN)], look)
+    if axes is not None:
+        return _given(kinds, keys, [axes] if isinstance(axes, Axes) else list(axes))
+    wide, double = WIDTHS[width], width == "double"
+    most = max(count for _, count in kinds)
+    places = [(kind, k) for k in range(most) for kind, count in kinds if k < count]
+    main = [place for place in places if place[0] != SCANS]
+    scans = [place for place in places if place[0] == SCANS]
+    abreast = min(len({kind for kind, _ in main}), 3)
+    across = max(1, (abreast if abreast > 1 else min(len(main), 3)) if double else 1)
+    beside = max(1, min(len(scans), 4 if double else 2))
+    tall = max(1.6, wide / (across + 0.2) * (0.72 if across > 1 or not double else 0.5))
     columns, lines = _columns(keys, wide - EDGE)
-    heights = [main * max(tall, 1.6) + 0.18 * lines, extra * 1.6 + 0.2]
-    if not main:
-        heights[0] = 0
-    if not extra:
-        heights[1] = 0
+    parts = [
+        (main, across, math.ceil(len(main) / across) * tall + 0.18 * lines),
+        (scans, beside, math.ceil(len(scans) / beside) * 1.6 + 0.2),
+    ]
+    parts = [part for part in parts if part[0]]
+    heights = [height for _, _, height in parts]
     figure = new_figure(wide, sum(heights))
-    present = [h for h in heights if h]
-    parts = iter(figure.subfigures(len(present), 1, height_ratios=present, squeeze=False)[:, 0])
+    pages = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
     out: dict[str, list[Axes]] = {kind: [] for kind, _ in kinds}
-    if main:
-        top = next(parts)
-        grid = top.add_gridspec(main, across, wspace=0.04)
-        names = [kind for kind, count in kinds if kind != "windows" and count]
-        order = [(k, kind) for k in range(deep) for kind in names]
-        for place, (_, kind) in enumerate(order):
-            out[kind].append(top.add_subplot(grid[place // across, place % across]))
-        top.legend(handles=keys, loc="outside upper center", ncols=columns)
-    if extra:
-        bottom = next(parts)
-        grid = bottom.add_gridspec(extra, beside, wspace=0.04)
-        out["windows"] = [bottom.add_subplot(grid[k // beside, k % beside]) for k in range(windows)]
-    panels = figure.get_axes()
-    for k, ax in enumerate(panels):
-        if len(panels) > 1:
-            ax.set_title(f"({chr(97 + k)})" if k < 26 else f"({k + 1})", loc="left")
+    for page, (members, side, _) in zip(pages, parts, strict=True):
+        grid = page.add_gridspec(math.ceil(len(members) / side), side, wspace=0.04)
+        for place, (kind, _) in enumerate(members):
+            out[kind].append(page.add_subplot(grid[place // side, place % side]))
+        if members is main:
+            page.legend(handles=keys, loc="outside upper center", ncols=columns)
+    for k, ax in enumerate(figure.get_axes() if len(places) > 1 else ()):
+        ax.set_title(f"({chr(97 + k)})" if k < LETTERS else f"({k + 1})", loc="left")
     return figure, [out[kind] for kind, _ in kinds]
+
+
+def _given(
+    kinds: Kinds, keys: Sequence[Artist], axes: list[Axes]
+) -> tuple[Figure, list[list[Axes]]]:
+    """Axes of someone else's figure, with the legend of the sizes in the first."""
+    ((kind, count),) = kinds
+    if len(axes) != count:
+        raise ValueError(f"expected {count} axes for {kind}, got {len(axes)}")
+    if kind != SCANS:
+        axes[0].legend(handles=keys)
+    figure = axes[0].get_figure(root=True)
+    assert figure is not None
+    return figure, [axes]
 
 
 SHOWN = 24  # sizes in a legend, at most

@@ -117,8 +117,8 @@ def _curve(
 
     grid = np.linspace(max(low, x[used].min() / unit), min(high, x[used].max() / unit), GRID)
     basis = BSpline.design_matrix(grid, knots, 3).toarray()
-    ends = [(x[part.size == s].min(), x[part.size == s].max()) for s in np.unique(part.size[used])]
-    between = [(grid * unit >= first) & (grid * unit <= last) for first, last in ends]
+    within = [x[used & (part.size == size)] for size in np.unique(part.size[used])]
+    between = [(grid * unit >= row.min()) & (grid * unit <= row.max()) for row in within]
     return {
         "size": part.size,
         "control": part.control,
