@@ -274,6 +274,20 @@ def test_many_sizes_and_long_names_have_room():
     assert len({a.get_color() for a in gids(figure, "left out")}) == 30
 
 
+def test_a_legend_reads_row_by_row():
+    size, x = np.repeat(np.arange(10.0, 25), 2), np.tile([0.9, 1.1], 15)
+    data = points(size, x, size, np.ones(30))
+    refused = collapse(data.take(data.size < 11))
+    figure = draw(refused, data, width="single")
+    (legend,) = figure.subfigs[0].legends
+    figure.draw_without_rendering()
+    at = {text.get_text(): text.get_window_extent().get_points()[0] for text in legend.get_texts()}
+    rows = sorted({round(y) for _, y in at.values()}, reverse=True)
+    assert len(rows) > 1
+    order = sorted((w for w in at if w != "size"), key=lambda w: (-round(at[w][1]), at[w][0]))
+    assert order == [str(k) for k in range(10, 25)]
+
+
 def test_no_trace_is_left_in_matplotlib(fitted, tmp_path):
     with mpl.rc_context():
         mpl.rcdefaults()

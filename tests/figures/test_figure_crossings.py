@@ -82,13 +82,38 @@ def test_nothing_overlaps_with_two_sizes_or_ten(sizes):
 def test_no_crossing_and_no_peak_are_said_on_the_page():
     x = np.linspace(0, 1, 9)
     data = points(np.repeat([8.0, 16], 9), np.tile(x, 2), np.r_[x, x + 5], np.full(18, 0.01))
-    for find, draw, said in (
-        (crossings, draw_crossings, "nothing to extrapolate: no crossing"),
-        (extrema, draw_extrema, "no size has a peak inside its data"),
+    for find, draw, panel, said in (
+        (crossings, draw_crossings, "pairs", "nothing to extrapolate: no crossing"),
+        (extrema, draw_extrema, "heights", "no size has a peak inside its data"),
     ):
-        figure = draw(find(data, rng=0, draws=60), data)
-        assert said in words(figure)
+        result = find(data, rng=0, draws=60)
+        assert said in words(draw(result, data, panel=panel))
+        figure = draw(result, data)
+        assert len(figure.axes) == 1
+        assert not gids(figure, "x_c")
+        assert f"Status: {result.status}" in caption(figure)
         assert overlapping(figure) == []
+
+
+def test_one_panel_one_column_and_words_of_ones_own(crossed, peaked):
+    labels = {"control": "$T/J$", "value": "$U_4$", "size": "N"}
+    for (result, data), draw, last, words_there in (
+        (crossed, draw_crossings, "pairs", "$T/J$ at the crossing"),
+        (peaked, draw_extrema, "heights", "peak of $U_4$"),
+    ):
+        figure = draw(result, data, width="single", labels=labels)
+        assert figure.get_size_inches()[0] == 3.4
+        assert [ax.get_title(loc="left") for ax in figure.axes] == ["(a)", "(b)"]
+        assert overlapping(figure) == []
+        said = words(figure)
+        assert words_there in said
+        assert "status" not in said.lower()
+        own = new_figure(3.4, 2.5)
+        ax = own.subplots()
+        assert draw(result, data, panel=last, axes=ax) is own
+        assert ax.lines
+        with pytest.raises(ValueError, match=f"panel must be one of data, {last}, all"):
+            draw(result, data, panel="windows")
 
 
 def test_figures_are_written_and_leave_no_trace(crossed, tmp_path):

@@ -541,3 +541,22 @@ def test_a_size_that_is_left_out_costs_as_much_as_a_parameter():
     for left_out, fit in enumerate(fits):
         parameters = 6 - left_out - fit.dof
         assert fit.score == pytest.approx(fit.chi2 + 2 * (parameters + left_out))
+
+
+def test_every_number_of_the_json_stands_with_its_error():
+    t = np.linspace(-1, 1, 11)
+    size, x = np.repeat([8.0, 16, 32, 64], 11), np.tile(1 + 0.2 * t, 4)
+    step = points(size, x, np.tanh((x - 1) * size / 4), np.full(44, 0.01))
+    found = crossings(step, draws=60, rng=0)
+    rows = found.to_dict()["pairs"]
+    assert [(row["small"], row["large"]) for row in rows] == [(8, 16), (16, 32), (32, 64)]
+    assert rows[1]["x"] == {"value": found.x[1], "error": found.error[1]}
+    assert rows[2]["height"] == {"value": found.height[2], "error": found.height_error[2]}
+    peak = extrema(
+        points(size, x, 1 / (1 + ((x - 1) * size / 4) ** 2), np.full(44, 0.01)), draws=60
+    )
+    row = peak.to_dict()["peaks"][1]
+    assert row["size"] == 16
+    assert row["height"] == {"value": peak.height[1], "error": peak.height_error[1]}
+    rising = extrema(points(size, x, x, np.full(44, 0.01)), draws=60).to_dict()["peaks"][0]
+    assert rising["x"] == {"value": None, "error": None}

@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "compact",
     "goodness_line",
+    "measured",
     "parameter_line",
     "plain",
     "readable",
@@ -158,6 +159,11 @@ class Parameter:
         """Plain values for JSON."""
         names = ("value", "statistical", "systematic", "error", "ci95")
         return {name: plain(getattr(self, name)) for name in names}
+
+
+def measured(value: float, error: float) -> dict[str, float]:
+    """Write a number with its error for JSON."""
+    return {"value": float(value), "error": float(error)}
 
 
 def status_line(status: str, message: str) -> str:

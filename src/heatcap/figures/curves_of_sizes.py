@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from heatcap.core.result import Status, goodness_line, readable
 from heatcap.core.text import plain
@@ -88,7 +88,8 @@ def crossings(
         If `panel`, `width` or `labels` are none of these.
     """
     said = by_words(labels, names)
-    kinds = _kinds(panel, ("data", "pairs"), axes)
+    crossed = bool(np.isfinite(result.x).any())
+    kinds = _kinds(panel, ("data", "pairs"), axes, whole=crossed)
     sizes = sorted({float(s) for s in data.size})
     with styled():
         look = look_of_sizes(sizes)
@@ -106,12 +107,15 @@ def crossings(
     return figure
 
 
-def _kinds(panel: str, known: Sequence[str], axes: Axes | None) -> list[tuple[str, int]]:
-    """Panels that are asked for, one of each kind."""
+def _kinds(
+    panel: str, known: Sequence[str], axes: Axes | None, *, whole: bool
+) -> list[tuple[str, int]]:
+    """Panels that are asked for, one of each kind; the first alone where there is no more."""
     if panel not in ("all", *known):
         raise ValueError(f"panel must be one of {', '.join(known)}, all, got {panel!r}")
     shown = known if panel == "all" else (panel,)
-    return [(kind, 1) for kind in (shown if axes is None else shown[:1])]
+    alone = axes is not None or (panel == "all" and not whole)
+    return [(kind, 1) for kind in (shown[:1] if alone else shown)]
 
 
 def _name_axes(ax: Axes, said: Mapping[str, str], value: str) -> None:
@@ -269,7 +273,8 @@ def extrema(
     """
     fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
     said = by_words(labels, names)
-    kinds = _kinds(panel, ("data", "heights"), axes)
+    peaked = bool(np.isfinite(result.height).any())
+    kinds = _kinds(panel, ("data", "heights"), axes, whole=peaked)
     sizes = sorted({float(s) for s in data.size})
     with styled():
         look = look_of_sizes(sizes)
@@ -356,6 +361,10 @@ def _peak_heights(
     ax.set_ylabel(f"peak of {name}")
     if ax.get_yscale() == "linear":
         plain_axes(ax)
+    else:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ticks = size[:: -(-size.size // TICKS)]
     ax.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
     ax.xaxis.set_minor_locator(NullLocator())

@@ -196,7 +196,8 @@ def paper(
     across = max(1, (abreast if abreast > 1 else min(len(main), 3)) if double else 1)
     beside = max(1, min(len(scans), 4 if double else 2))
     tall = max(1.6, wide / (across + 0.2) * (0.72 if across > 1 or not double else 0.5))
-    columns, lines = _columns(keys, wide - EDGE)
+    keys, columns = _rows_of_keys(keys, wide - EDGE)
+    lines = math.ceil(len(keys) / columns)
     parts = [
         (main, across, math.ceil(len(main) / across) * tall + 0.18 * lines),
         (scans, beside, math.ceil(len(scans) / beside) * 1.6 + 0.2),
@@ -234,13 +235,19 @@ def _given(
 SHOWN = 24  # sizes in a legend, at most
 
 
-def _columns(keys: Sequence[Artist], wide: float) -> tuple[int, int]:
-    """Columns and lines of a legend on so many inches, in the style that is set."""
+def _rows_of_keys(keys: Sequence[Artist], wide: float) -> tuple[list[Artist], int]:
+    """Order a legend so that it reads row by row on so many inches, and its columns."""
     measure, font = TextToPath(), FontProperties(size=SMALL)
     words = [str(key.get_label()) for key in keys]
-    widest = max(measure.get_text_width_height_descent(w, font, "$" in w)[0] for w in words)
-    columns = max(1, min(len(keys), int(72 * wide / (widest + 4.3 * SMALL))))
-    return columns, math.ceil(len(keys) / columns)
+    widths = [measure.get_text_width_height_descent(w, font, "$" in w)[0] for w in words]
+    beside = 3.5 * SMALL  # handle, pad and the gap between columns
+    if sum(widths) + beside * len(keys) <= 72 * wide:
+        return list(keys), len(keys)
+    columns = max(1, min(len(keys), int(72 * wide / (max(widths) + beside))))
+    # Matplotlib fills column by column, the first ones with one more.
+    deep, longer = divmod(len(keys), columns)
+    heights = [deep + (j < longer) for j in range(columns)]
+    return [keys[i * columns + j] for j in range(columns) for i in range(heights[j])], columns
 
 
 # ---- the head of a figure: numbers and status ----------------------------------------------

@@ -26,6 +26,7 @@ from heatcap.core.result import (
     Result,
     Status,
     goodness_line,
+    measured,
     parameter_line,
     readable,
     status_line,
@@ -123,8 +124,19 @@ class Crossings(Tested, Result):
     FIELDS = (
         "name", "small", "large", "x", "error", "height", "height_error", "covariance",
         "height_covariance", "x_c", "drift_exponent", "height_infinity", "drift", "status",
-        "message", "models", "goodness_of_fit",
+        "message", "models", "goodness_of_fit", "pairs",
     )  # fmt: skip
+
+    @property
+    def pairs(self) -> list[dict[str, Any]]:
+        """Crossings by pair, each number with its error, for JSON."""
+        rows = zip(
+            self.small, self.large, self.x, self.error, self.height, self.height_error, strict=True
+        )
+        return [
+            {"small": a, "large": b, "x": measured(x, dx), "height": measured(y, dy)}
+            for a, b, x, dx, y, dy in rows
+        ]
 
     def _lines(self) -> list[str]:
         """Pairs, extrapolated values with their errors, goodness of fit and status."""

@@ -22,7 +22,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats, numbers
-from heatcap.core.result import Parameter, Result, Status, parameter_line, readable, status_line
+from heatcap.core.result import (
+    Parameter,
+    Result,
+    Status,
+    measured,
+    parameter_line,
+    readable,
+    status_line,
+)
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import weights_of
@@ -105,8 +113,17 @@ class Extrema(Result):
 
     FIELDS = (
         "name", "size", "x", "x_error", "height", "height_error", "bias", "x_covariance",
-        "height_covariance", "status", "message",
+        "height_covariance", "status", "message", "peaks",
     )  # fmt: skip
+
+    @property
+    def peaks(self) -> list[dict[str, Any]]:
+        """Peaks by size, each number with its error, for JSON."""
+        rows = zip(self.size, self.x, self.x_error, self.height, self.height_error, strict=True)
+        return [
+            {"size": size, "x": measured(x, dx), "height": measured(y, dy)}
+            for size, x, dx, y, dy in rows
+        ]
 
     def _lines(self) -> list[str]:
         """Peaks with their errors and status."""
