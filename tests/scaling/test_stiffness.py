@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from heatcap.cli import app
 from heatcap.core.result import Parameter
-from heatcap.figures import save
+from heatcap.figures import caption, save
 from heatcap.figures import stiffness as draw
 from heatcap.scaling import points, stiffness
 from heatcap.scaling.flow import (
@@ -307,8 +307,7 @@ def test_figure_without_a_fit(tmp_path: Path) -> None:
     figure = draw(stiffness(noise), noise)
     save(figure, tmp_path / "f")
     assert not gids(figure, "model")
-    (status,) = gids(figure, "status")
-    assert "no jump" in status.get_text()
+    assert "Status: no jump" in caption(figure)
     with pytest.raises(ValueError, match="no data"):
         draw(stiffness(noise), noise.take(np.zeros(len(noise), bool)))
 

@@ -246,15 +246,21 @@ def stiffness(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "data", "jump"], typer.Option(help="Part of the figure.")
+    ] = "all",
+    width: Width = "double",
+    label: Labels = None,
 ) -> None:
     """Kosterlitz-Thouless temperature and universal jump from the helicity modulus."""
     from heatcap.scaling import stiffness as fit
 
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
     columns = {"size": size, "control": control, "value": value, "error": error}
     with _points(table, columns, names, json, figure) as data:
         result = fit(data, free_jump=free_jump, rng=seed)
         answer(result.summary(), result.to_dict(), [table], json)
-        draw("stiffness", figure, result, data, names=(size, control))
+        draw("stiffness", figure, result, data, names=(size, control), **shown)
 
 
 @app.command()

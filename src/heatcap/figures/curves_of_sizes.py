@@ -23,15 +23,17 @@ from heatcap.figures.panels import (
     CURVE,
     POINT,
     SPREAD,
+    WIDTHS,
     Look,
     by_words,
     caption_of,
+    kinds_of,
     look_of_sizes,
     paper,
     plain_axes,
     say,
 )
-from heatcap.figures.style import BLUE, PAGE, VERMILION, describe, label, new_figure, styled
+from heatcap.figures.style import BLUE, VERMILION, describe, label, new_figure, styled
 from heatcap.scaling import Crossings, Extrema, Parameter, Points
 from heatcap.scaling.histogram import Barriers
 from heatcap.scaling.peaks import PeakScaling
@@ -89,7 +91,7 @@ def crossings(
     """
     said = by_words(labels, names)
     crossed = bool(np.isfinite(result.x).any())
-    kinds = _kinds(panel, ("data", "pairs"), axes, whole=crossed)
+    kinds = kinds_of(panel, ("data", "pairs"), axes, whole=crossed)
     sizes = sorted({float(s) for s in data.size})
     with styled():
         look = look_of_sizes(sizes)
@@ -105,17 +107,6 @@ def crossings(
         if axes is None:
             describe(figure, _crossing_caption(result, data, [kind for kind, _ in kinds]))
     return figure
-
-
-def _kinds(
-    panel: str, known: Sequence[str], axes: Axes | None, *, whole: bool
-) -> list[tuple[str, int]]:
-    """Panels that are asked for, one of each kind; the first alone where there is no more."""
-    if panel not in ("all", *known):
-        raise ValueError(f"panel must be one of {', '.join(known)}, all, got {panel!r}")
-    shown = known if panel == "all" else (panel,)
-    alone = axes is not None or (panel == "all" and not whole)
-    return [(kind, 1) for kind in (shown[:1] if alone else shown)]
 
 
 def _name_axes(ax: Axes, said: Mapping[str, str], value: str) -> None:
@@ -274,7 +265,7 @@ def extrema(
     fits = result.against_size() if against is None and np.isfinite(result.x).any() else against
     said = by_words(labels, names)
     peaked = bool(np.isfinite(result.height).any())
-    kinds = _kinds(panel, ("data", "heights"), axes, whole=peaked)
+    kinds = kinds_of(panel, ("data", "heights"), axes, whole=peaked)
     sizes = sorted({float(s) for s in data.size})
     with styled():
         look = look_of_sizes(sizes)
@@ -380,13 +371,19 @@ DASHES = ("-", (0, (6, 1.5)), (0, (3, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 KINDS = {"double": ("o", BLUE), "single": ("s", "#595959")}
 
 
-def histograms(found: Barriers) -> Figure:
+def histograms(
+    found: Barriers, *, width: str = "double", axes: Sequence[Axes] | None = None
+) -> Figure:
     """Draw the energy histograms of all sizes, and the barrier Delta F against the size.
 
     Parameters
     ----------
     found : Barriers
         Made by :func:`heatcap.scaling.histogram.barriers`.
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    axes : sequence of two Axes, optional
+        Where histograms and barriers are drawn.
 
     Returns
     -------
@@ -398,16 +395,49 @@ def histograms(found: Barriers) -> Figure:
     Raises
     ------
     ValueError
-        If no size has a histogram.
+        If no size has a histogram, or `width` or the number of `axes` is another.
     """
     if not any(found.curves):
         raise ValueError("no size has a histogram: the series are too short")
+    if width not in WIDTHS:
+        raise ValueError(f"width must be one of {', '.join(WIDTHS)}, got {width!r}")
+    if axes is not None and len(axes) != 2:
+        raise ValueError(f"expected 2 axes, got {len(axes)}")
     with styled():
-        figure = new_figure(PAGE, 2.4)
-        left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+        left, right = _two(found, width) if axes is None else axes
         _histogram_curves(left, found)
         _barriers(right, found)
+    figure = left.get_figure(root=True)
+    assert figure is not None
     return figure
+
+
+def _two(found: Barriers, width: str) -> list[Axes]:
+    """Axes of a new page, beside each other or one below the other."""
+    wide = width == "double"
+    figure = new_figure(WIDTHS[width], 2.4 if wide else 4.6)
+    grid = figure.add_gridspec(
+        1 if wide else 2, 2 if wide else 1, width_ratios=[1.5, 1][: 2 if wide else 1]
+    )
+    places = [figure.add_subplot(grid[k]) for k in (0, 1)]
+    for letter, ax in zip("ab", places, strict=True):
+        ax.set_title(f"({letter})", loc="left")
+    describe(figure, _barrier_caption(found))
+    return places
+
+
+def _barrier_caption(found: Barriers) -> str:
+    numbers = []
+    if np.isfinite(found.tension.value):
+        slope = readable(found.tension.value, found.tension.error)
+        numbers.append(f"slope of the barriers against L^(d-1) = {slope}")
+    panels = [
+        "Left: ln P / P_max, from which a constant and a tilt are taken off; bands: one standard "
+        "deviation of the shape.",
+        "Right: barriers Delta F / T of sizes whose runs tunnel.",
+    ]
+    title = "Histograms of the energy per site."
+    return caption_of(title, panels, numbers, found.status, found.message)
 
 
 def _histogram_curves(ax: Axes, barriers: Barriers) -> None:
@@ -447,9 +477,6 @@ def _barriers(ax: Axes, barriers: Barriers) -> None:
         ax.set_ylim(-0.1, 1)
     ax.set_xlabel("size $L$")
     ax.set_ylabel(r"barrier $\Delta F/T$")
-    if np.isfinite(barriers.tension.value):
-        slope = readable(barriers.tension.value, barriers.tension.error)
-        ax.set_title(f"slope against $L^{{d-1}}$: {slope}", loc="left")
     ax.legend(loc="upper left")
 
 

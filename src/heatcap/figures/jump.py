@@ -7,34 +7,30 @@ The stiffness and the temperature have the units of the data (k_B = 1), so that 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from heatcap.core.arrays import Floats
-from heatcap.core.result import readable
+from heatcap.core.result import goodness_line, readable
+from heatcap.core.text import plain
 from heatcap.figures import panels
 from heatcap.figures.panels import (
     CENTRE,
-    LINE,
-    PLAIN,
     SPREAD,
     Look,
-    goodness,
-    head_lines,
-    keys_of_sizes,
+    by_words,
+    caption_of,
+    kinds_of,
     look_of_sizes,
+    paper,
     say,
     symbol,
-    write_head,
 )
-from heatcap.figures.style import PAGE, VERMILION, new_figure, styled
+from heatcap.figures.style import VERMILION, describe, styled
 from heatcap.scaling import Points
 from heatcap.scaling.jump import Stiffness
 
@@ -43,15 +39,23 @@ __all__ = ["stiffness"]
 POINT: dict[str, Any] = panels.POINT | {"zorder": 3}
 JUMP: dict[str, Any] = {"color": "black", "lw": 0.9, "zorder": 2}
 OTHER: dict[str, Any] = {"color": "#8C8C8C", "lw": 0.8, "ls": (0, (3, 2)), "zorder": 1}
-ROW, SIZES, ACROSS = 2.35, 24, 10
 
 
-def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("size", "T")) -> Figure:
+def stiffness(
+    result: Stiffness,
+    data: Points,
+    *,
+    names: tuple[str, str] = ("size", "T"),
+    panel: str = "all",
+    width: str = "double",
+    labels: Mapping[str, str] | None = None,
+    axes: Axes | None = None,
+) -> Figure:
     """Draw stiffness against temperature with 2 T / pi, and its fall with ln L at T_KT.
 
-    Points on the right are those of the two temperatures nearest to T_KT, shifted there along the
-    fit; other models of at least 1 % of the weight are drawn, each at its own T_KT.
-    A status other than "ok" stands across the head.
+    Points of the "jump" are those of the two temperatures nearest to T_KT, shifted there along the
+    fit; other models of at least 1 % of the weight are drawn, each at its own T_KT, which is a
+    line where the status is "ok".  Numbers, status and reasons are in the caption.
 
     Parameters
     ----------
@@ -61,39 +65,43 @@ def stiffness(result: Stiffness, data: Points, *, names: tuple[str, str] = ("siz
         The data that `result` was made from.
     names : tuple of str, optional
         What the size and the temperature are called.
+    panel : {"all", "data", "jump"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    labels : mapping, optional
+        Words on the axes for "size", "control" and "value", with $mathematics$.
+    axes : Axes, optional
+        Where one panel is drawn, "data" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.
+        A new one, or that of `axes`.
 
     Raises
     ------
     ValueError
-        If there are no data.
+        If there are no data, or `panel`, `width` or `labels` are none of these.
     """
     if not len(data):
         raise ValueError("no data: expected Points")
-    sizes = np.unique(data.size)
-    look = look_of_sizes(sizes.tolist())
+    said = by_words(labels, names)
+    kinds = kinds_of(panel, ("data", "jump"), axes, whole=bool(result.curves))
+    sizes = np.unique(data.size).tolist()
+    look = look_of_sizes(sizes)
     with styled():
-        lines = head_lines(_numbers(result), result.status, result.message)
-        shown = sizes[:: math.ceil(sizes.size / SIZES)]
-        deep = math.ceil((shown.size + 1) / ACROSS) + 1
-        head = LINE * len(lines) + 0.17 * deep + 0.12
-        figure = new_figure(PAGE, head + ROW)
-        top, below = figure.subfigures(2, 1, height_ratios=[head, ROW], squeeze=False)[:, 0]
-        grid = below.add_gridspec(1, 2, width_ratios=[1.15, 1.0], wspace=0.05)
-        left, right = (below.add_subplot(grid[0, k]) for k in (0, 1))
-        _against_temperature(left, result, data, look)
-        left.set_xlabel(symbol(names[1]))
-        left.set_ylabel(symbol(data.name))
-        if result.curves:
-            _at_the_transition(right, result, look)
-        else:
-            say(right, f"no fit: {result.status}")
-        write_head(top, lines, head, ok=result.ok)
-        _legends(top, result, len(data), shown, look, names[0], head)
+        figure, places = paper(kinds, sizes, said["size"], look, width, axes)
+        for (kind, _), (ax,) in zip(kinds, places, strict=True):
+            if kind == "data":
+                _against_temperature(ax, result, data, look)
+                ax.set_xlabel(said["control"])
+                ax.set_ylabel(said.get("value") or symbol(data.name))
+            elif result.curves:
+                _at_the_transition(ax, result, look)
+            else:
+                say(ax, f"no fit: {result.status}")
+        if axes is None:
+            describe(figure, _caption(result, data, [kind for kind, _ in kinds]))
     return figure
 
 
@@ -115,7 +123,8 @@ def _against_temperature(ax: Axes, result: Stiffness, data: Points, look: Look) 
             )
     t = result.t_kt
     if low <= t.value <= high:
-        ax.axvline(t.value, **CENTRE, gid="t_kt")
+        if result.ok:
+            ax.axvline(t.value, **CENTRE, gid="t_kt")
         ax.axvspan(t.value - t.error, t.value + t.error, **SPREAD, gid="t_kt error")
     room = 0.04 * (high - low)
     span = np.array([low - room, high + room])
@@ -165,49 +174,37 @@ def _size_of(x: float, _: int) -> str:
     return f"{size:.0f}" if size < 5000 else f"$10^{{{math.log10(size):.0f}}}$"
 
 
+def _caption(result: Stiffness, data: Points, kinds: Sequence[str]) -> str:
+    fitted = bool(result.curves)
+    line = "dashed: T_KT; " if result.ok else ""
+    left_out = (
+        "; open: left out of the fit" if len(result.curves.get("used", ())) < len(data) else ""
+    )
+    other = "; grey: other models" if fitted and len(result.curves["at_t_kt"]) > 1 else ""
+    panels = {
+        "data": "stiffness; black: 2 T / \u03c0"
+        + f"; lines: the best fit; {line}grey: T_KT within its error{left_out}" * fitted,
+        "jump": f"\u03c0\u03a5/2T at T_KT against 1/ln L; line: the best fit{other}; dotted: the "
+        "universal jump; star: a free jump",
+    }
+    return caption_of(
+        f"Stiffness {plain(data.name)}.",
+        [f"{kind.capitalize()}: {panels[kind]}." for kind in kinds],
+        _numbers(result),
+        result.status,
+        result.message,
+    )
+
+
 def _numbers(result: Stiffness) -> list[str]:
-    """Numbers of the head: T_KT, the jump, the constant, chi^2."""
+    """Numbers of the caption: T_KT, the jump, the constant, chi^2."""
     t, j, c = result.t_kt, result.jump, result.c
     if not np.isfinite(t.value):
         return []
-    numbers = (
-        rf"$T_\mathrm{{KT}}$ = {readable(t.value, t.error)}"
+    return [
+        f"T_KT = {readable(t.value, t.error)}"
         + (" (jump free)" if result.free_jump else " (jump universal)"),
-        f"jump $J$ = {readable(j.value, j.error)} of $2T/\\pi$",
-        f"$c$ = {readable(c.value, c.error)}",
-        *goodness(result.chi2, result.dof, result.p_value),
-    )
-    return [number.replace("= -", "= \u2212") for number in numbers]
-
-
-def _legends(
-    part: SubFigure,
-    result: Stiffness,
-    points: int,
-    sizes: Floats,
-    look: Look,
-    name: str,
-    height: float,
-) -> None:
-    keys = keys_of_sizes(name, sizes, look)
-    fitted = ", and the best fit" * bool(result.curves)
-    others: list[Artist] = [Line2D([], [], **JUMP, label=rf"$2T/\pi${fitted}")]
-    if result.curves:
-        if len(result.curves["at_t_kt"]) > 1:
-            others.append(Line2D([], [], **OTHER, label="other models"))
-        others.append(Line2D([], [], **CENTRE, label=r"$T_\mathrm{KT}$"))
-        others.append(Patch(color=SPREAD["color"], label="its error"))
-        if len(result.curves["used"]) < points:
-            left_out = {**PLAIN, "marker": "o", "mfc": "white", "label": "left out of the fit"}
-            others.append(Line2D([], [], **left_out))
-        star: dict[str, Any] = {"marker": "*", "ms": 7, "mew": 0, "color": VERMILION, "ls": ""}
-        others.append(Line2D([], [], **star, label="free jump"))
-    low = part.legend(handles=others, loc="lower center", ncols=len(others))
-    above = (0.5, 0.19 / height)
-    columns = min(len(keys), ACROSS)
-    rows = math.ceil(len(keys) / columns)
-    places = [i * columns + j for j in range(columns) for i in range(rows)]
-    keys = [keys[place] for place in places if place < len(keys)]  # legends fill column by column
-    high = part.legend(handles=keys, loc="lower center", bbox_to_anchor=above, ncols=columns)
-    for legend in (low, high):
-        legend.set_in_layout(False)
+        f"jump J = {readable(j.value, j.error)} of 2 T / \u03c0",
+        f"c = {readable(c.value, c.error)}",
+        goodness_line(result.chi2, result.dof, result.p_value),
+    ]

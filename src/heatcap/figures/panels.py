@@ -43,6 +43,7 @@ __all__ = [
     "POINT",
     "SMALL",
     "SPREAD",
+    "WIDTHS",
     "Look",
     "by_size",
     "by_words",
@@ -53,6 +54,7 @@ __all__ = [
     "goodness",
     "head_lines",
     "keys_of_sizes",
+    "kinds_of",
     "look_of_sizes",
     "panel_of",
     "paper",
@@ -162,6 +164,17 @@ def critical(control: str) -> str:
     """Write the critical control: T_c where the control is a letter T, else x_c."""
     bare = control.strip("$")
     return f"${bare}_c$" if len(bare) == 1 and bare.isalpha() else "$x_c$"
+
+
+def kinds_of(
+    panel: str, known: Sequence[str], axes: Axes | None, *, whole: bool
+) -> list[tuple[str, int]]:
+    """Panels that are asked for, one of each kind; the first alone where there is no more."""
+    if panel not in ("all", *known):
+        raise ValueError(f"panel must be one of {', '.join(known)}, all, got {panel!r}")
+    shown = known if panel == "all" else (panel,)
+    alone = axes is not None or (panel == "all" and not whole)
+    return [(kind, 1) for kind in (shown[:1] if alone else shown)]
 
 
 def paper(
