@@ -326,7 +326,7 @@ def _residuals(ax: Axes, shown: _Shown, k: int) -> None:
 def _windows(ax: Axes, shown: _Shown, k: int) -> None:
     """One free parameter: its value in each model, by the share of points used."""
     result, models, name = shown.result, shown.models, shown.free[k]
-    shares = sorted({float(m["share_of_points"]) for m in result.models})
+    shares = sorted({float(m["share_of_points"]) for m in models})
     _models(ax, name, result, models, _places(models, shares))
     ax.vlines(np.arange(1, len(shares)) - 0.5, 0, 1, **BORDER, transform=ax.get_xaxis_transform())
     ax.set_xlim(-0.5, len(shares) - 0.5)
