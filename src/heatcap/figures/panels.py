@@ -1,7 +1,8 @@
 """Parts that several figures share: marks, axes, heads, the choice of runs, words of a pointer.
 
-Each size has one colour and one marker in all panels of a figure.  A head stands above the panels:
-numbers first, then the status, in a warning colour unless it is "ok".  :func:`entitle` and
+Each size has one colour and one marker in all panels of a figure.  Figures of scaling are pages of
+panels (:func:`paper`) with a caption (:func:`caption_of`); others have a head above the panels, the
+status in a warning colour unless it is "ok".  :func:`entitle` and
 :func:`tell` attach to a panel and a line the words that a page shows under the pointer.  Lengths
 are in inches, sizes of letters and marks in points.
 """
@@ -51,8 +52,6 @@ __all__ = [
     "critical",
     "entitle",
     "filled",
-    "goodness",
-    "head_lines",
     "keys_of_sizes",
     "kinds_of",
     "look_of_sizes",
@@ -263,22 +262,10 @@ def _rows_of_keys(keys: Sequence[Artist], wide: float) -> tuple[list[Artist], in
     return [keys[i * columns + j] for j in range(columns) for i in range(heights[j])], columns
 
 
-# ---- the head of a figure: numbers and status ----------------------------------------------
+# ---- the head of a figure ------------------------------------------------------------------
 
 SMALL, LINE = 7.0, 0.132  # points; inches from line to line
 MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
-
-
-def head_lines(numbers: Sequence[str], status: str, message: str) -> list[tuple[str, str]]:
-    """Break numbers and status into lines of the head, each with its kind.
-
-    The kind is "parameters" or "status".
-    """
-    sentence = f"status: {status}" + (f" ({message})" if message else "")
-    return [
-        *(("parameters", line) for line in filled(numbers, "     ", math_text=True)),
-        *(("status", line) for line in filled(plain(sentence).split(), " ")),
-    ]
 
 
 def write_head(
@@ -305,14 +292,6 @@ def filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]
         else:
             lines.append(item)
     return lines
-
-
-def goodness(chi2: float, dof: int, p_value: float) -> list[str]:
-    """Write chi^2 over its degrees of freedom, and the p-value if there are any."""
-    if dof == 0:
-        return [rf"$\chi^2$ = {chi2:.1f}, no degrees of freedom left"]
-    chance = f"{p_value:.0e}" if 0 < p_value < 1e-3 else f"{p_value:.2g}"
-    return [rf"$\chi^2$/dof = {chi2:.1f}/{dof}", f"p = {chance}"]
 
 
 # ---- which runs a figure shows -------------------------------------------------------------
