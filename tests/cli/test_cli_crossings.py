@@ -111,3 +111,20 @@ def test_that_it_cannot_be_said_is_an_answer(table: Path, tmp_path: Path) -> Non
     assert status == 0
     assert "status: no peak" in text
     assert "too few sizes for positions, too few sizes for heights" in text
+
+
+@pytest.mark.parametrize(("command", "panel"), [("crossings", "pairs"), ("extrema", "heights")])
+def test_a_figure_for_one_column_of_a_journal(
+    command: str, panel: str, table: Path, peaked: Path, tmp_path: Path
+) -> None:
+    given, figure = {"crossings": table, "extrema": peaked}[command], tmp_path / "out.svg"
+    page = ("--figure", figure, "--panel", panel, "--width", "single", "--label", "control=$T/J$")
+    status, text, _ = run(command, given, *OPTIONS, *page)
+    assert status == 0
+    caption = tmp_path / "out.caption.txt"
+    assert text.splitlines()[-3:] == [str(figure), str(figure.with_suffix(".png")), str(caption)]
+    assert f"{panel.capitalize()}: " in caption.read_text()
+    assert 'width="244.8pt"' in figure.read_text()  # 3.4 inches
+    status, _, said = run(command, given, *OPTIONS, "--panel", "windows")
+    assert status == 2
+    assert panel in said

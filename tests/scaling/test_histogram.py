@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heatcap.figures import caption, histograms, new_figure
 from heatcap.scaling import barriers, energy_series
 from heatcap.scaling.histogram import _tension, hull_corners, widest_gap
 from heatcap.systems import Ising2D, Potts
@@ -114,6 +115,23 @@ def test_one_peak_is_hardly_ever_called_two(density):
     calls = [barriers(sampled(density, seed=s, shape=(16, 300))).shapes[0] for s in range(40)]
     assert set(calls) <= {"single", "double", "one-sided"}
     assert calls.count("double") + calls.count("one-sided") <= 3
+
+
+def test_histograms_are_drawn_for_print_or_on_axes_of_ones_own():
+    found = barriers(sampled(lambda x, _: quartic(x, 1.5), seed=2, sizes=(8, 16, 24)))
+    for width, inches in (("double", 7.0), ("single", 3.4)):
+        figure = histograms(found, width=width)
+        assert figure.get_size_inches()[0] == inches
+        assert [ax.get_title(loc="left") for ax in figure.axes] == ["(a)", "(b)"]
+        assert "slope of the barriers" in caption(figure)
+    own = new_figure(7, 3)
+    axes = list(own.subplots(1, 2))
+    assert histograms(found, axes=axes) is own
+    assert axes[1].has_data()
+    with pytest.raises(ValueError, match="expected 2 axes, got 1"):
+        histograms(found, axes=axes[:1])
+    with pytest.raises(ValueError, match="width must be one of single, double"):
+        histograms(found, width="3.4")
 
 
 def test_a_barrier_that_grows_is_told_from_one_that_stays():

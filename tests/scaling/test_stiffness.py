@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from heatcap.cli import app
 from heatcap.core.result import Parameter
-from heatcap.figures import caption, save
+from heatcap.figures import caption, new_figure, save
 from heatcap.figures import stiffness as draw
 from heatcap.scaling import points, stiffness
 from heatcap.scaling.flow import (
@@ -300,6 +300,19 @@ def test_figure(data, found, tmp_path: Path) -> None:
     assert len(gids(figure, "measured")) == 4
     for curve in found.curves["at_t_kt"]:
         assert curve[-1] == pytest.approx(1, abs=0.03)
+
+
+def test_figure_for_print(data, found) -> None:
+    figure = draw(found, data, width="single", labels={"control": "$k_B T$", "value": "$Y$"})
+    assert figure.get_size_inches()[0] == 3.4
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["(a)", "(b)"]
+    assert figure.axes[0].get_xlabel() == "$k_B T$"
+    assert "T_KT = " in caption(figure)
+    own = new_figure(3.4, 2.5)
+    assert draw(found, data, panel="jump", axes=own.subplots()) is own
+    assert gids(own, "measured")
+    with pytest.raises(ValueError, match="panel must be one of data, jump, all"):
+        draw(found, data, panel="pairs")
 
 
 def test_figure_without_a_fit(tmp_path: Path) -> None:

@@ -432,9 +432,9 @@ def _barrier_caption(found: Barriers) -> str:
         slope = readable(found.tension.value, found.tension.error)
         numbers.append(f"slope of the barriers against L^(d-1) = {slope}")
     panels = [
-        "Left: ln P / P_max, from which a constant and a tilt are taken off; bands: one standard "
-        "deviation of the shape.",
-        "Right: barriers Delta F / T of sizes whose runs tunnel.",
+        "Histograms: ln P / P_max, from which a constant and a tilt are taken off; bands: one "
+        "standard deviation of the shape.",
+        "Barriers: ΔF / T of sizes whose runs tunnel.",
     ]
     title = "Histograms of the energy per site."
     return caption_of(title, panels, numbers, found.status, found.message)
@@ -477,7 +477,7 @@ def _barriers(ax: Axes, barriers: Barriers) -> None:
         ax.set_ylim(-0.1, 1)
     ax.set_xlabel("size $L$")
     ax.set_ylabel(r"barrier $\Delta F/T$")
-    ax.legend(loc="upper left")
+    ax.legend(loc="best")
 
 
 # ---- what crossings and peaks share: curves with their points -------------------------------
