@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from heatcap.figures import caption, new_figure, save, styled
 from heatcap.figures import collapse as draw
-from heatcap.scaling import collapse, points
+from heatcap.scaling import Parameter, collapse, points
 
 from collapse_marks import planted
 from pictures import gids, overlapping, words
@@ -208,6 +208,29 @@ def test_an_estimate_far_from_the_data_is_in_the_caption(fitted):
     assert not gids(figure, "x_c", "x_c error")
     assert "beyond the data and not drawn" in caption(figure)
     assert figure.axes[0].get_xlim()[1] < 1.2
+
+
+def test_averages_that_no_fit_is_near_are_said_to_leave_larger_residuals(fitted):
+    result, data = fitted
+    (curve,) = result.curves
+    assert "add up" not in caption(draw(result, data))
+    larger = curve | {"residual": 2 * curve["residual"]}
+    said = caption(draw(replace(result, curves=[larger]), data))
+    total = np.nansum(larger["residual"][curve["used"]] ** 2)
+    assert f"their squares add up to {total:.0f}" in said
+
+
+def test_parameters_that_the_data_do_not_determine_are_drawn_without_an_error(fitted, tmp_path):
+    result, data = fitted
+    endless = {name: Parameter(p.value, np.inf, 0.0) for name, p in result.parameters.items()}
+    (curve,) = result.curves
+    reference = curve["reference"] | {"exponent": {"value": -0.25, "error": np.inf}}
+    changed = replace(result, parameters=endless, curves=[curve | {"reference": reference}])
+    figure = draw(changed, data)
+    save(figure, tmp_path / "endless")
+    assert gids(figure, "average")
+    assert not gids(figure, "x_c error", "average error")
+    assert "$A$ size$^{\\,0.25}$, corrected" in words(figure)
 
 
 def test_other_data_than_those_of_the_collapse_are_refused(fitted):

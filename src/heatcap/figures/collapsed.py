@@ -50,6 +50,7 @@ PANELS = ("data", "collapse", "residuals", "windows")
 WEIGHT = 1e-4  # models of less weight are not drawn
 CARRYING = 0.01  # from this weight on the error bar of a model widens the axis
 BAND = 0.8  # points on paper; thinner bands are drawn twice as wide
+EXCESS = 12.0  # of squared residuals over chi^2, beyond that of a smoother function
 LONG = 16  # letters of a control beyond which its scaled name takes two lines
 TALL = 1.3  # inches of a panel that the width of a band is judged by
 GUIDE: dict[str, Any] = {"color": "#606060", "lw": 0.6, "zorder": 1}
@@ -107,9 +108,7 @@ class _Shown:
         p = curve["reference"]["exponent"]
         power = ""
         if p["value"] != 0:
-            digits = min(4, max(0, 1 - math.floor(math.log10(p["error"])))) if p["error"] else 4
-            number = f"{-p['value']:.{digits}f}"
-            number = number.rstrip("0").rstrip(".") if not p["error"] else number
+            number = _power(-p["value"], p["error"])
             power = f" {self.size}$^{{\\,{number}}}$"
         factor = " $/\\,K$" if curve["reference"]["y_scaled"].endswith("K(size)") else ""
         return self.named(k) + power + factor
@@ -237,7 +236,8 @@ def _data(ax: Axes, shown: _Shown, k: int) -> None:
         if shown.result.ok:
             ax.axvline(x_c.value, **CENTRE, gid="x_c")
         low, high = min(low, x_c.value), max(high, x_c.value)
-        ax.axvspan(x_c.value - x_c.error, x_c.value + x_c.error, **SPREAD, gid="x_c error")
+        if math.isfinite(x_c.error):
+            ax.axvspan(x_c.value - x_c.error, x_c.value + x_c.error, **SPREAD, gid="x_c error")
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     ax.set_xlim(low - room, high + room)
     plain_axes(ax)
@@ -388,13 +388,16 @@ def _models(
 ) -> None:
     """Values of one parameter in all models, with the average and its error."""
     average = result.parameters[name]
-    low, high = average.value - average.error, average.value + average.error
-    ax.axhspan(low, high, **SPREAD, gid="average error")
+    low = high = average.value
+    if math.isfinite(average.error):
+        low, high = low - average.error, high + average.error
+        ax.axhspan(low, high, **SPREAD, gid="average error")
     ax.axhline(average.value, color="black", lw=0.8, zorder=1, gid="average")
     for x, model in zip(at, models, strict=True):
         value, error = model["parameters"].get(name), model["errors"].get(name)
         if value is None:
             continue
+        error = error if error is not None and math.isfinite(error) else None
         diameter = 1.6 + 5.4 * math.sqrt(model["weight"])  # the area goes with the weight
         style = MODEL | {"ms": diameter} | _marker(model["smallest_size"], _least_sizes(result))
         ax.errorbar(x, value, error, **style)[0].set_gid("model")
@@ -431,7 +434,7 @@ def _caption(shown: _Shown, kinds: Sequence[str]) -> str:
         "data": data,
         "collapse": f"scaled points, {points}; line: scaling function where two sizes overlap, "
         f"grey: its error ({deviations})",
-        "residuals": "residuals in units of the error, against the scaled control",
+        "residuals": "residuals in units of the error, against the scaled control" + _excess(shown),
         "windows": "parameters of every fit by the share of points, those nearest to x_c, and by "
         "the smallest size; areas of points are weights; line and grey: the average "
         "with its total error",
@@ -449,10 +452,28 @@ def _caption(shown: _Shown, kinds: Sequence[str]) -> str:
     return caption_of(title, said, numbers, result.status, result.message)
 
 
+def _excess(shown: _Shown) -> str:
+    """Note on residuals at the averages, where those of the best fit are much smaller."""
+    independent = all(part.covariance is None for part in shown.parts)
+    squares = sum(
+        float(np.nansum(curve["residual"][curve["used"]] ** 2)) for curve in shown.curves if curve
+    )
+    if not independent or not squares > shown.result.chi2 + EXCESS:
+        return ""
+    return f" (at the reported averages their squares add up to {squares:.0f})"
+
+
 def _word(name: str, several: bool) -> str:
     if several and name.startswith("exponent_"):
         return f"exponent of {plain(name.removeprefix('exponent_'))}"
     return WORD.get(name, plain(name))
+
+
+def _power(value: float, error: float) -> str:
+    """A power of the size, with two digits of its error; as it is where it has none."""
+    if not 0 < error < math.inf:
+        return f"{value:.4g}"
+    return f"{value:.{min(4, max(0, 1 - math.floor(math.log10(error))))}f}"
 
 
 def _parameter(name: str, shown: _Shown) -> str:
