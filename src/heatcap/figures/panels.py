@@ -52,6 +52,8 @@ __all__ = [
     "critical",
     "entitle",
     "filled",
+    "goodness",
+    "head_lines",
     "keys_of_sizes",
     "kinds_of",
     "look_of_sizes",
@@ -268,6 +270,18 @@ SMALL, LINE = 7.0, 0.132  # points; inches from line to line
 MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
 
 
+def head_lines(numbers: Sequence[str], status: str, message: str) -> list[tuple[str, str]]:
+    """Break numbers and status into lines of the head, each with its kind.
+
+    The kind is "parameters" or "status".
+    """
+    sentence = f"status: {status}" + (f" ({message})" if message else "")
+    return [
+        *(("parameters", line) for line in filled(numbers, "     ", math_text=True)),
+        *(("status", line) for line in filled(plain(sentence).split(), " ")),
+    ]
+
+
 def write_head(
     part: SubFigure, lines: Sequence[tuple[str, str]], height: float, *, ok: bool
 ) -> None:
@@ -292,6 +306,14 @@ def filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]
         else:
             lines.append(item)
     return lines
+
+
+def goodness(chi2: float, dof: int, p_value: float) -> list[str]:
+    """Write chi^2 over its degrees of freedom, and the p-value if there are any."""
+    if dof == 0:
+        return [rf"$\chi^2$ = {chi2:.1f}, no degrees of freedom left"]
+    chance = f"{p_value:.0e}" if 0 < p_value < 1e-3 else f"{p_value:.2g}"
+    return [rf"$\chi^2$/dof = {chi2:.1f}/{dof}", f"p = {chance}"]
 
 
 # ---- which runs a figure shows -------------------------------------------------------------
