@@ -9,6 +9,7 @@ import pytest
 from heatcap.figures import caption, new_figure, save
 from heatcap.figures import crossings as draw_crossings
 from heatcap.figures import extrema as draw_extrema
+from heatcap.figures.panels import paper
 from heatcap.scaling import crossings, extrema, points, read_table
 from heatcap.systems import Planted
 
@@ -114,6 +115,14 @@ def test_one_panel_one_column_and_words_of_ones_own(crossed, peaked):
         assert ax.lines
         with pytest.raises(ValueError, match=f"panel must be one of data, {last}, all"):
             draw(result, data, panel="windows")
+
+
+def test_a_page_without_sizes_has_no_legend():
+    figure, ((left,), (right,)) = paper([("data", 1), ("pairs", 1)], [], "L", {}, "single", None)
+    figure.draw_without_rendering()
+    assert figure.axes == [left, right]
+    assert not any(part.legends for part in figure.subfigs)
+    assert left.get_position().y0 > right.get_position().y1
 
 
 def test_figures_are_written_and_leave_no_trace(crossed, tmp_path):

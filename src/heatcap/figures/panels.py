@@ -188,6 +188,8 @@ def paper(
 ) -> tuple[Figure, list[list[Axes]]]:
     """A page with panels of several kinds and a legend of the sizes, or the axes that are given.
 
+    Without sizes there is no legend.
+
     Panels of one kind stand below each other (a row holds one of each), those of "windows", or
     those of a single kind, beside each other.  Several panels get letters.
 
@@ -198,7 +200,8 @@ def paper(
     """
     if width not in WIDTHS:
         raise ValueError(f"width must be one of {', '.join(WIDTHS)}, got {width!r}")
-    keys = keys_of_sizes(size_name, sizes[:: math.ceil(len(sizes) / SHOWN)], look)
+    shown = sizes[:: math.ceil(len(sizes) / SHOWN) or 1]
+    keys = keys_of_sizes(size_name, shown, look) if len(shown) else []
     if axes is not None:
         return _given(kinds, keys, [axes] if isinstance(axes, Axes) else list(axes))
     wide, double = WIDTHS[width], width == "double"
@@ -211,7 +214,7 @@ def paper(
     beside = max(1, min(len(scans), 4 if double else 2))
     tall = max(1.6, wide / (across + 0.2) * (0.72 if across > 1 or not double else 0.5))
     keys, columns = _rows_of_keys(keys, wide - EDGE)
-    lines = math.ceil(len(keys) / columns)
+    lines = math.ceil(len(keys) / columns) if keys else 0
     parts = [
         (main, across, math.ceil(len(main) / across) * tall + 0.18 * lines),
         (scans, beside, math.ceil(len(scans) / beside) * 1.6 + 0.2),
@@ -225,7 +228,7 @@ def paper(
         grid = page.add_gridspec(math.ceil(len(members) / side), side, wspace=0.04)
         for place, (kind, _) in enumerate(members):
             out[kind].append(page.add_subplot(grid[place // side, place % side]))
-        if members is main:
+        if members is main and keys:
             page.legend(handles=keys, loc="outside upper center", ncols=columns)
     for k, ax in enumerate(figure.get_axes() if len(places) > 1 else ()):
         ax.set_title(f"({chr(97 + k)})" if k < LETTERS else f"({k + 1})", loc="left")
@@ -239,7 +242,7 @@ def _given(
     ((kind, count),) = kinds
     if len(axes) != count:
         raise ValueError(f"expected {count} axes for {kind}, got {len(axes)}")
-    if kind != SCANS:
+    if kind != SCANS and keys:
         axes[0].legend(handles=keys)
     figure = axes[0].get_figure(root=True)
     assert figure is not None

@@ -54,7 +54,7 @@ def shown(
         the number of sizes whose points lie on both sides; `reference`, the values that scale.
     """
     used = best.problem
-    held = {name: p.value for name, p in parameters.items()}
+    held = {name: p.value for name, p in parameters.items() if name in names}
     theta = best.solution.theta.copy()
     for name, value in held.items():
         theta[list(names).index(name)] = value
