@@ -27,6 +27,7 @@ from heatcap.cli.application import (
     app,
     assignments,
     check_outputs,
+    command,
     draw,
     for_each,
     numbers,
@@ -34,6 +35,7 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.core.writing import html_path
 
 if TYPE_CHECKING:
     from heatcap.scaling import Points
@@ -65,6 +67,9 @@ def collapse(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    html: Annotated[
+        Path | None, typer.Option(help="OUT.html: a page with sliders to try other parameters.")
+    ] = None,
 ) -> None:
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
@@ -76,7 +81,9 @@ def collapse(
     from heatcap.scaling.data import number_or_name
 
     with plain_errors():
-        check_outputs(tables, json, figure=figure)
+        check_outputs(tables, json, html, figure=figure)
+        if html is not None:
+            html_path(html)
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
         like["runs"] = number_or_name(runs)
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
@@ -89,6 +96,13 @@ def collapse(
         )
         answer(result.summary(), result.to_dict(), tables, json)
         draw("collapse", figure, result, parts, names=(size, control))
+        if html is not None:
+            from heatcap.report import explore
+
+            # Equal inputs give equal pages, wherever this run writes.
+            typed = command(without=("--html", "--json", "--figure"))
+            page = explore(result, parts, names=(size, control), sources=tables, command=typed)
+            say(str(page.save(html)))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from heatcap.audit import Audit, audit_leads
 from heatcap.core.quantities import HEAT_CAPACITY, spoken
 from heatcap.core.text import legible, plain
 from heatcap.core.version import VERSION
-from heatcap.core.writing import write_text
+from heatcap.core.writing import html_path, write_text
 from heatcap.divergence import (
     Margins,
     Verdict,
@@ -84,9 +84,7 @@ class Report(Findings):
         ValueError
             If the path does not end in .html or .htm.
         """
-        target = Path(path)
-        if target.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{target}: a report is written as .html, got {target.suffix!r}")
+        target = html_path(path)
         write_text(target, self.html(progress=progress))
         return target
 
