@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,12 @@ def saved(planted, tmp_path_factory):
         "plain": explore(fitted(), some(), names=("L", "T")).save(folder / "plain.html"),
         "planted": explore(collapse(planted), planted).save(folder / "planted.html"),
         "joint": explore(joint, both, names=("L", "T")).save(folder / "joint.html"),
+        "dimension": explore(
+            replace(fitted(dimension=(1.0, 0.01)), ansatz="first-order"), some()
+        ).save(folder / "dimension.html"),
+        "log_l0": explore(
+            replace(fitted(log_l0=(0.5, 0.1)), ansatz="kosterlitz-thouless"), some()
+        ).save(folder / "log_l0.html"),
         "evil": explore(fitted([evil]), evil, names=(EVIL, EVIL)).save(folder / "evil.html"),
     }
 
@@ -131,6 +138,19 @@ def test_points_and_chi2_are_those_of_the_parameters(page, places):
     assert np.abs(x - (data.control - theta[0]) * size ** theta[1]).max() < one_x
     assert np.abs(y - data.value * size ** -theta[2]).max() < one_y
     assert quality(tab) == pytest.approx(agreement(data, *theta), abs=0.006, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["dimension", "log_l0"])
+def test_other_forms_have_their_own_stretch(page, name):
+    tab, data = page(name), some()
+    move(tab, 1, 20)
+    slider = json.loads(text(tab, "data"))["sliders"][1]
+    shape = slider["start"] + 20 * slider["step"]
+    stretch = data.size**shape if name == "dimension" else (np.log(data.size) - shape) ** 2
+    (_, x, _), one, _ = drawn(tab)
+    assert np.abs(x - (data.control - 1) * stretch).max() < one
+    label = tab.eval("document.querySelector('.axis.x').textContent")
+    assert ("sized" if name == "dimension" else "(ln size/L₀)²") in label
 
 
 @pytest.mark.parametrize("slider", [0, 1, 2])
@@ -255,6 +275,27 @@ def test_regions_are_where_the_slider_has_its_values(page):
         place = (value - slider["start"]) / slider["step"]
         share = (place - slider["low"]) / (slider["high"] - slider["low"])
         assert edge == pytest.approx(low + 9 + share * (high - low - 18), abs=0.5)
+
+
+def test_sliders_span_more_on_request(page):
+    tab, data = page("plain"), some()
+    move(tab, 0, 8)
+    slider = json.loads(text(tab, "data"))["sliders"][0]
+    tab.eval(
+        "(() => {const s = document.getElementById('span'); s.value = '10';"
+        "s.dispatchEvent(new Event('change'))})()"
+    )
+    assert tab.eval("document.getElementById('slider-0').value") == "1"
+    assert f"{slider['start'] + 8 * slider['step']:.4f}" in tab.eval(
+        "document.getElementById('number-0').value"
+    )
+    move(tab, 0, 20)
+    (size, x, _), one, _ = drawn(tab)
+    assert np.abs(x - (data.control - slider["start"] - 200 * slider["step"]) * size).max() < one
+    narrow = tab.eval("document.querySelector('.track .outer').getBoundingClientRect().width")
+    tab.click("#back")
+    assert tab.eval("document.getElementById('slider-0').value") == "0"
+    assert narrow < 20
 
 
 def test_names_of_columns_run_nothing(page):

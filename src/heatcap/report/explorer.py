@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heatcap.core.result import Caution, Parameter, readable
 from heatcap.core.result import plain as plain_values
@@ -28,11 +29,12 @@ from heatcap.report.single_file import embedded, page_of
 from heatcap.runfile import checksums
 from heatcap.scaling import Collapse, Points
 from heatcap.scaling.competitors import NOT_EXCLUDED
-from heatcap.scaling.following import corrections_of
+from heatcap.scaling.following import corrections_of, rows_used
 
 __all__ = ["Explorer", "explore"]
 
 MOST = 3000  # points: the page stays below 200 kB
+BUTTONS = 60  # sizes that can be switched off
 REACH, STEPS = 8.0, 10.0  # a slider spans 8 errors to either side, in steps of a tenth or less
 LONGEST = 40  # letters of a name on the page
 STANDING = ("ok", "narrowed", *NOT_EXCLUDED)  # statuses of numbers that hold, on a condition
@@ -59,17 +61,6 @@ class Slider:
     fitted: str
     inner: tuple[float, float] | None = None
     outer: tuple[float, float] | None = None
-
-    @property
-    def place(self) -> float:
-        """Where the slider begins, in per cent of it."""
-        return self.bar((self.start, self.start))[0]
-
-    def bar(self, region: tuple[float, float]) -> tuple[float, float]:
-        """Left end and width of a region, in per cent of the slider."""
-        places = (np.array(region) - self.start) / self.step
-        left, right = 100 * (places.clip(self.low, self.high) - self.low) / (self.high - self.low)
-        return round(float(left), 3), round(float(right - left), 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,31 +233,24 @@ def _round_down(step: float) -> float:
 # ---- data ----------------------------------------------------------------------------------
 
 
-def _thinned(part: Points, most: int) -> Points:
-    """At most so many points, evenly along the control of every size."""
-    if len(part) <= most:
-        return part
+def _observable(part: Points, used: NDArray[np.bool_], most: int) -> dict[str, Any]:
+    """Points by size, at most so many, evenly along the control.
+
+    Numbers are rounded to a thousandth of their error; `out` are places of points that the fit left
+    out.
+    """
     every = math.ceil(len(part) / most)
-    sizes = [np.flatnonzero(part.size == size) for size in np.unique(part.size)]
-    return part.take(np.concatenate([rows[::every] for rows in sizes]))
-
-
-def _observable(part: Points, used: set[tuple[float, float]] | None) -> dict[str, Any]:
-    """Points of one observable by size, rounded to a thousandth of their error."""
     groups = []
     for size in np.unique(part.size):
-        rows = np.flatnonzero(part.size == size)
-        x, y, e = part.control[rows], part.value[rows], part.error[rows]
-        out = [] if used is None else [
-            k for k, control in enumerate(x) if (float(size), float(control)) not in used
-        ]  # fmt: skip
+        rows = np.flatnonzero(part.size == size)[::every]
+        value, error = part.value[rows], part.error[rows]
         groups.append(
             {
                 "size": float(size),
-                "x": [float(f"{v:.12g}") for v in x],
-                "y": [_rounded(v, d) for v, d in zip(y, e, strict=True)],
-                "e": [float(f"{v:.4g}") for v in e],
-                "out": out,
+                "x": [float(f"{x:.12g}") for x in part.control[rows]],
+                "y": [_rounded(y, e) for y, e in zip(value, error, strict=True)],
+                "e": [float(f"{e:.4g}") for e in error],
+                "out": np.flatnonzero(~used[rows]).tolist(),
             }
         )
     return {"groups": groups}
@@ -291,17 +275,14 @@ def _short(name: str) -> str:
 
 def _page(page: Explorer) -> str:
     result = page.result
-    parts = [_thinned(part, max(MOST // len(page.parts), 1)) for part in page.parts]
-    used: list[set[tuple[float, float]] | None] = [
-        {(float(s), float(x)) for s, x in zip(curve["size"], curve["control"], strict=True)}
-        for curve in result.curves
-    ] or [None] * len(parts)
-    sizes = sorted({float(s) for part in parts for s in part.size})
+    sizes = sorted({float(s) for part in page.parts for s in part.size})
     look = look_of_sizes(sizes)
     sliders = _sliders(page)
-    observables = [_observable(part, u) for part, u in zip(parts, used, strict=True)]
+    rows = rows_used(result, page.parts) or [np.ones(len(part), dtype=bool) for part in page.parts]
+    most = max((MOST - 2 * len(sizes)) // len(page.parts), 1)
+    observables = [_observable(part, u, most) for part, u in zip(page.parts, rows, strict=True)]
+    groups = [group for each in observables for group in each["groups"]]
     corrections = corrections_of(result, page.parts)
-    left_out = sum(len(group["out"]) for each in observables for group in each["groups"])
     shown = [_short(part.name) for part in page.parts]
     return page_of(
         "explorer",
@@ -316,9 +297,10 @@ def _page(page: Explorer) -> str:
         observables=shown,
         sliders=sliders,
         sizes=[(f"{size:g}", look[size]["color"].removeprefix("#")) for size in sizes],
+        buttons=BUTTONS,
         corrected=corrections is not None,
-        left_out=left_out,
-        points=sum(map(len, parts)),
+        left_out=sum(len(group["out"]) for group in groups),
+        points=sum(len(group["x"]) for group in groups),
         measured=sum(map(len, page.parts)),
         regions=any(slider.inner for slider in sliders),
         data=embedded(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.scaling.ansatz import ANSATZE, in_unit
@@ -22,7 +23,7 @@ from heatcap.scaling.collapse_problem import OMEGA, OWN, SHARED, C, Model, Probl
 from heatcap.scaling.collapsing import Collapse
 from heatcap.scaling.data import Points
 
-__all__ = ["Following", "corrections_of"]
+__all__ = ["Following", "corrections_of", "rows_used"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +62,10 @@ def corrections_of(result: Collapse, parts: Sequence[Points]) -> Following | Non
     if not result.models:
         return None
     row = max(result.models, key=lambda model: float(model["weight"]))
-    used = [
-        part.take(np.flatnonzero([pair in chosen for pair in _pairs(part.size, part.control)]))
-        for part, chosen in zip(
-            parts, ({*_pairs(c["size"], c["control"])} for c in result.curves), strict=True
-        )
-    ]
+    rows = rows_used(result, parts)
+    if rows is None:
+        return None
+    used = [part.take(chosen) for part, chosen in zip(parts, rows, strict=True)]
     form = in_unit(ANSATZE[result.ansatz], min(float(part.size.min()) for part in parts))
     names = names_of(form, [part.name for part in parts])
     theta = np.array([row["parameters"][name] for name in names], dtype=np.float64)
@@ -80,9 +79,9 @@ def corrections_of(result: Collapse, parts: Sequence[Points]) -> Following | Non
     if not free.size and not theta[amplitudes].any():
         return None
     _, jacobian, _ = problem.evaluate(theta, problem.knots(theta, model))
-    rows = np.vstack([jacobian, problem.priors(theta, model)[1]])
+    jacobian = np.vstack([jacobian, problem.priors(theta, model)[1]])
     slopes = np.zeros((theta.size, parameters.size))
-    slopes[free] = -np.linalg.lstsq(rows[:, free], rows[:, parameters], rcond=1e-10)[0]
+    slopes[free] = -np.linalg.lstsq(jacobian[:, free], jacobian[:, parameters], rcond=1e-10)[0]
     return Following(
         half=problem.half,
         log_ref=problem.blocks[0].log_ref,
@@ -90,6 +89,20 @@ def corrections_of(result: Collapse, parts: Sequence[Points]) -> Following | Non
         values=theta[corrections],
         slopes=slopes[corrections],
     )
+
+
+def rows_used(result: Collapse, parts: Sequence[Points]) -> list[NDArray[np.bool_]] | None:
+    """Rows of every part in the fit with the largest weight; None if it has other points."""
+    if not result.curves:
+        return None
+    out = []
+    for part, curve in zip(parts, result.curves, strict=True):
+        fitted = {*_pairs(curve["size"], curve["control"])}
+        rows = np.array([pair in fitted for pair in _pairs(part.size, part.control)])
+        if np.count_nonzero(rows) < len(fitted):
+            return None
+        out.append(rows)
+    return out
 
 
 def _pairs(size: Floats, control: Floats) -> list[tuple[float, float]]:

@@ -216,6 +216,22 @@
     at("compared").textContent = `${whole.compared} of ${whole.points} points are compared with another size.`;
     all("output.part").forEach((output, part) => { output.textContent = `χ² per point ${said(drawn[part])}`; });
   };
+  // A slider has whole places: value = start + step x place, with wider steps where it spans more.
+  const stepOf = (slider) => slider.step * (slider.outer ? Number(at("span").value) : 1);
+  const stand = (k) => {
+    const slider = data.sliders[k];
+    at(`slider-${k}`).value = Math.round((values[k] - slider.start) / stepOf(slider));
+  };
+  const mark = (k) => {
+    const slider = data.sliders[k];
+    const share = (x) => (100 * Math.min(1, Math.max(0, ((x - slider.start) / stepOf(slider) - slider.low) / (slider.high - slider.low))));
+    const lane = at(`slider-${k}`).parentElement.querySelector(".lane");
+    ["inner", "outer"].filter((name) => slider[name]).forEach((name) => {
+      const [left, right] = slider[name].map(share);
+      Object.assign(lane.querySelector(`.${name}`).style, { left: `${left}%`, width: `${right - left}%` });
+    });
+    lane.querySelector(".start").style.left = `${share(slider.start)}%`;
+  };
   let waiting = false;
   const update = () => {
     values.forEach((value, k) => {
@@ -234,14 +250,14 @@
   };
   data.sliders.forEach((slider, k) => {
     at(`slider-${k}`).addEventListener("input", (event) => {
-      values[k] = slider.start + slider.step * Number(event.target.value);
+      values[k] = slider.start + stepOf(slider) * Number(event.target.value);
       update();
     });
     at(`number-${k}`).addEventListener("change", (event) => {
       const typed = event.target.valueAsNumber;
       if (Number.isFinite(typed)) {
         values[k] = typed;
-        at(`slider-${k}`).value = Math.round((typed - slider.start) / slider.step);
+        stand(k);
       }
       update();
     });
@@ -249,7 +265,7 @@
   at("back").addEventListener("click", () => {
     data.sliders.forEach((_, k) => {
       values[k] = fit[k];
-      at(`slider-${k}`).value = 0;
+      stand(k);
     });
     update();
   });
@@ -264,6 +280,12 @@
     atFit = {};
     update();
   }));
+  const span = () => data.sliders.forEach((_, k) => {
+    mark(k);
+    stand(k);
+  });
+  at("span")?.addEventListener("change", span);
+  span();
   document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
   document.querySelector(".explorer").classList.toggle("several", data.observables.length > 1);
   new ResizeObserver(() => data.observables.forEach((_, part) => draw(part))).observe(document.querySelector(".plots"));
