@@ -97,7 +97,9 @@ def rows_used(result: Collapse, parts: Sequence[Points]) -> list[NDArray[np.bool
         return None
     out = []
     for part, curve in zip(parts, result.curves, strict=True):
-        fitted = {*_pairs(curve["size"], curve["control"])}
+        pairs = _pairs(curve["size"], curve["control"])
+        marks = curve.get("used", [True] * len(pairs))  # where curves hold all rows
+        fitted = {pair for pair, mark in zip(pairs, marks, strict=True) if mark}
         rows = np.array([pair in fitted for pair in _pairs(part.size, part.control)])
         if np.count_nonzero(rows) < len(fitted):
             return None
