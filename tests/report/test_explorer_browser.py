@@ -34,10 +34,14 @@ def saved(planted, tmp_path_factory):
     both = [some(name="m"), some(name="chi", noise=0.02)]
     joint = fitted(both, exponent_m=(0.5, 0.02), exponent_chi=(0.4, 0.02))
     evil = some(name=EVIL)
+    narrow = some().take(np.abs(some().control - 1) * some().size < 1.5)
     return {
         "plain": explore(fitted(), some(), names=("L", "T")).save(folder / "plain.html"),
         "planted": explore(collapse(planted), planted).save(folder / "planted.html"),
         "joint": explore(joint, both, names=("L", "T")).save(folder / "joint.html"),
+        "narrow": explore(fitted([narrow], x_c=(1.003, 0.002)), some()).save(
+            folder / "narrow.html"
+        ),
         "dimension": explore(
             replace(fitted(dimension=(1.0, 0.01)), ansatz="first-order"), some()
         ).save(folder / "dimension.html"),
@@ -112,7 +116,8 @@ def agreement(data, x_c, inverse_nu, exponent):
         found = []
         for size in np.unique(data.size[data.size != data.size[k]]):
             rows = np.flatnonzero(data.size == size)
-            if not x[rows].min() <= x[k] <= x[rows].max():
+            room = 1e-9 * np.ptp(x[rows])
+            if not x[rows].min() - room <= x[k] <= x[rows].max() + room:
                 continue
             above = int(np.count_nonzero(x[rows] <= x[k]))
             rows = rows[np.clip(above - 2, 0, rows.size - 4) :][:4]
@@ -126,7 +131,7 @@ def agreement(data, x_c, inverse_nu, exponent):
     return np.mean(terms)
 
 
-@pytest.mark.parametrize("places", [(0, 0, 0), (37, -22, 51)])
+@pytest.mark.parametrize("places", [(0, 0, 0), (37, -22, 51), (7, 3, -2)])
 def test_points_and_chi2_are_those_of_the_parameters(page, places):
     tab, data = page("plain"), some()
     sliders = json.loads(text(tab, "data"))["sliders"]
@@ -138,6 +143,19 @@ def test_points_and_chi2_are_those_of_the_parameters(page, places):
     assert np.abs(x - (data.control - theta[0]) * size ** theta[1]).max() < one_x
     assert np.abs(y - data.value * size ** -theta[2]).max() < one_y
     assert quality(tab) == pytest.approx(agreement(data, *theta), abs=0.006, rel=0.01)
+
+
+def test_points_that_the_fit_left_out_are_drawn_on_request_and_do_not_count(page):
+    tab, data = page("narrow"), some()
+    inside = data.take(np.abs(data.control - 1) * data.size < 1.5)
+    best = quality(tab)
+    assert best == pytest.approx(agreement(inside, 1.003, 1, 0.5), abs=0.006)
+    assert best != pytest.approx(agreement(data, 1.003, 1, 0.5), abs=0.02)
+    assert drawn(tab)[0].shape[1] == len(inside)
+    tab.click("#all")
+    tab.eval(DRAWN)
+    assert drawn(tab)[0].shape[1] == len(data)
+    assert quality(tab) == best
 
 
 @pytest.mark.parametrize("name", ["dimension", "log_l0"])

@@ -54,7 +54,9 @@
   const curveAt = (curve, x) => {
     const { X, Y, E } = curve;
     const n = X.length;
-    if (n < 2 || !(x >= X[0] && x <= X[n - 1])) return null;
+    // Ends that coincide, but for rounding, are compared.
+    const room = 1e-9 * (X[n - 1] - X[0]);
+    if (n < 2 || !(x >= X[0] - room && x <= X[n - 1] + room)) return null;
     let [low, high] = [0, n];
     while (low < high) {
       const middle = (low + high) >> 1;
