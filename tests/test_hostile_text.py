@@ -257,6 +257,7 @@ def test_scaling_figures(tmp_path):
         status, _, said = run(
             command, tmp_path / "t.parquet", "--value", f"v{EVIL}", *given,
             "--figure", tmp_path / "out.pdf", "--json", tmp_path / "out.json",
+            *(["--html", tmp_path / "out.html"] if command == "collapse" else []),
         )  # fmt: skip
         assert status == 0, said
         assert (tmp_path / "out.pdf").read_bytes().startswith(b"%PDF")

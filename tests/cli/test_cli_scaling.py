@@ -50,6 +50,24 @@ def test_collapse_of_an_unordered_table(table: Path, tmp_path: Path) -> None:
     assert content["sizes_used"][-1] == 128
 
 
+def test_collapse_writes_a_page_that_does_not_depend_on_its_name(
+    table: Path, tmp_path: Path
+) -> None:
+    pages = [tmp_path / "a.html", tmp_path / "b.htm"]
+    for page in pages:
+        status, text, _ = run("collapse", table, *OPTIONS, "--html", page)
+        assert status == 0
+        assert text.endswith(f"{page}\n")
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    before = table.read_bytes()
+    for page, told in ((table, "is an input"), (tmp_path / "a.pdf", "is written as .html")):
+        status, _, said = run("collapse", table, *OPTIONS, "--html", page)
+        assert status == 1
+        assert said.count("\n") == 1
+        assert told in said
+    assert table.read_bytes() == before
+
+
 def test_a_table_without_a_header_and_a_fixed_parameter(table: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.dat"
     pd.read_csv(table).to_csv(bare, index=False, header=False, sep=" ")

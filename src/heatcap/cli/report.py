@@ -21,6 +21,7 @@ from heatcap.cli.application import (
 from heatcap.cli.training import ColumnsOption, RecordPaths, Smoothing, observables_of
 from heatcap.cli.verdict import Effect, KappaMin, Level, Ratio
 from heatcap.core.text import legible
+from heatcap.core.writing import html_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,8 +55,7 @@ def report(
 
     with plain_errors():
         check_outputs(records, output)
-        if output.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{output}: a report is written as .html, got {output.suffix!r}")
+        html_path(output)
         margins = Margins(kappa_min, saturation_ratio, smallest_effect)
         check_level(level)
         obs = _observables(records, columns)

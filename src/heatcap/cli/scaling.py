@@ -30,6 +30,7 @@ from heatcap.cli.application import (
     assignments,
     axis_labels,
     check_outputs,
+    command,
     draw,
     for_each,
     numbers,
@@ -37,6 +38,7 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.core.writing import html_path
 
 if TYPE_CHECKING:
     from heatcap.scaling import Points
@@ -80,6 +82,9 @@ def collapse(
         bool, typer.Option("--raw", help="Draw scaled points with their corrections.")
     ] = False,
     label: Labels = None,
+    html: Annotated[
+        Path | None, typer.Option(help="OUT.html: a page with sliders to try other parameters.")
+    ] = None,
 ) -> None:
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
@@ -91,8 +96,10 @@ def collapse(
     from heatcap.scaling.data import number_or_name
 
     with plain_errors():
-        check_outputs(tables, json, export, figure=figure)
+        check_outputs(tables, json, export, html, figure=figure)
         shown = {"panel": panel, "width": width, "raw": raw, "labels": axis_labels(label)}
+        if html is not None:
+            html_path(html)
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
         like["runs"] = number_or_name(runs)
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
@@ -108,6 +115,13 @@ def collapse(
             result.export(export)
             say(str(export))
         draw("collapse", figure, result, parts, names=(size, control), **shown)
+        if html is not None:
+            from heatcap.report import explore
+
+            # Equal inputs give equal pages, wherever this run writes.
+            typed = command(without=("--html", "--json", "--figure", "--export"))
+            page = explore(result, parts, names=(size, control), sources=tables, command=typed)
+            say(str(page.save(html)))
 
 
 @app.command()

@@ -33,11 +33,19 @@ try:
 except ImportError:  # on Windows, where a file that is open cannot be removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["drafted", "whole", "write_bytes", "write_text"]
+__all__ = ["drafted", "html_path", "whole", "write_bytes", "write_text"]
 
 LONGEST = 255  # bytes in the name of a file
 _RANDOM = 12
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def html_path(target: str | os.PathLike[str]) -> Path:
+    """Return the path of a page; raise ValueError if it does not end in .html or .htm."""
+    path = Path(target)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{path}: a page is written as .html, got {path.suffix!r}")
+    return path
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:

@@ -6,10 +6,23 @@
 :func:`build_report` calls `find_events`, `audit_leads` and `verdict_of_runs`, puts their words in
 order, and draws their figures; it computes nothing of its own.  Where one of them has no answer,
 the page gives the reason in its place.
+
+:func:`explore` makes the page of a collapse with sliders for its parameters.
 """
 
 from heatcap.core.result import Caution
+from heatcap.report.explorer import Explorer, explore
 from heatcap.report.findings import Answer, Findings, Source
 from heatcap.report.page import Report, build_report, check_level
 
-__all__ = ["Answer", "Caution", "Findings", "Report", "Source", "build_report", "check_level"]
+__all__ = [
+    "Answer",
+    "Caution",
+    "Explorer",
+    "Findings",
+    "Report",
+    "Source",
+    "build_report",
+    "check_level",
+    "explore",
+]

@@ -7,27 +7,23 @@ seeds give equal bytes.  :mod:`heatcap.report.findings` holds the answers as dat
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import inspect
 import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from heatcap.audit import Audit, audit_leads
 from heatcap.core.quantities import HEAT_CAPACITY, spoken
 from heatcap.core.text import legible, plain
 from heatcap.core.version import VERSION
-from heatcap.core.writing import write_text
+from heatcap.core.writing import html_path, write_text
 from heatcap.divergence import (
     Margins,
     Verdict,
@@ -39,7 +35,8 @@ from heatcap.divergence.testing import check_options
 from heatcap.events import SMOOTHING, Events, find_events
 from heatcap.report.findings import Findings, Source, answers_of, headline
 from heatcap.report.methods import SYMBOLS, bibtex, definitions_of, fluctuations, methods
-from heatcap.report.plans import CARD, Picture, drawn, plans_of, shades
+from heatcap.report.plans import Picture, drawn, plans_of
+from heatcap.report.single_file import embedded, page_of
 from heatcap.report.tables import (
     Cell,
     Heading,
@@ -87,9 +84,7 @@ class Report(Findings):
         ValueError
             If the path does not end in .html or .htm.
         """
-        target = Path(path)
-        if target.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{target}: a report is written as .html, got {target.suffix!r}")
+        target = html_path(path)
         write_text(target, self.html(progress=progress))
         return target
 
@@ -227,18 +222,12 @@ def _page(report: Findings, progress: Progress | None) -> str:
         pictures.append(drawn(plan))
         if progress:
             progress(done, len(plans))
-    environment = Environment(
-        loader=PackageLoader("heatcap.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["spoken"] = spoken
-    script = _asset("report.js")
     colours = frozenset().union(*(p.image.colours for p in pictures if p.image))
-    return environment.get_template("report.html.jinja").render(
+    return page_of(
+        "report",
+        title=report.title,
+        colours=colours,
+        filters={"spoken": spoken},
         report=report,
         cautions=report.cautions(),
         pictures=[_framed(picture) for picture in pictures],
@@ -252,39 +241,18 @@ def _page(report: Findings, progress: Progress | None) -> str:
         versions=_versions(report),
         made_by=_several(report, "command", "commands"),
         runs=_runs(report),
-        # Markup: ours, without any text from runs.
-        style=Markup(_asset("report.css")),
-        colours=shades(colours),
-        card="".join(f"{channel:02x}" for channel in CARD),
-        script=Markup(script),
-        script_hash=_integrity(script),
     )
-
-
-def _asset(name: str) -> str:
-    """Text of a file beside the template."""
-    path = resources.files("heatcap.report") / "templates" / name
-    return path.read_text(encoding="utf-8")
-
-
-def _integrity(script: str) -> str:
-    """Hash of the script, the only one that the page's policy lets run."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _framed(picture: Picture) -> dict[str, Any]:
     """Picture for the template: its drawing, which is ours, and data without signs of a tag."""
-    data = json.dumps(picture.panels, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        data = data.replace(sign, f"\\u{ord(sign):04x}")
     image = picture.image
     return {
         "picture": picture,
         "svg": Markup(image.text) if image else None,
         "width": image.width if image else 0,
         "height": image.height if image else 0,
-        "data": Markup(data),
+        "data": embedded(picture.panels),
     }
 
 

@@ -2,19 +2,6 @@
 (() => {
   const all = (query, root = document) => [...root.querySelectorAll(query)];
 
-  // ---- theme ---------------------------------------------------------------------------------
-  const root = document.documentElement;
-  const theme = document.getElementById("theme");
-  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
-  const showTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
-  theme.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    showTheme();
-  });
-  prefersDark.addEventListener("change", showTheme);
-  showTheme();
-
   // ---- tables --------------------------------------------------------------------------------
   const valueOf = (cell) => cell.dataset.v ?? cell.textContent;
   const compare = (a, b) => {
