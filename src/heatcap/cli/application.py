@@ -33,6 +33,7 @@ __all__ = [
     "Seed",
     "Size",
     "Table",
+    "Tables",
     "answer",
     "app",
     "assignments",
@@ -64,9 +65,10 @@ figure_app = typer.Typer(help="Draw a figure from observables (PDF and PNG).", n
 app.add_typer(figure_app, name="figure")
 
 
-TABLE = "Table of points (CSV, whitespace, Parquet, NetCDF)."
+TABLE = "Table of points: text (.csv .tsv .dat .txt, .gz), .json, .npz, .npy, .h5, .nc, .parquet."
 
 Table = Annotated[Path, typer.Argument(help=TABLE)]
+Tables = Annotated[list[Path], typer.Argument(help=TABLE + "  Several files are one table.")]
 Size = Annotated[str, typer.Option(help="Column of the size L.")]
 Control = Annotated[str, typer.Option(help="Column of the control x.")]
 Error = Annotated[str | None, typer.Option(help="Column of the error of the value.")]
@@ -202,8 +204,9 @@ def draw(figure: str, output: Path | None, *shown: Any, **options: Any) -> None:
 def plain_errors() -> Iterator[None]:
     """End bad input in one line and exit status 1, and show warnings in one line each."""
 
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        say(f"warning: {message}", err=True)
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        kind = "note" if category.__name__ == "TableNote" else "warning"
+        say(f"{kind}: {message}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

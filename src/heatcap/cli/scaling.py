@@ -22,7 +22,7 @@ from heatcap.cli.application import (
     Runs,
     Seed,
     Size,
-    Table,
+    Tables,
     answer,
     app,
     assignments,
@@ -34,6 +34,7 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.cli.shapes import with_shapes
 
 if TYPE_CHECKING:
     from heatcap.scaling import Points
@@ -42,6 +43,7 @@ OF_ERROR = "Column of its error; its name with _error unless said."
 
 
 @app.command()
+@with_shapes
 def collapse(
     tables: Annotated[list[Path], typer.Argument(help=TABLE)],
     value: Annotated[list[str], typer.Option(help="Column of the observable; may be repeated.")],
@@ -65,6 +67,8 @@ def collapse(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
@@ -79,7 +83,10 @@ def collapse(
         check_outputs(tables, json, figure=figure)
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
         like["runs"] = number_or_name(runs)
-        files, errors = for_each("tables", tables, value), for_each("--error", error, value)
+        like |= shape
+        one_table = len(tables) > 1 and (shape["size_from"] or len(value) == 1)
+        files: list[Any] = [tables] * len(value) if one_table else for_each("tables", tables, value)
+        errors = for_each("--error", error, value)
         parts = [
             read_table(path, value=v, error=e, **like)
             for path, v, e in zip(files, value, errors, strict=True)
@@ -138,19 +145,20 @@ def _grid(text: str) -> list[float]:
 
 @contextlib.contextmanager
 def _points(
-    table: Path, columns: dict[str, Any], names: str, json: Path | None, figure: Path | None
+    tables: list[Path], columns: dict[str, Any], names: str, json: Path | None, figure: Path | None
 ) -> Iterator[Points]:
-    """Check the outputs and read one table; what its points then raise is an error in one line."""
+    """Check the outputs and read a table; what its points then raise is an error in one line."""
     from heatcap.scaling import read_table
 
     with plain_errors():
-        check_outputs([table], json, figure=figure)
-        yield read_table(table, names=words(names), **columns)
+        check_outputs(tables, json, figure=figure)
+        yield read_table(tables, names=words(names), **columns)
 
 
 @app.command()
+@with_shapes
 def crossings(
-    table: Table,
+    tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the dimensionless quantity.")],
     size: Size = "size",
     control: Control = "control",
@@ -163,20 +171,23 @@ def crossings(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
     from heatcap.scaling import crossings as find
 
-    columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    columns = {"size": size, "control": control, "value": value, "error": error} | shape
+    with _points(tables, columns, names, json, figure) as data:
         result = find(data, ratio=ratio, drift=drift, rng=seed)
-        answer(result.summary(), result.to_dict(), [table], json)
+        answer(result.summary(), result.to_dict(), tables, json)
         draw("crossings", figure, result, data, names=(size, control))
 
 
 @app.command()
+@with_shapes
 def extrema(
-    table: Table,
+    tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the quantity that has a peak.")],
     size: Size = "size",
     control: Control = "control",
@@ -187,23 +198,26 @@ def extrema(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size."""
     from heatcap.scaling import extrema as find
 
-    columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    columns = {"size": size, "control": control, "value": value, "error": error} | shape
+    with _points(tables, columns, names, json, figure) as data:
         result = find(data, rng=seed)
         against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
         content = result.to_dict() | {"against_size": against.to_dict()}
-        answer(summary, content, [table], json)
+        answer(summary, content, tables, json)
         draw("extrema", figure, result, data, against, names=(size, control))
 
 
 @app.command()
+@with_shapes
 def stiffness(
-    table: Table,
+    tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the helicity modulus.")],
     size: Size = "size",
     control: Annotated[str, typer.Option(help="Column of the temperature T.")] = "control",
@@ -215,14 +229,16 @@ def stiffness(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Kosterlitz-Thouless temperature and universal jump from the helicity modulus."""
     from heatcap.scaling import stiffness as fit
 
-    columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    columns = {"size": size, "control": control, "value": value, "error": error} | shape
+    with _points(tables, columns, names, json, figure) as data:
         result = fit(data, free_jump=free_jump, rng=seed)
-        answer(result.summary(), result.to_dict(), [table], json)
+        answer(result.summary(), result.to_dict(), tables, json)
         draw("stiffness", figure, result, data, names=(size, control))
 
 

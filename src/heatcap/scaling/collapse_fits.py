@@ -33,6 +33,7 @@ __all__ = [
     "scan",
     "search",
     "solve",
+    "with_scaled_errors",
 ]
 
 KNOTS = (4, 6, 9, 13, 18, 25)
@@ -44,6 +45,7 @@ SEARCHED = 256  # points of the global search
 REFINED = 8  # number of them from which a fit is started
 OVERLAP = 0.5  # least share of points compared with another size, or nothing is collapsed
 NEAR = 0.3  # share of the points, nearest to X = 0, for the exponent of a start
+RESCALED, CLOSE = 3, 0.05  # passes of scaling estimated errors, and ln of a factor that is one
 SIGNIFICANT = 4.0  # autocorrelation of neighbours in standard errors, all sizes together
 
 
@@ -385,6 +387,22 @@ def scan(
                 )
                 best = min(best, fits[-1].score)
     return fits
+
+
+def with_scaled_errors(parts: Sequence[Points], whole: Problem, guess: Solution) -> list[Points]:
+    """Points whose estimated errors give the best fit the chi^2 that is expected."""
+    scaled = list(parts)
+    for _ in range(RESCALED):
+        problem = Problem.of(scaled, whole.ansatz, whole.names, whole.fixed)
+        fits = scan(scaled, problem, guess, None)
+        if not fits:
+            break
+        best = min(fits, key=lambda fit: fit.score)
+        factor = float(np.sqrt(best.solution.chi2 / best.solution.dof))
+        scaled = [part.scaled(max(factor, 1e-3)) for part in scaled]
+        if abs(np.log(max(factor, 1e-3))) < CLOSE:
+            break
+    return scaled
 
 
 def _dof(problem: Problem, model: Model) -> int:

@@ -37,6 +37,7 @@ from heatcap.scaling.collapse_fits import (
     resampled,
     scan,
     search,
+    with_scaled_errors,
 )
 from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
 from heatcap.scaling.competitors import (
@@ -235,6 +236,9 @@ def collapse(
     problem = Problem.of(parts, form, names, given)
     sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
     guess = search(sparse, start or {}, rng)
+    if all(part.estimated for part in parts):
+        parts = with_scaled_errors(parts, problem, guess)
+        problem = Problem.of(parts, form, names, given)
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
     if not fits:
@@ -460,7 +464,7 @@ def _status(
 ) -> tuple[Status, str]:
     controls = np.concatenate([part.control for part in parts])
     span = float(np.ptp(controls))
-    if p_value < POOR:
+    if p_value < POOR and not all(part.estimated for part in parts):
         return Status.POOR_FIT, (
             f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
             "data within their errors; check the errors, narrow the range of the control, or try "

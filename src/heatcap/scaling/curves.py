@@ -25,6 +25,7 @@ from scipy import stats
 from scipy.interpolate import CubicSpline
 
 from heatcap.core.arrays import Floats
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 
 __all__ = ["Curve", "curves", "drawing", "missed"]
@@ -41,6 +42,9 @@ WAVES = 48  # number of waves whose sum is a prior curve
 GRID = 201
 POOR = 1e-4  # p-value of chi^2 from which on a curve misses its points
 SHOWN = 301  # points of a curve that is drawn
+MOST_POINTS = 240  # of a size; a curve costs their cube
+RESCALED, CLOSE = 6, 0.05  # passes of scaling estimated errors, and ln of a factor that is one
+LEAST_FREE = 2.0  # degrees of freedom of all sizes from which on errors are scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,29 @@ def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curv
     if points.replicates is not None:
         n = points.replicates.shape[0]
         picked = rng.integers(n, size=(draws, n - 1))
+    points = condensed(points, MOST_POINTS)
+    if points.estimated:
+        points = _with_scaled_errors(points)
     return [_curve(points, float(s), draws, picked, rng) for s in np.unique(points.size)]
+
+
+def _with_scaled_errors(points: Points) -> Points:
+    """Points whose estimated errors give the curves of all sizes the chi^2 that is expected."""
+    for _ in range(RESCALED):
+        chi2, free = 0.0, 0.0
+        for size in np.unique(points.size):
+            t, y, noise, _ = _scaled(points.take(points.size == size), float(size))
+            for length, a, w in zip(*_kernels(t, y, noise), strict=True):
+                solved = np.linalg.solve(_kernel(t, t, length, a) + noise, noise)
+                # The residual is solved^T y, and noise^-1 that of it K^-1 y.
+                off = solved.T @ y
+                chi2 += w * float(off**2 @ (1 / np.diag(noise)))
+                free += w * float(np.trace(solved))
+        factor = float(np.sqrt(max(chi2, 1e-6) / free)) if free > LEAST_FREE else 1.0
+        points = points.scaled(factor)
+        if abs(np.log(factor)) < CLOSE:
+            break
+    return points
 
 
 def missed(lines: Sequence[Curve]) -> str:
@@ -113,15 +139,8 @@ def _curve(
     rng: np.random.Generator,
 ) -> Curve:
     part = points.take(np.flatnonzero(points.size == size))
+    t, y, noise, (low, high, middle, spread) = _scaled(part, size)
     n = len(part)
-    if n < FEWEST:
-        raise ValueError(f"size {size:g} has {n} points, at least {FEWEST} are needed")
-    low, high = part.control[0], part.control[-1]
-    t = 2 * (part.control - low) / (high - low) - 1
-    middle = float(np.mean(part.value))
-    spread = float(np.std(part.value)) or float(part.error.max())
-    y = (part.value - middle) / spread
-    noise = _noise(part) / spread**2
     lengths, amplitudes, weight = _kernels(t, y, noise)
     drawn_y = (_values(part, draws, picked, rng) - middle) / spread
     choice = rng.choice(weight.size, size=draws, p=weight)
@@ -141,6 +160,19 @@ def _curve(
     chi2 = float(off @ np.linalg.solve(noise, off))
     x = low + (grid + 1) / 2 * (high - low)
     return Curve(size, x, middle + spread * mean, middle + spread * drawn, chi2, free)
+
+
+def _scaled(
+    part: Points, size: float
+) -> tuple[Floats, Floats, Floats, tuple[float, float, float, float]]:
+    """t, y and the covariance of y of one size; ends of its control, middle and spread of A."""
+    if len(part) < FEWEST:
+        raise ValueError(f"size {size:g} has {len(part)} points, at least {FEWEST} are needed")
+    low, high = float(part.control[0]), float(part.control[-1])
+    t = 2 * (part.control - low) / (high - low) - 1
+    middle = float(np.mean(part.value))
+    spread = float(np.std(part.value)) or float(part.error.max())
+    return t, (part.value - middle) / spread, _noise(part) / spread**2, (low, high, middle, spread)
 
 
 def _noise(part: Points) -> Floats:

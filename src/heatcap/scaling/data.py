@@ -97,6 +97,10 @@ class Points:
             replicates=None if self.replicates is None else self.replicates[:, rows],
         )
 
+    def scaled(self, factor: float) -> Points:
+        """Multiply errors that are estimates from the scatter, whose ratios alone are known."""
+        return replace(self, error=factor * self.error)
+
     def resample(self, rng: np.random.Generator) -> Floats:
         """Draw the values of a new experiment.
 

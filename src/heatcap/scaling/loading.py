@@ -334,7 +334,7 @@ def _averaged(
     message = f"rows of one size and control are runs, {told} for each point"
     if alone.any():
         message += f"; {alone.sum()} points with one run left out"
-    columns["size"], columns["control"], columns["value"] = *distinct[kept].T, means[kept]
+    columns |= {"size": distinct[kept, 0], "control": distinct[kept, 1], "value": means[kept]}
     if np.isin(value, (0.0, 1.0)).all():
         share = (means[kept] * several + 1) / (several + 2)
         columns["error"] = np.sqrt(share * (1 - share) / several)

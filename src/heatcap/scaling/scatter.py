@@ -66,7 +66,7 @@ def _scatter_of(x: Floats, y: Floats) -> Floats:
     half = (total >= total[:, -1:] / 2).argmax(axis=1)[:, None]
     middle = np.take_along_axis(np.take_along_axis(near, order, axis=1), half, axis=1) / MEDIAN
     variance = (weight * np.minimum(near, STRAY**2 * middle)).sum(axis=1) / weight.sum(axis=1)
-    return np.sqrt(np.maximum(variance, LEAST * float(np.median(square)) / MEDIAN))
+    return np.asarray(np.sqrt(np.maximum(variance, LEAST * float(np.median(square)) / MEDIAN)))
 
 
 def _off_neighbours(x: Floats, y: Floats, half: int) -> tuple[NDArray[np.intp], Floats]:
