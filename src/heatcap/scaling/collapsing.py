@@ -52,6 +52,7 @@ from heatcap.scaling.competitors import (
     power_of_log,
     spanned,
 )
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import Tested, average, unsettled, weights_of
 
@@ -221,6 +222,7 @@ def collapse(
     form = _ansatz(ansatz)
     if not parts or not all(isinstance(part, Points) for part in parts):
         raise ValueError("expected Points, or a sequence of them: read_table and points make them")
+    parts = [condensed(part) for part in parts]
     form = in_unit(form, min((float(part.size.min()) for part in parts if len(part)), default=1.0))
     names = names_of(form, [part.name for part in parts])
     if len(set(names)) < len(names):

@@ -21,23 +21,24 @@ from heatcap.scaling.data import Points
 __all__ = ["condensed"]
 
 NODES = 2
+MANY, MOST = 400, 240  # points of a size: a curve costs their cube
 
 
-def condensed(points: Points, most: int) -> Points:
-    """Condense sizes with more than `most` points; the message says so.
+def condensed(points: Points) -> Points:
+    """Condense sizes with more than MANY points to MOST; the message says so.
 
     The scatter within the bins tells whether points share their noise, as those of one reweighted
     simulation do: what they share is not averaged.
     """
     sizes, counts = np.unique(points.size, return_counts=True)
-    if counts.max(initial=0) <= most:
+    if counts.max(initial=0) <= MANY:
         return points
     pieces = []
     for size, count in zip(sizes, counts, strict=True):
         part = points.take(points.size == size)
-        pieces.append(_condensed(part, most // NODES) if count > most else part)
+        pieces.append(_condensed(part, MOST // NODES) if count > MANY else part)
     told = (
-        f"{len(points)} points condensed to {sum(map(len, pieces))}: at most {most} of a size, two"
+        f"{len(points)} points condensed to {sum(map(len, pieces))}: at most {MOST} of a size with more than {MANY}, two"
         " for each bin of the control"
     )
     joined: dict[str, Any] = {

@@ -42,7 +42,6 @@ WAVES = 48  # number of waves whose sum is a prior curve
 GRID = 201
 POOR = 1e-4  # p-value of chi^2 from which on a curve misses its points
 SHOWN = 301  # points of a curve that is drawn
-MOST_POINTS = 240  # of a size; a curve costs their cube
 RESCALED, CLOSE = 6, 0.05  # passes of scaling estimated errors, and ln of a factor that is one
 LEAST_FREE = 2.0  # degrees of freedom of all sizes from which on errors are scaled
 
@@ -90,7 +89,7 @@ def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curv
     if points.replicates is not None:
         n = points.replicates.shape[0]
         picked = rng.integers(n, size=(draws, n - 1))
-    points = condensed(points, MOST_POINTS)
+    points = condensed(points)
     if points.estimated:
         points = _with_scaled_errors(points)
     return [_curve(points, float(s), draws, picked, rng) for s in np.unique(points.size)]
