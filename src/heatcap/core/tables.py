@@ -31,7 +31,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
-from heatcap.core.cells import cell_errors, is_number, listed, nearest, note, numbers_of, shortened
+from heatcap.core.cells import (
+    cell_errors,
+    is_number,
+    listed,
+    nearest,
+    note,
+    numbers_of,
+    shortened,
+    sizes_of,
+)
 from heatcap.core.text_tables import read_lines
 
 if TYPE_CHECKING:
@@ -45,11 +54,13 @@ __all__ = [
     "errors_in_cells",
     "flat_columns",
     "is_table",
+    "named",
     "nearest",
     "open_parquet",
     "open_table",
     "read_flat",
     "read_frame",
+    "sizes_in",
 ]
 
 #: Largest file, and largest content of a compressed one, in bytes.
@@ -373,13 +384,32 @@ def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[s
     return {name: numbers_of(data[columns[name]], name, called, mark) for name in wanted}
 
 
+def sizes_in(data: pd.DataFrame, name: str, called: str) -> Floats:
+    """Convert a column of sizes to numbers: 16, L=16 and 16x16 are 16.
+
+    Raises
+    ------
+    ValueError
+        For a missing column, or a cell that is no size.
+    """
+    column = data[_places(data, [name], called)[name]]
+    return sizes_of(column, name, called, data.attrs.get("mark", "."))
+
+
 def errors_in_cells(data: pd.DataFrame, name: str, called: str) -> Floats | None:
     """Errors that are written in the cells of a column, as in 0.88(3); None if there are none."""
-    column = data[_places(data, [name], called)[name]]
+    column = data[_places(data, [name], called, quiet=True)[name]]
     return cell_errors(column, name, called, data.attrs.get("mark", "."))
 
 
-def _places(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, str]:
+def named(data: pd.DataFrame, wanted: Sequence[str], called: str) -> None:
+    """Raise if a table lacks columns, all of them in one message, or has one twice."""
+    _places(data, wanted, called, quiet=True)
+
+
+def _places(
+    data: pd.DataFrame, wanted: Sequence[str], called: str, quiet: bool = False
+) -> dict[str, str]:
     """The column of every name; a unit in brackets behind it may be left out."""
     header = [str(name) for name in data.columns]
     bare = [_UNIT.sub("", name) for name in header]
@@ -387,7 +417,8 @@ def _places(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str,
     for name in wanted:
         if name not in header and bare.count(name) == 1:
             places[name] = header[bare.index(name)]
-            note(f"{called}{shortened(places[name])} is read as {shortened(name)}")
+            if not quiet:
+                note(f"{called}{shortened(places[name])} is read as {shortened(name)}")
         else:
             places[name] = name
     missing = [name for name in wanted if places[name] not in header]

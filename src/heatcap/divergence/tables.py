@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from heatcap.core.arrays import Floats
-from heatcap.core.tables import columns_of
+from heatcap.core.cells import note
+from heatcap.core.tables import columns_of, errors_in_cells, named, sizes_in
 from heatcap.scaling.data import load_table, number_or_name, read_columns
 
 __all__ = ["read_curve", "read_heights"]
@@ -47,8 +48,15 @@ def read_heights(
     count = number_or_name(runs)
     counted = [count] if isinstance(count, str) else []
     wanted = [size, value, *([error] if error else []), *counted]
-    table, beside = load_table(path, names=names, value=value)
-    columns = columns_of(table, wanted, f"{path}: ")
+    table, beside = load_table(path, names=names, value=value, wanted=wanted)
+    named(table, wanted, f"{path}: ")
+    columns = columns_of(table, wanted[1:], f"{path}: ") | {
+        size: sizes_in(table, size, f"{path}: ")
+    }
+    if error is None and (within := errors_in_cells(table, value, f"{path}: ")) is not None:
+        error = f"error of {value}"
+        columns[error] = within
+        note(f"{path}: errors of {value!r} are those within its cells")
     _refuse_curves(path, table, size, wanted)
     sizes, heights = columns[size], columns[value]
     _refuse_bad(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")

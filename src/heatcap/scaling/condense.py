@@ -38,8 +38,8 @@ def condensed(points: Points) -> Points:
         part = points.take(points.size == size)
         pieces.append(_condensed(part, MOST // NODES) if count > MANY else part)
     told = (
-        f"{len(points)} points condensed to {sum(map(len, pieces))}: at most {MOST} of a size with more than {MANY}, two"
-        " for each bin of the control"
+        f"{len(points)} points condensed to {sum(map(len, pieces))}: at most {MOST} of a"
+        f" size with more than {MANY}, two for each bin of the control"
     )
     joined: dict[str, Any] = {
         name: np.concatenate([getattr(piece, name) for piece in pieces])

@@ -30,6 +30,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import Tested
@@ -189,6 +190,7 @@ def crossings(
         raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
     if drift is not None and not drift > 0:
         raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
+    points = condensed(points)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     pairs = list(itertools.pairwise(lines))
     if ratio is not None:

@@ -18,8 +18,8 @@ import pandas as pd
 import xarray as xr
 
 from heatcap.core.arrays import Floats
-from heatcap.core.cells import listed, note, shortened, sizes_of
-from heatcap.core.tables import LARGEST, columns_of, errors_in_cells, read_frame
+from heatcap.core.cells import listed, note, shortened
+from heatcap.core.tables import LARGEST, columns_of, errors_in_cells, named, read_frame, sizes_in
 
 __all__ = ["Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points"]
 
@@ -144,12 +144,9 @@ def _part(
         error = wanted.error
     numeric = [wanted.control, *values, *ends, *([error] if error else [])]
     numeric += [wanted.runs] if wanted.runs else []
-    columns = columns_of(data, [wanted.size, *numeric] if wanted.size not in data else numeric,
-                         called)  # fmt: skip
-    out = {
-        "size": sizes_of(data[wanted.size], wanted.size, called, data.attrs.get("mark", ".")),
-        "control": columns[wanted.control],
-    }
+    named(data, [wanted.size, *numeric], called)
+    columns = columns_of(data, numeric, called)
+    out = {"size": sizes_in(data, wanted.size, called), "control": columns[wanted.control]}
     if counts:
         out["value"], out["error"] = _share(columns[counts[0]], columns[counts[1]], counts, called)
         return out, {}

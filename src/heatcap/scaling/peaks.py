@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.result import Parameter, Result, Status, parameter_line, readable, status_line
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.curves import Curve, curves, drawing, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import weights_of
@@ -147,6 +148,7 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     ValueError
         If a size has fewer than 5 points, or for fewer than 50 draws.
     """
+    points = condensed(points)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     maxima = [_maximum(line) for line in lines]
     x, height, bias = (np.array([f[k] for f in maxima]) for k in range(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.special import polygamma
 
 from heatcap.core.arrays import Floats
@@ -16,6 +17,8 @@ FEWEST = 7  # points of a size, for their scatter
 STRAY = 5.0  # standard deviations of its surroundings from which on a distance is cut off
 MEDIAN = 0.4549  # of chi^2 with one degree of freedom
 LEAST = 1e-6  # of the usual variance, at least
+LOCAL = 6.0  # degrees of freedom of a local estimate: 10 neighbours, whose distances overlap
+REGIONS = 60  # of the control of a size, in each of which noise is alike
 HALVES = (2, 3, 1)  # neighbours on either side: cubic, quintic, line
 
 
@@ -66,7 +69,16 @@ def _scatter_of(x: Floats, y: Floats) -> Floats:
     half = (total >= total[:, -1:] / 2).argmax(axis=1)[:, None]
     middle = np.take_along_axis(np.take_along_axis(near, order, axis=1), half, axis=1) / MEDIAN
     variance = (weight * np.minimum(near, STRAY**2 * middle)).sum(axis=1) / weight.sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(variance, LEAST * float(np.median(square)) / MEDIAN)))
+    usual = float(np.median(square)) / MEDIAN
+    degrees = LOCAL
+    if x.size > REGIONS * REACH:  # many points resolve the noise more finely than it varies
+        variance = gaussian_filter1d(variance, x.size / REGIONS, mode="nearest")
+        degrees *= x.size / (REGIONS * REACH)
+    # Where the noise is the same everywhere, local estimates scatter by chance alone.
+    off = np.log(np.maximum(variance, LEAST * usual) / usual) if usual else np.zeros(x.size)
+    prior = prior_degrees(float(np.var(off)) - float(polygamma(1, degrees / 2)))
+    share = 1.0 if np.isinf(prior) else prior / (prior + degrees)
+    return np.asarray(np.sqrt(np.maximum(share * usual + (1 - share) * variance, LEAST * usual)))
 
 
 def _off_neighbours(x: Floats, y: Floats, half: int) -> tuple[NDArray[np.intp], Floats]:
