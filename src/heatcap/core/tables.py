@@ -324,7 +324,7 @@ def read_frame(
             return read_lines(_text(content, path), f"{path}: ", names, wanted, decimal)
         try:
             frame = FORMS[ending](content)
-        except (ValueError, KeyError, TypeError, RecursionError, OSError, EOFError) as error:
+        except UNREADABLE as error:
             told = " ".join(str(error).split())[:200] or type(error).__name__
             raise ValueError(
                 f"{path}: cannot be read as {ending[1:].upper()} ({told}); expected {_COLUMNS}"
@@ -341,6 +341,9 @@ def read_frame(
     return frame
 
 
+UNREADABLE = (
+    ValueError, KeyError, TypeError, RecursionError, OSError, EOFError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
 _COLUMNS = "columns of one length"
 SHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 

@@ -205,7 +205,8 @@ def _start(sample: list[list[str]], names: Names) -> int:
         if len(row) != width:
             continue
         words = sum(not _may_be_number(row[c]) for c in numeric)
-        if 2 * words <= len(numeric) and (k or not words):
+        units = words and all(cell in ("", "1") or not like_number(cell) for cell in row)
+        if 2 * words <= len(numeric) and (k or not words) and not (units and k < len(sample) - 1):
             return k
     return first
 
