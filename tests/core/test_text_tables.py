@@ -151,7 +151,7 @@ def test_what_is_no_number_is_none(word: str) -> None:
 def test_sizes_are_numbers_labels_or_edges() -> None:
     cells = ["16", "L=16", "L16", "16x16", "16 × 16 x 16", "N = 1.6e1"]
     assert sizes_in(pd.DataFrame({"L": cells}), "L", "").tolist() == [16.0] * 6
-    with pytest.raises(ValueError, match="row 1 .* got '8x16' with different edges: add a column"):
+    with pytest.raises(ValueError, match=r"row 1 .* got '8x16' with different edges: add a column"):
         sizes_in(pd.DataFrame({"L": ["8x16"]}), "L", "")
 
 

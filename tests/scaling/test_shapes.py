@@ -70,7 +70,9 @@ def test_many_files_are_one_table(column: bool, long: pd.DataFrame, tmp_path: Pa
     if not column:
         with pytest.raises(ValueError, match=r"run3_L8.csv: no column 'L': .* --size-from '\(\\d"):
             read_table(paths, **NAMES, error="dU")
-        with pytest.raises(ValueError, match="--size-from 'X(.*)': expected a number in 'run3_L8"):
+        with pytest.raises(
+            ValueError, match=r"--size-from 'X\(\.\*\)': expected a number in 'run3_L8"
+        ):
             read_table(paths, **NAMES, error="dU", size_from="X(.*)")
 
 
@@ -108,7 +110,7 @@ def test_runs_that_share_their_noise_stay_replicates() -> None:
 
 
 def test_one_row_twice_is_no_run(long: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="2 rows at size 8 and control 0.9, and most points"):
+    with pytest.raises(ValueError, match=r"2 rows at size 8 and control 0\.9, and most points"):
         read_table(pd.concat([long[:1], long]).drop(columns="dU"), **NAMES)
 
 
@@ -128,7 +130,7 @@ def test_counts_have_no_error_of_zero() -> None:
     assert found.value.tolist() == [0, 0.35, 1]
     share = np.array([1, 8, 21]) / 22
     assert found.error == pytest.approx(np.sqrt(share * (1 - share) / 20), rel=1e-12)
-    with pytest.raises(ValueError, match="row 2 .*: expected 0 <= k <= n, got 7 of 5"):
+    with pytest.raises(ValueError, match=r"row 2 .*: expected 0 <= k <= n, got 7 of 5"):
         read_table(table.assign(n=[5, 5, 20]), **NAMES, successes="k", trials="n")
     with pytest.raises(ValueError, match="--successes and --trials go together"):
         read_table(table, **NAMES, successes="k")
@@ -143,7 +145,9 @@ def test_runs_of_zero_and_one_are_counts() -> None:
 
 def test_errors_of_zero_are_counted_and_left_out_on_request(long: pd.DataFrame) -> None:
     table = long.assign(dU=np.where(long["L"] == 16, 0, long["dU"]))
-    with pytest.raises(ValueError, match="9 of 27 errors are zero, of sizes 16: .*--drop-zero-err"):
+    with pytest.raises(
+        ValueError, match=r"9 of 27 errors are zero, of sizes 16: .*--drop-zero-err"
+    ):
         read_table(table, **NAMES, error="dU")
     found = read_table(table, **NAMES, error="dU", drop_zero_errors=True)
     assert np.unique(found.size).tolist() == [8, 32]

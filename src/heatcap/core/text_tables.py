@@ -232,7 +232,8 @@ def _separator(lines: Sequence[str], names: Names) -> str | None:
     return max((each for each in SEPARATORS if each is None or each in within), key=fits)
 
 
-_SPACED = re.compile(r"(?<=[\d.)])\s*(±|\+/-|\+-)\s*(?=[\d.])|(?<=\d)\s*([x×])\s*(?=\d)")
+_SPACED = re.compile(r"(?<=[\d.)])\s*(±|\+/-|\+-)\s*(?=[\d.])")
+_EDGES = re.compile(r"(?<![\d.])(\d+) *([x×]) *(?=\d+(?![\d.]))")
 _EQUALS = re.compile(r"(?<=\w)\s*=\s*(?=[\d.])")
 _PER_CENT = re.compile(r"(?<=\d)\s+%")
 
@@ -241,7 +242,7 @@ def _cells(line: str, separator: str | None) -> list[str]:
     """Cells of a row; separators within quotes are text."""
     line = line.strip(" \r\n" if separator == "\t" else None)
     if separator is None:
-        line = _PER_CENT.sub("%", _EQUALS.sub("=", _SPACED.sub(r"\1\2", line)))
+        line = _PER_CENT.sub("%", _EQUALS.sub("=", _SPACED.sub(r"\1", _EDGES.sub(r"\1\2", line))))
     elif '"' in line:
         with suppress(csv.Error):
             cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
