@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,6 +165,29 @@ def test_errors_within_cells_are_used(long: pd.DataFrame) -> None:
     with pytest.warns(TableNote, match="errors of 'U' are those within its cells"):
         found = read_table(cells, **NAMES)
     assert same(found, read_table(long.round({"U": 6}), **NAMES, error="dU"))
+
+
+@pytest.mark.parametrize("kind", ["arrays", "table"])
+def test_plain_hdf5_is_read(kind: str, long: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "t.hdf5"
+    with h5py.File(path, "w") as file:
+        file["history"] = np.arange(1000.0)
+        if kind == "table":
+            file["points"] = long.to_records(index=False)
+        else:
+            for name in long:
+                file[name] = long[name].to_numpy()
+    if kind == "table":
+        with h5py.File(path, "a") as file:
+            del file["history"]
+    assert same(read_table(path, **NAMES, error="dU"), read_table(long, **NAMES, error="dU"))
+
+
+def test_hdf5_without_arrays_at_its_top_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file.create_group("data")["L"] = np.arange(3.0)
+    with pytest.raises(ValueError, match=r"t.h5: has no arrays at its top, expected columns of"):
+        read_table(tmp_path / "t.h5", **NAMES)
 
 
 # ---- errors from the scatter ------------------------------------------------------------------

@@ -342,7 +342,8 @@ def read_frame(
 
 
 UNREADABLE = (
-    ValueError, KeyError, TypeError, RecursionError, OSError, EOFError, zipfile.BadZipFile, zlib.error
+    ValueError, KeyError, TypeError, RecursionError, OSError, EOFError, zipfile.BadZipFile,
+    zlib.error,
 )  # fmt: skip
 _COLUMNS = "columns of one length"
 SHEETS = (".xlsx", ".xls", ".xlsm", ".ods")

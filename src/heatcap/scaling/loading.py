@@ -418,8 +418,19 @@ def _of_dataset(
         str(v) for v in data.data_vars if {"replicate", "point_2"} & set(map(str, data[v].dims))
     ]
     data = data.drop_vars(others)
+    for name in [str(v) for v in data.data_vars if data[v].dtype.names]:  # a table of h5py
+        fields = {
+            str(f): (data[name].dims, data[name].to_numpy()[f]) for f in data[name].dtype.names
+        }
+        data = data.drop_vars(name).assign(fields)
+    if not data.variables:
+        raise ValueError(f"{where}: has no arrays at its top, expected columns of one length there")
+    if value in data:  # arrays along other dimensions are no columns
+        own = set(data[value].dims)
+        data = data.drop_vars([v for v in data.variables if not set(data[v].dims) <= own])
     # A row for each combination of the dimensions, which may be many more than are stored.
     size = math.prod(data.sizes.values()) * sum(v.dtype.itemsize for v in data.variables.values())
     if (cells := size // 8) > LARGEST:
         raise ValueError(f"{where}: has {cells} cells, more than {LARGEST} are not read")
-    return data.to_dataframe().reset_index(), beside
+    frame = data.to_dataframe().reset_index()
+    return frame.drop(columns=[c for c in frame if str(c).startswith("phony_dim_")]), beside
