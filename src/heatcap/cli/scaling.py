@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,17 +17,21 @@ from heatcap.cli.application import (
     TABLE,
     Control,
     Drawn,
+    Drop,
     Error,
     Json,
     Names,
     Runs,
     Seed,
     Size,
+    Sizes,
     Table,
+    Window,
     answer,
     app,
     assignments,
     check_outputs,
+    chosen,
     draw,
     for_each,
     numbers,
@@ -44,14 +49,24 @@ OF_ERROR = "Column of its error; its name with _error unless said."
 @app.command()
 def collapse(
     tables: Annotated[list[Path], typer.Argument(help=TABLE)],
-    value: Annotated[list[str], typer.Option(help="Column of the observable; may be repeated.")],
+    value: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the observable; may be repeated.  The third of --names."),
+    ] = None,
     size: Size = "size",
     control: Control = "control",
     error: Annotated[
         list[str] | None, typer.Option(help="Column of its error, for each --value in turn.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of each observable; of several tables that of the file."),
+    ] = None,
     runs: Runs = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     ansatz: Annotated[
         str, typer.Option(help="second-order, first-order or kosterlitz-thouless.")
     ] = "second-order",
@@ -69,7 +84,8 @@ def collapse(
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
     Several observables share x_c and the shape: repeat --value (and --error), with one table or
-    one for each.  They are called exponent_VALUE then.
+    one for each, or give several tables with the same columns.  Their exponents are called
+    exponent_VALUE, or exponent_FILE, or exponent_LABEL.
     """
     from heatcap.scaling import collapse as fit
     from heatcap.scaling import read_table
@@ -77,18 +93,35 @@ def collapse(
 
     with plain_errors():
         check_outputs(tables, json, figure=figure)
+        if not value:
+            size, control, value, error = _by_place(words(names), size, control, error)
+        if len(tables) > 1 and len(value) == 1:
+            label = label or [path.stem for path in tables]
+            value, error = value * len(tables), (error or [None])[:1] * len(tables)
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
-        like["runs"] = number_or_name(runs)
+        like |= {"runs": number_or_name(runs), "choice": chosen(window, sizes, drop)}
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
+        called = for_each("--label", label or value, value)
         parts = [
-            read_table(path, value=v, error=e, **like)
-            for path, v, e in zip(files, value, errors, strict=True)
+            replace(read_table(path, value=v, error=e, **like), name=name)
+            for path, v, e, name in zip(files, value, errors, called, strict=True)
         ]
         result = fit(
             parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed
         )
         answer(result.summary(), result.to_dict(), tables, json)
         draw("collapse", figure, result, parts, names=(size, control))
+
+
+def _by_place(
+    names: list[str] | None, size: str, control: str, error: list[str] | None
+) -> tuple[str, str, list[str], list[str] | None]:
+    """Columns in the order size, control, value, error, where --value is not given."""
+    if names is None or len(names) not in (3, 4):
+        raise typer.BadParameter("name the column of the observable", param_hint="--value")
+    size = size if size in names else names[0]
+    control = control if control in names else names[1]
+    return size, control, [names[2]], error or names[3:] or None
 
 
 @app.command()
@@ -138,14 +171,19 @@ def _grid(text: str) -> list[float]:
 
 @contextlib.contextmanager
 def _points(
-    table: Path, columns: dict[str, Any], names: str, json: Path | None, figure: Path | None
+    table: Path,
+    columns: dict[str, Any],
+    names: str,
+    rows: tuple[str, str, list[str] | None],
+    json: Path | None,
+    figure: Path | None,
 ) -> Iterator[Points]:
     """Check the outputs and read one table; what its points then raise is an error in one line."""
     from heatcap.scaling import read_table
 
     with plain_errors():
         check_outputs([table], json, figure=figure)
-        yield read_table(table, names=words(names), **columns)
+        yield read_table(table, names=words(names), choice=chosen(*rows), **columns)
 
 
 @app.command()
@@ -156,10 +194,16 @@ def crossings(
     control: Control = "control",
     error: Error = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     ratio: Annotated[
         float | None, typer.Option(help="Large over small of the pairs; successive by default.")
     ] = None,
     drift: Annotated[float | None, typer.Option(help="1/nu + omega, where it is known.")] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Where each curve meets this value, instead of another.")
+    ] = None,
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
@@ -168,8 +212,8 @@ def crossings(
     from heatcap.scaling import crossings as find
 
     columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
-        result = find(data, ratio=ratio, drift=drift, rng=seed)
+    with _points(table, columns, names, (window, sizes, drop), json, figure) as data:
+        result = find(data, ratio=ratio, drift=drift, level=level, rng=seed)
         answer(result.summary(), result.to_dict(), [table], json)
         draw("crossings", figure, result, data, names=(size, control))
 
@@ -182,6 +226,9 @@ def extrema(
     control: Control = "control",
     error: Error = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     inverse_nu: Annotated[float | None, typer.Option(help="1/nu, where it is known.")] = None,
     exponent: Annotated[float | None, typer.Option(help="Of the height, if known.")] = None,
     seed: Seed = 0,
@@ -192,7 +239,7 @@ def extrema(
     from heatcap.scaling import extrema as find
 
     columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    with _points(table, columns, names, (window, sizes, drop), json, figure) as data:
         result = find(data, rng=seed)
         against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
@@ -209,6 +256,9 @@ def stiffness(
     control: Annotated[str, typer.Option(help="Column of the temperature T.")] = "control",
     error: Error = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     free_jump: Annotated[
         bool, typer.Option("--free-jump", help="Fit the jump too, instead of 2 T / pi.")
     ] = False,
@@ -220,7 +270,7 @@ def stiffness(
     from heatcap.scaling import stiffness as fit
 
     columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    with _points(table, columns, names, (window, sizes, drop), json, figure) as data:
         result = fit(data, free_jump=free_jump, rng=seed)
         answer(result.summary(), result.to_dict(), [table], json)
         draw("stiffness", figure, result, data, names=(size, control))
@@ -241,6 +291,9 @@ def order(
     size: Size = "size",
     control: Control = "control",
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     dimension: Annotated[int, typer.Option(help="d of the system.")] = 2,
     seed: Seed = 0,
     json: Json = None,
@@ -277,6 +330,7 @@ def order(
             what: read_table(
                 table, size=size, control=control, value=column,
                 error=error or f"{column}_error", names=words(names),
+                choice=chosen(window, sizes, drop),
             )
             for what, (column, error) in columns.items()
             if column and table is not None

@@ -33,6 +33,7 @@ from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
 from heatcap.scaling.collapse_fits import (
     Correlation,
     Fit,
+    Solution,
     correlation_of,
     resampled,
     scan,
@@ -60,7 +61,11 @@ __all__ = ["Collapse", "collapse"]
 CORRECTIONS = ("a", "b", "c", "s", "omega")  # nuisance parameters
 SEARCHED = 240  # points of an observable in the global search
 SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
-LEAST_SHARE = 0.5  # of the points: an ansatz that describes fewer of them does not hold
+LEAST_SHARE = 0.5  # of the points: for fewer of them the status is "narrowed"
+MOST = 0.75  # of the points: where fewer are used, the message tells which
+NARROWER = 0.6  # share of the points that are left when a range that does not fit is narrowed
+LEAST_DOF = 8  # of a fit in a narrowed range: with fewer any form fits
+NARROWEST = 0.15  # share down to which it is
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
@@ -82,6 +87,7 @@ class Collapse(Tested, Result):
         Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
     status : Status
         "ok", else "too few sizes", "too few points", "poor fit", "unidentified" or "at an edge";
+        "narrowed" where the ansatz describes only the points nearest to x_c, fewer than half of all;
         "crossover not excluded" or "logarithms not excluded" where such a form fits as well and
         moves a parameter by more than its error, which is then valid for a pure power only.
     message : str
@@ -237,6 +243,9 @@ def collapse(
     guess = search(sparse, start or {}, rng)
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
+    if fits and _p_value(_heaviest(fits)) < POOR:
+        fits = _narrowed(fits, parts, problem, rng) or fits
+        correlation = _heaviest(fits).correlation
     if not fits:
         return _refused(
             Status.TOO_FEW_POINTS, "no fit has degrees of freedom left", parts, options, began
@@ -258,6 +267,62 @@ def collapse(
     return _result(
         fits, parameters, parts, names, form, options, began, correlation, kinds, problem
     )
+
+
+def _heaviest(fits: Sequence[Fit]) -> Fit:
+    return min(fits, key=lambda fit: fit.score)
+
+
+def _p_value(fit: Fit) -> float:
+    solution, share = fit.solution, fit.independent
+    return float(stats.chi2.sf(solution.chi2 * share, solution.dof * share))
+
+
+def _narrowed(
+    fits: Sequence[Fit], parts: Sequence[Points], whole: Problem, rng: np.random.Generator
+) -> list[Fit] | None:
+    """Fits to the points nearest to X = 0, where a wide range of the control fits badly.
+
+    Points far from x_c do not scale, and mislead the search: it starts anew in every range.
+    """
+    total = sum(map(len, parts))
+    chosen = [np.arange(len(part)) for part in parts]
+    while True:
+        theta = _heaviest(fits).solution.theta
+        for b in range(len(parts)):
+            distance = np.abs(whole.scaled(b, theta))[chosen[b]]
+            chosen[b] = chosen[b][distance <= np.quantile(distance, NARROWER)]
+        near = [part.take(rows) for part, rows in zip(parts, chosen, strict=True)]
+        count = sum(map(len, near))
+        if count < NARROWEST * total or _too_little(near, whole.names, whole.fixed):
+            return None
+        if min(np.unique(part.size).size for part in near) < 3:
+            return None
+        problem = Problem.of(near, whole.ansatz, whole.names, whole.fixed)
+        thin = Problem.of([_thinned(part) for part in near], whole.ansatz, whole.names, whole.fixed)
+        guess = search(thin, {}, rng)
+        found = scan(near, problem, guess, correlation_of(near, problem, guess))
+        found = [fit for fit in found if fit.solution.dof >= LEAST_DOF]
+        if not found:
+            return None
+        if _p_value(_heaviest(found)) >= POOR:
+            return [
+                replace(
+                    fit,
+                    rows=[rows[of] for rows, of in zip(chosen, fit.rows, strict=True)],
+                    cut=fit.cut + total - count,
+                    share=fit.share * count / total,
+                )
+                for fit in found
+            ]
+        # theta has the unit of the whole range: only x_c and the shape matter for the next one.
+        fits = [replace(_heaviest(found), solution=_moved(_heaviest(found), whole))]
+
+
+def _moved(fit: Fit, whole: Problem) -> Solution:
+    """A solution as a start in the range of another problem, without its corrections."""
+    theta = fit.solution.theta
+    return replace(fit.solution, theta=whole.start(theta[0], theta[1], theta[4::4].tolist()))
 
 
 def _thinned(part: Points) -> Points:
@@ -348,8 +413,15 @@ def _result(
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status is Status.OK:
         status, message = _hollow(fits, weights, parts) or (status, message)
+    lone = ""
+    if best.cut or status is Status.POOR_FIT:
+        lone = lone_point(parts, whole, fits)
+    if lone:
+        status, message = Status.POOR_FIT, lone
+    if status is Status.OK:
+        status, message = _share(fits, weights, parameters)
     rivals: list[Competitor] = []
-    if status is Status.OK and kinds:
+    if status in (Status.OK, Status.NARROWED) and kinds:
         sizes = np.concatenate([part.size for part in parts])
         smallest, largest = float(sizes.min()), float(sizes.max())
         rivals = competitors(best, kinds, smallest)
@@ -359,12 +431,10 @@ def _result(
             if name not in options["fixed"] and name != "omega"
         }
         status, message = objection(rivals, asked, largest) or (status, message)
-        if status is Status.OK:
+        if status in (Status.OK, Status.NARROWED):
             parameters = {**parameters, **spanned(rivals, asked)}
     notes = [message]
-    if best.cut or status is Status.POOR_FIT:
-        notes.append(lone_point(parts, whole, fits))
-    if status in (Status.OK, *NOT_EXCLUDED, Status.AT_AN_EDGE):
+    if status in (Status.OK, Status.NARROWED, *NOT_EXCLUDED, Status.AT_AN_EDGE):
         notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
     notes += [*sorted({part.message for part in parts}), unsettled(fits)]
     if correlation is not None:
@@ -410,16 +480,8 @@ _CORRELATED = (
 def _hollow(
     fits: Sequence[Fit], weights: Floats, parts: Sequence[Points]
 ) -> tuple[Status, str] | None:
-    """Whether a good chi^2 means nothing: few points, no structure, or two sizes only."""
+    """Whether a good chi^2 means nothing: large corrections, no structure, or two sizes only."""
     best = fits[int(np.argmax(weights))]
-    total = best.problem.n + best.cut
-    share = float(weights @ [fit.problem.n for fit in fits]) / total
-    if share < LEAST_SHARE:
-        return Status.POOR_FIT, (
-            f"only {share:.0%} of the {total} points, those nearest to x_c or of the largest "
-            "sizes, follow the ansatz: try another one, or give it only the range where it should "
-            "hold"
-        )
     if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
         return Status.POOR_FIT, (
             f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
@@ -439,6 +501,30 @@ def _hollow(
             "add a third"
         )
     return None
+
+
+def _share(
+    fits: Sequence[Fit], weights: Floats, parameters: Mapping[str, Parameter]
+) -> tuple[Status, str]:
+    """Whether most points are used, and which are."""
+    best = fits[int(np.argmax(weights))]
+    total = best.problem.n + best.cut
+    share = float(weights @ [fit.problem.n for fit in fits]) / total
+    if share > MOST:
+        return Status.OK, ""
+    low, high = best.window
+    text = f"uses {share:.0%} of the points: control {low:g} to {high:g}"
+    if (p := parameters.get("inverse_nu")) is not None:
+        x_c = parameters["x_c"].value
+        scaled = [np.abs(part.control - x_c) * part.size**p.value for part in best.parts]
+        text = f"uses {share:.0%} of the points: |X| < {max(map(np.max, scaled)):.2g}"
+        text += f", control {low:g} to {high:g}"
+    if share >= LEAST_SHARE:
+        return Status.OK, text
+    return Status.NARROWED, (
+        f"{text}; the others do not follow the ansatz: are they far from x_c, of small sizes, or is "
+        "it another transition?  Give the range that is meant (--window) for an answer without this"
+    )
 
 
 def _unidentified(name: str, p: Parameter) -> tuple[Status, str]:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import polygamma
 
 from heatcap.core.arrays import Floats, numbers
+from heatcap.core.choice import Choice
 from heatcap.core.student import counts_of_runs, prior_degrees, student_factor
 from heatcap.core.tables import LARGEST, columns_of, read_frame
 
@@ -61,6 +62,8 @@ class Points:
         Rows left out, and where the errors come from.
     wider : float
         Student's factor of errors that come from few runs; errors of a fit are multiplied by it.
+    row : ndarray (point) or None
+        Row of the data that a point comes from, the first one being 1.
     """
 
     size: Floats
@@ -72,6 +75,7 @@ class Points:
     name: str = "A"
     message: str = ""
     wider: float = 1.0
+    row: NDArray[np.intp] | None = None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{size:g}" for size in np.unique(self.size))
@@ -92,7 +96,13 @@ class Points:
             error=self.error[rows],
             covariance=None if self.covariance is None else self.covariance[np.ix_(rows, rows)],
             replicates=None if self.replicates is None else self.replicates[:, rows],
+            row=None if self.row is None else self.row[rows],
         )
+
+    def place(self, i: int) -> str:
+        """Name a point by its size, its control and its row of the data."""
+        row = "" if self.row is None else f"row {self.row[i]} of the data, "
+        return f"{row}size {self.size[i]:g}, control {self.control[i]:g}"
 
     def resample(self, rng: np.random.Generator) -> Floats:
         """Draw the values of a new experiment.
@@ -133,6 +143,7 @@ def points(
     covariance: ArrayLike | None = None,
     replicates: ArrayLike | None = None,
     runs: ArrayLike | None = None,
+    used: ArrayLike | None = None,
     name: str = "A",
 ) -> Points:
     """Check measurements and sort them by size and control.
@@ -148,6 +159,8 @@ def points(
     runs : int or array_like (point), optional
         How many runs the errors come from (2 or more), that of the replicates if left out.  Errors
         of few runs are steadied by those of their neighbours, and `wider` is Student's factor.
+    used : array_like of bool (point), optional
+        Rows that count, all by default.
     name : str
 
     Returns
@@ -165,6 +178,8 @@ def points(
     columns = {"size": size, "control": control, "value": value}
     arrays = {k: numbers(v, k) for k, v in columns.items()}
     n = arrays["size"].size
+    chosen = np.ones(n, dtype=bool) if used is None else np.asarray(used, dtype=bool)
+    arrays = {k: np.where(chosen, v, np.nan) if v.shape == (n,) else v for k, v in arrays.items()}
     for k, v in arrays.items():
         if v.shape != (n,):
             raise ValueError(f"{k} must have one entry for each of {n} points, got {v.shape}")
@@ -184,9 +199,10 @@ def points(
     by_size = np.lexsort((arrays["control"][complete], arrays["size"][complete]))
     order = np.flatnonzero(complete)[by_size]
     _check(arrays, errors, order)
-    left_out = n - order.size
+    left_out = int(chosen.sum()) - order.size
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
+    out = replace(out, row=np.arange(1, n + 1))
     out = replace(out.take(order), message="; ".join(filter(None, [note, rows])))
     _check_magnitudes(out)
     if out.covariance is not None and not _definite(out.covariance):
@@ -326,6 +342,7 @@ def read_table(
     error: str | None = None,
     runs: str | int | None = None,
     names: Sequence[str] | None = None,
+    choice: Choice | None = None,
 ) -> Points:
     """Read points from a file, a DataFrame or a Dataset.
 
@@ -342,6 +359,8 @@ def read_table(
         Number of runs behind an error: a column or one number for all.
     names : sequence of str, optional
         Names of the columns of a text table without a header.
+    choice : Choice, optional
+        Rows that are used, all by default.
 
     Returns
     -------
@@ -357,7 +376,10 @@ def read_table(
     columns, beside = read_columns(table, wanted + counts, names=names, value=value)
     count = columns[runs] if isinstance(runs, str) else runs
     try:
-        return points(*(columns[name] for name in wanted), name=value, runs=count, **beside)
+        used = None if choice is None else choice.rows(columns[size], columns[control])
+        return points(
+            *(columns[name] for name in wanted), name=value, runs=count, used=used, **beside
+        )
     except ValueError as problem:
         raise ValueError(f"{_called(table)}{problem}") from None
 
