@@ -33,7 +33,6 @@ from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
 from heatcap.scaling.collapse_fits import (
     Correlation,
     Fit,
-    Solution,
     correlation_of,
     resampled,
     scan,
@@ -244,7 +243,7 @@ def collapse(
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
     if fits and _p_value(_heaviest(fits)) < POOR:
-        fits = _narrowed(fits, parts, problem, rng) or fits
+        fits = _narrowed(parts, problem, rng) or fits
         correlation = _heaviest(fits).correlation
     if not fits:
         return _refused(
@@ -279,19 +278,20 @@ def _p_value(fit: Fit) -> float:
 
 
 def _narrowed(
-    fits: Sequence[Fit], parts: Sequence[Points], whole: Problem, rng: np.random.Generator
+    parts: Sequence[Points], whole: Problem, rng: np.random.Generator
 ) -> list[Fit] | None:
-    """Fits to the points nearest to X = 0, where a wide range of the control fits badly.
+    """Fits to ever narrower ranges about the place where sizes come to differ fastest.
 
-    Points far from x_c do not scale, and mislead the search: it starts anew in every range.
+    Points far from x_c do not scale, at no size, and mislead the search: it starts anew in every
+    range.  (The windows in X of a scan keep the points of small sizes, far from x_c as they are.)
     """
+    centre = float(np.median([_steepest(part) for part in parts]))
     total = sum(map(len, parts))
     chosen = [np.arange(len(part)) for part in parts]
     while True:
-        theta = _heaviest(fits).solution.theta
-        for b in range(len(parts)):
-            distance = np.abs(whole.scaled(b, theta))[chosen[b]]
-            chosen[b] = chosen[b][distance <= np.quantile(distance, NARROWER)]
+        distances = [np.abs(p.control[r] - centre) for p, r in zip(parts, chosen, strict=True)]
+        farthest = np.quantile(np.concatenate(distances), NARROWER)
+        chosen = [r[d <= farthest] for r, d in zip(chosen, distances, strict=True)]
         near = [part.take(rows) for part, rows in zip(parts, chosen, strict=True)]
         count = sum(map(len, near))
         if count < NARROWEST * total or _too_little(near, whole.names, whole.fixed):
@@ -305,7 +305,12 @@ def _narrowed(
         found = [fit for fit in found if fit.solution.dof >= LEAST_DOF]
         if not found:
             return None
-        if _p_value(_heaviest(found)) >= POOR:
+        best, names = _heaviest(found), whole.names
+        p_value = _p_value(best)
+        status, _ = _status(
+            _parameters(found, names), whole.fixed, p_value, 0.0, 0, whole.ansatz, near
+        )
+        if status is Status.OK:
             return [
                 replace(
                     fit,
@@ -315,14 +320,15 @@ def _narrowed(
                 )
                 for fit in found
             ]
-        # theta has the unit of the whole range: only x_c and the shape matter for the next one.
-        fits = [replace(_heaviest(found), solution=_moved(_heaviest(found), whole))]
 
 
-def _moved(fit: Fit, whole: Problem) -> Solution:
-    """A solution as a start in the range of another problem, without its corrections."""
-    theta = fit.solution.theta
-    return replace(fit.solution, theta=whole.start(theta[0], theta[1], theta[4::4].tolist()))
+def _steepest(part: Points) -> float:
+    """The control at which the largest size departs fastest from the smallest one."""
+    large, small = (part.take(part.size == s) for s in (part.size.max(), part.size.min()))
+    x, error = large.control, large.error
+    y = large.value - np.interp(x, small.control, small.value)
+    step = np.maximum(np.abs(y[2:] - y[:-2]) - 2 * np.hypot(error[2:], error[:-2]), 0)
+    return float(x[1:-1][np.argmax(step / (x[2:] - x[:-2]))]) if x.size > 2 else float(x.mean())
 
 
 def _thinned(part: Points) -> Points:
