@@ -41,7 +41,8 @@ from heatcap.cli.application import (
 )
 
 if TYPE_CHECKING:
-    from heatcap.scaling import Points
+    from heatcap.core.choice import Choice
+    from heatcap.scaling import PeakScaling, Points
 
 OF_ERROR = "Column of its error; its name with _error unless said."
 
@@ -221,7 +222,10 @@ def crossings(
 @app.command()
 def extrema(
     table: Table,
-    value: Annotated[str, typer.Option(help="Column of the quantity that has a peak.")],
+    value: Annotated[str, typer.Option(help="Column of the quantity that has a peak.")] = "",
+    positions: Annotated[
+        str, typer.Option(help="Column of positions that are known already, one row for each size.")
+    ] = "",
     size: Size = "size",
     control: Control = "control",
     error: Error = None,
@@ -235,9 +239,23 @@ def extrema(
     json: Json = None,
     figure: Drawn = None,
 ) -> None:
-    """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size."""
+    """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size.
+
+    With --positions a table of peaks that are known, instead of curves.
+    """
     from heatcap.scaling import extrema as find
 
+    if positions:
+        if value or figure:
+            raise typer.BadParameter("goes without --value and --figure", param_hint="--positions")
+        rows = chosen("", sizes, drop)
+        with plain_errors():
+            check_outputs([table], json)
+            known = _known_peaks(table, size, positions, error, words(names), rows, inverse_nu)
+            answer(known.summary(), {"against_size": known.to_dict()}, [table], json)
+        return
+    if not value:
+        raise typer.BadParameter("name the column of the peaked quantity", param_hint="--value")
     columns = {"size": size, "control": control, "value": value, "error": error}
     with _points(table, columns, names, (window, sizes, drop), json, figure) as data:
         result = find(data, rng=seed)
@@ -246,6 +264,31 @@ def extrema(
         content = result.to_dict() | {"against_size": against.to_dict()}
         answer(summary, content, [table], json)
         draw("extrema", figure, result, data, against, names=(size, control))
+
+
+def _known_peaks(
+    table: Path,
+    size: str,
+    positions: str,
+    error: str | None,
+    names: list[str] | None,
+    rows: Choice,
+    inverse_nu: float | None,
+) -> PeakScaling:
+    """Fit positions of a table, one row for each size, against the size."""
+    from heatcap.scaling import peaks_against_size
+    from heatcap.scaling.data import read_columns
+
+    if error is None:
+        raise ValueError(f"{table}: --positions needs --error, the column of their errors")
+    wanted = [size, positions, error]
+    columns, _ = read_columns(table, wanted, names=names, value=positions)
+    used = rows.rows(columns[size])
+    at, x, dx = (columns[name][used] for name in wanted)
+    try:
+        return peaks_against_size(at, x, dx, inverse_nu=inverse_nu, name=positions)
+    except ValueError as problem:
+        raise ValueError(f"{table}: {problem}") from None
 
 
 @app.command()
