@@ -46,6 +46,14 @@ if TYPE_CHECKING:
 
 OF_ERROR = "Column of its error; its name with _error unless said."
 
+FIXED = (
+    "Hold a parameter that is fitted otherwise: x_c; inverse_nu, 1/nu in X = t L^(1/nu); exponent, "
+    "e in A = L^e f(X), 0 for a dimensionless quantity; omega, a and s, corrections to scaling, "
+    "1 + a L^-omega and X + s L^-omega; b and c, analytic corrections, 1 + b t and t (1 + c t); "
+    "dimension and log_l0 of the other ansaetze.  Of several observables exponent means each, "
+    "exponent_NAME one; a held exponent is compared with the fitted one."
+)
+
 
 @app.command()
 def collapse(
@@ -71,13 +79,20 @@ def collapse(
     ansatz: Annotated[
         str, typer.Option(help="second-order, first-order or kosterlitz-thouless.")
     ] = "second-order",
-    fix: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE: a parameter that is not fitted.")
+    fix: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=FIXED)] = None,
+    free: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Fit what the ansatz holds: dimension, 2 at first order."
+        ),
     ] = None,
     excluded: Annotated[
         list[str] | None,
         typer.Option(help="What theory excludes: crossover, logarithms or held; may be repeated."),
     ] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Of the replicates that a Dataset holds; 0: errors of the fit.")
+    ] = 100,
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
@@ -98,7 +113,7 @@ def collapse(
             size, control, value, error = _by_place(words(names), size, control, error)
         if len(tables) > 1 and len(value) == 1:
             label = label or [path.stem for path in tables]
-            value, error = value * len(tables), (error or [None])[:1] * len(tables)
+            value, error = value * len(tables), (error or [])[:1] * len(tables) or None
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
         like |= {"runs": number_or_name(runs), "choice": chosen(window, sizes, drop)}
         files, errors = for_each("tables", tables, value), for_each("--error", error, value)
@@ -107,9 +122,16 @@ def collapse(
             replace(read_table(path, value=v, error=e, **like), name=name)
             for path, v, e, name in zip(files, value, errors, called, strict=True)
         ]
+        if resamples and any(part.replicates is not None for part in parts):
+            say(
+                f"{resamples} resamples of the replicates: about twice the time of a fit without "
+                "them (--resamples 0)",
+                err=True,
+            )
         result = fit(
-            parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed
-        )
+            parts, ansatz=ansatz, fixed=assignments(fix), free=free or (),
+            excluded=excluded or (), bootstrap=resamples, rng=seed,
+        )  # fmt: skip
         answer(result.summary(), result.to_dict(), tables, json)
         draw("collapse", figure, result, parts, names=(size, control))
 

@@ -54,7 +54,10 @@ class Status(StrEnum):
     UNDERSAMPLED = "undersampled", "curves are not resolved near their maximum"
     POOR_FIT = "poor fit", "no form describes the data within their errors"
     MISFIT = "misfit", "no form describes the data, by far"
-    NARROWED = "narrowed", "the ansatz holds for fewer than half of the points, those nearest to x_c"
+    NARROWED = (
+        "narrowed",
+        "the ansatz holds for fewer than half of the points, those nearest to x_c",
+    )
     UNDETERMINED = "undetermined", "the data do not determine the parameter"
     UNIDENTIFIED = (
         "unidentified",

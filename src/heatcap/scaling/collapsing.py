@@ -27,6 +27,7 @@ from heatcap.core.result import (
     Status,
     goodness_line,
     parameter_line,
+    readable,
     status_line,
 )
 from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
@@ -38,7 +39,7 @@ from heatcap.scaling.collapse_fits import (
     scan,
     search,
 )
-from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
+from heatcap.scaling.collapse_problem import SHARED, Problem, names_of, without_structure
 from heatcap.scaling.competitors import (
     KINDS,
     NOT_EXCLUDED,
@@ -52,6 +53,7 @@ from heatcap.scaling.competitors import (
     spanned,
 )
 from heatcap.scaling.data import Points
+from heatcap.scaling.exponents import correlation_between, derived
 from heatcap.scaling.fits import Tested, average, unsettled, weights_of
 
 __all__ = ["Collapse", "collapse"]
@@ -86,7 +88,7 @@ class Collapse(Tested, Result):
         Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
     status : Status
         "ok", else "too few sizes", "too few points", "poor fit", "unidentified" or "at an edge";
-        "narrowed" where the ansatz describes only the points nearest to x_c, fewer than half of all;
+        "narrowed" where the ansatz describes only the points nearest to x_c, fewer than half;
         "crossover not excluded" or "logarithms not excluded" where such a form fits as well and
         moves a parameter by more than its error, which is then valid for a pure power only.
     message : str
@@ -107,6 +109,11 @@ class Collapse(Tested, Result):
         6 than that of the collapse.  Cut-offs of sharpness m = 1 and m = 2 are tried, the smaller
         limit counts.  0 where the shortest length tried fits, the longest one where none does, None
         where no crossover was fitted.
+    derived : dict of Parameter
+        `nu`; of an exponent below 0 `beta`, of one above 0 `gamma`, `eta` and `alpha`, with the
+        name of its observable if there are several (:mod:`heatcap.scaling.exponents`).
+    covariance : ndarray (parameter, parameter)
+        Of the parameters in their order, systematic errors included; fixed ones have none.
     score : float
         chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
         data, times `independent`, is a log evidence.
@@ -130,13 +137,15 @@ class Collapse(Tested, Result):
     independent: float = 1.0
     competitors: list[Competitor] = field(default_factory=list)
     crossover_length_lower_limit95: float | None = None
+    derived: Mapping[str, Parameter] = field(default_factory=dict)
+    covariance: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     def __repr__(self) -> str:
         return f"<Collapse {self.ansatz}, {self.summary()}>"
 
     FIELDS = (
-        "ansatz", "fixed", "parameters", "goodness_of_fit", "window", "sizes_used", "status",
-        "message", "seconds", "residuals", "models", "competitors",
+        "ansatz", "fixed", "parameters", "covariance", "derived", "goodness_of_fit", "window",
+        "sizes_used", "status", "message", "seconds", "residuals", "models", "competitors",
         "crossover_length_lower_limit95",
     )  # fmt: skip
 
@@ -153,11 +162,24 @@ class Collapse(Tested, Result):
                 f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
                 f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
             )
-        return [*lines, *self._conditions()]
+        return [*lines, *self._consequences(), *self._conditions()]
+
+    def _consequences(self) -> list[str]:
+        """Derived exponents, and the condition under which they are, in a line for each kind."""
+        lines = []
+        for kind, meaning in _MEANINGS.items():
+            named = {k: p for k, p in self.derived.items() if k.split("_")[0] == kind}
+            values = ", ".join(f"{k} = {readable(p.value, p.error)}" for k, p in named.items())
+            lines += [f"{values}{meaning}"] if named else []
+        return lines
 
     def _conditions(self) -> list[str]:
         """Limits of an "ok": crossover lengths excluded, logarithms that never are."""
         lines = []
+        for c in (c for c in self.competitors if c.kind == "held"):
+            name, at = c.name.split(" ")[0], c.parameters
+            free = readable(at[name], at["freed_error"])
+            lines.append(f"{name} is held at {at['freed']:g}; fitted it is {free}")
         if self.ok and self.crossover_length_lower_limit95:
             lines.append(
                 f"a cut-off of X = t L^(1/nu) lies beyond {self.crossover_length_lower_limit95:.3g}"
@@ -174,11 +196,21 @@ class Collapse(Tested, Result):
         return lines
 
 
+_MEANINGS = {
+    "nu": "",
+    "beta": "   if it is an order parameter",
+    "gamma": "   if it is a susceptibility",
+    "eta": "   likewise",
+    "alpha": "   if it is a heat capacity",
+}
+
+
 def collapse(
     data: Points | Sequence[Points],
     *,
     ansatz: str | Ansatz = "second-order",
     fixed: Mapping[str, float] | None = None,
+    free: Collection[str] = (),
     start: Mapping[str, float] | None = None,
     excluded: str | Collection[str] = (),
     bootstrap: int = 100,
@@ -195,6 +227,9 @@ def collapse(
     ansatz : {"second-order", "first-order", "kosterlitz-thouless"} or Ansatz
     fixed : mapping, optional
         Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
+        Of several observables "exponent" means that of each, "exponent_A" one.
+    free : collection of str
+        Parameters that are fitted though the ansatz holds them: "dimension" at first order.
     start : mapping, optional
         One more starting point beside those of the search.
     excluded : str or collection of str
@@ -229,8 +264,11 @@ def collapse(
     names = names_of(form, [part.name for part in parts])
     if len(set(names)) < len(names):
         raise ValueError("observables must have different names")
-    given = _checked(fixed or {}, names, "fixed")
-    if form.held is not None:
+    given = _checked(_of_each(fixed or {}, names), names, "fixed")
+    _checked(dict.fromkeys(free, 0.0), names, "free")
+    if both := sorted(set(free) & set(given)):
+        raise ValueError(f"{both[0]} is both fixed and free: expected one of them")
+    if form.held is not None and form.parameter not in free:
         given = {form.parameter: form.held} | given
     _checked(start or {}, names, "start")
     options: dict[str, Any] = {"ansatz": form.name, "fixed": given}
@@ -351,6 +389,15 @@ def _ansatz(ansatz: str | Ansatz) -> Ansatz:
     return ANSATZE[ansatz]
 
 
+def _of_each(given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Expand the name of a parameter that several observables have to that of each."""
+    out: dict[str, float] = {}
+    for name, value in given.items():
+        own = [] if name in names else [n for n in names[SHARED:] if n.split("_")[0] == name]
+        out |= dict.fromkeys(own or [name], value)
+    return out
+
+
 def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dict[str, float]:
     if unknown := [name for name in given if name not in names]:
         hint = " (nu is given as inverse_nu = 1/nu)" if "nu" in unknown else ""
@@ -439,15 +486,21 @@ def _result(
         status, message = objection(rivals, asked, largest) or (status, message)
         if status in (Status.OK, Status.NARROWED):
             parameters = {**parameters, **spanned(rivals, asked)}
+    elif status is Status.POOR_FIT and "held" in kinds and not lone:
+        rivals = competitors(best, ["held"], float(min(part.size.min() for part in parts)))
     notes = [message]
     if status in (Status.OK, Status.NARROWED, *NOT_EXCLUDED, Status.AT_AN_EDGE):
-        notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
+        orders = other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
+        notes = [*orders, *notes]
     notes += [*sorted({part.message for part in parts}), unsettled(fits)]
     if correlation is not None:
         notes.append(_CORRELATED.format(1 / share))
     elif p_value > 1 - POOR:
         notes.append(_TOO_GOOD.format(chi2, dof))
     message = "; ".join(filter(None, notes))
+    rho = correlation_between(fits, names, list(parameters))
+    errors = np.array([p.error for p in parameters.values()])
+    errors = np.where(np.isfinite(errors), errors, np.nan)  # infinity times 0 is a warning
     return Collapse(
         parameters=parameters,
         chi2=chi2,
@@ -464,6 +517,8 @@ def _result(
         independent=share,
         competitors=rivals,
         crossover_length_lower_limit95=crossover_limit(rivals),
+        derived=derived(parameters, rho),
+        covariance=rho * np.outer(errors, errors),
         curves=[
             {"name": part.name, "size": part.size, "control": part.control}
             | best.problem.curve(b, solution.theta, solution.model)
@@ -528,8 +583,8 @@ def _share(
     if share >= LEAST_SHARE:
         return Status.OK, text
     return Status.NARROWED, (
-        f"{text}; the others do not follow the ansatz: are they far from x_c, of small sizes, or is "
-        "it another transition?  Give the range that is meant (--window) for an answer without this"
+        f"{text}; the others do not follow the ansatz: they are far from x_c, of small sizes, or "
+        "of another transition; give the range that is meant (--window) to have it tested alone"
     )
 
 

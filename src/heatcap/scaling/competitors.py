@@ -87,7 +87,8 @@ class Competitor:
         `delta` is chi^2 + 2 k less that of the collapse: up to 6 it is not excluded.
     parameters : dict of float
         Those of the ansatz, and those that the form adds: `crossover_length` and `sharpness`, or
-        `log_power` and L0, `log_length`.
+        `log_power` and L0, `log_length`, or `freed`, the value that is held, and `freed_error`,
+        the error of the parameter that is fitted instead.
     """
 
     name: str
@@ -306,6 +307,10 @@ class _Field:
         solution = solve(problem, theta, self.base.model, passes=1, knots=self.base.knots)
         delta = float((solution.chi2 - self.base.chi2) * self.independent + 2)
         parameters = dict(zip(problem.names, map(float, solution.theta), strict=True))
+        if "freed" in extra:
+            (place,) = set(problem.free(self.base.model)) - set(self.problem.free(self.base.model))
+            at = problem.free(self.base.model).tolist().index(place)
+            extra["freed_error"] = float(np.sqrt(solution.covariance[at, at]))
         rival = Competitor(name, kind, solution.chi2, delta, parameters | extra)
         return rival, (problem, solution.theta)
 
@@ -379,5 +384,6 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
     values = f"x_c = {solution.theta[X_C]:.5g}, {whole.names[SHAPE]} = {solution.theta[SHAPE]:.3g}"
     return (
         f"one point stands alone: {part.name} at {part.place(row)} is {part.value[row]:.3g}, not "
-        f"{fitted:.3g}; without it chi2/dof = {chi2:.1f}/{dof}, {values} (leave it out, or measure it again)"
+        f"{fitted:.3g}; without it chi2/dof = {chi2:.1f}/{dof}, {values} (leave it out, or measure "
+        "it again)"
     )

@@ -3,9 +3,10 @@
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
 `crossings` fits a smooth curve to every size (:mod:`heatcap.scaling.curves`), locates the crossing
-of each pair, or where each curve meets a level (then w = 1/nu), and extrapolates to infinite size (:mod:`heatcap.scaling.powers`).  x* is in the unit
-of the control; the L of a pair is the geometric mean of its sizes.  The height A(x*) has its own
-limit, approached as L^(-omega).  For exponents fit the whole curves (`collapse`).
+of each pair, or where each curve meets a level (then w = 1/nu), and extrapolates to infinite size
+(:mod:`heatcap.scaling.powers`).  x* is in the unit of the control; the L of a pair is the geometric
+mean of its sizes.  The height A(x*) has its own limit, approached as L^(-omega).  For exponents fit
+the whole curves (`collapse`).
 
 K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
 Science 352 (2016) 213 (what was checked: docs/references.md).
@@ -150,7 +151,7 @@ class Crossings(Tested, Result):
             parameter_line("x_c", self.x_c, between=between),
             parameter_line("drift_exponent", self.drift_exponent, fixed=self.drift),
             parameter_line("height_infinity", self.height_infinity),
-        ]
+        ][: 3 if self.level is None else 2]
         if self.models:
             lines.append(goodness_line(self.chi2, self.dof, self.p_value))
         return lines

@@ -168,9 +168,10 @@ def _alone(t: Floats, y: Floats, noise: Floats) -> tuple[int, float] | None:
     length, a, evidence = _best_kernel(t, y, noise, every)
     inverse = np.linalg.inv(_kernel(t, t, length, a) + noise)
     off = np.abs(inverse @ y) / np.sqrt(np.diag(inverse))
-    tried = []
-    for i in np.argsort(-off)[:SUSPECTS].tolist():
-        tried.append((*_best_kernel(t, y, noise, np.delete(every, i)), i))
+    tried = [
+        (*_best_kernel(t, y, noise, np.delete(every, i)), i)
+        for i in np.argsort(-off)[:SUSPECTS].tolist()
+    ]
     length, a, without, i = max(tried, key=lambda kernel: kernel[2])
     if without - evidence < ALONE:
         return None

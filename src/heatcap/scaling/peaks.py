@@ -296,11 +296,13 @@ class PeakScaling(Result):
     def statuses(self) -> dict[str, Status]:
         """Status of every number; x_c holds all shifts where the positions leave 1/nu open."""
         open_ = self.position_status is Status.UNDETERMINED
+        heights = self.height_status
+        a_log = heights is Status.LOGARITHMS_NOT_EXCLUDED
         return {
             "x_c": Status.OK if open_ else self.position_status,
             "inverse_nu": self.position_status,
-            "exponent": self.height_status,
-            "log_slope": self.height_status,
+            "exponent": heights,
+            "log_slope": Status.UNDECIDED if a_log else heights,
         }
 
     FIELDS = (
@@ -554,7 +556,7 @@ _AS_WELL = (
 
 
 def _moved(power: Fit, log: Fit, log_weight: float, exponent: Parameter) -> bool:
-    """Whether a logarithm, the power 0, is not excluded and is not the exponent within its error."""
+    """Whether a logarithm, the power 0, is not excluded, and the exponent is not 0."""
     return (
         power.form.free
         and log.p_value >= POOR
