@@ -542,3 +542,49 @@ def test_a_size_that_is_left_out_costs_as_much_as_a_parameter():
     for left_out, fit in enumerate(fits):
         parameters = 6 - left_out - fit.dof
         assert fit.score == pytest.approx(fit.chi2 + 2 * (parameters + left_out))
+
+
+def test_flat_sides_that_noise_orders_are_no_crossing():
+    """Where curves saturate their errors vanish: the bracket began there, at no crossing."""
+    size, x = np.repeat([10.0, 20, 30, 40, 50], 19), np.tile(np.linspace(1.8, 2.7, 19), 5)
+    value = 2 / 3 / (1 + np.exp((x - 2.25) * size / 4))
+    error = np.maximum(0.02 * np.minimum(value, 2 / 3 - value), 3e-6)
+    value = value + error * np.random.default_rng(0).normal(size=x.size)
+    found = crossings(points(size, x, value, error), rng=0, draws=100)
+    assert found.status == "ok", found.message
+    assert np.abs((found.x - 2.25) / found.error).max() < 3
+    assert found.error.max() < 0.1
+
+
+def test_one_point_against_the_others_of_its_size_is_named_with_its_row():
+    data = crossing_points(0.002, 1)
+    assert "stands alone" not in crossings(data, draws=50).message
+    value = data.value.copy()
+    value[50] += 0.2
+    found = crossings(points(data.size, data.control, value, data.error), draws=50)
+    assert found.status == "poor fit"
+    assert "A at row 51 of the data, size 32, control 0.94" in found.message
+
+
+def test_curves_meet_a_level_at_places_that_approach_x_c_as_1_over_nu():
+    """tanh(t L^0.5) = 1/2 at t = artanh(1/2) / L^0.5."""
+    data = crossing_points(0.001, 0, sizes=(8, 16, 32, 64, 128))
+    found = crossings(data, level=0.5, rng=0)
+    assert found.small.tolist() == found.large.tolist()
+    truth = 1 + np.arctanh(0.5) / found.small**0.5
+    assert np.abs((found.x - truth) / found.error).max() < 3
+    assert abs(found.x_c.value - 1) < 2 * found.x_c.error
+    assert "size 8: x* = " in found.summary()
+    with pytest.raises(ValueError, match="goes without a ratio"):
+        crossings(data, level=0.5, ratio=2)
+
+
+def test_a_logarithm_that_fits_as_well_leaves_the_exponent_open():
+    size = np.array([8.0, 16, 32, 64, 128])
+    height = 0.5 * np.log(size) + 0.2
+    found = peaks_against_size(size, height=height, height_error=0.01 * height)
+    assert found.height_status == "logarithms not excluded"
+    assert found.statuses["log_slope"] == "undecided"
+    assert found.outcome == "logarithm of heights not excluded"
+    power = peaks_against_size(size, height=size, height_error=0.01 * size)
+    assert power.height_status == "ok"

@@ -32,7 +32,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
-from heatcap.scaling.curves import Curve, curves, drawing, missed
+from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import Tested
 from heatcap.scaling.powers import (
@@ -225,8 +225,8 @@ def crossings(
     names = [f"{a.size:g}, {b.size:g}" if level is None else f"{a.size:g}" for a, b in pairs]
     many = [name for name, m in zip(names, met, strict=True) if len(m.brackets) > 1]
     x_c, status, message = _verdict(x, covariance, fits, names, many, ratio)
-    if status in (Status.OK, Status.DRIFT_NOT_TESTED) and any(line.alone for line in lines):
-        status = Status.POOR_FIT
+    if alone := lone_points(lines):
+        status, message = Status.POOR_FIT, "; ".join(filter(None, [alone, message]))
     if level is not None:
         message = message.replace("pairs of sizes", "sizes").replace("pair", "size")
     best = heaviest(fits) if fits else None

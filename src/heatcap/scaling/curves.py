@@ -27,7 +27,7 @@ from scipy.interpolate import CubicSpline
 from heatcap.core.arrays import Floats
 from heatcap.scaling.data import Points
 
-__all__ = ["Curve", "curves", "drawing", "missed"]
+__all__ = ["Curve", "curves", "drawing", "lone_points", "missed"]
 
 
 FEWEST = 5  # points of a size
@@ -100,8 +100,12 @@ def missed(lines: Sequence[Curve]) -> str:
         for line in lines
         if line.dof > 1 and stats.chi2.sf(line.chi2, line.dof) < POOR
     ]
-    text = f"curves miss their points, errors are too small: sizes {', '.join(bad)}" if bad else ""
-    return "; ".join(filter(None, [text, *(line.alone for line in lines)]))
+    return f"curves miss their points, errors are too small: sizes {', '.join(bad)}" if bad else ""
+
+
+def lone_points(lines: Sequence[Curve]) -> str:
+    """Name the points that the others of their size contradict, as a message."""
+    return "; ".join(filter(None, (line.alone for line in lines)))
 
 
 def drawing(line: Curve) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.result import Parameter, Result, Status, parameter_line, readable, status_line
-from heatcap.scaling.curves import Curve, curves, drawing, missed
+from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import weights_of
 from heatcap.scaling.powers import (
@@ -173,7 +173,7 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
         np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
         np.sqrt(np.diag(covariance)), bias, covariance, x_covariance,
         points.name, [drawing(line) for line in lines], drawn, status=status,
-        message="; ".join(filter(None, [message, points.message, missed(lines)])),
+        message="; ".join(filter(None, [lone_points(lines), message, points.message, missed(lines)])),
     )  # fmt: skip
 
 
