@@ -169,11 +169,12 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     status = Status.UNDERSAMPLED if coarse else Status.OK
     if not inside.all():
         status = Status.PEAK_AT_AN_END if inside.any() else Status.NO_PEAK
+    notes = [lone_points(lines), message, points.message, missed(lines)]
     return Extrema(
         np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
         np.sqrt(np.diag(covariance)), bias, covariance, x_covariance,
         points.name, [drawing(line) for line in lines], drawn, status=status,
-        message="; ".join(filter(None, [lone_points(lines), message, points.message, missed(lines)])),
+        message="; ".join(filter(None, notes)),
     )  # fmt: skip
 
 
