@@ -16,28 +16,35 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from heatcap.core.text import plain
 
+if TYPE_CHECKING:
+    from heatcap.core.choice import Choice
+
 __all__ = [
     "TABLE",
     "Control",
     "Drawn",
+    "Drop",
     "Error",
     "Json",
     "Names",
     "Runs",
     "Seed",
     "Size",
+    "Sizes",
     "Table",
     "Tables",
+    "Window",
     "answer",
     "app",
     "assignments",
     "check_outputs",
+    "chosen",
     "command",
     "draw",
     "fail_if",
@@ -76,6 +83,16 @@ Names = Annotated[str, typer.Option(help="Columns of a table without a header: L
 Runs = Annotated[
     str | None,
     typer.Option(metavar="COLUMN|N", help="Runs behind each error: a column, or how many."),
+]
+Window = Annotated[
+    str, typer.Option(metavar="LO:HI", help="Range of the control that is used; LO: or :HI, too.")
+]
+Sizes = Annotated[
+    str, typer.Option(metavar="LO:HI|A,B", help="Sizes that are used: 64: or :64 or 8,16,32.")
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROW", help="Row of the data (from 1) to leave out; may be repeated."),
 ]
 Seed = Annotated[int, typer.Option(help="Of searches, draws and resamples.")]
 Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
@@ -170,6 +187,13 @@ def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]
             f"expected one for each of {len(values)} values, got {len(given)}", param_hint=what
         )
     return given
+
+
+def chosen(window: str, sizes: str, drop: list[str] | None) -> Choice:
+    """Parse the rows of a table that are used."""
+    from heatcap.core.choice import Choice
+
+    return Choice.of(window, sizes, ",".join(drop or []))
 
 
 def words(text: str) -> list[str] | None:

@@ -49,7 +49,7 @@ def condensed(points: Points) -> Points:
     if points.replicates is not None:
         replicates = np.concatenate([np.asarray(piece.replicates) for piece in pieces], axis=1)
     return replace(
-        points, **joined, covariance=None, replicates=replicates,
+        points, **joined, covariance=None, replicates=replicates, row=None,
         message="; ".join(filter(None, [points.message, told])),
     )  # fmt: skip
 
@@ -102,5 +102,6 @@ def _condensed(part: Points, bins: int) -> Points:
         part, size=np.full(control.size, part.size[0]),
         control=part.control[0] + control[order], value=value[order], error=error[order],
         covariance=None,
+        row=None,
         replicates=None if part.replicates is None else np.array(drawn).T[:, order],
     )  # fmt: skip

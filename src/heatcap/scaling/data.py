@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heatcap.core.arrays import Floats, numbers
+from heatcap.core.choice import Choice
 from heatcap.core.student import counts_of_runs, student_factor
 from heatcap.scaling.loading import (
     Shape,
@@ -63,6 +64,8 @@ class Points:
         Student's factor of errors that come from few runs; errors of a fit are multiplied by it.
     estimated : bool
         Whether the errors are estimates from the scatter: only their ratios mean something.
+    row : ndarray (point) or None
+        Row of the data that a point comes from, the first one being 1.
     """
 
     size: Floats
@@ -75,6 +78,7 @@ class Points:
     message: str = ""
     wider: float = 1.0
     estimated: bool = False
+    row: NDArray[np.intp] | None = None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{size:g}" for size in np.unique(self.size))
@@ -95,11 +99,17 @@ class Points:
             error=self.error[rows],
             covariance=None if self.covariance is None else self.covariance[np.ix_(rows, rows)],
             replicates=None if self.replicates is None else self.replicates[:, rows],
+            row=None if self.row is None else self.row[rows],
         )
 
     def scaled(self, factor: float) -> Points:
         """Multiply errors that are estimates from the scatter, whose ratios alone are known."""
         return replace(self, error=factor * self.error)
+
+    def place(self, i: int) -> str:
+        """Name a point by its size, its control and its row of the data."""
+        row = "" if self.row is None else f"row {self.row[i]} of the data, "
+        return f"{row}size {self.size[i]:g}, control {self.control[i]:g}"
 
     def resample(self, rng: np.random.Generator) -> Floats:
         """Draw the values of a new experiment.
@@ -140,6 +150,7 @@ def points(
     covariance: ArrayLike | None = None,
     replicates: ArrayLike | None = None,
     runs: ArrayLike | None = None,
+    used: ArrayLike | None = None,
     name: str = "A",
 ) -> Points:
     """Check measurements and sort them by size and control.
@@ -155,6 +166,8 @@ def points(
     runs : int or array_like (point), optional
         How many runs the errors come from (2 or more), that of the replicates if left out.  Errors
         of few runs are steadied by those of their neighbours, and `wider` is Student's factor.
+    used : array_like of bool (point), optional
+        Rows that count, all by default.
     name : str
 
     Returns
@@ -172,6 +185,8 @@ def points(
     columns = {"size": size, "control": control, "value": value}
     arrays = {k: numbers(v, k) for k, v in columns.items()}
     n = arrays["size"].size
+    chosen = np.ones(n, dtype=bool) if used is None else np.asarray(used, dtype=bool)
+    arrays = {k: np.where(chosen, v, np.nan) if v.shape == (n,) else v for k, v in arrays.items()}
     for k, v in arrays.items():
         if v.shape != (n,):
             raise ValueError(f"{k} must have one entry for each of {n} points, got {v.shape}")
@@ -191,10 +206,11 @@ def points(
     by_size = np.lexsort((arrays["control"][complete], arrays["size"][complete]))
     order = np.flatnonzero(complete)[by_size]
     _check(arrays, errors, order)
-    left_out = n - order.size
+    left_out = int(chosen.sum()) - order.size
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
-    out = replace(out, estimated=error is None and cov is None and rep is None)
+    estimated = error is None and cov is None and rep is None
+    out = replace(out, estimated=estimated, row=np.arange(1, n + 1))
     out = replace(out.take(order), message="; ".join(filter(None, [note, rows])))
     _check_magnitudes(out)
     if out.covariance is not None and not _definite(out.covariance):
@@ -325,6 +341,7 @@ def read_table(
     error: str | None = None,
     runs: str | int | None = None,
     names: Sequence[str] | None = None,
+    choice: Choice | None = None,
     **how: Any,
 ) -> Points:
     """Read points from a file, several files, a DataFrame or a Dataset.
@@ -344,6 +361,8 @@ def read_table(
         Number of runs behind an error: a column or one number for all.
     names : sequence of str, optional
         Names of the columns of a text table without a header.
+    choice : Choice, optional
+        Rows that are used, all by default.
     **how
         Keywords of :class:`heatcap.scaling.loading.Shape`: wide, size_from, interval, successes,
         trials, drop_zero_errors, decimal.
@@ -358,7 +377,7 @@ def read_table(
         For a file that cannot be read, a missing column, a cell that is not a number.
     """
     wanted = Wanted(size, control, value, error, runs if isinstance(runs, str) else None)
-    columns, beside, called = read_points(table, wanted, Shape(**how), names)
+    columns, beside, called = read_points(table, wanted, Shape(**how), names, choice)
     count = columns.pop("runs", runs)
     message = columns.pop("message", "")
     try:

@@ -19,6 +19,7 @@ import xarray as xr
 
 from heatcap.core.arrays import Floats
 from heatcap.core.cells import listed, note, shortened
+from heatcap.core.choice import Choice
 from heatcap.core.tables import LARGEST, columns_of, errors_in_cells, named, read_frame, sizes_in
 
 __all__ = ["Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points"]
@@ -84,9 +85,13 @@ class Wanted:
 
 
 def read_points(
-    table: Tables, wanted: Wanted, how: Shape, names: Sequence[str] | None
+    table: Tables,
+    wanted: Wanted,
+    how: Shape,
+    names: Sequence[str] | None,
+    choice: Choice | None = None,
 ) -> tuple[dict[str, Any], dict[str, Floats], str]:
-    """Read size, control, value and error (and runs, message), what stands beside, and a name.
+    """Read arguments of `points` (and a message), what stands beside, and a name for messages.
 
     Raises
     ------
@@ -107,6 +112,11 @@ def read_points(
             columns[name] = np.concatenate([part[name] for part, _ in parts])
     beside = parts[0][1] if len(parts) == 1 else {}
     called = _called(tables[0]) if len(parts) == 1 else f"{len(parts)} tables: "
+    try:
+        used = None if choice is None else choice.rows(columns["size"], columns["control"])
+    except ValueError as problem:
+        raise ValueError(f"{called}{problem}") from None
+    columns["used"] = np.ones(columns["size"].size, dtype=bool) if used is None else used
     message = _without_zeros(columns) if how.drop_zero_errors else ""
     label = columns.pop("label", None)
     if "error" not in columns and not beside:
@@ -290,13 +300,12 @@ def _without_zeros(columns: dict[str, Any]) -> str:
     """Leave out rows whose error is zero, and say how many."""
     if "error" not in columns:
         return ""
-    zero = columns["error"] == 0
+    zero = columns["used"] & (columns["error"] == 0)
     if not zero.any():
         return ""
     sizes = ", ".join(f"{one:g}" for one in np.unique(columns["size"][zero])[:12])
-    for name in columns:
-        columns[name] = columns[name][~zero]
-    return f"{zero.sum()} of {zero.size} rows left out, whose error is zero: sizes {sizes}"
+    used, columns["used"] = columns["used"], columns["used"] & ~zero
+    return f"{zero.sum()} of {used.sum()} rows left out, whose error is zero: sizes {sizes}"
 
 
 def _averaged(
@@ -304,7 +313,7 @@ def _averaged(
 ) -> str:
     """Rows of one size and control are runs: put their mean, error and number in their place."""
     whole = np.isfinite(columns["size"] + columns["control"] + columns["value"])
-    rows = np.flatnonzero(whole)
+    rows = np.flatnonzero(whole & columns["used"])
     keys = np.column_stack([columns["size"][rows], columns["control"][rows]])
     distinct, of_row, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     of_row = of_row.reshape(-1)
@@ -325,6 +334,7 @@ def _averaged(
     off = value - reference[of_row]
     square = np.bincount(of_row, off**2) - np.bincount(of_row, off) ** 2 / counts
     kept = ~alone
+    columns["used"] = np.ones(kept.sum(), dtype=bool)
     several = counts[kept]
     told = f"{several.min()}" if several.min() == several.max() else (
         f"{several.min()} to {several.max()}")  # fmt: skip
@@ -419,9 +429,8 @@ def _of_dataset(
     ]
     data = data.drop_vars(others)
     for name in [str(v) for v in data.data_vars if data[v].dtype.names]:  # a table of h5py
-        fields = {
-            str(f): (data[name].dims, data[name].to_numpy()[f]) for f in data[name].dtype.names
-        }
+        names = data[name].dtype.names or ()
+        fields = {str(f): (data[name].dims, data[name].to_numpy()[f]) for f in names}
         data = data.drop_vars(name).assign(fields)
     if not data.variables:
         raise ValueError(f"{where}: has no arrays at its top, expected columns of one length there")
