@@ -67,6 +67,7 @@ def with_shapes(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     own = [p for name, p in signature.parameters.items() if name != "shape"]
     listed = "list" in str(signature.parameters["value"].annotation)
+    required = signature.parameters["value"].default is inspect.Parameter.empty
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = []
     for p in own:
@@ -86,10 +87,12 @@ def with_shapes(command: Callable[..., None]) -> Callable[..., None]:
         shape = {name: given.pop(name) for name in OPTIONS}
         shape["interval"] = tuple(words(shape["interval"]) or []) or None
         if not given["value"]:
-            if shape["successes"] is None and not shape["wide"]:
-                raise typer.BadParameter("name the column of the value", param_hint="--value")
+            stands = shape["wide"] or shape["successes"] is not None
             name = "value" if shape["wide"] else f"{shape['successes']}/{shape['trials']}"
-            given["value"] = [name] if listed else name
+            if stands:
+                given["value"] = [name] if listed else name
+            elif required:
+                raise typer.BadParameter("name the column of the value", param_hint="--value")
         command(shape=shape, **given)
 
     vars(run).pop("__wrapped__")

@@ -419,9 +419,8 @@ def _of_dataset(
     ]
     data = data.drop_vars(others)
     for name in [str(v) for v in data.data_vars if data[v].dtype.names]:  # a table of h5py
-        fields = {
-            str(f): (data[name].dims, data[name].to_numpy()[f]) for f in data[name].dtype.names
-        }
+        names = data[name].dtype.names or ()
+        fields = {str(f): (data[name].dims, data[name].to_numpy()[f]) for f in names}
         data = data.drop_vars(name).assign(fields)
     if not data.variables:
         raise ValueError(f"{where}: has no arrays at its top, expected columns of one length there")
