@@ -453,7 +453,7 @@ def test_values_that_are_all_zero_determine_nothing():
 
 @pytest.mark.slow
 def test_a_range_that_is_too_wide_is_narrowed_and_answered():
-    """Beyond |t| = 0.2 another quantity takes over, at all sizes alike: most points do not scale."""
+    """Beyond |t| = 0.2 another quantity takes over at all sizes: most points do not scale."""
     size, x = np.repeat([8.0, 16, 32, 64], 41), np.tile(np.linspace(0.2, 1.8, 41), 4)
     far = np.maximum(np.abs(x - 1) - 0.2, 0)
     value = size**-0.25 / (1 + np.exp((x - 1) * size / 2)) + np.sin(9 * far) * far
