@@ -427,3 +427,42 @@ def test_the_covariance_of_a_curve_is_used(tmp_path: Path) -> None:
     assert run("verdict", path, *options)[0] == 0
     expected = peak_test(x, values, covariance=covariance, control_name="T")
     assert json.loads(out.read_text())["p_values"] == expected.p_values
+
+
+def test_curves_of_several_sizes_go_from_their_peaks_to_the_verdict(tmp_path: Path) -> None:
+    """Heights 1 + L / 10 of the Lorentzians above."""
+    table = written(tmp_path / "table.csv", peak((8.0, 16.0, 32.0, 64.0, 128.0)))
+    out = tmp_path / "out.json"
+    status, text, _ = run("verdict", table, *ALONG, "--size", "L", "--json", out)
+    assert status == 0
+    assert text.startswith("verdict: power-law (5 sizes, L = 8 to 128)")
+    peaks = json.loads(out.read_text())["peaks"]
+    truth = 1 + 0.1 * np.array(peaks["size"])
+    assert np.abs((np.array(peaks["height"]) - truth) / peaks["height_error"]).max() < 5
+    _, text, _ = run("verdict", table, *ALONG, "--size", "L", "--sizes", "16:", "--drop", "200")
+    assert "(4 sizes, L = 16 to 128)" in text
+
+
+@pytest.mark.parametrize("options", [(), ("--rescale",)])
+def test_a_run_that_diverged_is_named_and_changes_nothing(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    size = np.repeat(2.0 ** np.arange(3, 11), 12)
+    height = size**0.5 * (1 + 0.05 * rng.normal(size=size.size))
+    height[43] = 40000
+    table = written(tmp_path / "runs.csv", pd.DataFrame({"n": size, "h": height}))
+    _, text, _ = run("verdict", table, "--size", "n", "--value", "h", *options)
+    assert text.startswith("verdict: power-law (7 sizes")
+    assert "one of 12 runs (row 44 of the data) has 40000" in text
+
+
+def test_means_that_do_not_exist_decide_nothing(tmp_path: Path) -> None:
+    """Cauchy tails: single runs carry the means of most sizes."""
+    rng = np.random.default_rng(1)
+    size = np.repeat([20.0, 28, 40, 56, 80, 112, 160, 224], 16)
+    height = 20 / rng.uniform(size=size.size) ** 1.5
+    table = written(tmp_path / "runs.csv", pd.DataFrame({"n": size, "h": height}))
+    _, text, _ = run("verdict", table, "--size", "n", "--value", "h")
+    assert text.startswith("verdict: undecided")
+    assert "such a mean grows with the number of runs and may not exist" in text

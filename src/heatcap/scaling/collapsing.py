@@ -215,6 +215,7 @@ def collapse(
     free: Collection[str] = (),
     start: Mapping[str, float] | None = None,
     excluded: str | Collection[str] = (),
+    narrow: bool = True,
     bootstrap: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Collapse:
@@ -237,6 +238,8 @@ def collapse(
     excluded : str or collection of str
         Competitors that theory excludes, or that are not to be fitted: "crossover", "logarithms",
         "held".
+    narrow : bool
+        Narrow a range of the control in which no fit of all points is good.
     bootstrap : int
         Resamples of the replicates, if there are any.  The whole average is fitted to each, and the
         spread of these fits is the statistical error.
@@ -286,7 +289,7 @@ def collapse(
         problem = Problem.of(parts, form, names, given)
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
-    if fits and _p_value(_heaviest(fits)) < POOR:
+    if narrow and fits and _p_value(_heaviest(fits)) < POOR:
         fits = _narrowed(parts, problem, rng) or fits
         correlation = _heaviest(fits).correlation
     if not fits:
