@@ -181,3 +181,25 @@ def test_what_is_wrong_with_a_figure_is_said_before_anything_is_fitted(
         status, _, said = run("collapse", table, *OPTIONS, option, "none")
         assert status == 2
         assert f"'{option}'" in said
+
+
+def test_files_with_the_same_columns_are_a_joint_fit(tmp_path: Path) -> None:
+    """B, M and X share x_c = 1 and 1/nu = 1; exponents 0, -1/8 and 7/4."""
+    rng, truths = np.random.default_rng(2), {"B": 0.0, "M": -0.125, "X": 1.75}
+    size, x = np.repeat([16.0, 32, 64], 13), np.tile(np.linspace(0.9, 1.1, 13), 3)
+    for name, exponent in truths.items():
+        value = size**exponent / (1 + np.exp((x - 1) * size / 2))
+        rows = np.column_stack([size, x, value * (1 + 0.003 * rng.normal(size=39)), 0.003 * value])
+        np.savetxt(tmp_path / f"{name}.dat", rows)
+    files = [tmp_path / f"{name}.dat" for name in truths]
+    pure = ("--excluded", "crossover", "--excluded", "logarithms")
+    names = ("--names", "L,x,A,dA")
+    status, _, _ = run("collapse", *files, *names, *pure, "--json", tmp_path / "out.json")
+    assert status == 0
+    found = json.loads((tmp_path / "out.json").read_text())["parameters"]
+    for name, exponent in truths.items():
+        parameter = found[f"exponent_{name}"]
+        assert abs(parameter["value"] - exponent) < 3 * parameter["error"]
+    status, _, said = run("collapse", *files[:2], "--names", "L,x")
+    assert status == 2
+    assert "name the column of the observable" in said

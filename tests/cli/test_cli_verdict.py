@@ -169,8 +169,7 @@ def test_curves_are_not_taken_for_runs(tmp_path: Path) -> None:
         status, _, said = run("verdict", path, "--size", "L", "--value", "C", *options)
         assert status == 1
         assert "rows of one L differ in 'T': these are curves, and no heights" in said
-        assert "--control T --at SIZE" in said
-        assert "heatcap extrema" in said
+        assert "Their peaks against the size: --size L --control T" in said
         assert "go without --error" not in said
         assert "leave the column 'T' out" in said
     groups = runs().assign(control=["none", "random_labels", "none"] * 18)
@@ -329,10 +328,10 @@ def test_along_the_control_the_verdict_is_that_of_the_function(
 def test_options_of_one_question_are_refused_for_the_other(tmp_path: Path) -> None:
     table = written(tmp_path / "table.csv", peak((8.0, 16.0)))
     for arguments, expected in [
-        ((*ALONG, "--size", "L"), "--size with --control needs --at"),
+        ((*ALONG, "--size", "L"), "2 of 2 sizes have a peak inside their data, 4 are needed"),
         ((*ALONG, "--size", "L", "--at", "9"), "no row with L = 9; there is 8, 16"),
         ((*ALONG, "--kappa-min", "0.2"), "--kappa-min goes without --control"),
-        ((*ALONG, "--window", "1"), "--window: expected lowest,highest, got 1"),
+        ((*ALONG, "--window", "1"), "--window: expected lo:hi, got 1"),
         (ALONG, "every control must occur once, got 0.5 again"),
         (("--size", "L", "--value", "C", "--window", "1,2"), "--window needs --control"),
         (("--size", "L", "--value", "C", "--log-control"), "--log-control needs --control"),
@@ -428,3 +427,42 @@ def test_the_covariance_of_a_curve_is_used(tmp_path: Path) -> None:
     assert run("verdict", path, *options)[0] == 0
     expected = peak_test(x, values, covariance=covariance, control_name="T")
     assert json.loads(out.read_text())["p_values"] == expected.p_values
+
+
+def test_curves_of_several_sizes_go_from_their_peaks_to_the_verdict(tmp_path: Path) -> None:
+    """Heights 1 + L / 10 of the Lorentzians above."""
+    table = written(tmp_path / "table.csv", peak((8.0, 16.0, 32.0, 64.0, 128.0)))
+    out = tmp_path / "out.json"
+    status, text, _ = run("verdict", table, *ALONG, "--size", "L", "--json", out)
+    assert status == 0
+    assert text.startswith("verdict: power-law (5 sizes, L = 8 to 128)")
+    peaks = json.loads(out.read_text())["peaks"]
+    truth = 1 + 0.1 * np.array(peaks["size"])
+    assert np.abs((np.array(peaks["height"]) - truth) / peaks["height_error"]).max() < 5
+    _, text, _ = run("verdict", table, *ALONG, "--size", "L", "--sizes", "16:", "--drop", "200")
+    assert "(4 sizes, L = 16 to 128)" in text
+
+
+@pytest.mark.parametrize("options", [(), ("--rescale",)])
+def test_a_run_that_diverged_is_named_and_changes_nothing(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    size = np.repeat(2.0 ** np.arange(3, 11), 12)
+    height = size**0.5 * (1 + 0.05 * rng.normal(size=size.size))
+    height[43] = 40000
+    table = written(tmp_path / "runs.csv", pd.DataFrame({"n": size, "h": height}))
+    _, text, _ = run("verdict", table, "--size", "n", "--value", "h", *options)
+    assert text.startswith("verdict: power-law (7 sizes")
+    assert "one of 12 runs (row 44 of the data) has 40000" in text
+
+
+def test_means_that_do_not_exist_decide_nothing(tmp_path: Path) -> None:
+    """Cauchy tails: single runs carry the means of most sizes."""
+    rng = np.random.default_rng(1)
+    size = np.repeat([20.0, 28, 40, 56, 80, 112, 160, 224], 16)
+    height = 20 / rng.uniform(size=size.size) ** 1.5
+    table = written(tmp_path / "runs.csv", pd.DataFrame({"n": size, "h": height}))
+    _, text, _ = run("verdict", table, "--size", "n", "--value", "h")
+    assert text.startswith("verdict: undecided")
+    assert "such a mean grows with the number of runs and may not exist" in text

@@ -449,3 +449,20 @@ def test_values_that_are_all_zero_determine_nothing():
     assert found.message.startswith("the data do not depend on x_c")
     assert "x_c: not determined" in found.summary()
     assert found.to_dict()["parameters"]["x_c"]["statistical"] is None
+
+
+@pytest.mark.slow
+def test_a_range_that_is_too_wide_is_narrowed_and_answered():
+    """Beyond |t| = 0.2 another quantity takes over at all sizes: most points do not scale."""
+    size, x = np.repeat([8.0, 16, 32, 64], 41), np.tile(np.linspace(0.2, 1.8, 41), 4)
+    far = np.maximum(np.abs(x - 1) - 0.2, 0)
+    value = size**-0.25 / (1 + np.exp((x - 1) * size / 2)) + np.sin(9 * far) * far
+    error = np.full(x.size, 0.002)
+    value = value + error * np.random.default_rng(0).normal(size=x.size)
+    found = collapse(points(size, x, value, error), excluded=["crossover", "logarithms"])
+    assert found.status == "narrowed", found.message
+    assert "uses " in found.message
+    assert "|X| < " in found.message
+    assert 0.6 < found.window[0] < 1 < found.window[1] < 1.4
+    for name, truth in (("x_c", 1.0), ("inverse_nu", 1.0), ("exponent", -0.25)):
+        assert within(found.parameters[name], truth, 3)

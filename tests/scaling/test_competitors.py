@@ -239,7 +239,8 @@ def test_a_point_that_stands_alone_is_named():
     assert "stands alone" not in collapse(points(size, x, value, 0.002 + 0 * x)).message
     value[28] = 0.17
     found = collapse(points(size, x, value, 0.002 + 0 * x), fixed={"exponent": 0})
-    assert "A at size 32, control 1.04 is 0.17, not 0.3" in found.message
+    assert found.status == "poor fit"
+    assert "A at row 29 of the data, size 32, control 1.04 is 0.17, not 0.3" in found.message
 
 
 def test_kosterlitz_thouless_is_suggested_where_the_power_is_small():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from heatcap.core.cells import TableNote
 from heatcap.scaling import points, read_table
 from heatcap.scaling.data import read_columns
 
@@ -161,11 +162,12 @@ def test_what_separates_is_what_gives_rows_the_width_of_the_header(text, names, 
 
 
 @pytest.mark.parametrize("names", [None, ["L", "C", "dC"]])
-def test_decimal_commas_between_semicolons_are_said(names, tmp_path):
+def test_decimal_commas_between_semicolons_are_read_and_said(names, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("L;C;dC\n" * (names is None) + "8;1,5e-1;0,1\n")
-    with pytest.raises(ValueError, match=r"got '1,5e-1': a decimal comma\? Write 1.5e-1"):
-        read_columns(path, ["L", "C"], names=names, value="C")
+    with pytest.warns(TableNote, match=r"t.csv: decimal commas: 0,5 is read as 0.5"):
+        columns, _ = read_columns(path, ["L", "C"], names=names, value="C")
+    assert columns["C"].tolist() == [0.15]
 
 
 def test_bad_tables_name_the_file_the_column_and_the_row(tmp_path):

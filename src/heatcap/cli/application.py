@@ -16,16 +16,20 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from heatcap.core.text import plain
 
+if TYPE_CHECKING:
+    from heatcap.core.choice import Choice
+
 __all__ = [
     "TABLE",
     "Control",
     "Drawn",
+    "Drop",
     "Error",
     "Json",
     "Labels",
@@ -33,13 +37,17 @@ __all__ = [
     "Runs",
     "Seed",
     "Size",
+    "Sizes",
     "Table",
+    "Tables",
     "Width",
+    "Window",
     "answer",
     "app",
     "assignments",
     "axis_labels",
     "check_outputs",
+    "chosen",
     "command",
     "draw",
     "fail_if",
@@ -67,9 +75,10 @@ figure_app = typer.Typer(help="Draw a figure from observables (PDF and PNG).", n
 app.add_typer(figure_app, name="figure")
 
 
-TABLE = "Table of points (CSV, whitespace, Parquet, NetCDF)."
+TABLE = "Table of points: text (.csv .tsv .dat .txt, .gz), .json, .npz, .npy, .h5, .nc, .parquet."
 
 Table = Annotated[Path, typer.Argument(help=TABLE)]
+Tables = Annotated[list[Path], typer.Argument(help=TABLE + "  Several files are one table.")]
 Size = Annotated[str, typer.Option(help="Column of the size L.")]
 Control = Annotated[str, typer.Option(help="Column of the control x.")]
 Error = Annotated[str | None, typer.Option(help="Column of the error of the value.")]
@@ -77,6 +86,16 @@ Names = Annotated[str, typer.Option(help="Columns of a table without a header: L
 Runs = Annotated[
     str | None,
     typer.Option(metavar="COLUMN|N", help="Runs behind each error: a column, or how many."),
+]
+Window = Annotated[
+    str, typer.Option(metavar="LO:HI", help="Range of the control that is used; LO: or :HI, too.")
+]
+Sizes = Annotated[
+    str, typer.Option(metavar="LO:HI|A,B", help="Sizes that are used: 64: or :64 or 8,16,32.")
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROW", help="Row of the data (from 1) to leave out; may be repeated."),
 ]
 Seed = Annotated[int, typer.Option(help="Of searches, draws and resamples.")]
 Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
@@ -187,6 +206,13 @@ def for_each(what: str, given: list[Any] | None, values: list[str]) -> list[Any]
     return given
 
 
+def chosen(window: str, sizes: str, drop: list[str] | None) -> Choice:
+    """Parse the rows of a table that are used."""
+    from heatcap.core.choice import Choice
+
+    return Choice.of(window, sizes, ",".join(drop or []))
+
+
 def words(text: str) -> list[str] | None:
     """Split text at commas; None where it is empty."""
     return [word.strip() for word in text.split(",")] if text else None
@@ -236,8 +262,9 @@ def draw(figure: str, output: Path | None, *shown: Any, **options: Any) -> None:
 def plain_errors() -> Iterator[None]:
     """End bad input in one line and exit status 1, and show warnings in one line each."""
 
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        say(f"warning: {message}", err=True)
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        kind = "note" if category.__name__ == "TableNote" else "warning"
+        say(f"{kind}: {message}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from heatcap.cli.application import (
     TABLE,
     Control,
     Drawn,
+    Drop,
     Error,
     Json,
     Labels,
@@ -23,13 +25,16 @@ from heatcap.cli.application import (
     Runs,
     Seed,
     Size,
-    Table,
+    Sizes,
+    Tables,
     Width,
+    Window,
     answer,
     app,
     assignments,
     axis_labels,
     check_outputs,
+    chosen,
     command,
     draw,
     for_each,
@@ -38,35 +43,66 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.cli.shapes import with_shapes
 from heatcap.core.writing import html_path
 
 if TYPE_CHECKING:
-    from heatcap.scaling import Points
+    from heatcap.core.choice import Choice
+    from heatcap.scaling import PeakScaling, Points
 
 OF_ERROR = "Column of its error; its name with _error unless said."
 
+FIXED = (
+    "Hold a parameter that is fitted otherwise: x_c; inverse_nu, 1/nu in X = t L^(1/nu); exponent, "
+    "e in A = L^e f(X), 0 for a dimensionless quantity; omega, a and s, corrections to scaling, "
+    "1 + a L^-omega and X + s L^-omega; b and c, analytic corrections, 1 + b t and t (1 + c t); "
+    "dimension and log_l0 of the other ansaetze.  Of several observables exponent means each, "
+    "exponent_NAME one; a held exponent is compared with the fitted one."
+)
+
 
 @app.command()
+@with_shapes
 def collapse(
     tables: Annotated[list[Path], typer.Argument(help=TABLE)],
-    value: Annotated[list[str], typer.Option(help="Column of the observable; may be repeated.")],
+    value: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the observable; may be repeated.  The third of --names."),
+    ] = None,
     size: Size = "size",
     control: Control = "control",
     error: Annotated[
         list[str] | None, typer.Option(help="Column of its error, for each --value in turn.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of each observable; of several tables that of the file.  Or words of an "
+            "axis: control=TEXT, value=TEXT, size=TEXT."
+        ),
+    ] = None,
     runs: Runs = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     ansatz: Annotated[
         str, typer.Option(help="second-order, first-order or kosterlitz-thouless.")
     ] = "second-order",
-    fix: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE: a parameter that is not fitted.")
+    fix: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=FIXED)] = None,
+    free: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Fit what the ansatz holds: dimension, 2 at first order."
+        ),
     ] = None,
     excluded: Annotated[
         list[str] | None,
         typer.Option(help="What theory excludes: crossover, logarithms or held; may be repeated."),
     ] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Of the replicates that a Dataset holds; 0: errors of the fit.")
+    ] = 100,
     seed: Seed = 0,
     json: Json = None,
     export: Annotated[
@@ -81,15 +117,17 @@ def collapse(
     raw: Annotated[
         bool, typer.Option("--raw", help="Draw scaled points with their corrections.")
     ] = False,
-    label: Labels = None,
     html: Annotated[
         Path | None, typer.Option(help="OUT.html: a page with sliders to try other parameters.")
     ] = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Collapse data of several sizes: critical point and exponents, with errors; no start needed.
 
     Several observables share x_c and the shape: repeat --value (and --error), with one table or
-    one for each.  They are called exponent_VALUE then.
+    one for each, or give several tables with the same columns.  Their exponents are called
+    exponent_VALUE, or exponent_FILE, or exponent_LABEL.
     """
     from heatcap.scaling import collapse as fit
     from heatcap.scaling import read_table
@@ -97,19 +135,39 @@ def collapse(
 
     with plain_errors():
         check_outputs(tables, json, export, html, figure=figure)
-        shown = {"panel": panel, "width": width, "raw": raw, "labels": axis_labels(label)}
+        axes = [text for text in label or [] if "=" in text]
+        label = [text for text in label or [] if "=" not in text]
+        shown = {"panel": panel, "width": width, "raw": raw, "labels": axis_labels(axes)}
         if html is not None:
             html_path(html)
+        if not value:
+            size, control, value, error = _by_place(words(names), size, control, error)
+        if len(tables) > 1 and len(value) == 1 and not shape["size_from"]:
+            label = label or [path.stem for path in tables]
+            value, error = value * len(tables), (error or [])[:1] * len(tables) or None
         like: dict[str, Any] = {"size": size, "control": control, "names": words(names)}
-        like["runs"] = number_or_name(runs)
-        files, errors = for_each("tables", tables, value), for_each("--error", error, value)
-        parts = [
-            read_table(path, value=v, error=e, **like)
-            for path, v, e in zip(files, value, errors, strict=True)
-        ]
-        result = fit(
-            parts, ansatz=ansatz, fixed=assignments(fix), excluded=excluded or (), rng=seed
+        like |= {"runs": number_or_name(runs), "choice": chosen(window, sizes, drop)} | shape
+        files: list[Any] = (
+            [tables] * len(value) if shape["size_from"] else for_each("tables", tables, value)
         )
+        errors = for_each("--error", error, value)
+        called = for_each("--label", label or value, value)
+        parts = [
+            replace(read_table(path, value=v, error=e, **like), name=name)
+            for path, v, e, name in zip(files, value, errors, called, strict=True)
+        ]
+        if len(parts) > 1 and all(part.size.min() == part.size.max() for part in parts):
+            parts = [read_table(tables, value=value[0], error=errors[0], **like)]
+        if resamples and any(part.replicates is not None for part in parts):
+            say(
+                f"{resamples} resamples of the replicates: about twice the time of a fit without "
+                "them (--resamples 0)",
+                err=True,
+            )
+        result = fit(
+            parts, ansatz=ansatz, fixed=assignments(fix), free=free or (),
+            excluded=excluded or (), bootstrap=resamples, rng=seed,
+        )  # fmt: skip
         answer(result.summary(), result.to_dict(), tables, json)
         if export is not None:
             result.export(export)
@@ -122,6 +180,17 @@ def collapse(
             typed = command(without=("--html", "--json", "--figure", "--export"))
             page = explore(result, parts, names=(size, control), sources=tables, command=typed)
             say(str(page.save(html)))
+
+
+def _by_place(
+    names: list[str] | None, size: str, control: str, error: list[str] | None
+) -> tuple[str, str, list[str], list[str] | None]:
+    """Columns in the order size, control, value, error, where --value is not given."""
+    if names is None or len(names) not in (3, 4):
+        raise typer.BadParameter("name the column of the observable", param_hint="--value")
+    size = size if size in names else names[0]
+    control = control if control in names else names[1]
+    return size, control, [names[2]], error or names[3:] or None
 
 
 @app.command()
@@ -171,28 +240,40 @@ def _grid(text: str) -> list[float]:
 
 @contextlib.contextmanager
 def _points(
-    table: Path, columns: dict[str, Any], names: str, json: Path | None, figure: Path | None
+    tables: list[Path],
+    columns: dict[str, Any],
+    names: str,
+    rows: tuple[str, str, list[str] | None],
+    json: Path | None,
+    figure: Path | None,
 ) -> Iterator[Points]:
-    """Check the outputs and read one table; what its points then raise is an error in one line."""
+    """Check the outputs and read a table; what its points then raise is an error in one line."""
     from heatcap.scaling import read_table
 
     with plain_errors():
-        check_outputs([table], json, figure=figure)
-        yield read_table(table, names=words(names), **columns)
+        check_outputs(tables, json, figure=figure)
+        yield read_table(tables, names=words(names), choice=chosen(*rows), **columns)
 
 
 @app.command()
+@with_shapes
 def crossings(
-    table: Table,
+    tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the dimensionless quantity.")],
     size: Size = "size",
     control: Control = "control",
     error: Error = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     ratio: Annotated[
         float | None, typer.Option(help="Large over small of the pairs; successive by default.")
     ] = None,
     drift: Annotated[float | None, typer.Option(help="1/nu + omega, where it is known.")] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Where each curve meets this value, instead of another.")
+    ] = None,
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
@@ -201,26 +282,35 @@ def crossings(
     ] = "all",
     width: Width = "double",
     label: Labels = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
     from heatcap.scaling import crossings as find
 
     shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
-    columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
-        result = find(data, ratio=ratio, drift=drift, rng=seed)
-        answer(result.summary(), result.to_dict(), [table], json)
+    columns = {"size": size, "control": control, "value": value, "error": error} | shape
+    with _points(tables, columns, names, (window, sizes, drop), json, figure) as data:
+        result = find(data, ratio=ratio, drift=drift, level=level, rng=seed)
+        answer(result.summary(), result.to_dict(), tables, json)
         draw("crossings", figure, result, data, names=(size, control), **shown)
 
 
 @app.command()
+@with_shapes
 def extrema(
-    table: Table,
-    value: Annotated[str, typer.Option(help="Column of the quantity that has a peak.")],
+    tables: Tables,
+    value: Annotated[str, typer.Option(help="Column of the quantity that has a peak.")] = "",
+    positions: Annotated[
+        str, typer.Option(help="Column of positions that are known already, one row for each size.")
+    ] = "",
     size: Size = "size",
     control: Control = "control",
     error: Error = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     inverse_nu: Annotated[float | None, typer.Option(help="1/nu, where it is known.")] = None,
     exponent: Annotated[float | None, typer.Option(help="Of the height, if known.")] = None,
     seed: Seed = 0,
@@ -231,29 +321,74 @@ def extrema(
     ] = "all",
     width: Width = "double",
     label: Labels = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
-    """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size."""
+    """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size.
+
+    With --positions a table of peaks that are known, instead of curves.
+    """
     from heatcap.scaling import extrema as find
 
     shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
-    columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    if positions:
+        if value or figure:
+            raise typer.BadParameter("goes without --value and --figure", param_hint="--positions")
+        rows = chosen("", sizes, drop)
+        with plain_errors():
+            check_outputs(tables, json)
+            known = _known_peaks(tables[0], size, positions, error, words(names), rows, inverse_nu)
+            answer(known.summary(), {"against_size": known.to_dict()}, tables, json)
+        return
+    if not value:
+        raise typer.BadParameter("name the column of the peaked quantity", param_hint="--value")
+    columns = {"size": size, "control": control, "value": value, "error": error} | shape
+    with _points(tables, columns, names, (window, sizes, drop), json, figure) as data:
         result = find(data, rng=seed)
         against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
         content = result.to_dict() | {"against_size": against.to_dict()}
-        answer(summary, content, [table], json)
+        answer(summary, content, tables, json)
         draw("extrema", figure, result, data, against, names=(size, control), **shown)
 
 
+def _known_peaks(
+    table: Path,
+    size: str,
+    positions: str,
+    error: str | None,
+    names: list[str] | None,
+    rows: Choice,
+    inverse_nu: float | None,
+) -> PeakScaling:
+    """Fit positions of a table, one row for each size, against the size."""
+    from heatcap.scaling import peaks_against_size
+    from heatcap.scaling.data import read_columns
+
+    if error is None:
+        raise ValueError(f"{table}: --positions needs --error, the column of their errors")
+    wanted = [size, positions, error]
+    columns, _ = read_columns(table, wanted, names=names, value=positions)
+    used = rows.rows(columns[size])
+    at, x, dx = (columns[name][used] for name in wanted)
+    try:
+        return peaks_against_size(at, x, dx, inverse_nu=inverse_nu, name=positions)
+    except ValueError as problem:
+        raise ValueError(f"{table}: {problem}") from None
+
+
 @app.command()
+@with_shapes
 def stiffness(
-    table: Table,
+    tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the helicity modulus.")],
     size: Size = "size",
     control: Annotated[str, typer.Option(help="Column of the temperature T.")] = "control",
     error: Error = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     free_jump: Annotated[
         bool, typer.Option("--free-jump", help="Fit the jump too, instead of 2 T / pi.")
     ] = False,
@@ -265,15 +400,17 @@ def stiffness(
     ] = "all",
     width: Width = "double",
     label: Labels = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Kosterlitz-Thouless temperature and universal jump from the helicity modulus."""
     from heatcap.scaling import stiffness as fit
 
     shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
-    columns = {"size": size, "control": control, "value": value, "error": error}
-    with _points(table, columns, names, json, figure) as data:
+    columns = {"size": size, "control": control, "value": value, "error": error} | shape
+    with _points(tables, columns, names, (window, sizes, drop), json, figure) as data:
         result = fit(data, free_jump=free_jump, rng=seed)
-        answer(result.summary(), result.to_dict(), [table], json)
+        answer(result.summary(), result.to_dict(), tables, json)
         draw("stiffness", figure, result, data, names=(size, control), **shown)
 
 
@@ -292,6 +429,9 @@ def order(
     size: Size = "size",
     control: Control = "control",
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     dimension: Annotated[int, typer.Option(help="d of the system.")] = 2,
     seed: Seed = 0,
     json: Json = None,
@@ -328,6 +468,7 @@ def order(
             what: read_table(
                 table, size=size, control=control, value=column,
                 error=error or f"{column}_error", names=words(names),
+                choice=chosen(window, sizes, drop),
             )
             for what, (column, error) in columns.items()
             if column and table is not None

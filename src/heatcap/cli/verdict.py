@@ -11,16 +11,20 @@ import typer
 
 from heatcap.cli.application import (
     Drawn,
+    Drop,
     Error,
     Json,
     Names,
     Runs,
     Seed,
     Size,
+    Sizes,
     Table,
+    Window,
     answer,
     app,
     check_outputs,
+    chosen,
     draw,
     fail_if,
     numbers,
@@ -33,8 +37,10 @@ from heatcap.core.quantities import HEAT_CAPACITY
 from heatcap.core.text import legible
 
 if TYPE_CHECKING:
+    from heatcap.core.choice import Choice
     from heatcap.divergence import Verdict
     from heatcap.divergence.answer import Answer
+    from heatcap.scaling import Extrema
 
 __all__ = ["calibrate", "verdict"]
 
@@ -49,9 +55,11 @@ KappaMin = Annotated[float, typer.Option(help="Margin: smallest exponent of a po
 Ratio = Annotated[float, typer.Option(help="Margin: a limit is seen up to so many heights.")]
 Effect = Annotated[float, typer.Option(help="Margin: smallest effect, as a share of the height.")]
 # Options of one of the three questions: along a control, by size, of saved runs.
-ALONG = ("window", "log_control", "at", "alpha_min", "decade")
+ALONG = ("log_control", "at", "alpha_min", "decade")
+LEAST_SIZES = 4
 BY_SIZE = ("kappa_min", "saturation_ratio", "runs")
 OF_TABLES = ("control", "size", "error", "names", "runs")
+CHOICE = ("window", "sizes", "drop")
 OF_RUNS = ("observable", "group")
 
 
@@ -70,7 +78,9 @@ def verdict(
         str | None, typer.Option(help="Column of the control: test one curve along it.")
     ] = None,
     at: Annotated[float | None, typer.Option(help="With --control: rows of this --size.")] = None,
-    window: Annotated[str, typer.Option(help="With --control: lowest,highest.")] = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     observable: Annotated[
         list[str] | None, typer.Option(help="Of saved runs; repeat for several, all by default.")
     ] = None,
@@ -103,8 +113,10 @@ def verdict(
     the peak heights of the runs.  With it, one row for each size; without --error several rows of
     one size are independent runs, and their spread gives the error.  With --control one curve along
     the control, at one size, is tested in the same way; of a table with several sizes, --size and
-    --at pick one.
+    --at pick one.  With --size and --control, but no --at, the peaks of all sizes are located and
+    tested against the size.
     """
+    from heatcap.core.choice import interval
     from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
     from heatcap.divergence.tables import read_curve, read_heights
 
@@ -112,7 +124,7 @@ def verdict(
         check_outputs([table], json, figure=figure)
         given = _given(context)
         if value is None:
-            _only(given, ALONG + OF_TABLES, "needs --value, the column of a table")
+            _only(given, ALONG + OF_TABLES + CHOICE, "needs --value, the column of a table")
             margins = Margins(kappa_min, saturation_ratio, smallest_effect)
             _of_runs(
                 table, observable, group, json, figure,
@@ -120,27 +132,38 @@ def verdict(
             )  # fmt: skip
             return
         _only(given, OF_RUNS, "goes without --value")
-        if control is not None:
-            _only(given, BY_SIZE, "goes without --control")
-            if "size" in given and at is None:
-                raise ValueError("--size with --control needs --at, the size whose rows are used")
-            ends = numbers("--window", window) if window else None
-            if ends is not None and len(ends) != 2:
-                raise ValueError(f"--window: expected lowest,highest, got {window}")
-            picked = None if at is None else (size, at)
+        peaks: Extrema | None = None
+        if control is not None and "size" in given and at is None:
+            _only(given, (*ALONG, "runs"), "goes without the peaks of several sizes")
+            rows = chosen(window, sizes, drop)
+            peaks = _peaks(table, (size, control, value, error), words(names), rows, seed)
             test: Callable[..., Answer] = partial(
+                divergence_test,
+                **_heights_of(peaks),
+                size_name=size,
+                margins=Margins(kappa_min, saturation_ratio, smallest_effect),
+            )
+        elif control is not None:
+            _only(given, (*BY_SIZE, "sizes"), "goes without --control")
+            ends = interval("--window", window) if window else None
+            picked = None if at is None else (size, at)
+            test = partial(
                 peak_test,
-                **read_curve(table, control, value, error, words(names), picked),
+                **read_curve(
+                    table, control, value, error, words(names), picked, chosen("", "", drop)
+                ),
                 control_name=control,
-                window=None if ends is None else (ends[0], ends[1]),
+                window=ends,
                 logarithmic=log_control,
                 margins=PeakMargins(alpha_min, decade, smallest_effect),
             )
         else:
-            _only(given, ALONG, "needs --control")
+            _only(given, (*ALONG, "window"), "needs --control")
             test = partial(
                 divergence_test,
-                **read_heights(table, size, value, error, words(names), runs),
+                **read_heights(
+                    table, size, value, error, words(names), runs, chosen("", sizes, drop)
+                ),
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )
@@ -148,8 +171,55 @@ def verdict(
             result = test(level=level, rescale=rescale, rng=seed)
         except ValueError as problem:
             raise ValueError(f"{table}: {problem}") from None
-        answer(result.summary(), result.to_dict(), [table], json)
-        draw("verdict" if control is None else "peak_verdict", figure, result, name=value)
+        summary, content = result.summary(), result.to_dict()
+        if peaks is not None:
+            summary = f"{summary}\npeaks, {peaks.summary()}"
+            content |= {"peaks": peaks.to_dict()}
+        answer(summary, content, [table], json)
+        along = control is not None and peaks is None
+        draw("peak_verdict" if along else "verdict", figure, result, name=value)
+
+
+def _peaks(
+    table: Path,
+    columns: tuple[str, str, str, str | None],
+    names: list[str] | None,
+    rows: Choice,
+    seed: int,
+) -> Extrema:
+    """Locate the peak of every size of a table of curves."""
+    from heatcap.scaling import extrema, read_table
+
+    size, control, value, error = columns
+    points = read_table(
+        table, size=size, control=control, value=value, error=error, names=names, choice=rows
+    )
+    return extrema(points, rng=seed)
+
+
+def _heights_of(peaks: Extrema) -> dict[str, Any]:
+    """Arguments of `divergence_test` for the sizes that have a peak; at least four are needed.
+
+    Raises
+    ------
+    ValueError
+        If fewer have one.
+    """
+    import numpy as np
+
+    there = np.isfinite(peaks.height)
+    if there.sum() < LEAST_SIZES:
+        reason = f"; {peaks.message}" if peaks.message else ""
+        raise ValueError(
+            f"{there.sum()} of {there.size} sizes have a peak inside their data, {LEAST_SIZES} are"
+            f" needed for a verdict{reason}"
+        )
+    covariance = peaks.height_covariance[np.ix_(there, there)]
+    return {
+        "sizes": peaks.size[there],
+        "heights": peaks.height[there],
+        "covariance": covariance,
+    }
 
 
 def _of_runs(

@@ -55,6 +55,10 @@ class Status(StrEnum):
     UNDERSAMPLED = "undersampled", "curves are not resolved near their maximum"
     POOR_FIT = "poor fit", "no form describes the data within their errors"
     MISFIT = "misfit", "no form describes the data, by far"
+    NARROWED = (
+        "narrowed",
+        "the ansatz holds for fewer than half of the points, those nearest to x_c",
+    )
     UNDETERMINED = "undetermined", "the data do not determine the parameter"
     UNIDENTIFIED = (
         "unidentified",
@@ -65,6 +69,10 @@ class Status(StrEnum):
         "the best value lies at an edge of the data or of the search, or beyond",
     )
     EDGE = "edge", "the maximum is at the edge of the window"
+    DRIFT_NOT_TESTED = (
+        "drift not tested",
+        "there are no more pairs than parameters, so that nothing tests the extrapolation",
+    )
     NO_CROSSING = "no crossing", "no pair of sizes crosses within its data"
     MULTIPLE_CROSSINGS = "multiple crossings", "a pair of sizes crosses more than once"
     NO_PEAK = "no peak", "no size has a maximum inside its data"

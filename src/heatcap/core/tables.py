@@ -5,23 +5,23 @@ Sizes are checked before anything is read.
 `open_table`, a log of runs
     Up to gigabytes; the header is the first line, and only the columns requested are read.
 `read_frame`, points of a study
-    Small, and written by people: any separator, comment lines with ``#``, a header or none.  All
-    columns are read, and every row must have the width of the header.  Another format is one more
-    entry of `FORMS`.
+    Small, and written by people: text (:mod:`heatcap.core.text_tables`), JSON, numpy's files or
+    Parquet.  All columns are read, and `heatcap.core.cells` reads the cells.  Another format is one
+    more entry of `FORMS`.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import difflib
+import gzip
 import importlib
 import io
-import itertools
+import json
 import re
-import reprlib
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -31,6 +31,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
+from heatcap.core.cells import (
+    cell_errors,
+    is_number,
+    listed,
+    nearest,
+    note,
+    numbers_of,
+    shortened,
+    sizes_of,
+)
+from heatcap.core.text_tables import read_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,13 +51,16 @@ __all__ = [
     "Rows",
     "Table",
     "columns_of",
+    "errors_in_cells",
     "flat_columns",
     "is_table",
+    "named",
     "nearest",
     "open_parquet",
     "open_table",
     "read_flat",
     "read_frame",
+    "sizes_in",
 ]
 
 #: Largest file, and largest content of a compressed one, in bytes.
@@ -54,15 +68,7 @@ LIMIT = 4 * 2**30
 #: Bytes in which the header is sought; a chart of a thousand runs needs about a million.
 HEADER_BYTES = 2**22
 
-ABSENT = {"n/a", "na", "none", "null", "missing", "-", "--", ".", "?"}  # texts that mean no value
-DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-SEPARATORS = (",", ";", "\t", None)  # None is white space
-FIRST = 5  # rows from which the separator is inferred
 LARGEST = 64 * 2**20  # bytes of a text table, or cells of another, at most
-WIDEST = 10_000  # columns of a text table; each cell costs a hundred times its bytes
-
-_SHORT = reprlib.Repr()  # of a cell or a name in a message
-_SHORT.maxstring = _SHORT.maxother = 80
 
 _PARQUET = (".parquet", ".pq")
 _TEXT = (".csv", ".tsv", ".txt")
@@ -116,7 +122,7 @@ class Rows:
             return float(cell)
         except ValueError:
             place = f"{self.path}: row {i + self.first}, column {name!r}"
-            raise ValueError(f"{place}: expected a number, got {_SHORT.repr(cell)}") from None
+            raise ValueError(f"{place}: expected a number, got {shortened(cell)}") from None
 
     def texts(self, name: str) -> list[str]:
         """Read a column as text, "" for empty cells."""
@@ -140,7 +146,7 @@ class Table:
         for name in names:
             if name not in self.header:
                 raise ValueError(
-                    f"{self.path}: no column {_SHORT.repr(name)}{nearest(name, self.header)}"
+                    f"{self.path}: no column {shortened(name)}{nearest(name, self.header)}"
                 )
             _once(name, self.header, f"{self.path}: ")
 
@@ -235,19 +241,7 @@ def open_table(path: Path, wanted: Iterable[str]) -> Table:
 
 def _once(name: str, header: Sequence[str], called: str) -> None:
     if (n := header.count(name)) > 1:
-        raise ValueError(f"{called}{n} columns are called {_SHORT.repr(name)}, expected one")
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Complete a message on a missing name by the closest name and the list of names."""
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {_SHORT.repr(close[0])}?" if close else ""
-    return f"{meant or ';'} there is {_listed(known)}"
-
-
-def _listed(names: Sequence[Any]) -> str:
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return (", ".join(map(_SHORT.repr, names[:20])) or "none") + more
+        raise ValueError(f"{called}{n} columns are called {shortened(name)}, expected one")
 
 
 def _open_text(path: Path, wanted: set[str]) -> Table:
@@ -300,17 +294,85 @@ def _one_line(text: str) -> str:
 # ---- points of a study -------------------------------------------------------------------
 
 
-def read_frame(path: Path, names: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read all columns of a table of points; `names` are for a text without a header.
+def read_frame(
+    path: Path, names: Sequence[str] | None = None, wanted: Sequence[str] = (), decimal: str = ""
+) -> pd.DataFrame:
+    """Read all columns of a table of points; `names` are for a table without a header.
 
-    Cells of a text stay text, stripped.
+    Cells of a text stay text, stripped; `wanted` and `decimal` are those of
+    :func:`heatcap.core.text_tables.read_lines`.  A file that ends with ``.gz`` is inflated.
 
     Raises
     ------
     ValueError
         If the file cannot be read.
     """
-    return FORMS.get(path.suffix.lower(), _text_points)(path, names)
+    endings = [ending.lower() for ending in path.suffixes]
+    ending = endings[-1] if endings else ""
+    if ending in SHEETS:
+        raise ValueError(
+            f"{path}: is a spreadsheet, expected text: save it as CSV, or"
+            f" soffice --headless --convert-to csv {path.name}"
+        )
+    if ending in (".parquet", ".pq"):
+        frame = _parquet_points(path)
+    else:
+        if ending == ".gz":
+            ending = endings[-2] if len(endings) > 1 else ""
+        content = _content(path)
+        if ending not in FORMS:
+            return read_lines(_text(content, path), f"{path}: ", names, wanted, decimal)
+        try:
+            frame = FORMS[ending](content)
+        except UNREADABLE as error:
+            told = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ValueError(
+                f"{path}: cannot be read as {ending[1:].upper()} ({told}); expected {_COLUMNS}"
+            ) from None
+    if names is not None:
+        if len(names) != frame.shape[1]:
+            raise ValueError(
+                f"{path}: has {frame.shape[1]} columns, got {len(names)} --names:"
+                f" {listed(frame.columns.tolist())}"
+            )
+        frame.columns = pd.Index(names)
+    if decimal:
+        frame.attrs["mark"] = decimal
+    return frame
+
+
+UNREADABLE = (
+    ValueError, KeyError, TypeError, RecursionError, OSError, EOFError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+_COLUMNS = "columns of one length"
+SHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+
+
+def _content(path: Path) -> bytes:
+    """Bytes of a file, inflated if it is compressed; at most LARGEST."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    opened: Any = gzip.open if start == b"\x1f\x8b" else open
+    try:
+        with opened(path, "rb") as file:
+            content: bytes = file.read(LARGEST + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be inflated ({error})") from None
+    if len(content) > LARGEST:
+        raise ValueError(f"{path}: larger than {LARGEST // 2**20} MiB, expected a table of points")
+    return content
+
+
+def _text(content: bytes, path: Path) -> str:
+    utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{path}: is neither text in UTF-8 nor a table that is read: .csv .tsv .dat .txt .json"
+            " .npz .npy .h5 .nc .parquet, or one of the texts with .gz"
+        ) from None
 
 
 def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[str, Floats]:
@@ -321,46 +383,76 @@ def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[s
     ValueError
         For a missing column, or a cell that is not a number.
     """
-    if missing := [name for name in wanted if name not in data.columns]:
-        raise ValueError(
-            f"{called}no column {_listed(missing)}; there is {_listed(data.columns.tolist())}"
-            + (": no header? Then name the columns, " if _all_numbers(data.columns) else "")
-            + ("--names L,C,dC (in Python names=)" if _all_numbers(data.columns) else "")
-        )
+    mark = data.attrs.get("mark", ".")
+    columns = _places(data, wanted, called)
+    return {name: numbers_of(data[columns[name]], name, called, mark) for name in wanted}
+
+
+def sizes_in(data: pd.DataFrame, name: str, called: str) -> Floats:
+    """Convert a column of sizes to numbers: 16, L=16 and 16x16 are 16.
+
+    Raises
+    ------
+    ValueError
+        For a missing column, or a cell that is no size.
+    """
+    column = data[_places(data, [name], called)[name]]
+    return sizes_of(column, name, called, data.attrs.get("mark", "."))
+
+
+def errors_in_cells(data: pd.DataFrame, name: str, called: str) -> Floats | None:
+    """Errors that are written in the cells of a column, as in 0.88(3); None if there are none."""
+    column = data[_places(data, [name], called, quiet=True)[name]]
+    return cell_errors(column, name, called, data.attrs.get("mark", "."))
+
+
+def named(data: pd.DataFrame, wanted: Sequence[str], called: str) -> None:
+    """Raise if a table lacks columns, all of them in one message, or has one twice."""
+    _places(data, wanted, called, quiet=True)
+
+
+def _places(
+    data: pd.DataFrame, wanted: Sequence[str], called: str, quiet: bool = False
+) -> dict[str, str]:
+    """The column of every name; a unit in brackets behind it may be left out."""
+    header = [str(name) for name in data.columns]
+    bare = [_UNIT.sub("", name) for name in header]
+    places = {}
     for name in wanted:
-        _once(name, data.columns.tolist(), called)
-    return {name: _numbers(data[name], name, called) for name in wanted}
+        if name not in header and bare.count(name) == 1:
+            places[name] = header[bare.index(name)]
+            if not quiet:
+                note(f"{called}{shortened(places[name])} is read as {shortened(name)}")
+        else:
+            places[name] = name
+    missing = [name for name in wanted if places[name] not in header]
+    if missing:
+        there = nearest(missing[0], header) if len(missing) == 1 else f"; there is {listed(header)}"
+        raise ValueError(f"{called}no column {listed(missing)}{there}{_way_on(data, header)}")
+    for name in wanted:
+        _once(places[name], header, called)
+    return places
 
 
-def _numbers(column: pd.Series[Any], name: str, called: str) -> Floats:
-    if column.dtype.kind in "mM":  # pandas would convert them to integers in units of its own
-        raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    text = np.isnan(numbers) & column.notna().to_numpy()
-    words = column.astype(str).str.strip().str.lower().isin(["nan", ""]).to_numpy()
-    if (bad := text & ~words).any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"{called}row {row + 1} of the data, column {_SHORT.repr(name)}: expected a number, got"
-            f" {_SHORT.repr(column.iloc[row])}{_hint(str(column.iloc[row]))}"
+_UNIT = re.compile(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$")
+_SIZED = re.compile(r"(?:^|[^\d.])\d+\D*$")
+
+
+def _way_on(data: pd.DataFrame, header: Sequence[str]) -> str:
+    """What may help where a column is missing."""
+    if all(map(is_number, header)):
+        return ": no header? Then name the columns, --names L,C,dC (in Python names=)"
+    if sum(bool(_SIZED.search(name)) for name in header) > 1:
+        return ": one column for each size? --wide"
+    if data.attrs.get("blocks", 0) > 1:
+        return (
+            f": {data.attrs['blocks']} blocks of lines, one for each size? Write # L = 16 above"
+            " each, or keep each in a file of its own: --size-from"
         )
-    return numbers
-
-
-def _hint(cell: str) -> str:
-    """Advice on a cell that is not a number."""
-    if DECIMAL_COMMA.fullmatch(cell) and len(cell) < 40:
-        return f": a decimal comma? Write {cell.replace(',', '.')}"
-    if cell.lower() in ABSENT:
-        return ": leave the cell empty where there is no value, such as a run without a peak"
     return ""
 
 
-def _all_numbers(names: Iterable[str]) -> bool:
-    return bool(pd.to_numeric(pd.Series(list(names)), errors="coerce").notna().all())
-
-
-def _parquet_points(path: Path, _: Sequence[str] | None) -> pd.DataFrame:
+def _parquet_points(path: Path) -> pd.DataFrame:
     file = open_parquet(path)
     about = file.metadata
     if (cells := about.num_rows * about.num_columns) > LARGEST:
@@ -368,77 +460,67 @@ def _parquet_points(path: Path, _: Sequence[str] | None) -> pd.DataFrame:
     return read_flat(file, path, flat_columns(file))
 
 
-def _text_points(path: Path, names: Sequence[str] | None) -> pd.DataFrame:
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path}: larger than {LARGEST // 2**20} MiB, expected a table of points")
+def _json_points(content: bytes) -> pd.DataFrame:
+    """Records, columns, pandas' "split" or one record a line."""
+    text = content.decode("utf-8-sig")
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = [line for line in file if line.strip() and not line.startswith("#")]
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: is neither text nor Parquet nor NetCDF") from None
-    if not lines:
-        raise ValueError(f"{path}: holds no data")
-    # By the separator that gives most columns.
-    width = 1 + max(lines[0].count(separator) for separator in (*SEPARATORS[:-1], " "))
-    if width > WIDEST:
-        raise ValueError(f"{path}: has {width} columns or more, expected at most {WIDEST}")
-    separator = _separator(lines, names)
-    rows = [_cells(line, separator) for line in lines]
-    header = rows.pop(0) if names is None else list(names)
-    width = len(header)
-    # Not by pandas: it fills a row that is too short with empty cells, and reads an unclosed quote
-    # to the end of the file.
-    for number, row in enumerate(rows, 1):
-        if len(row) != width:
-            raise ValueError(
-                f"{path}: row {number} of the data has {len(row)} columns, expected {width}:"
-                f" {_listed(header)}"
-                + (": decimal commas? Write 3.14" * (separator == "," and len(row) > width))
-            )
-    return pd.DataFrame(rows, columns=header)
+        data = json.loads(text)
+    except json.JSONDecodeError:
+        data = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if isinstance(data, dict) and isinstance(data.get("data"), list):
+        if isinstance(names := data.get("columns"), list):
+            data = [dict(zip(map(str, names), row, strict=True)) for row in data["data"]]
+        else:
+            data = data["data"]
+    if isinstance(data, dict):
+        data = {name: _listlike(cells) for name, cells in data.items()}
+        if len({len(cells) for cells in data.values()}) != 1:
+            raise ValueError("its entries are no lists of one length")
+    elif not (isinstance(data, list) and data and all(isinstance(row, dict) for row in data)):
+        raise ValueError("it holds neither records nor columns")
+    frame = pd.DataFrame(data)
+    nested = [name for name in frame if frame[name].map(lambda v: isinstance(v, list | dict)).any()]
+    if nested:
+        raise ValueError(f"{listed(nested)} has lists or objects as cells")
+    return frame
 
 
-def _separator(lines: Sequence[str], names: Sequence[str] | None) -> str | None:
-    """The separator that gives the first rows the width of the header and most numbers."""
-    data = lines[names is None :][:FIRST]
-
-    def fits(separator: str | None) -> tuple[bool, int, bool, int]:
-        rows = [_cells(line, separator) for line in data]
-        first = len(_cells(lines[0], separator))
-        width = first if names is None else len(names)
-        alike = first > 1 and all(len(row) == width for row in rows)
-        # Between semicolons 3,14 is a number with a decimal comma, reported for its cell.
-        numbers = sum(map(_like_number, itertools.chain(*rows))) if alike else 0
-        return alike, numbers, separator is not None, first
-
-    return max(
-        (candidate for candidate in SEPARATORS if candidate is None or candidate in lines[0]),
-        key=fits,
-    )
+def _listlike(cells: Any) -> list[Any]:
+    """Cells of a column, which pandas writes as an object from row to cell."""
+    if isinstance(cells, dict):
+        return list(cells.values())
+    return cells if isinstance(cells, list) else []
 
 
-def _cells(line: str, separator: str | None) -> list[str]:
-    """Cells of a row; separators within quotes are text."""
-    line = line.strip()
-    if separator is not None and '"' in line:
-        with suppress(csv.Error):
-            cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-            return [cell.strip() for cell in cells]
-    return [cell.strip() for cell in line.split(separator)]
+def _numpy_points(content: bytes) -> pd.DataFrame:
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if isinstance(array, np.ndarray):
+        return _of_arrays({"": array})
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > 8 * LARGEST:
+            raise ValueError(f"it inflates to more than {8 * LARGEST // 2**20} MiB")
+    return _of_arrays({name: array[name] for name in array.files})
 
 
-def _like_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return DECIMAL_COMMA.fullmatch(cell) is not None
-    return True
+def _of_arrays(arrays: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    """Columns of arrays (row,), of one (row, column), or of the fields of one."""
+    alone = next(iter(arrays.values())) if len(arrays) == 1 else None
+    if alone is not None and alone.dtype.names:
+        return pd.DataFrame({name: alone[name] for name in alone.dtype.names})
+    if alone is not None and alone.ndim == 2:
+        return pd.DataFrame(alone, columns=[str(k) for k in range(alone.shape[1])])
+    arrays = {name: each for name, each in arrays.items() if each.ndim == 1}
+    if len({each.size for each in arrays.values()}) != 1:
+        raise ValueError("it has no arrays of one length")
+    return pd.DataFrame(dict(arrays))
 
 
-#: By suffix; any other is text.
-FORMS: dict[str, Callable[[Path, Sequence[str] | None], pd.DataFrame]] = {
-    ".parquet": _parquet_points,
-    ".pq": _parquet_points,
+#: By suffix; Parquet is read in place, any other is text.
+FORMS: dict[str, Callable[[bytes], pd.DataFrame]] = {
+    ".json": _json_points,
+    ".jsonl": _json_points,
+    ".npz": _numpy_points,
+    ".npy": _numpy_points,
 }
 
 

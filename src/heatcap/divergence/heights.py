@@ -56,6 +56,7 @@ SHARPEST = 1e-8  # relative error of a height below which rounding decides
 KNOWN = 0.5  # largest relative error of an informative height
 LEAST_OTHERS = 3  # runs needed to judge another one by their scatter
 CARRIED = 1e-3  # probability of such an outlier among all runs, below which it is named
+LEAST_HEAVY = 3  # sizes with such an outlier, from which on (and half of all) tails are heavy
 AT_BOUND = 0.95  # share of the bound from which on a height is at the bound
 FAR_SIZES = (1e15, 1e30, 1e60)  # sizes at which the asymptotic growth of a bound is read off
 FALLS = 0.8  # a local exponent that falls below this share of itself goes on falling
@@ -318,6 +319,10 @@ def _outlying_runs(
             f"{size_name} = {size[k]:g}: one of {values.size} runs{called} has {values[i]:g} and "
             f"carries the mean, {values.mean():.3g}; the others have {others.mean():.3g}"
         )
+    if len(messages) >= max(LEAST_HEAVY, len(runs) / 2):
+        what = f"single runs carry the means of {len(messages)} of {len(runs)} sizes: such a mean "
+        what += "grows with the number of runs and may not exist; test medians or logarithms, "
+        return (f"{what}with errors of their own; for example {messages[-1]}",)
     return tuple(messages)
 
 

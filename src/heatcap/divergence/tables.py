@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from heatcap.core.arrays import Floats
-from heatcap.core.tables import columns_of
+from heatcap.core.cells import note
+from heatcap.core.choice import Choice
+from heatcap.core.tables import columns_of, errors_in_cells, named, sizes_in
 from heatcap.scaling.data import load_table, number_or_name, read_columns
 
 __all__ = ["read_curve", "read_heights"]
@@ -34,6 +36,7 @@ def read_heights(
     error: str | None,
     names: list[str] | None,
     runs: str | None = None,
+    choice: Choice | None = None,
 ) -> dict[str, Any]:
     """Read the arguments of `divergence_test`: heights with errors, covariance, replicates or none.
 
@@ -47,15 +50,25 @@ def read_heights(
     count = number_or_name(runs)
     counted = [count] if isinstance(count, str) else []
     wanted = [size, value, *([error] if error else []), *counted]
-    table, beside = load_table(path, names=names, value=value)
-    columns = columns_of(table, wanted, f"{path}: ")
-    _refuse_curves(path, table, size, wanted)
+    table, beside = load_table(path, names=names, value=value, wanted=wanted)
+    named(table, wanted, f"{path}: ")
+    columns = columns_of(table, wanted[1:], f"{path}: ") | {
+        size: sizes_in(table, size, f"{path}: ")
+    }
+    if error is None and (within := errors_in_cells(table, value, f"{path}: ")) is not None:
+        error = f"error of {value}"
+        columns[error] = within
+        note(f"{path}: errors of {value!r} are those within its cells")
     sizes, heights = columns[size], columns[value]
-    _refuse_bad(path, size, sizes, ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1")
-    _refuse_bad(path, value, heights, np.isinf(heights), "a finite height")
+    used = np.ones(sizes.size, dtype=bool) if choice is None else choice.rows(sizes)
+    _refuse_curves(path, table[used], size, wanted)
+    _refuse_bad(
+        path, size, sizes, used & ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1"
+    )
+    _refuse_bad(path, value, heights, used & np.isinf(heights), "a finite height")
     # An empty height is a run without a peak: it is counted, not silently dropped.
-    there = ~np.isnan(heights)
-    empty, counts = np.unique(sizes[~there], return_counts=True)
+    there = used & ~np.isnan(heights)
+    empty, counts = np.unique(sizes[used & ~there], return_counts=True)
     missing = dict(zip(empty.tolist(), counts.tolist(), strict=True))
 
     def heights_of(**errors: Floats) -> dict[str, Any]:
@@ -101,9 +114,8 @@ def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]
         if differ and _along_a_grid(numbers.groupby(table[size])):
             raise ValueError(
                 f"{path}: rows of one {size} differ in {name!r}: these are curves, and no heights."
-                f" One curve: --size {size} --control {name} --at SIZE; the height of the peak of"
-                f" each size: heatcap extrema, with --size {size} --control {name}. If every row is"
-                f" a run, leave the column {name!r} out of the table"
+                f" Their peaks against the size: --size {size} --control {name}; one curve: --at"
+                f" SIZE, too. If every row is a run, leave the column {name!r} out of the table"
             )
         empty = table[name].astype(str).str.strip().str.lower().isin(["", "nan"])
         if differ and (numbers.notna() | empty).all():
@@ -171,6 +183,7 @@ def read_curve(
     error: str | None,
     names: list[str] | None,
     picked: tuple[str, float] | None,
+    choice: Choice | None = None,
 ) -> dict[str, Any]:
     """Read the arguments of `peak_test`: rows of one size that have a value.
 
@@ -183,6 +196,8 @@ def read_curve(
     columns, beside = read_columns(path, wanted, names=names, value=value)
     x, y = columns[control], columns[value]
     rows = ~np.isnan(y)
+    if choice is not None:
+        rows &= choice.rows(control=x)
     if picked is not None:
         size, at = picked
         sizes = columns[size]

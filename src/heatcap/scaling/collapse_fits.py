@@ -33,17 +33,18 @@ __all__ = [
     "scan",
     "search",
     "solve",
+    "with_scaled_errors",
 ]
 
 KNOTS = (4, 6, 9, 13, 18, 25)
 WINDOWS = (1.0, 0.8, 0.65, 0.5, 0.4)  # shares of the points, nearest to X = 0
 NEGLIGIBLE = 12.0  # in the score: a weight of e^-6
-CARRYING = 0.01  # the weight from which on a model is fitted to resamples
 MISFIT = 1.5  # chi^2 / dof from which on correlated residuals are a misfit
 SEARCHED = 256  # points of the global search
 REFINED = 8  # number of them from which a fit is started
 OVERLAP = 0.5  # least share of points compared with another size, or nothing is collapsed
 NEAR = 0.3  # share of the points, nearest to X = 0, for the exponent of a start
+RESCALED, CLOSE = 3, 0.05  # passes of scaling estimated errors, and ln of a factor that is one
 SIGNIFICANT = 4.0  # autocorrelation of neighbours in standard errors, all sizes together
 
 
@@ -387,6 +388,22 @@ def scan(
     return fits
 
 
+def with_scaled_errors(parts: Sequence[Points], whole: Problem, guess: Solution) -> list[Points]:
+    """Points whose estimated errors give the best fit the chi^2 that is expected."""
+    scaled = list(parts)
+    for _ in range(RESCALED):
+        problem = Problem.of(scaled, whole.ansatz, whole.names, whole.fixed)
+        fits = scan(scaled, problem, guess, None)
+        if not fits:
+            break
+        best = min(fits, key=lambda fit: fit.score)
+        factor = float(np.sqrt(best.solution.chi2 / best.solution.dof))
+        scaled = [part.scaled(max(factor, 1e-3)) for part in scaled]
+        if abs(np.log(max(factor, 1e-3))) < CLOSE:
+            break
+    return scaled
+
+
 def _dof(problem: Problem, model: Model) -> int:
     """Degrees of freedom; a correction does not count, since its prior counts as a point."""
     splines = len(problem.blocks) * (model.knots + 3)
@@ -406,18 +423,32 @@ def resampled(
     """Repeat the average on resamples of the replicates: theta (resample, parameter).
 
     Deviations of a resample from the mean are added to the fitted values of a model, so that the
-    noise is that of one experiment and not of two.  Every model with a weight of 0.01 or more is
-    fitted again; the weights stay.  Parts without replicates are drawn from their errors.
+    noise is that of one experiment and not of two.  Weights stay, and parts without replicates are
+    drawn from their errors.  Every model moves by one linear step, -C J^T W d; the one with the
+    largest weight is fitted again, and what it moves further is added to all: models share their
+    points, and refitting each of them cost ten times the fit itself.
     """
     weights = weights_of(fits)
-    carrying = np.flatnonzero(weights >= min(CARRYING, weights.max())).tolist()
-    share = weights[carrying] / weights[carrying].sum()
+    heaviest = fits[int(weights.argmax())]
     out = []
     for _ in range(count):
         deviations = [part.resample(rng) - part.value for part in parts]
-        thetas = [_again(fits[i], deviations) for i in carrying]
-        out.append(share @ np.array(thetas))
+        mean = weights @ np.array([_stepped(fit, deviations) for fit in fits])
+        bent = _again(heaviest, deviations) - _stepped(heaviest, deviations)
+        out.append(mean + bent)
     return np.array(out)
+
+
+def _stepped(fit: Fit, deviations: Sequence[Floats]) -> Floats:
+    """theta of one model after a linear step towards its own values plus deviations."""
+    problem, solution = fit.problem, fit.solution
+    rows = zip(problem.blocks, fit.rows, deviations, strict=True)
+    whitened = np.concatenate([block.whitened(d[chosen]) for block, chosen, d in rows])
+    theta, free = solution.theta.copy(), problem.free(solution.model)
+    # J is projected off the splines, and so need not be the deviations.
+    known = np.where(np.isfinite(solution.covariance), solution.covariance, 0.0)
+    theta[free] -= known @ (solution.jacobian.T @ whitened)
+    return theta.clip(*problem.limits())
 
 
 def _again(fit: Fit, deviations: Sequence[Floats]) -> Floats:

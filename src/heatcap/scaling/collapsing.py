@@ -29,6 +29,7 @@ from heatcap.core.result import (
     Status,
     goodness_line,
     parameter_line,
+    readable,
     status_line,
 )
 from heatcap.core.text import cell
@@ -41,8 +42,9 @@ from heatcap.scaling.collapse_fits import (
     resampled,
     scan,
     search,
+    with_scaled_errors,
 )
-from heatcap.scaling.collapse_problem import Problem, names_of, without_structure
+from heatcap.scaling.collapse_problem import SHARED, Problem, names_of, without_structure
 from heatcap.scaling.collapse_shown import COLUMNS, shown, table_of
 from heatcap.scaling.competitors import (
     KINDS,
@@ -56,7 +58,9 @@ from heatcap.scaling.competitors import (
     power_of_log,
     spanned,
 )
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
+from heatcap.scaling.exponents import correlation_between, derived
 from heatcap.scaling.fits import Tested, average, unsettled, weights_of
 
 __all__ = ["Collapse", "collapse"]
@@ -65,7 +69,11 @@ __all__ = ["Collapse", "collapse"]
 CORRECTIONS = ("a", "b", "c", "s", "omega")  # nuisance parameters
 SEARCHED = 240  # points of an observable in the global search
 SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
-LEAST_SHARE = 0.5  # of the points: an ansatz that describes fewer of them does not hold
+LEAST_SHARE = 0.5  # of the points: for fewer of them the status is "narrowed"
+MOST = 0.75  # of the points: where fewer are used, the message tells which
+NARROWER = 0.6  # share of the points that are left when a range that does not fit is narrowed
+LEAST_DOF = 8  # of a fit in a narrowed range: with fewer any form fits
+NARROWEST = 0.15  # share down to which it is
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
@@ -87,6 +95,7 @@ class Collapse(Tested, Result):
         Every fit: weight, share_of_points, smallest_size, knots, chi2, dof, parameters, errors.
     status : Status
         "ok", else "too few sizes", "too few points", "poor fit", "unidentified" or "at an edge";
+        "narrowed" where the ansatz describes only the points nearest to x_c, fewer than half;
         "crossover not excluded" or "logarithms not excluded" where such a form fits as well and
         moves a parameter by more than its error, which is then valid for a pure power only.
     message : str
@@ -109,6 +118,11 @@ class Collapse(Tested, Result):
         6 than that of the collapse.  Cut-offs of sharpness m = 1 and m = 2 are tried, the smaller
         limit counts.  0 where the shortest length tried fits, the longest one where none does, None
         where no crossover was fitted.
+    derived : dict of Parameter
+        `nu`; of an exponent below 0 `beta`, of one above 0 `gamma`, `eta` and `alpha`, with the
+        name of its observable if there are several (:mod:`heatcap.scaling.exponents`).
+    covariance : ndarray (parameter, parameter)
+        Of the parameters in their order, systematic errors included; fixed ones have none.
     score : float
         chi^2 + 2 k + 2 n_cut of the same fit: halved, the difference of two ansaetze on the same
         data, times `independent`, is a log evidence.
@@ -132,13 +146,15 @@ class Collapse(Tested, Result):
     independent: float = 1.0
     competitors: list[Competitor] = field(default_factory=list)
     crossover_length_lower_limit95: float | None = None
+    derived: Mapping[str, Parameter] = field(default_factory=dict)
+    covariance: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     def __repr__(self) -> str:
         return f"<Collapse {self.ansatz}, {self.summary()}>"
 
     FIELDS = (
-        "ansatz", "fixed", "parameters", "goodness_of_fit", "window", "sizes_used", "status",
-        "message", "seconds", "residuals", "models", "competitors",
+        "ansatz", "fixed", "parameters", "covariance", "derived", "goodness_of_fit", "window",
+        "sizes_used", "status", "message", "seconds", "residuals", "models", "competitors",
         "crossover_length_lower_limit95", "scaled",
     )  # fmt: skip
 
@@ -182,11 +198,24 @@ class Collapse(Tested, Result):
                 f"{goodness_line(self.chi2, self.dof, self.p_value)}, sizes {sizes}, "
                 f"control {self.window[0]:g} to {self.window[1]:g}, {self.seconds:.1f} s"
             )
-        return [*lines, *self._conditions()]
+        return [*lines, *self._consequences(), *self._conditions()]
+
+    def _consequences(self) -> list[str]:
+        """Derived exponents, and the condition under which they are, in a line for each kind."""
+        lines = []
+        for kind, meaning in _MEANINGS.items():
+            named = {k: p for k, p in self.derived.items() if k.split("_")[0] == kind}
+            values = ", ".join(f"{k} = {readable(p.value, p.error)}" for k, p in named.items())
+            lines += [f"{values}{meaning}"] if named else []
+        return lines
 
     def _conditions(self) -> list[str]:
         """Limits of an "ok": crossover lengths excluded, logarithms that never are."""
         lines = []
+        for c in (c for c in self.competitors if c.kind == "held"):
+            name, at = c.name.split(" ")[0], c.parameters
+            free = readable(at[name], at["freed_error"])
+            lines.append(f"{name} is held at {at['freed']:g}; fitted it is {free}")
         if self.ok and self.crossover_length_lower_limit95:
             lines.append(
                 f"a cut-off of X = t L^(1/nu) lies beyond {self.crossover_length_lower_limit95:.3g}"
@@ -203,13 +232,24 @@ class Collapse(Tested, Result):
         return lines
 
 
+_MEANINGS = {
+    "nu": "",
+    "beta": "   if it is an order parameter",
+    "gamma": "   if it is a susceptibility",
+    "eta": "   likewise",
+    "alpha": "   if it is a heat capacity",
+}
+
+
 def collapse(
     data: Points | Sequence[Points],
     *,
     ansatz: str | Ansatz = "second-order",
     fixed: Mapping[str, float] | None = None,
+    free: Collection[str] = (),
     start: Mapping[str, float] | None = None,
     excluded: str | Collection[str] = (),
+    narrow: bool = True,
     bootstrap: int = 100,
     rng: int | np.random.Generator = 0,
 ) -> Collapse:
@@ -224,11 +264,16 @@ def collapse(
     ansatz : {"second-order", "first-order", "kosterlitz-thouless"} or Ansatz
     fixed : mapping, optional
         Parameters that are not fitted, such as ``{"exponent": 0}`` for a dimensionless quantity.
+        Of several observables "exponent" means that of each, "exponent_A" one.
+    free : collection of str
+        Parameters that are fitted though the ansatz holds them: "dimension" at first order.
     start : mapping, optional
         One more starting point beside those of the search.
     excluded : str or collection of str
         Competitors that theory excludes, or that are not to be fitted: "crossover", "logarithms",
         "held".
+    narrow : bool
+        Narrow a range of the control in which no fit of all points is good.
     bootstrap : int
         Resamples of the replicates, if there are any.  The whole average is fitted to each, and the
         spread of these fits is the statistical error.
@@ -254,12 +299,16 @@ def collapse(
     form = _ansatz(ansatz)
     if not parts or not all(isinstance(part, Points) for part in parts):
         raise ValueError("expected Points, or a sequence of them: read_table and points make them")
+    parts = [condensed(part) for part in parts]
     form = in_unit(form, min((float(part.size.min()) for part in parts if len(part)), default=1.0))
     names = names_of(form, [part.name for part in parts])
     if len(set(names)) < len(names):
         raise ValueError("observables must have different names")
-    given = _checked(fixed or {}, names, "fixed")
-    if form.held is not None:
+    given = _checked(_of_each(fixed or {}, names), names, "fixed")
+    _checked(dict.fromkeys(free, 0.0), names, "free")
+    if both := sorted(set(free) & set(given)):
+        raise ValueError(f"{both[0]} is both fixed and free: expected one of them")
+    if form.held is not None and form.parameter not in free:
         given = {form.parameter: form.held} | given
     _checked(start or {}, names, "start")
     options: dict[str, Any] = {"ansatz": form.name, "fixed": given}
@@ -269,8 +318,14 @@ def collapse(
     problem = Problem.of(parts, form, names, given)
     sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
     guess = search(sparse, start or {}, rng)
+    if all(part.estimated for part in parts):
+        parts = with_scaled_errors(parts, problem, guess)
+        problem = Problem.of(parts, form, names, given)
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
+    if narrow and fits and _p_value(_heaviest(fits)) < POOR:
+        fits = _narrowed(parts, problem, rng) or fits
+        correlation = _heaviest(fits).correlation
     if not fits:
         return _refused(
             Status.TOO_FEW_POINTS, "no fit has degrees of freedom left", parts, options, began
@@ -294,6 +349,69 @@ def collapse(
     )
 
 
+def _heaviest(fits: Sequence[Fit]) -> Fit:
+    return min(fits, key=lambda fit: fit.score)
+
+
+def _p_value(fit: Fit) -> float:
+    solution, share = fit.solution, fit.independent
+    return float(stats.chi2.sf(solution.chi2 * share, solution.dof * share))
+
+
+def _narrowed(
+    parts: Sequence[Points], whole: Problem, rng: np.random.Generator
+) -> list[Fit] | None:
+    """Fits to ever narrower ranges about the place where sizes come to differ fastest.
+
+    Points far from x_c do not scale, at no size, and mislead the search: it starts anew in every
+    range.  (The windows in X of a scan keep the points of small sizes, far from x_c as they are.)
+    """
+    centre = float(np.median([_steepest(part) for part in parts]))
+    total = sum(map(len, parts))
+    chosen = [np.arange(len(part)) for part in parts]
+    while True:
+        distances = [np.abs(p.control[r] - centre) for p, r in zip(parts, chosen, strict=True)]
+        farthest = np.quantile(np.concatenate(distances), NARROWER)
+        chosen = [r[d <= farthest] for r, d in zip(chosen, distances, strict=True)]
+        near = [part.take(rows) for part, rows in zip(parts, chosen, strict=True)]
+        count = sum(map(len, near))
+        if count < NARROWEST * total or _too_little(near, whole.names, whole.fixed):
+            return None
+        if min(np.unique(part.size).size for part in near) < 3:
+            return None
+        problem = Problem.of(near, whole.ansatz, whole.names, whole.fixed)
+        thin = Problem.of([_thinned(part) for part in near], whole.ansatz, whole.names, whole.fixed)
+        guess = search(thin, {}, rng)
+        found = scan(near, problem, guess, correlation_of(near, problem, guess))
+        found = [fit for fit in found if fit.solution.dof >= LEAST_DOF]
+        if not found:
+            return None
+        best, names = _heaviest(found), whole.names
+        p_value = _p_value(best)
+        status, _ = _status(
+            _parameters(found, names), whole.fixed, p_value, 0.0, 0, whole.ansatz, near
+        )
+        if status is Status.OK:
+            return [
+                replace(
+                    fit,
+                    rows=[rows[of] for rows, of in zip(chosen, fit.rows, strict=True)],
+                    cut=fit.cut + total - count,
+                    share=fit.share * count / total,
+                )
+                for fit in found
+            ]
+
+
+def _steepest(part: Points) -> float:
+    """The control at which the largest size departs fastest from the smallest one."""
+    large, small = (part.take(part.size == s) for s in (part.size.max(), part.size.min()))
+    x, error = large.control, large.error
+    y = large.value - np.interp(x, small.control, small.value)
+    step = np.maximum(np.abs(y[2:] - y[:-2]) - 2 * np.hypot(error[2:], error[:-2]), 0)
+    return float(x[1:-1][np.argmax(step / (x[2:] - x[:-2]))]) if x.size > 2 else float(x.mean())
+
+
 def _thinned(part: Points) -> Points:
     """Enough points for a search, evenly along the control of every size."""
     sizes = np.unique(part.size)
@@ -312,6 +430,15 @@ def _ansatz(ansatz: str | Ansatz) -> Ansatz:
     if ansatz not in ANSATZE:
         raise ValueError(f"ansatz must be one of {', '.join(ANSATZE)}, got {ansatz!r}")
     return ANSATZE[ansatz]
+
+
+def _of_each(given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Expand the name of a parameter that several observables have to that of each."""
+    out: dict[str, float] = {}
+    for name, value in given.items():
+        own = [] if name in names else [n for n in names[SHARED:] if n.split("_")[0] == name]
+        out |= dict.fromkeys(own or [name], value)
+    return out
 
 
 def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dict[str, float]:
@@ -382,8 +509,15 @@ def _result(
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status is Status.OK:
         status, message = _hollow(fits, weights, parts) or (status, message)
+    lone = ""
+    if best.cut or status is Status.POOR_FIT:
+        lone = lone_point(parts, whole, fits)
+    if lone:
+        status, message = Status.POOR_FIT, lone
+    if status is Status.OK:
+        status, message = _share(fits, weights, parameters)
     rivals: list[Competitor] = []
-    if status is Status.OK and kinds:
+    if status in (Status.OK, Status.NARROWED) and kinds:
         sizes = np.concatenate([part.size for part in parts])
         smallest, largest = float(sizes.min()), float(sizes.max())
         rivals = competitors(best, kinds, smallest)
@@ -393,19 +527,23 @@ def _result(
             if name not in options["fixed"] and name != "omega"
         }
         status, message = objection(rivals, asked, largest) or (status, message)
-        if status is Status.OK:
+        if status in (Status.OK, Status.NARROWED):
             parameters = {**parameters, **spanned(rivals, asked)}
+    elif status is Status.POOR_FIT and "held" in kinds and not lone:
+        rivals = competitors(best, ["held"], float(min(part.size.min() for part in parts)))
     notes = [message]
-    if best.cut or status is Status.POOR_FIT:
-        notes.append(lone_point(parts, whole, fits))
-    if status in (Status.OK, *NOT_EXCLUDED, Status.AT_AN_EDGE):
-        notes += other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
+    if status in (Status.OK, Status.NARROWED, *NOT_EXCLUDED, Status.AT_AN_EDGE):
+        orders = other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
+        notes = [*orders, *notes]
     notes += [*sorted({part.message for part in parts}), unsettled(fits)]
     if correlation is not None:
         notes.append(_CORRELATED.format(1 / share))
     elif p_value > 1 - POOR:
         notes.append(_TOO_GOOD.format(chi2, dof))
     message = "; ".join(filter(None, notes))
+    rho = correlation_between(fits, names, list(parameters))
+    errors = np.array([p.error for p in parameters.values()])
+    errors = np.where(np.isfinite(errors), errors, np.nan)  # infinity times 0 is a warning
     return Collapse(
         parameters=parameters,
         chi2=chi2,
@@ -423,6 +561,8 @@ def _result(
         competitors=rivals,
         crossover_length_lower_limit95=crossover_limit(rivals),
         curves=shown(best, parameters, parts, names),
+        derived=derived(parameters, rho),
+        covariance=rho * np.outer(errors, errors),
         **options,
     )
 
@@ -440,16 +580,8 @@ _CORRELATED = (
 def _hollow(
     fits: Sequence[Fit], weights: Floats, parts: Sequence[Points]
 ) -> tuple[Status, str] | None:
-    """Whether a good chi^2 means nothing: few points, no structure, or two sizes only."""
+    """Whether a good chi^2 means nothing: large corrections, no structure, or two sizes only."""
     best = fits[int(np.argmax(weights))]
-    total = best.problem.n + best.cut
-    share = float(weights @ [fit.problem.n for fit in fits]) / total
-    if share < LEAST_SHARE:
-        return Status.POOR_FIT, (
-            f"only {share:.0%} of the {total} points, those nearest to x_c or of the largest "
-            "sizes, follow the ansatz: try another one, or give it only the range where it should "
-            "hold"
-        )
     if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
         return Status.POOR_FIT, (
             f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
@@ -471,6 +603,30 @@ def _hollow(
     return None
 
 
+def _share(
+    fits: Sequence[Fit], weights: Floats, parameters: Mapping[str, Parameter]
+) -> tuple[Status, str]:
+    """Whether most points are used, and which are."""
+    best = fits[int(np.argmax(weights))]
+    total = best.problem.n + best.cut
+    share = float(weights @ [fit.problem.n for fit in fits]) / total
+    if share > MOST:
+        return Status.OK, ""
+    low, high = best.window
+    text = f"uses {share:.0%} of the points: control {low:g} to {high:g}"
+    if (p := parameters.get("inverse_nu")) is not None:
+        x_c = parameters["x_c"].value
+        scaled = [np.abs(part.control - x_c) * part.size**p.value for part in best.parts]
+        text = f"uses {share:.0%} of the points: |X| < {max(map(np.max, scaled)):.2g}"
+        text += f", control {low:g} to {high:g}"
+    if share >= LEAST_SHARE:
+        return Status.OK, text
+    return Status.NARROWED, (
+        f"{text}; the others do not follow the ansatz: they are far from x_c, of small sizes, or "
+        "of another transition; give the range that is meant (--window) to have it tested alone"
+    )
+
+
 def _unidentified(name: str, p: Parameter) -> tuple[Status, str]:
     if not np.isfinite(p.error):
         return Status.UNIDENTIFIED, f"the data do not depend on {name}"
@@ -490,7 +646,7 @@ def _status(
 ) -> tuple[Status, str]:
     controls = np.concatenate([part.control for part in parts])
     span = float(np.ptp(controls))
-    if p_value < POOR:
+    if p_value < POOR and not all(part.estimated for part in parts):
         return Status.POOR_FIT, (
             f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
             "data within their errors; check the errors, narrow the range of the control, or try "

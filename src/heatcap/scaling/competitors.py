@@ -87,7 +87,8 @@ class Competitor:
         `delta` is chi^2 + 2 k less that of the collapse: up to 6 it is not excluded.
     parameters : dict of float
         Those of the ansatz, and those that the form adds: `crossover_length` and `sharpness`, or
-        `log_power` and L0, `log_length`.
+        `log_power` and L0, `log_length`, or `freed`, the value that is held, and `freed_error`,
+        the error of the parameter that is fitted instead.
     """
 
     name: str
@@ -306,6 +307,10 @@ class _Field:
         solution = solve(problem, theta, self.base.model, passes=1, knots=self.base.knots)
         delta = float((solution.chi2 - self.base.chi2) * self.independent + 2)
         parameters = dict(zip(problem.names, map(float, solution.theta), strict=True))
+        if "freed" in extra:
+            (place,) = set(problem.free(self.base.model)) - set(self.problem.free(self.base.model))
+            at = problem.free(self.base.model).tolist().index(place)
+            extra["freed_error"] = float(np.sqrt(solution.covariance[at, at]))
         rival = Competitor(name, kind, solution.chi2, delta, parameters | extra)
         return rival, (problem, solution.theta)
 
@@ -356,6 +361,7 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
     first = min(all_points, key=lambda fit: fit.score).solution
     if stats.chi2.sf(first.chi2, first.dof) > POOR:
         return ""
+    near = min(fits, key=lambda fit: fit.score).solution  # without it, perhaps
     block = np.repeat(np.arange(len(parts)), list(map(len, parts)))
     start = np.cumsum([0, *map(len, parts)])
     tried = []
@@ -365,9 +371,11 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
         error[row] *= WITHOUT
         without = [replace(p, error=error) if k == b else p for k, p in enumerate(parts)]
         problem = Problem.of(without, whole.ansatz, whole.names, whole.fixed)
-        solution = solve(problem, first.theta, first.model)
-        tried.append((solution.chi2, i, b, row, solution))
-    chi2, i, b, row, solution = min(tried, key=lambda candidate: candidate[0])
+        for model in {fit.solution.model for fit in all_points}:
+            solution = solve(problem, near.theta, model)
+            tried.append((solution.chi2 + 2 * solution.parameters, i, b, row, solution))
+    _, i, b, row, solution = min(tried, key=lambda candidate: candidate[0])
+    chi2 = solution.chi2
     dof = solution.dof - 1
     if stats.chi2.sf(chi2, dof) < POOR or first.chi2 - chi2 < ALONE:
         return ""
@@ -375,7 +383,7 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
     fitted = part.value[row] - solution.residuals[i] * part.error[row] * WITHOUT
     values = f"x_c = {solution.theta[X_C]:.5g}, {whole.names[SHAPE]} = {solution.theta[SHAPE]:.3g}"
     return (
-        f"one point stands alone: {part.name} at size {part.size[row]:g}, control "
-        f"{part.control[row]:g} is {part.value[row]:.3g}, not {fitted:.3g}; without it "
-        f"chi2/dof = {chi2:.1f}/{dof}, {values}"
+        f"one point stands alone: {part.name} at {part.place(row)} is {part.value[row]:.3g}, not "
+        f"{fitted:.3g}; without it chi2/dof = {chi2:.1f}/{dof}, {values} (leave it out, or measure "
+        "it again)"
     )

@@ -3,9 +3,10 @@
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
 `crossings` fits a smooth curve to every size (:mod:`heatcap.scaling.curves`), locates the crossing
-of each pair and extrapolates to infinite size (:mod:`heatcap.scaling.powers`).  x* is in the unit
-of the control; the L of a pair is the geometric mean of its sizes.  The height A(x*) has its own
-limit, approached as L^(-omega).  For exponents fit the whole curves (`collapse`).
+of each pair, or where each curve meets a level (then w = 1/nu), and extrapolates to infinite size
+(:mod:`heatcap.scaling.powers`).  x* is in the unit of the control; the L of a pair is the geometric
+mean of its sizes.  The height A(x*) has its own limit, approached as L^(-omega).  For exponents fit
+the whole curves (`collapse`).
 
 K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
 Science 352 (2016) 213 (what was checked: docs/references.md).
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
@@ -31,7 +33,8 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
-from heatcap.scaling.curves import Curve, curves, drawing, missed
+from heatcap.scaling.condense import condensed
+from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import Tested
 from heatcap.scaling.powers import (
@@ -50,6 +53,7 @@ __all__ = [
 ]
 
 DRIFT = (0.5, 6.0)  # of the exponent of the drift of the crossings, 1/nu + omega
+OF_A_LEVEL = (0.25, 6.0)  # of that of the places where curves meet a level, 1/nu
 APPROACH = (0.25, 4.0)  # of omega, the exponent with which the heights approach their limit
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
 SHOWN = 200  # sizes of the extrapolation that is drawn
@@ -66,7 +70,7 @@ class Crossings(Tested, Result):
     Attributes
     ----------
     small, large : ndarray (pair)
-        Sizes of each pair.
+        Sizes of each pair; the same size twice where curves meet a level.
     x, error, height, height_error : ndarray (pair)
         Position and value of the crossing; NaN for a pair that does not cross.
     covariance, height_covariance : ndarray (pair, pair)
@@ -81,7 +85,7 @@ class Crossings(Tested, Result):
         The value at the crossing, extrapolated alike; None with fewer than 3 pairs.
     chi2, dof, p_value : of the extrapolation with the largest weight
     status : Status
-        "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit".
+        "ok", "no crossing", "too few pairs", "multiple crossings", "poor fit", "drift not tested".
     message : str
         Meaning of the status, and what to do.
     models : list of dict
@@ -110,6 +114,7 @@ class Crossings(Tested, Result):
     dof: int = 0
     p_value: float = float("nan")
     drift: float | None = None
+    level: float | None = None
     name: str = "A"
     models: list[dict[str, Any]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list, repr=False)
@@ -123,8 +128,8 @@ class Crossings(Tested, Result):
 
     FIELDS = (
         "name", "small", "large", "x", "error", "height", "height_error", "covariance",
-        "height_covariance", "x_c", "drift_exponent", "height_infinity", "drift", "status",
-        "message", "models", "goodness_of_fit", "pairs",
+        "height_covariance", "x_c", "drift_exponent", "height_infinity", "drift", "level",
+        "status", "message", "models", "goodness_of_fit", "pairs",
     )  # fmt: skip
 
     @property
@@ -143,7 +148,12 @@ class Crossings(Tested, Result):
         lines = [status_line(self.status, self.message)]
         for k in range(self.x.size):
             pair = f"sizes {self.small[k]:g}, {self.large[k]:g}: "
-            if np.isfinite(self.x[k]):
+            if self.level is not None:
+                pair = f"size {self.small[k]:g}: "
+            if np.isfinite(self.x[k]) and self.level is not None:
+                at = readable(float(self.x[k]), float(self.error[k]))
+                lines.append(f"{pair}x* = {at}")
+            elif np.isfinite(self.x[k]):
                 at = readable(float(self.x[k]), float(self.error[k]))
                 height = readable(float(self.height[k]), float(self.height_error[k]))
                 lines.append(f"{pair}x* = {at}, {self.name} = {height}")
@@ -154,7 +164,7 @@ class Crossings(Tested, Result):
             parameter_line("x_c", self.x_c, between=between),
             parameter_line("drift_exponent", self.drift_exponent, fixed=self.drift),
             parameter_line("height_infinity", self.height_infinity),
-        ]
+        ][: 3 if self.level is None else 2]
         if self.models:
             lines.append(goodness_line(self.chi2, self.dof, self.p_value))
         return lines
@@ -165,6 +175,7 @@ def crossings(
     *,
     ratio: float | None = None,
     drift: float | None = None,
+    level: float | None = None,
     draws: int = 500,
     rng: int | np.random.Generator = 0,
 ) -> Crossings:
@@ -183,6 +194,9 @@ def crossings(
         large / small of the pairs, such as 2; successive sizes by default.
     drift : float, optional
         w = 1/nu + omega where it is known; fitted by default, between 0.5 and 6.
+    level : float, optional
+        Find where the curve of each size meets this value instead, and extrapolate with w = 1/nu,
+        between 0.25 and 6.
     draws : int
         Draws of every curve for the errors, 50 or more.
     rng : int or Generator
@@ -195,17 +209,21 @@ def crossings(
     Raises
     ------
     ValueError
-        If a size has fewer than 5 points, or `ratio`, `drift` or `draws` is out of range.
+        If a size has fewer than 5 points, `ratio`, `drift` or `draws` is out of range, or `ratio`
+        is given with `level`.
     """
     if ratio is not None and not ratio > 1:
         raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
     if drift is not None and not drift > 0:
         raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
+    if level is not None and (ratio is not None or not np.isfinite(level)):
+        raise ValueError(f"level must be a number, and goes without a ratio, got {level:g}")
+    points = condensed(points)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
-    pairs = list(itertools.pairwise(lines))
+    pairs = list(itertools.pairwise(lines)) if level is None else [(a, a) for a in lines]
     if ratio is not None:
         pairs = [(a, b) for a in lines for b in lines if abs(b.size / a.size / ratio - 1) < 0.02]
-    met = [_meet(a, b) for a, b in pairs]
+    met = [_meet(a, b, points, level) for a, b in pairs]
     place = _usual_place(met)
     crossed = [_cross(a, m, place) for (a, _), m in zip(pairs, met, strict=True)]
     small, large = (np.array([pair[k].size for pair in pairs]) for k in (0, 1))
@@ -215,18 +233,23 @@ def crossings(
     )
     covariance = _covariance_of(drawn, x, [_common(a, b) for a, b in pairs])
     heights = _covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
-    fits = _fits(small, large, x, covariance, DRIFT if drift is None else (drift, drift))
-    of_height = _fits(small, large, height, heights, APPROACH)
-    names = [f"{a.size:g}, {b.size:g}" for a, b in pairs]
+    bounds = DRIFT if level is None else OF_A_LEVEL
+    fits = _fits(small, large, x, covariance, bounds if drift is None else (drift, drift))
+    of_height = _fits(small, large, height, heights, APPROACH) if level is None else []
+    names = [f"{a.size:g}, {b.size:g}" if level is None else f"{a.size:g}" for a, b in pairs]
     many = [name for name, m in zip(names, met, strict=True) if len(m.brackets) > 1]
     x_c, status, message = _verdict(x, covariance, fits, names, many, ratio)
+    if alone := lone_points(lines):
+        status, message = Status.POOR_FIT, "; ".join(filter(None, [alone, message]))
+    if level is not None:
+        message = message.replace("pairs of sizes", "sizes").replace("pair", "size")
     best = heaviest(fits) if fits else None
     w = average(fits, EXPONENT) if best and best.determined and best.form.free else None
     return Crossings(
         small, large, x, _errors(covariance), height, _errors(heights), covariance, heights, x_c,
         w, average(of_height, 0) if of_height else None,
         best.chi2 if best else float("nan"), best.dof if best else 0,
-        best.p_value if best and best.dof else float("nan"), drift, points.name,
+        best.p_value if best and best.dof else float("nan"), drift, level, points.name,
         [fit.to_dict() for fit in fits], [drawing(line) for line in lines],
         _extrapolation(fits, np.sqrt(small * large)[np.isfinite(x)]), drawn, status=status,
         message="; ".join(filter(None, [message, points.message, missed(lines)])),
@@ -292,8 +315,8 @@ def _verdict(
         message = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
         message += " others is taken; narrow the range of the control to the one that is meant"
         return x_c, Status.MULTIPLE_CROSSINGS, "; ".join(filter(None, [message, lost]))
-    if best.p_value < POOR:
-        message = f"no drift L^-w describes the crossings (p = {best.p_value:.1g}): leave out the"
+    if stats.chi2.sf(best.chi2, max(best.dof, 1)) < POOR:
+        message = f"no drift L^-w describes the crossings (chi2 = {best.chi2:.3g}): leave out the"
         message += " smallest sizes, or errors are too small"
         return x_c, Status.POOR_FIT, "; ".join(filter(None, [message, lost]))
     if best.dof:
@@ -301,8 +324,8 @@ def _verdict(
     # Without degrees of freedom the drift is not tested: the last step counts as systematic error.
     step = float(np.abs(np.diff(x[finite])[-1]))
     x_c = Parameter(x_c.value, x_c.statistical, float(np.hypot(x_c.systematic, step)))
-    untested = "no more pairs than parameters: the drift is not tested, add sizes"
-    return x_c, Status.OK, "; ".join(filter(None, [untested, lost]))
+    untested = "there are no more pairs than parameters: add sizes"
+    return x_c, Status.DRIFT_NOT_TESTED, "; ".join(filter(None, [untested, lost]))
 
 
 def _extrapolation(fits: Sequence[Fit], middle: Floats) -> dict[str, Any]:
@@ -333,31 +356,34 @@ def _common(a: Curve, b: Curve) -> tuple[float, float]:
     return max(a.range[0], b.range[0]), min(a.range[1], b.range[1])
 
 
-def _meet(a: Curve, b: Curve) -> _Meetings:
-    """The difference of two curves where both have data."""
+def _meet(a: Curve, b: Curve, points: Points, level: float | None) -> _Meetings:
+    """The difference of two curves where both have data, or of one curve and a level."""
     low, high = _common(a, b)
     x = np.linspace(low, high, GRID) if high > low else np.empty(0)
     if not x.size:
         return _Meetings(x, x, np.empty((a.draws.shape[0], 0)), [])
-    mean, drawn = a(x) - b(x), a.drawn(x) - b.drawn(x)
-    return _Meetings(x, mean, drawn, _brackets(mean, drawn.std(axis=0)))
+    if level is None:
+        mean, drawn = a(x) - b(x), a.drawn(x) - b.drawn(x)
+    else:
+        mean, drawn = a(x) - level, a.drawn(x) - level
+    measured = points.control[np.isin(points.size, (a.size, b.size))]
+    return _Meetings(x, mean, drawn, _brackets(x, mean, drawn.std(axis=0), measured))
 
 
-def _brackets(mean: Floats, deviation: Floats) -> list[tuple[int, int]]:
-    """Pairs of grid points between which the sign changes significantly.
+def _brackets(
+    x: Floats, mean: Floats, deviation: Floats, measured: Floats
+) -> list[tuple[int, int]]:
+    """Pairs of grid points between which the sign changes significantly: the innermost ones.
 
-    Each point is the most significant one of its side.  Far from a crossing the curves of a
-    dimensionless quantity approach common limits, where noise makes them cross any number of times:
-    a change of sign counts only between differences of more than SURE standard deviations.
+    Far from a crossing the curves of a dimensionless quantity approach common limits, where noise
+    makes them cross any number of times: a change of sign counts only between differences of more
+    than SURE standard deviations, at controls where one of the two was measured.
     """
-    z = mean / np.maximum(deviation, 1e-300)
-    sure = np.flatnonzero(np.abs(z) > SURE)
-    if not sure.size:
-        return []
-    ends = np.flatnonzero(np.diff(np.sign(z[sure])) != 0) + 1
-    lobes = np.split(sure, ends)
-    tops = [int(lobe[np.abs(z[lobe]).argmax()]) for lobe in lobes]
-    return list(itertools.pairwise(tops))
+    at = np.unique(np.searchsorted(x, measured[(measured >= x[0]) & (measured <= x[-1])]))
+    z = mean[at] / np.maximum(deviation[at], 1e-300)
+    sure = at[np.abs(z) > SURE]
+    turns = np.flatnonzero(np.diff(np.sign(mean[sure])) != 0)
+    return [(int(sure[k]), int(sure[k + 1])) for k in turns]
 
 
 def _usual_place(met: Sequence[_Meetings]) -> float:
@@ -385,7 +411,7 @@ def _cross(a: Curve, met: _Meetings, guess: float) -> tuple[float, float, Floats
         return nan, nan, nothing, nothing
     low, high, at = place
     x, rows = met.x[low : high + 1], met.drawn[:, low : high + 1]
-    drawn = _nearest(x, rows, at)
+    drawn = _middle(x, rows) if met.brackets else _nearest(x, rows, at)
     if np.isfinite(drawn).mean() < 1 - MOST_WITHOUT:
         return nan, nan, drawn, nothing
     values = a.drawn(x)
@@ -400,10 +426,11 @@ def _place(m: _Meetings, guess: float) -> tuple[int, int, float] | None:
     candidates = []
     for low, high in m.brackets or [(0, m.x.size - 1)]:
         roots = _roots(m.x[low : high + 1], m.mean[low : high + 1])
-        # Within a bracket noise may add crossings: their median depends on no guess.
+        # Within a bracket noise may add crossings: the middle one depends on no guess.
         if roots.size:
-            at = np.median(roots) if m.brackets else roots[np.abs(roots - guess).argmin()]
-            candidates.append((low, high, float(roots[np.abs(roots - at).argmin()])))
+            nearest = int(np.abs(roots - guess).argmin())
+            at = roots[(roots.size - 1) // 2 if m.brackets else nearest]
+            candidates.append((low, high, float(at)))
     return min(candidates, key=lambda f: abs(f[2] - guess), default=None)
 
 
@@ -417,6 +444,12 @@ def _nearest(x: Floats, rows: Floats, at: float) -> Floats:
     k = apart.argmin(axis=1)
     row = np.arange(rows.shape[0])
     return np.where(np.isfinite(apart[row, k]), where[row, k], np.nan)
+
+
+def _middle(x: Floats, rows: Floats) -> Floats:
+    """The middle sign change of every row, NaN where there is none."""
+    found = [_roots(x, row) for row in rows]
+    return np.array([f[(f.size - 1) // 2] if f.size else np.nan for f in found])
 
 
 def _covariance_of(drawn: Floats, value: Floats, ranges: Sequence[tuple[float, float]]) -> Floats:

@@ -25,9 +25,10 @@ from scipy import stats
 from scipy.interpolate import CubicSpline
 
 from heatcap.core.arrays import Floats
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 
-__all__ = ["Curve", "curves", "drawing", "missed"]
+__all__ = ["Curve", "curves", "drawing", "lone_points", "missed"]
 
 
 FEWEST = 5  # points of a size
@@ -41,6 +42,11 @@ WAVES = 48  # number of waves whose sum is a prior curve
 GRID = 201
 POOR = 1e-4  # p-value of chi^2 from which on a curve misses its points
 SHOWN = 301  # points of a curve that is drawn
+RESCALED, CLOSE = 6, 0.05  # passes of scaling estimated errors, and ln of a factor that is one
+LEAST_FREE = 2.0  # degrees of freedom of all sizes from which on errors are scaled
+SUSPECTS = 3  # points farthest from the curve of the others, each of which is tried
+ALONE = 5.0  # gain in log evidence from which on a point stands alone; noise gains 2 to 3
+MOST_TRIED = 200  # points of a size up to which they are: the cost is that of a few more curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,7 @@ class Curve:
     draws: Floats
     chi2: float
     dof: float
+    alone: str = ""  # the one point that the others contradict, in words
 
     @property
     def range(self) -> tuple[float, float]:
@@ -86,7 +93,29 @@ def curves(points: Points, *, draws: int, rng: np.random.Generator) -> list[Curv
     if points.replicates is not None:
         n = points.replicates.shape[0]
         picked = rng.integers(n, size=(draws, n - 1))
+    points = condensed(points)
+    if points.estimated:
+        points = _with_scaled_errors(points)
     return [_curve(points, float(s), draws, picked, rng) for s in np.unique(points.size)]
+
+
+def _with_scaled_errors(points: Points) -> Points:
+    """Points whose estimated errors give the curves of all sizes the chi^2 that is expected."""
+    for _ in range(RESCALED):
+        chi2, free = 0.0, 0.0
+        for size in np.unique(points.size):
+            t, y, noise, _ = _scaled(points.take(points.size == size), float(size))
+            for length, a, w in zip(*_kernels(t, y, noise), strict=True):
+                solved = np.linalg.solve(_kernel(t, t, length, a) + noise, noise)
+                # The residual is solved^T y, and noise^-1 that of it K^-1 y.
+                off = solved.T @ y
+                chi2 += w * float(off**2 @ (1 / np.diag(noise)))
+                free += w * float(np.trace(solved))
+        factor = float(np.sqrt(max(chi2, 1e-6) / free)) if free > LEAST_FREE else 1.0
+        points = points.scaled(factor)
+        if abs(np.log(factor)) < CLOSE:
+            break
+    return points
 
 
 def missed(lines: Sequence[Curve]) -> str:
@@ -97,6 +126,11 @@ def missed(lines: Sequence[Curve]) -> str:
         if line.dof > 1 and stats.chi2.sf(line.chi2, line.dof) < POOR
     ]
     return f"curves miss their points, errors are too small: sizes {', '.join(bad)}" if bad else ""
+
+
+def lone_points(lines: Sequence[Curve]) -> str:
+    """Name the points that the others of their size contradict, as a message."""
+    return "; ".join(filter(None, (line.alone for line in lines)))
 
 
 def drawing(line: Curve) -> dict[str, Any]:
@@ -113,15 +147,8 @@ def _curve(
     rng: np.random.Generator,
 ) -> Curve:
     part = points.take(np.flatnonzero(points.size == size))
+    t, y, noise, (low, high, middle, spread) = _scaled(part, size)
     n = len(part)
-    if n < FEWEST:
-        raise ValueError(f"size {size:g} has {n} points, at least {FEWEST} are needed")
-    low, high = part.control[0], part.control[-1]
-    t = 2 * (part.control - low) / (high - low) - 1
-    middle = float(np.mean(part.value))
-    spread = float(np.std(part.value)) or float(part.error.max())
-    y = (part.value - middle) / spread
-    noise = _noise(part) / spread**2
     lengths, amplitudes, weight = _kernels(t, y, noise)
     drawn_y = (_values(part, draws, picked, rng) - middle) / spread
     choice = rng.choice(weight.size, size=draws, p=weight)
@@ -140,7 +167,67 @@ def _curve(
     off = y - at_points
     chi2 = float(off @ np.linalg.solve(noise, off))
     x = low + (grid + 1) / 2 * (high - low)
-    return Curve(size, x, middle + spread * mean, middle + spread * drawn, chi2, free)
+    alone = ""
+    if (found := _alone(t, y, noise)) is not None:
+        row, rest = found
+        alone = (
+            f"one point stands alone: {part.name} at {part.place(row)} is {part.value[row]:.3g}, "
+            f"the others of its size have {middle + spread * rest:.3g} there (leave it out, or "
+            "measure more closely)"
+        )
+    return Curve(size, x, middle + spread * mean, middle + spread * drawn, chi2, free, alone)
+
+
+def _alone(t: Floats, y: Floats, noise: Floats) -> tuple[int, float] | None:
+    """The one point that the curve of the others contradicts, and their value there.
+
+    Its value is then more likely anywhere within the spread of the points, y = O(1), than on their
+    curve: the evidence of the others alone exceeds that of all.
+    """
+    if not FEWEST < y.size <= MOST_TRIED:
+        return None
+    every = np.arange(y.size)
+    length, a, evidence = _best_kernel(t, y, noise, every)
+    inverse = np.linalg.inv(_kernel(t, t, length, a) + noise)
+    off = np.abs(inverse @ y) / np.sqrt(np.diag(inverse))
+    tried = [
+        (*_best_kernel(t, y, noise, np.delete(every, i)), i)
+        for i in np.argsort(-off)[:SUSPECTS].tolist()
+    ]
+    length, a, without, i = max(tried, key=lambda kernel: kernel[2])
+    if without - evidence < ALONE:
+        return None
+    rest = np.delete(every, i)
+    inverse = np.linalg.inv(_kernel(t[rest], t[rest], length, a) + noise[np.ix_(rest, rest)])
+    return i, float((_kernel(t[i : i + 1], t[rest], length, a) @ inverse @ y[rest])[0])
+
+
+def _best_kernel(
+    t: Floats, y: Floats, noise: Floats, rows: NDArray[np.intp]
+) -> tuple[float, float, float]:
+    """l, A and log evidence of the most likely kernel of some points."""
+    x, values, spread = t[rows], y[rows], noise[np.ix_(rows, rows)]
+    return max(
+        (
+            (float(length), float(a), _likelihood(_kernel(x, x, length, a) + spread, values))
+            for length in _lengths(t)
+            for a in AMPLITUDES
+        ),
+        key=lambda kernel: kernel[2],
+    )
+
+
+def _scaled(
+    part: Points, size: float
+) -> tuple[Floats, Floats, Floats, tuple[float, float, float, float]]:
+    """t, y and the covariance of y of one size; ends of its control, middle and spread of A."""
+    if len(part) < FEWEST:
+        raise ValueError(f"size {size:g} has {len(part)} points, at least {FEWEST} are needed")
+    low, high = float(part.control[0]), float(part.control[-1])
+    t = 2 * (part.control - low) / (high - low) - 1
+    middle = float(np.mean(part.value))
+    spread = float(np.std(part.value)) or float(part.error.max())
+    return t, (part.value - middle) / spread, _noise(part) / spread**2, (low, high, middle, spread)
 
 
 def _noise(part: Points) -> Floats:
@@ -168,10 +255,14 @@ def _kernel(s: Floats, t: Floats, length: float, amplitude: float) -> Floats:
     return np.asarray(smooth + TREND * (1 + np.outer(s, t)))
 
 
+def _lengths(t: Floats) -> Floats:
+    return np.geomspace(float(np.median(np.diff(t))), LONGEST, LENGTHS)
+
+
 def _kernels(t: Floats, y: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
     """l, A and weight of the kernels whose weight is not negligible."""
-    every = np.geomspace(float(np.median(np.diff(t))), LONGEST, LENGTHS)
-    length, amplitude = (values.ravel() for values in np.meshgrid(every, AMPLITUDES, indexing="ij"))
+    grid = np.meshgrid(_lengths(t), AMPLITUDES, indexing="ij")
+    length, amplitude = (values.ravel() for values in grid)
     likelihood = np.array(
         [
             _likelihood(_kernel(t, t, scale, a) + noise, y)

@@ -9,22 +9,26 @@ from few runs are steadied by those of their neighbours, and widen a fit by Stud
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import polygamma
 
 from heatcap.core.arrays import Floats, numbers
-from heatcap.core.student import counts_of_runs, prior_degrees, student_factor
-from heatcap.core.tables import LARGEST, columns_of, read_frame
+from heatcap.core.choice import Choice
+from heatcap.core.student import counts_of_runs, student_factor
+from heatcap.scaling.loading import (
+    Shape,
+    Tables,
+    Wanted,
+    load_table,
+    read_columns,
+    read_points,
+)
+from heatcap.scaling.scatter import local_scatter, steadied
 
 __all__ = [
     "Points",
@@ -36,12 +40,9 @@ __all__ = [
     "steadied",
 ]
 
-Table = pd.DataFrame | xr.Dataset | str | Path
-
 FAR = 1e60  # magnitudes from 1 / FAR to FAR: squares of their ratios are numbers
 SPAN = 1e30  # largest over smallest size: so are its powers up to 8
 NOTED = 1.05  # Student's factor from which on the message mentions it
-REACH = 3.0  # points of a size along the control: standard deviation of the kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,10 @@ class Points:
         Rows left out, and where the errors come from.
     wider : float
         Student's factor of errors that come from few runs; errors of a fit are multiplied by it.
+    estimated : bool
+        Whether the errors are estimates from the scatter: only their ratios mean something.
+    row : ndarray (point) or None
+        Row of the data that a point comes from, the first one being 1.
     """
 
     size: Floats
@@ -72,6 +77,8 @@ class Points:
     name: str = "A"
     message: str = ""
     wider: float = 1.0
+    estimated: bool = False
+    row: NDArray[np.intp] | None = None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{size:g}" for size in np.unique(self.size))
@@ -92,7 +99,17 @@ class Points:
             error=self.error[rows],
             covariance=None if self.covariance is None else self.covariance[np.ix_(rows, rows)],
             replicates=None if self.replicates is None else self.replicates[:, rows],
+            row=None if self.row is None else self.row[rows],
         )
+
+    def scaled(self, factor: float) -> Points:
+        """Multiply errors that are estimates from the scatter, whose ratios alone are known."""
+        return replace(self, error=factor * self.error)
+
+    def place(self, i: int) -> str:
+        """Name a point by its size, its control and its row of the data."""
+        row = "" if self.row is None else f"row {self.row[i]} of the data, "
+        return f"{row}size {self.size[i]:g}, control {self.control[i]:g}"
 
     def resample(self, rng: np.random.Generator) -> Floats:
         """Draw the values of a new experiment.
@@ -133,6 +150,7 @@ def points(
     covariance: ArrayLike | None = None,
     replicates: ArrayLike | None = None,
     runs: ArrayLike | None = None,
+    used: ArrayLike | None = None,
     name: str = "A",
 ) -> Points:
     """Check measurements and sort them by size and control.
@@ -148,6 +166,8 @@ def points(
     runs : int or array_like (point), optional
         How many runs the errors come from (2 or more), that of the replicates if left out.  Errors
         of few runs are steadied by those of their neighbours, and `wider` is Student's factor.
+    used : array_like of bool (point), optional
+        Rows that count, all by default.
     name : str
 
     Returns
@@ -165,6 +185,8 @@ def points(
     columns = {"size": size, "control": control, "value": value}
     arrays = {k: numbers(v, k) for k, v in columns.items()}
     n = arrays["size"].size
+    chosen = np.ones(n, dtype=bool) if used is None else np.asarray(used, dtype=bool)
+    arrays = {k: np.where(chosen, v, np.nan) if v.shape == (n,) else v for k, v in arrays.items()}
     for k, v in arrays.items():
         if v.shape != (n,):
             raise ValueError(f"{k} must have one entry for each of {n} points, got {v.shape}")
@@ -184,9 +206,11 @@ def points(
     by_size = np.lexsort((arrays["control"][complete], arrays["size"][complete]))
     order = np.flatnonzero(complete)[by_size]
     _check(arrays, errors, order)
-    left_out = n - order.size
+    left_out = int(chosen.sum()) - order.size
     rows = f"{left_out} row{'s' * (left_out > 1)} without a number left out" if left_out else ""
     out = Points(arrays["size"], arrays["control"], arrays["value"], errors, cov, rep, name)
+    estimated = error is None and cov is None and rep is None
+    out = replace(out, estimated=estimated, row=np.arange(1, n + 1))
     out = replace(out.take(order), message="; ".join(filter(None, [note, rows])))
     _check_magnitudes(out)
     if out.covariance is not None and not _definite(out.covariance):
@@ -227,14 +251,33 @@ def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -
         bad = order[errors[order] <= 0].min()
         raise ValueError(
             f"errors must be positive, got {errors[bad]:g} in row {bad + 1} of the data"
+            + _zeros(arrays["size"][order], errors[order])
         )
+    _check_once(arrays, order)
+
+
+def _zeros(size: Floats, error: Floats) -> str:
+    """How many errors are zero, at which sizes, and the way on."""
+    zero = error == 0
+    if not zero.any():
+        return ""
+    sizes = ", ".join(f"{one:g}" for one in np.unique(size[zero])[:12])
+    return (
+        f"; {zero.sum()} of {error.size} errors are zero, of sizes {sizes}: leave them out with"
+        " --drop-zero-errors (drop_zero_errors=True), or, for shares k/n, give the counts with"
+        " --successes and --trials, whose errors are those of (k + 1)/(n + 2)"
+    )
+
+
+def _check_once(arrays: dict[str, Floats], order: NDArray[np.intp]) -> None:
     pair = np.column_stack([arrays["size"][order], arrays["control"][order]])
+    pair = pair[np.lexsort((pair[:, 1], pair[:, 0]))]
     same = np.flatnonzero((np.diff(pair, axis=0) == 0).all(axis=1))
     if same.size:
         size, control = pair[same[0]]
         raise ValueError(
             f"two points at size {size:g} and control {control:g}, expected one: average them, or "
-            "give them as replicates"
+            "give them as replicates (a table of runs goes without --error)"
         )
 
 
@@ -279,46 +322,18 @@ def _errors(
         # Relative to the first: equal replicates then have exactly no spread.
         spread = (rep - rep[0]).std(axis=0, ddof=1)
         return spread / np.sqrt(rep.shape[0]), "errors from the replicates"
-    return _scatter(
-        arrays
-    ), "no errors given: estimated from the scatter between neighbours, so that chi^2 tests nothing"
+    _check_once(arrays, np.flatnonzero(np.isfinite(np.stack([*arrays.values()])).all(axis=0)))
+    return local_scatter(arrays["size"], arrays["control"], arrays["value"]), _ESTIMATED
 
 
-def _scatter(arrays: dict[str, Floats]) -> Floats:
-    """One error per size: the median distance from the cubic through the neighbours.
-
-    At least that of rounding, where the points lie on a cubic.
-    """
-    out = np.full(arrays["size"].size, np.nan)
-    highest = float(np.max(np.abs(arrays["value"]), initial=0.0, where=~np.isnan(arrays["value"])))
-    rounding = np.finfo(np.float64).eps * (highest or 1.0)
-    for size in np.unique(arrays["size"][np.isfinite(arrays["size"])]):
-        rows = np.flatnonzero((arrays["size"] == size) & np.isfinite(arrays["value"]))
-        rows = rows[np.argsort(arrays["control"][rows])]
-        if rows.size < 7:
-            raise ValueError(
-                f"no errors given, and size {size:g} has {rows.size} points: 7 are needed to"
-                " estimate them from their scatter"
-            )
-        off = _off_neighbours(arrays["control"][rows], arrays["value"][rows])
-        out[rows] = max(1.4826 * float(np.median(np.abs(off))), rounding)
-    return out
-
-
-def _off_neighbours(x: Floats, y: Floats) -> Floats:
-    """Distance of each value from the cubic through its four neighbours, in units of its error."""
-    out = []
-    for i in range(2, x.size - 2):
-        near = np.array([i - 2, i - 1, i + 1, i + 2])
-        weights = np.array(
-            [np.prod((x[i] - x[near[near != j]]) / (x[j] - x[near[near != j]])) for j in near]
-        )
-        out.append((y[i] - weights @ y[near]) / np.sqrt(1 + weights @ weights))
-    return np.array(out)
+_ESTIMATED = (
+    "no errors given: estimated from the scatter between neighbours, and scaled so that chi^2 is as"
+    " expected: chi^2 tests nothing"
+)
 
 
 def read_table(
-    table: Table,
+    table: Tables,
     *,
     size: str,
     control: str,
@@ -326,22 +341,31 @@ def read_table(
     error: str | None = None,
     runs: str | int | None = None,
     names: Sequence[str] | None = None,
+    choice: Choice | None = None,
+    **how: Any,
 ) -> Points:
-    """Read points from a file, a DataFrame or a Dataset.
+    """Read points from a file, several files, a DataFrame or a Dataset.
 
-    Files are CSV, text with white space, Parquet or NetCDF.
+    Files are text (CSV, TSV, white space), JSON, numpy's, Parquet, NetCDF or HDF5.  Without errors,
+    rows of one size and control are runs: their mean is the value, their spread gives the error.
 
     Parameters
     ----------
     table
-        A Dataset may hold replicates of the value as ``VALUE_replicates`` with a dimension
-        ``replicate``, and their covariance as ``VALUE_covariance`` (point, point_2).
+        Several files are one table.  A Dataset may hold replicates of the value as
+        ``VALUE_replicates`` with a dimension ``replicate``, and their covariance as
+        ``VALUE_covariance`` (point, point_2).
     size, control, value, error : str
         Names of the columns.
     runs : str or int, optional
         Number of runs behind an error: a column or one number for all.
     names : sequence of str, optional
         Names of the columns of a text table without a header.
+    choice : Choice, optional
+        Rows that are used, all by default.
+    **how
+        Keywords of :class:`heatcap.scaling.loading.Shape`: wide, size_from, interval, successes,
+        trials, drop_zero_errors, decimal.
 
     Returns
     -------
@@ -352,134 +376,19 @@ def read_table(
     ValueError
         For a file that cannot be read, a missing column, a cell that is not a number.
     """
-    wanted = [size, control, value, *([error] if error else [])]
-    counts = [runs] if isinstance(runs, str) else []
-    columns, beside = read_columns(table, wanted + counts, names=names, value=value)
-    count = columns[runs] if isinstance(runs, str) else runs
+    wanted = Wanted(size, control, value, error, runs if isinstance(runs, str) else None)
+    columns, beside, called = read_points(table, wanted, Shape(**how), names, choice)
+    count = columns.pop("runs", runs)
+    message = columns.pop("message", "")
     try:
-        return points(*(columns[name] for name in wanted), name=value, runs=count, **beside)
+        found = points(**columns, name=value, runs=count, **beside)
     except ValueError as problem:
-        raise ValueError(f"{_called(table)}{problem}") from None
-
-
-def read_columns(
-    table: Table, wanted: Sequence[str], *, names: Sequence[str] | None, value: str
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Read columns by name; from a Dataset the covariance or replicates of `value`, too.
-
-    Raises
-    ------
-    ValueError
-        For a file that cannot be read, a missing column, a cell that is not a number.
-    """
-    data, beside = load_table(table, names=names, value=value)
-    return columns_of(data, wanted, _called(table)), beside
-
-
-def _called(table: Table) -> str:
-    return f"{table}: " if isinstance(table, str | Path) else ""
-
-
-def load_table(
-    table: Table, *, names: Sequence[str] | None, value: str
-) -> tuple[pd.DataFrame, dict[str, Floats]]:
-    """Read all columns; from a Dataset the covariance or replicates of `value`, too.
-
-    Raises
-    ------
-    ValueError
-        For a file that cannot be read.
-    """
-    data, beside = _load(table, names, value)
-    return data, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
-
-
-def _load(
-    table: Table, names: Sequence[str] | None, value: str
-) -> tuple[pd.DataFrame, dict[str, Floats]]:
-    if isinstance(table, pd.DataFrame):
-        return table.reset_index(drop=table.index.names == [None]), {}
-    if isinstance(table, xr.Dataset):
-        return _of_dataset(table, value)
-    path = Path(table)
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder, expected a table of points")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    if path.suffix.lower() in (".nc", ".h5", ".nc4"):
-        from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
-
-        return _of_dataset(read_netcdf(path, "a table"), value, str(path))
-    return read_frame(path, names), {}
-
-
-def _of_dataset(
-    data: xr.Dataset, value: str, where: str = "the table"
-) -> tuple[pd.DataFrame, dict[str, Floats]]:
-    beside: dict[str, Floats] = {}
-    if (name := f"{value}_replicates") in data and "replicate" in data[name].dims:
-        values = data[name].transpose("replicate", ...)
-        beside["replicates"] = values.to_numpy().reshape(values.sizes["replicate"], -1)
-    if (name := f"{value}_covariance") in data and data[name].ndim == 2:
-        beside["covariance"] = data[name].to_numpy()
-    others = [
-        str(v) for v in data.data_vars if {"replicate", "point_2"} & set(map(str, data[v].dims))
-    ]
-    data = data.drop_vars(others)
-    # A row for each combination of the dimensions, which may be many more than are stored.
-    size = math.prod(data.sizes.values()) * sum(v.dtype.itemsize for v in data.variables.values())
-    if (cells := size // 8) > LARGEST:
-        raise ValueError(f"{where}: has {cells} cells, more than {LARGEST} are not read")
-    return data.to_dataframe().reset_index(), beside
+        raise ValueError(f"{called}{problem}") from None
+    if message and not found.replicates_shared:  # the runs of a point have told all they know
+        found = replace(found, replicates=None)
+    return replace(found, message="; ".join(filter(None, [message, found.message])))
 
 
 def number_or_name(text: str | None) -> int | str | None:
     """Parse the number of runs, or the name of the column that holds it."""
     return int(text) if text is not None and text.isdecimal() else text
-
-
-# ---- errors that come from few runs ------------------------------------------------------
-#
-# With n runs a point, the variance s^2 of a mean is uncertain by sqrt(2 / (n - 1)), and a fit with
-# weights 1 / s^2 is dominated by points whose runs agree by chance.  Variances of neighbours along
-# the control are similar: each is shrunk towards the mean of its neighbours, by an amount that the
-# scatter of all variances about such means determines (an inverse-gamma prior with d_0 degrees of
-# freedom: G. K. Smyth, Stat. Appl. Genet. Mol. Biol. 3 (2004) 3).
-
-
-def steadied(size: Floats, control: Floats, error: Floats, runs: Floats) -> tuple[Floats, float]:
-    """Shrink errors towards those of their neighbours, and give Student's factor.
-
-    Parameters
-    ----------
-    size, control, error, runs : ndarray (point)
-        Errors are standard deviations of means over `runs` runs, two or more.
-
-    Returns
-    -------
-    error : ndarray (point)
-    wider : float
-        Student's factor at the fewest degrees of freedom.
-    """
-    degrees = runs - 1
-    mean, excess, pooled = error**2, [], np.empty(error.size)
-    for one in np.unique(size):
-        rows = np.flatnonzero(size == one)
-        rows = rows[np.argsort(control[rows])]
-        apart = np.arange(rows.size)[:, None] - np.arange(rows.size)
-        kernel = np.exp(-0.5 * (apart / REACH) ** 2)
-        kernel /= kernel.sum(axis=1, keepdims=True)
-        weighted = kernel * degrees[rows]
-        mean[rows] = weighted @ error[rows] ** 2 / weighted.sum(axis=1)
-        pooled[rows] = degrees[rows].mean() / (kernel**2).sum(axis=1)
-        off = np.log(error[rows] ** 2)
-        off -= kernel @ off
-        left = 1 - 2 * np.diag(kernel) + (kernel**2).sum(axis=1)
-        excess += (off[left > 0.1] ** 2 / left[left > 0.1]).tolist()
-    # The logarithm of a variance with d degrees of freedom scatters by trigamma(d / 2).
-    expected = float(np.mean(polygamma(1, degrees / 2)))
-    spread = float(np.mean(excess)) - expected if excess else np.inf
-    prior = np.minimum(prior_degrees(spread), pooled)
-    variance = (prior * mean + degrees * error**2) / (prior + degrees)
-    free = np.where(prior < pooled, prior + degrees, pooled)
-    return np.sqrt(variance), float(np.max(student_factor(free + 1)))

@@ -196,7 +196,8 @@ def _collapses(points: Points, dimension: int, rng: np.random.Generator) -> dict
             points,
             ansatz=name,
             fixed=of_first if name == "first-order" else held,
-            excluded=KINDS,  # the three forms compete with each other only
+            excluded=KINDS,  # the three forms compete with each other only, on all points
+            narrow=False,
             rng=rng,
         )
         for name in FORMS

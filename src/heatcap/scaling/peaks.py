@@ -31,7 +31,8 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
-from heatcap.scaling.curves import Curve, curves, drawing, missed
+from heatcap.scaling.condense import condensed
+from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import weights_of
 from heatcap.scaling.powers import (
@@ -50,12 +51,14 @@ SHIFT = (0.25, 4.0)  # bounds of 1/nu
 GROWTH = (-3.0, 5.0)  # bounds of kappa
 OMEGAS = (1.0, 2.0)
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
+LEAST_WEIGHT = 0.05  # of a logarithm, from which on it is not excluded: 6 in the score
 SHOWN = 101  # points of a fit that is drawn
 PARTS = ("position_status", "height_status")
 FAULTS = {
     Status.TOO_FEW_SIZES: "too few sizes for {}",
     Status.UNDETERMINED: "{} undetermined",
     Status.POOR_FIT: "poor fit of {}",
+    Status.LOGARITHMS_NOT_EXCLUDED: "logarithm of {} not excluded",
 }
 GRID = 501
 MOST_AT_END = 0.05  # share of draws that peak at an end of the data
@@ -164,6 +167,7 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     ValueError
         If a size has fewer than 5 points, or for fewer than 50 draws.
     """
+    points = condensed(points)
     lines = curves(points, draws=draws, rng=np.random.default_rng(rng))
     maxima = [_maximum(line) for line in lines]
     x, height, bias = (np.array([f[k] for f in maxima]) for k in range(3))
@@ -184,11 +188,12 @@ def extrema(points: Points, *, draws: int = 500, rng: int | np.random.Generator 
     status = Status.UNDERSAMPLED if coarse else Status.OK
     if not inside.all():
         status = Status.PEAK_AT_AN_END if inside.any() else Status.NO_PEAK
+    notes = [lone_points(lines), message, points.message, missed(lines)]
     return Extrema(
         np.array([line.size for line in lines]), x, np.sqrt(np.diag(x_covariance)), height,
         np.sqrt(np.diag(covariance)), bias, covariance, x_covariance,
         points.name, [drawing(line) for line in lines], drawn, status=status,
-        message="; ".join(filter(None, [message, points.message, missed(lines)])),
+        message="; ".join(filter(None, notes)),
     )  # fmt: skip
 
 
@@ -271,7 +276,8 @@ class PeakScaling(Result):
     status : Status
         That of the positions if they are not fitted well, else that of the heights.
     position_status, height_status : Status
-        "ok", "too few sizes", "undetermined", "poor fit", "not given".
+        "ok", "too few sizes", "undetermined", "poor fit", "not given"; of the heights also
+        "logarithms not excluded".
     message : str
         Meaning of the statuses, and what to do.
     position_models, height_models : list of dict
@@ -306,9 +312,23 @@ class PeakScaling(Result):
         parts = {"positions": self.position_status, "heights": self.height_status}
         return ", ".join(FAULTS[v].format(k) for k, v in parts.items() if v in FAULTS) or "ok"
 
+    @property
+    def statuses(self) -> dict[str, Status]:
+        """Status of every number; x_c holds all shifts where the positions leave 1/nu open."""
+        open_ = self.position_status is Status.UNDETERMINED
+        heights = self.height_status
+        a_log = heights is Status.LOGARITHMS_NOT_EXCLUDED
+        return {
+            "x_c": Status.OK if open_ else self.position_status,
+            "inverse_nu": self.position_status,
+            "exponent": heights,
+            "log_slope": Status.UNDECIDED if a_log else heights,
+        }
+
     FIELDS = (
         "name", "size", "x", "x_error", "height", "height_error", "x_c", "inverse_nu", "exponent",
-        "log_slope", "log_weight", "fixed", "status", "position_status", "height_status",
+        "log_slope", "log_weight", "fixed", "status", "statuses", "position_status",
+        "height_status",
         "message", "position_models", "height_models",
     )  # fmt: skip
 
@@ -317,9 +337,12 @@ class PeakScaling(Result):
         lines = [status_line(self.outcome, self.message)]
         names = ["x_c", "inverse_nu"] * (self.x is not None)
         names += ["exponent", "log_slope"] * (self.height is not None)
-        lines += [
-            parameter_line(name, getattr(self, name), fixed=self.fixed.get(name)) for name in names
-        ]
+        for name in names:
+            status = self.statuses[name]
+            note = "" if status is Status.OK or getattr(self, name) is None else f"   {status}"
+            lines.append(
+                parameter_line(name, getattr(self, name), fixed=self.fixed.get(name), note=note)
+            )
         if np.isfinite(self.log_weight):
             lines.append(f"weight of the logarithm against the power law: {self.log_weight:.2g}")
         return lines
@@ -530,6 +553,7 @@ def _heights(
     }
     if power.form.free and power.determined:
         out["exponent"] = average(powers, EXPONENT)
+    moved = "exponent" in out and _moved(power, log, out["log_weight"], out["exponent"])
     if best.p_value < POOR:
         message = (
             "neither a power of L nor a logarithm describes the heights "
@@ -539,7 +563,26 @@ def _heights(
     if best is power and power.form.free and not power.determined:
         message = "the heights do not determine their exponent: add larger sizes, or smaller errors"
         return out | {"height_status": Status.UNDETERMINED, "message": message}
+    if moved:
+        message = _AS_WELL.format(out["log_weight"])
+        return out | {"height_status": Status.LOGARITHMS_NOT_EXCLUDED, "message": message}
     return out
+
+
+_AS_WELL = (
+    "a logarithm fits the heights as well (weight {:.2g}), and then they have no exponent: the one "
+    "below holds for a power only (heatcap verdict weighs them)"
+)
+
+
+def _moved(power: Fit, log: Fit, log_weight: float, exponent: Parameter) -> bool:
+    """Whether a logarithm, the power 0, is not excluded, and the exponent is not 0."""
+    return (
+        power.form.free
+        and log.p_value >= POOR
+        and log_weight > LEAST_WEIGHT
+        and abs(exponent.value) > exponent.error
+    )
 
 
 # ---- both --------------------------------------------------------------------------------
