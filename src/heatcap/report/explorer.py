@@ -29,6 +29,7 @@ from heatcap.report.single_file import embedded, page_of
 from heatcap.runfile import checksums
 from heatcap.scaling import Collapse, Points
 from heatcap.scaling.competitors import NOT_EXCLUDED
+from heatcap.scaling.condense import condensed
 from heatcap.scaling.following import corrections_of, rows_used
 
 __all__ = ["Explorer", "explore"]
@@ -144,7 +145,7 @@ def explore(
         If there are no data, their names are not those of the collapse, or its ansatz is none of
         those that the page can compute.
     """
-    parts = [data] if isinstance(data, Points) else list(data)
+    parts = [condensed(part) for part in ([data] if isinstance(data, Points) else data)]
     if not parts or not all(len(part) for part in parts):
         raise ValueError("there are no points to explore")
     fitted = [curve["name"] for curve in result.curves]
