@@ -19,6 +19,7 @@ import numpy as np
 
 __all__ = [
     "Caution",
+    "LogParameter",
     "Parameter",
     "Result",
     "Status",
@@ -75,6 +76,8 @@ class Status(StrEnum):
     AGAINST_THE_BOUND = "against the bound", "a theorem excludes all that the data leave"
     UNDECIDED = "undecided", "the data leave more than one answer"
     TESTS_DISAGREE = "tests disagree", "tests exclude what another one favours, or every order"
+    NO_CROSSOVER = "no crossover", "one power law with corrections describes the data as well"
+    ONE_SIDE_ONLY = "one side only", "the data reach only one of the two power laws"
     NO_EVIDENCE = "no evidence", "no test favours or excludes anything"
 
 
@@ -158,6 +161,16 @@ class Parameter:
         """Plain values for JSON."""
         names = ("value", "statistical", "systematic", "error", "ci95")
         return {name: plain(getattr(self, name)) for name in names}
+
+
+class LogParameter(Parameter):
+    """A parameter whose logarithm was fitted: `ci95` is symmetric in the logarithm."""
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        factor = math.exp(min(1.959964 * self.error / abs(self.value), 700.0))
+        low, high = sorted((self.value / factor, self.value * factor))
+        return low, high
 
 
 def status_line(status: str, message: str) -> str:
