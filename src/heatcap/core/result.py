@@ -19,9 +19,9 @@ import numpy as np
 
 __all__ = [
     "Caution",
-    "LogParameter",
     "Parameter",
     "Result",
+    "SkewParameter",
     "Status",
     "compact",
     "goodness_line",
@@ -163,14 +163,15 @@ class Parameter:
         return {name: plain(getattr(self, name)) for name in names}
 
 
-class LogParameter(Parameter):
-    """A parameter whose logarithm was fitted: `ci95` is symmetric in the logarithm."""
+@dataclass(frozen=True)
+class SkewParameter(Parameter):
+    """A parameter whose interval of 95 % need not be 1.96 errors to either side."""
+
+    interval: tuple[float, float]
 
     @property
     def ci95(self) -> tuple[float, float]:
-        factor = math.exp(min(1.959964 * self.error / abs(self.value), 700.0))
-        low, high = sorted((self.value / factor, self.value * factor))
-        return low, high
+        return self.interval
 
 
 def status_line(status: str, message: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from heatcap.core.arrays import Floats
@@ -212,7 +213,8 @@ class _Points:
             if steps == 1 or np.all(near.sum(axis=1) > 0.3 * steps):
                 break
             # A third at least: what is best may lie between the points of a coarse grid.
-            wide = near | (np.argsort(np.argsort(off, axis=1), axis=1) < steps // 3)
+            third = np.argsort(np.argsort(off, axis=1), axis=1) < steps // 3
+            wide = near | (third if zoom == 0 else _around_the_best(off, third))
             first, last = wide.argmax(axis=1), steps - 1 - wide[:, ::-1].argmax(axis=1)
             row = np.arange(rows)
             low = p[row, np.maximum(first - 1, 0)]
@@ -279,3 +281,12 @@ class _Points:
             block = inverse[..., with_prior, with_prior]
             left = (np.linalg.slogdet(block)[1] + np.log(prior[..., with_prior]).sum(axis=-1)) / 2
         return chi2, found / scale, variance / scale**2, left
+
+
+def _around_the_best(off: Floats, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Restrict the marks of every row to those in one piece with the least `off`."""
+    index = np.arange(off.shape[1])
+    best = off.argmin(axis=1)[:, np.newaxis]
+    low = np.where(~marked & (index < best), index, -1).max(axis=1, keepdims=True)
+    high = np.where(~marked & (index > best), index, index.size).min(axis=1, keepdims=True)
+    return np.asarray((index > low) & (index < high))

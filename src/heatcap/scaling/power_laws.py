@@ -22,9 +22,9 @@ from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.result import (
-    LogParameter,
     Parameter,
     Result,
+    SkewParameter,
     Status,
     goodness_line,
     parameter_line,
@@ -32,7 +32,7 @@ from heatcap.core.result import (
 )
 from heatcap.core.student import errors_of_means, student_factor
 from heatcap.scaling.data import read_columns
-from heatcap.scaling.fits import average, weights_of
+from heatcap.scaling.fits import mixture, weights_of
 from heatcap.scaling.power_fits import (
     AMPLITUDE,
     EXPONENT,
@@ -397,8 +397,8 @@ def _numbers(
 ) -> dict[str, Any]:
     """Parameters in units of the data, where x of the fits is in those of `unit`."""
 
-    def averaged(place: int) -> Parameter:
-        return average(fits, [(fit.mean[place], fit.variance[place]) for fit in fits])
+    def averaged(place: int) -> SkewParameter:
+        return mixture(fits, [(fit.mean[place], fit.variance[place]) for fit in fits])
 
     best = heaviest(fits)
     p = averaged(EXPONENT)
@@ -409,7 +409,8 @@ def _numbers(
     if exponent is not None:
         fields["exponent"] = Parameter.held(float(exponent))
     elif not open_:
-        fields["exponent"] = Parameter(sign * p.value, p.statistical, p.systematic)
+        low, high = sorted(sign * end for end in p.ci95)
+        fields["exponent"] = replace(p, value=sign * p.value, interval=(low, high))
     if limit:
         fields["limit"] = averaged(LIMIT)
     if not open_:
@@ -433,11 +434,10 @@ def _amplitude(fits: Sequence[PowerFit], unit: float) -> Parameter:
             - 2 * step * fit.covariance
         )
         pairs.append((fit.mean[LN_AMPLITUDE] - step * fit.mean[EXPONENT], max(variance, 0.0)))
-    logarithm = average(fits, pairs)
-    value = float(np.sign(heaviest(fits).mean[AMPLITUDE]) * np.exp(logarithm.value))
-    return LogParameter(
-        value, abs(value) * logarithm.statistical, abs(value) * logarithm.systematic
-    )
+    found = mixture(fits, pairs, logarithm=True)
+    if heaviest(fits).mean[AMPLITUDE] > 0:
+        return found
+    return replace(found, value=-found.value, interval=(-found.ci95[1], -found.ci95[0]))
 
 
 def _status(

@@ -20,7 +20,6 @@ from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
-    LogParameter,
     Parameter,
     Result,
     Status,
@@ -29,7 +28,7 @@ from heatcap.core.result import (
     status_line,
 )
 from heatcap.core.student import student_factor
-from heatcap.scaling.fits import average, inverse_normal, minimum, weights_of
+from heatcap.scaling.fits import inverse_normal, minimum, mixture, weights_of
 from heatcap.scaling.power_fits import EXPONENT, OMEGAS, fit_powers
 from heatcap.scaling.power_laws import EXPONENTS, POOR, SHOWN, Values, read_values
 from heatcap.scaling.powers import heaviest
@@ -162,7 +161,7 @@ def crossover(
         fits = _fits(data, grid)
         fields["error"] = data.error
     ones = fit_powers(data.x, data.y, data.covariance, EXPONENTS, omegas=OMEGAS)
-    fields["one_power"] = average(
+    fields["one_power"] = mixture(
         ones, [(fit.mean[EXPONENT], fit.variance[EXPONENT]) for fit in ones]
     )
     least = min(fit.chi2 for fit in ones)
@@ -296,15 +295,15 @@ def _starts(data: Values, sign: int) -> list[Floats]:
 
 def _numbers(fits: Sequence[_Fit], data: Values, sign: float) -> dict[str, Any]:
     best = heaviest(fits)
-    p, q, place = (average(fits, [f.pair(name) for f in fits]) for name in ("p", "q", "x_cross"))
-    value = float(np.exp(place.value))
+    p, q = (mixture(fits, [fit.pair(name) for fit in fits]) for name in ("p", "q"))
+    place = mixture(fits, [fit.pair("x_cross") for fit in fits], logarithm=True)
     grid = np.geomspace(data.x[0], data.x[-1], SHOWN)
     off = np.log(grid) - best.theta[LN_X]
     top = sign * np.exp(best.theta[LN_Y])
     return {
         "p": p,
         "q": q,
-        "x_cross": LogParameter(value, value * place.statistical, value * place.systematic),
+        "x_cross": place,
         "sharpness": best.sharpness,
         "chi2": best.chi2,
         "dof": best.dof,
