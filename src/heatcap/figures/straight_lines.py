@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, Status, readable
@@ -31,6 +32,8 @@ from heatcap.scaling import Crossover, PowerLaw
 __all__ = ["crossover", "power_law"]
 
 ROW = 2.5  # inches of the panels
+KEYS = 0.25  # of the panel: room for its legend
+FEW = 100.0  # largest over smallest x with plain numbers
 MARK: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION, "elinewidth": 0.8}
 SQUARE: dict[str, Any] = MARK | {"marker": "s", "mfc": "none", "color": BLUE}
 SIDES = {"below": (0, (1, 1.5)), "above": (0, (5, 2))}
@@ -124,7 +127,7 @@ def _numbers(signs: dict[str, Parameter | None], result: PowerLaw | Crossover) -
 def _data(ax: Axes, result: PowerLaw | Crossover, name: str, written: str, limit: float) -> None:
     y = np.abs(result.y - limit) if limit else result.y
     ax.errorbar(result.x, y, result.error, **MARK)[0].set_gid("point")
-    ax.set_xscale("log")
+    _logarithmic(ax)
     if np.all(y > 0):
         # Bars that reach below zero end at the edge of the panel.
         ax.set_yscale("log", nonpositive="clip")
@@ -178,7 +181,7 @@ def _slopes(ax: Axes, result: Crossover, name: str) -> None:
     if result.x_cross is not None:
         _mark(ax, result.x_cross)
     _local(ax, slopes)
-    _finished(ax, slopes["value"], name)
+    _finished(ax, slopes["value"], name, keys=False)
 
 
 def _local(ax: Axes, slopes: dict[str, Floats]) -> None:
@@ -195,13 +198,25 @@ def _mark(ax: Axes, place: Parameter) -> None:
         ax.axvline(place.value, **CENTRE, gid="x_cross")
 
 
-def _finished(ax: Axes, values: Floats, name: str) -> None:
-    ax.set_xscale("log")
+def _finished(ax: Axes, values: Floats, name: str, *, keys: bool = True) -> None:
+    _logarithmic(ax)
     room = max(2 * float(np.ptp(values)), 0.2)
     middle = float(np.median(values))
     low, high = ax.get_ylim()
-    ax.set_ylim(max(low, middle - 2 * room), min(high, middle + 2 * room))
+    low, high = max(low, middle - 2 * room), min(high, middle + 2 * room)
+    ax.set_ylim(low, high + KEYS * (high - low) * keys)
     ax.set_title("local exponents", loc="left")
     ax.set_xlabel(symbol(name))
     ax.set_ylabel("exponent")
-    ax.legend()
+    if keys:
+        ax.legend(loc="upper right")
+
+
+def _logarithmic(ax: Axes) -> None:
+    """Scale x by its logarithm; over less than two decades with plain numbers, 1, 2 and 5."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    if high < FEW * low:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())

@@ -151,7 +151,11 @@ def mixture(
     """
     means, variances = (np.array(column) for column in zip(*pairs, strict=True))
     weights, spread = weights_of(fits), np.sqrt(variances)
-    far = float(np.max(spread)) * 10 + 1e-300
+    whole = average(fits, zip(means, variances, strict=True))
+    if not whole.error:
+        value = float(np.exp(whole.value) if logarithm else whole.value)
+        return SkewParameter(value, 0.0, 0.0, (value, value))
+    far = max(float(np.max(spread)) * 10, 1e-12 * float(np.max(np.abs(means))))
     ends = float(means.min()) - far, float(means.max()) + far
 
     def quantile(share: float) -> float:
@@ -165,8 +169,7 @@ def mixture(
     low, below, value, above, high = (
         quantile(float(ndtr(z))) for z in (-sigma, -1.0, 0.0, 1.0, sigma)
     )
-    whole = average(fits, zip(means, variances, strict=True))
-    scale = (above - below) / 2 / (whole.error or 1.0)
+    scale = (above - below) / 2 / whole.error
     errors = scale * whole.statistical, scale * whole.systematic
     if not logarithm:
         return SkewParameter(value, *errors, (low, high))

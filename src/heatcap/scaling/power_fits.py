@@ -130,17 +130,24 @@ def _fits(
     score = -2 * float(scan.weight.max()) + 2 * terms
     relative = scan.evidence - scan.evidence.max()
     mean, variance, together = scan.moments()
+    at = mean[EXPONENT][:, np.newaxis]
+    chi2, _, found, _ = window._solve(at, omegas)  # between the points of the scan
     fits = []
     for k, omega in enumerate(omegas if omegas.size else [np.inf]):
+        a, *rest = found[k, 0]
+        b, c = (part / (a or 1.0) for part in rest[:2]) if omegas.size else (0.0, 0.0)
+        last = rest[-1] if window.limit else 0.0
         i = int(np.argmin(scan.chi2[k]))
-        a = float(scan.lead[k, i])
-        b, c = scan.terms[k, i] / (a or 1.0)
+        best, least = (float(at[k, 0]), float(omega), float(a), b, c, last), float(chi2[k, 0])
+        if scan.chi2[k, i] < least:  # a weight of two peaks
+            a, least = float(scan.lead[k, i]), float(scan.chi2[k, i])
+            b, c = scan.terms[k, i] / (a or 1.0)
+            best = (float(scan.p[k, i]), float(omega), a, b, c, scan.last[k, i])
         fits.append(
             PowerFit(
-                smallest, float(omega), float(scan.chi2[k, i]), window.u.size - terms,
+                smallest, float(omega), least, window.u.size - terms,
                 score - 2 * float(relative[k]), mean[:, k], variance[:, k],
-                float(together[k]), *scan.open_ends,
-                tuple(map(float, (scan.p[k, i], omega, a, b, c, scan.last[k, i]))),
+                float(together[k]), *scan.open_ends, tuple(map(float, best)),
             )
         )  # fmt: skip
     return fits
@@ -197,16 +204,18 @@ class _Points:
         self.whitener = np.linalg.inv(np.linalg.cholesky(covariance))
         self.target = self.whitener @ y
         self.error = float(covariance[0, 0] ** 0.5)
+        self.correlated = bool(np.any(covariance != np.diag(np.diag(covariance))))
 
     def scan(self, bounds: tuple[float, float], omegas: Floats) -> _Scan:
         """Scan p between its bounds, at every omega about its own best values."""
         rows, steps = max(omegas.size, 1), STEPS if bounds[0] < bounds[1] else 1
         low, high = (np.full(rows, end) for end in bounds)
+        top = self._tops(low, high, omegas) if self.correlated and steps > 1 else -np.inf
         ends = np.zeros(2)
         for zoom in range(ZOOMS):
             p = np.linspace(low, high, steps, axis=1)
             chi2, weight, coefficients, variance = self._solve(p, omegas)
-            off = 2 * (weight.max(axis=1, keepdims=True) - weight)
+            off = 2 * (np.maximum(weight.max(axis=1, keepdims=True), top) - weight)
             if zoom == 0:
                 ends = -2 * weight[:, [0, -1]].max(axis=0)
             near = off <= NEAR
@@ -214,11 +223,7 @@ class _Points:
                 break
             # A third at least: what is best may lie between the points of a coarse grid.
             third = np.argsort(np.argsort(off, axis=1), axis=1) < steps // 3
-            wide = near | (third if zoom == 0 else _around_the_best(off, third))
-            first, last = wide.argmax(axis=1), steps - 1 - wide[:, ::-1].argmax(axis=1)
-            row = np.arange(rows)
-            low = p[row, np.maximum(first - 1, 0)]
-            high = p[row, np.minimum(last + 1, steps - 1)]
+            low, high = _ends(p, near | (third if zoom == 0 else _around_the_best(off, third)))
         above = ends + 2 * weight.max()
         limit = coefficients[..., -1] * self.limit
         return _Scan(
@@ -227,6 +232,19 @@ class _Points:
             variance[..., 0], variance[..., -1] * self.limit,
             (steps > 1 and bool(above[0] < DETERMINED), steps > 1 and bool(above[1] < DETERMINED)),
         )  # fmt: skip
+
+    def _tops(self, low: Floats, high: Floats, omegas: Floats) -> Floats:
+        """Largest weight of every omega (omega, 1), in one piece of the exponents.
+
+        With an error that all points share the weight may be narrow and stand on a level floor, for
+        it costs little to make them all zero.
+        """
+        for _ in range(ZOOMS // 2):
+            p = np.linspace(low, high, STEPS, axis=1)
+            weight = self._solve(p, omegas)[1]
+            third = np.argsort(np.argsort(-weight, axis=1), axis=1) < STEPS // 3
+            low, high = _ends(p, _around_the_best(-weight, third))
+        return np.asarray(weight.max(axis=1, keepdims=True))
 
     def _solve(self, p: Floats, omegas: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """chi^2 and log weight (omega, p), coefficients and their variances (omega, p, column).
@@ -281,6 +299,13 @@ class _Points:
             block = inverse[..., with_prior, with_prior]
             left = (np.linalg.slogdet(block)[1] + np.log(prior[..., with_prior]).sum(axis=-1)) / 2
         return chi2, found / scale, variance / scale**2, left
+
+
+def _ends(p: Floats, marked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """First and last marked exponent of every row, and one step beyond."""
+    row, last = np.arange(p.shape[0]), p.shape[1] - 1
+    first = np.maximum(marked.argmax(axis=1) - 1, 0)
+    return p[row, first], p[row, np.minimum(last - marked[:, ::-1].argmax(axis=1) + 1, last)]
 
 
 def _around_the_best(off: Floats, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:

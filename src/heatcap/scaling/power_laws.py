@@ -401,7 +401,6 @@ def _numbers(
         return mixture(fits, [(fit.mean[place], fit.variance[place]) for fit in fits])
 
     best = heaviest(fits)
-    p = averaged(EXPONENT)
     fields: dict[str, Any] = {"omega": best.omega}
     goodness = min(fits, key=lambda fit: fit.chi2)
     fields |= {"chi2": goodness.chi2, "dof": goodness.dof, "p_value": goodness.p_value}
@@ -409,6 +408,7 @@ def _numbers(
     if exponent is not None:
         fields["exponent"] = Parameter.held(float(exponent))
     elif not open_:
+        p = averaged(EXPONENT)
         low, high = sorted(sign * end for end in p.ci95)
         fields["exponent"] = replace(p, value=sign * p.value, interval=(low, high))
     if limit:
