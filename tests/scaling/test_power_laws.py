@@ -208,6 +208,7 @@ def test_a_common_error_of_all_points_moves_the_amplitude_and_not_the_exponent()
         (([1, 2, 3], [1, 1, 1], [1, 0, 1]), {}, "errors, row 2: expected a positive error, got 0"),
         (([1, 2, 2], [1, 1, 1], [1, 1, 1]), {}, "x = 2 occurs twice"),
         (([1, 2], [1, 1, 1]), {}, "expected one y for each x"),
+        ((np.arange(1, 3000), np.ones(2999), np.ones(2999)), {}, "at most 2000 points, got 2999"),
         (([1, 2, 3], [1, np.inf, 1], [1, 1, 1]), {}, "y, row 2: expected a finite number"),
         (([1, 2, 3], [1, 1, 1], [1, 1]), {}, "expected 3 errors"),
         (([1, 2, 3], [1, 1, 1]), {"covariance": np.zeros((3, 3))}, "positive definite"),

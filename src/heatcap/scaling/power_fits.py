@@ -201,10 +201,19 @@ class _Points:
 
     def __init__(self, u: Floats, y: Floats, covariance: Floats, limit: bool, slow: bool) -> None:
         self.u, self.limit, self.slow = u, limit, slow
-        self.whitener = np.linalg.inv(np.linalg.cholesky(covariance))
-        self.target = self.whitener @ y
         self.error = float(covariance[0, 0] ** 0.5)
         self.correlated = bool(np.any(covariance != np.diag(np.diag(covariance))))
+        if self.correlated:
+            self._whitener = np.linalg.inv(np.linalg.cholesky(covariance)).T
+        else:
+            self._whitener = np.diag(covariance) ** -0.5
+        self.target = self._whitened(y)
+
+    def _whitened(self, column: Floats) -> Floats:
+        """Columns (..., point) in units of independent errors."""
+        if self.correlated:
+            return np.asarray(column @ self._whitener)
+        return np.asarray(column * self._whitener)
 
     def scan(self, bounds: tuple[float, float], omegas: Floats) -> _Scan:
         """Scan p between its bounds, at every omega about its own best values."""
@@ -276,7 +285,7 @@ class _Points:
         priors (...,), coefficients and their variances (..., column), and the logarithm of the
         share of the prior volume that the data leave.
         """
-        design = np.stack([column @ self.whitener.T for column in columns], axis=-1)
+        design = np.stack([self._whitened(column) for column in columns], axis=-1)
         scale = np.sqrt(np.sum(design**2, axis=-2))
         design /= scale[..., np.newaxis, :]
         normal = np.swapaxes(design, -1, -2) @ design

@@ -51,6 +51,8 @@ APPROACH = (0.25, 4.0)  # bounds of |p| with a limit
 DOUBTED = 0.05  # p-value below which the smallest x is left out
 FEWEST = 5  # points that are never left out
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
+WINDOWS = 20  # smallest x from which pure powers are fitted, at most
+MOST = 2000  # points: beyond, their mean over neighbours holds as much
 SHOWN = 101  # points of a curve that is drawn
 TOWARD = ("infinity", "zero")
 
@@ -117,6 +119,8 @@ def read_values(
     value = numbers(np.nan if y is None else y, "y")
     if at.ndim != 1 or value.shape != at.shape:
         raise ValueError(f"expected one y for each x, got shapes {value.shape} and {at.shape}")
+    if at.size > MOST and (errors is not None or np.unique(at).size > MOST):
+        raise ValueError(f"expected at most {MOST} points, got {at.size}: average neighbours")
     if errors is not None and covariance is not None:
         raise ValueError("expected errors or a covariance, got both")
     there = ~(np.isnan(at) | np.isnan(value))
@@ -381,7 +385,7 @@ def _fitted(
         return fit_powers(data.x, data.y, data.covariance, bounds, **options), data
     first = 0
     while max(fit.p_value for fit in fits) < DOUBTED and data.x.size - first > FEWEST:
-        first += 1
+        first += max(1, (data.x.size - first) // 10)
         kept = slice(first, None)
         shorter = fit_powers(
             data.x[kept], data.y[kept], data.covariance[kept, kept], bounds, **options
@@ -489,7 +493,8 @@ def _pictures(
     grid = np.geomspace(best.smallest, largest, SHOWN)
     curve = {"x": grid**sign, "value": best.at(grid / largest)}
     windows = []
-    for first in range(data.x.size - 2 - limit):
+    most = data.x.size - 3 - limit
+    for first in np.unique(np.linspace(0, most, min(most + 1, WINDOWS)).round().astype(int)):
         kept = slice(first, None)
         found = fit_powers(
             data.x[kept], data.y[kept], data.covariance[kept, kept], bounds, omegas=(), limit=limit
