@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import powers_marks
-
 from heatcap.core.writing import write_text
 
 import collapse_marks
@@ -25,6 +23,7 @@ import false_alarms_and_power
 import order_marks
 import peak_marks
 import peers
+import powers_marks
 import stiffness_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "verification.md"
