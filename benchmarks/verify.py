@@ -23,6 +23,7 @@ import false_alarms_and_power
 import order_marks
 import peak_marks
 import peers
+import powers_marks
 import stiffness_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "verification.md"
@@ -32,6 +33,7 @@ BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "collapse": (collapse_marks.tables, 200),
     "peers": (peers.tables, 60),
     "crossings": (crossings_marks.tables, 200),
+    "powers": (powers_marks.tables, 200),
     "stiffness": (stiffness_marks.tables, 100),
     "order": (order_marks.tables, 16),
     "divergence": (divergence_marks.tables, divergence_marks.USUAL),

@@ -21,6 +21,7 @@ __all__ = [
     "Caution",
     "Parameter",
     "Result",
+    "SkewParameter",
     "Status",
     "compact",
     "goodness_line",
@@ -84,6 +85,8 @@ class Status(StrEnum):
     AGAINST_THE_BOUND = "against the bound", "a theorem excludes all that the data leave"
     UNDECIDED = "undecided", "the data leave more than one answer"
     TESTS_DISAGREE = "tests disagree", "tests exclude what another one favours, or every order"
+    NO_CROSSOVER = "no crossover", "one power law with corrections describes the data as well"
+    ONE_SIDE_ONLY = "one side only", "the data reach only one of the two power laws"
     NO_EVIDENCE = "no evidence", "no test favours or excludes anything"
 
 
@@ -172,6 +175,17 @@ class Parameter:
 def measured(value: float, error: float) -> dict[str, float]:
     """Write a number with its error for JSON."""
     return {"value": float(value), "error": float(error)}
+
+
+@dataclass(frozen=True)
+class SkewParameter(Parameter):
+    """A parameter whose interval of 95 % need not be 1.96 errors to either side."""
+
+    interval: tuple[float, float]
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        return self.interval
 
 
 def status_line(status: str, message: str) -> str:

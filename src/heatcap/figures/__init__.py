@@ -13,6 +13,7 @@ from heatcap.figures.collapsed import collapse
 from heatcap.figures.curves_of_sizes import crossings, extrema, histograms
 from heatcap.figures.jump import stiffness
 from heatcap.figures.lead_rows import leads
+from heatcap.figures.straight_lines import crossover, power_law
 from heatcap.figures.style import caption, new_figure, save, styled
 from heatcap.figures.temperature import scan
 from heatcap.figures.verdicts import peak_verdict, verdict
@@ -21,12 +22,14 @@ __all__ = [
     "caption",
     "collapse",
     "crossings",
+    "crossover",
     "evolution",
     "extrema",
     "histograms",
     "leads",
     "new_figure",
     "peak_verdict",
+    "power_law",
     "save",
     "scan",
     "stiffness",

@@ -6,6 +6,8 @@
 * `collapse` fits x_c and the exponents to whole curves;
 * `crossings` extrapolates where curves of a dimensionless quantity (Binder's cumulant) meet;
 * `extrema` and `peaks_against_size` follow positions and heights of maxima;
+* `power_law` fits exponent, amplitude and limit of values against a size or a field, `crossover`
+  two power laws that are joined;
 * `stiffness` fits a Kosterlitz-Thouless transition to the helicity modulus;
 * `reweight` and `barriers` start from energy series of Monte Carlo runs;
 * `transition_order` compares the evidence of all of them.
@@ -31,7 +33,9 @@ from heatcap.scaling.histogram import Barriers, barriers
 from heatcap.scaling.jump import Stiffness, stiffness
 from heatcap.scaling.order import Evidence, Order, transition_order
 from heatcap.scaling.peaks import Extrema, PeakScaling, extrema, peaks_against_size
+from heatcap.scaling.power_laws import PowerLaw, power_law
 from heatcap.scaling.reweighting import energy_series, reweight
+from heatcap.scaling.two_powers import Crossover, crossover
 
 __all__ = [
     "ANSATZE",
@@ -39,22 +43,26 @@ __all__ = [
     "Barriers",
     "Collapse",
     "Crossings",
+    "Crossover",
     "Evidence",
     "Extrema",
     "Order",
     "Parameter",
     "PeakScaling",
     "Points",
+    "PowerLaw",
     "Stiffness",
     "barriers",
     "collapse",
     "crossings",
+    "crossover",
     "energy_series",
     "extrema",
     "first_order",
     "kosterlitz_thouless",
     "peaks_against_size",
     "points",
+    "power_law",
     "read_table",
     "reweight",
     "second_order",

@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import brentq, least_squares
+from scipy.special import ndtr, ndtri
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter
+from heatcap.core.result import Parameter, SkewParameter
 
 __all__ = [
-    "Scored", "Settling", "Tested", "average", "inverse_normal", "minimum", "moments", "unsettled",
-    "weights_of",
+    "Scored", "Settling", "Tested", "average", "inverse_normal", "minimum", "mixture", "moments",
+    "unsettled", "weights_of",
 ]  # fmt: skip
 
 MOST = 200  # evaluations of a descent; in narrow valleys 60 were too few
@@ -137,3 +138,40 @@ def average(fits: Sequence[Scored], pairs: Iterable[tuple[float, float]]) -> Par
     """Average (value, variance) pairs of fits; `systematic` is the spread between fits."""
     values, variances = (np.array(column) for column in zip(*pairs, strict=True))
     return Parameter(*map(float, moments(weights_of(fits), values, variances)))
+
+
+def mixture(
+    fits: Sequence[Scored], pairs: Iterable[tuple[float, float]], *, logarithm: bool = False
+) -> SkewParameter:
+    """Median and intervals of a mixture of normal distributions, (mean, variance) of every fit.
+
+    Fits of slow corrections have long tails, with which one standard deviation holds more than
+    68 %: the error is half the interval of 68 %, in the proportions of :func:`average`.  With
+    `logarithm` the pairs are those of the logarithm of a positive parameter.
+    """
+    means, variances = (np.array(column) for column in zip(*pairs, strict=True))
+    weights, spread = weights_of(fits), np.sqrt(variances)
+    whole = average(fits, zip(means, variances, strict=True))
+    if not whole.error:
+        value = float(np.exp(whole.value) if logarithm else whole.value)
+        return SkewParameter(value, 0.0, 0.0, (value, value))
+    far = max(float(np.max(spread)) * 10, 1e-12 * float(np.max(np.abs(means))))
+    ends = float(means.min()) - far, float(means.max()) + far
+
+    def quantile(share: float) -> float:
+        def excess(x: float) -> float:
+            off = (x - means) / np.maximum(spread, 1e-300)
+            return float(weights @ ndtr(off)) - share
+
+        return float(brentq(excess, *ends, xtol=1e-6 * far, rtol=1e-14))
+
+    sigma = float(ndtri(0.975))
+    low, below, value, above, high = (
+        quantile(float(ndtr(z))) for z in (-sigma, -1.0, 0.0, 1.0, sigma)
+    )
+    scale = (above - below) / 2 / whole.error
+    errors = scale * whole.statistical, scale * whole.systematic
+    if not logarithm:
+        return SkewParameter(value, *errors, (low, high))
+    low, value, high = (float(np.exp(min(end, 700.0))) for end in (low, value, high))
+    return SkewParameter(value, value * errors[0], value * errors[1], (low, high))

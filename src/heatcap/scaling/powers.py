@@ -16,21 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter
+from heatcap.scaling.fits import Scored, moments, weights_of
 from heatcap.scaling.fits import average as averaged
-from heatcap.scaling.fits import moments, weights_of
 
 __all__ = [
     "EXPONENT", "Fit", "Form", "average", "averaged_curve", "fit_forms", "heaviest", "predicted",
 ]  # fmt: skip
 
 Columns = Callable[[Floats, float], Floats]
+AnyFit = TypeVar("AnyFit", bound=Scored)
 
 EXPONENT = -1  # in the place of a coefficient: the exponent itself
 STEPS = 61
@@ -235,7 +236,7 @@ def _curve(fit: Fit, u: Floats) -> tuple[Floats, Floats]:
     return mean, share @ (within + (y - mean) ** 2)
 
 
-def heaviest(fits: Sequence[Fit]) -> Fit:
+def heaviest(fits: Sequence[AnyFit]) -> AnyFit:
     """Select the fit of the largest weight."""
     return min(fits, key=lambda fit: fit.score)
 

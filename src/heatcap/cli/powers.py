@@ -1,0 +1,132 @@
+"""Commands `power-law` and `crossover`: values against a size, a field or a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heatcap.cli.application import (
+    Drawn,
+    Error,
+    Json,
+    Names,
+    Table,
+    answer,
+    app,
+    check_outputs,
+    draw,
+    plain_errors,
+    words,
+)
+
+if TYPE_CHECKING:
+    from heatcap.core.result import Result
+
+__all__ = ["crossover", "power_law"]
+
+X = Annotated[str, typer.Option("--x", help="Column of the size, field or step.")]
+Y = Annotated[str, typer.Option(help="Column of the value.")]
+Window = Annotated[str, typer.Option(help="LOW:HIGH of x; one of them may be left out.")]
+
+
+@app.command(name="power-law")
+def power_law(
+    table: Table,
+    x: X,
+    value: Y,
+    error: Error = None,
+    names: Names = "",
+    limit: Annotated[
+        bool, typer.Option("--limit", help="Fit the limit of the value, too: y = y_inf + A x^p.")
+    ] = False,
+    exponent: Annotated[float | None, typer.Option(help="p, where it is known.")] = None,
+    omega: Annotated[
+        float | None, typer.Option(help="Exponent of the correction, where it is known.")
+    ] = None,
+    pure: Annotated[
+        bool, typer.Option("--pure", help="No corrections: A x^p alone, errors are smaller.")
+    ] = False,
+    toward: Annotated[
+        str, typer.Option(help="infinity (sizes) or zero (fields, steps): where the law holds.")
+    ] = "infinity",
+    window: Window = "",
+    json: Json = None,
+    figure: Drawn = None,
+) -> None:
+    """Exponent, amplitude and limit of a power law, with corrections of any speed.
+
+    Without --error, rows of one x are runs, and their spread gives the error.
+    """
+    from heatcap.scaling import power_law as fit
+
+    options = {"limit": limit, "exponent": exponent, "omega": omega, "pure": pure, "toward": toward}
+    _answered(fit, "power_law", table, (x, value, error), names, window, options, json, figure)
+
+
+@app.command()
+def crossover(
+    table: Table,
+    x: X,
+    value: Y,
+    error: Error = None,
+    names: Names = "",
+    sharpness: Annotated[
+        float | None,
+        typer.Option(help="Where known: 1 for a sum of powers, -1 for a harmonic one."),
+    ] = None,
+    window: Window = "",
+    json: Json = None,
+    figure: Drawn = None,
+) -> None:
+    """Two power laws and where they cross, or that one with corrections is enough.
+
+    Without --error, rows of one x are runs, and their spread gives the error.
+    """
+    from heatcap.scaling import crossover as fit
+
+    options = {"sharpness": sharpness}
+    _answered(fit, "crossover", table, (x, value, error), names, window, options, json, figure)
+
+
+def _answered(
+    fit: Callable[..., Result],
+    kind: str,
+    table: Path,
+    columns: tuple[str, str, str | None],
+    names: str,
+    window: str,
+    options: dict[str, Any],
+    json: Path | None,
+    figure: Path | None,
+) -> None:
+    """Read the columns, fit, print, and write what is asked for."""
+    from heatcap.scaling.power_laws import read_power_table
+
+    with plain_errors():
+        check_outputs([table], json, figure=figure)
+        x, value, error = columns
+        data = read_power_table(table, x, value, error, words(names), _window(window))
+        try:
+            result = fit(**data, **options, name=value)
+        except ValueError as problem:
+            raise ValueError(f"{table}: {problem}") from None
+        answer(result.summary(), result.to_dict(), [table], json)
+        draw(kind, figure, result, name=x)
+
+
+def _window(text: str) -> tuple[float, float] | None:
+    """Parse LOW:HIGH."""
+    if not text:
+        return None
+    low, colon, high = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return float(low or "-inf"), float(high or "inf")
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected LOW:HIGH, got {text!r}", param_hint="--window"
+        ) from None
