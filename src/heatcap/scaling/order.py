@@ -297,7 +297,9 @@ def _heights(peaks: Extrema, dimension: int) -> Evidence:
         height=peaks.height[rows],
         height_covariance=peaks.height_covariance[np.ix_(rows, rows)],
     )
-    if growth.exponent is None or growth.height_status is not Status.OK:
+    # What a logarithm excludes a power excludes as well: it grows, and slower than L^d.
+    grows = (Status.OK, Status.LOGARITHMS_NOT_EXCLUDED)
+    if growth.exponent is None or growth.height_status not in grows:
         message = f"{growth.message or growth.height_status}; {message}"
         return Evidence(test, quantity, NOTHING, message=message)
     p = growth.exponent
@@ -307,7 +309,7 @@ def _heights(peaks: Extrema, dimension: int) -> Evidence:
     if min(p.value - FAR * p.error, low) > GROWS:
         excluded.append(KT)
     near = abs(p.value - dimension) < NEAR * p.error and p.error < dimension / 8
-    if near and low > dimension / 2:
+    if near and low > dimension / 2 and growth.height_status is Status.OK:
         return Evidence(test, quantity, p, (FIRST,), (SECOND, *excluded), message)
     return Evidence(test, quantity, p, (), tuple(excluded), message)
 
