@@ -83,7 +83,7 @@ def crossings(
             keys.append(Line2D([], [], **CURVE, label="extrapolation"))
             keys.append(Patch(color=BAND["color"], label="its error"))
         sizes = sorted({float(s) for s in data.size})
-        figure, left, right, look = _page(
+        figure, left, right, look = page(
             sizes, names[0], _crossing_numbers(result), result.status, result.message, keys
         )
         low, high = _about_crossings(result, data)
@@ -227,7 +227,7 @@ def extrema(
                 Line2D([], [], **FIT["logarithm"], label="logarithm"),
             ]
         sizes = sorted({float(s) for s in data.size})
-        figure, left, right, look = _page(
+        figure, left, right, look = page(
             sizes, names[0], _peak_numbers(fits), status, message, keys
         )
         window = float(data.control.min()), float(data.control.max())
@@ -380,7 +380,7 @@ RING: dict[str, Any] = {
 ROW, SIZES = 2.5, 12  # inches of the panels; sizes in the legend
 
 
-def _page(
+def page(
     sizes: Sequence[float],
     size_name: str,
     numbers: Sequence[str],
