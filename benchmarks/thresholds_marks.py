@@ -1,6 +1,6 @@
 """Thresholds from counts: coverage of positions, widths and limits on planted curves.
 
-    python benchmarks/thresholds_marks.py [--replicates 200]
+    python benchmarks/thresholds_marks.py [--replicates 100]
 
 Curves of five sizes, P = F((x - x*(L)) / w(L)), F normal or not, x* and w by powers of L with a
 slow correction; trials independent or in clusters of four.
@@ -154,4 +154,4 @@ def _summed(columns: Sequence[Floats]) -> list[Floats]:
 
 
 if __name__ == "__main__":
-    print_tables(tables, __doc__, 200)
+    print_tables(tables, __doc__, 100)

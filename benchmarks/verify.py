@@ -24,6 +24,7 @@ import order_marks
 import peak_marks
 import peers
 import stiffness_marks
+import thresholds_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "verification.md"
 BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
@@ -33,6 +34,7 @@ BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "peers": (peers.tables, 60),
     "crossings": (crossings_marks.tables, 200),
     "stiffness": (stiffness_marks.tables, 100),
+    "thresholds": (thresholds_marks.tables, 100),
     "order": (order_marks.tables, 16),
     "divergence": (divergence_marks.tables, divergence_marks.USUAL),
     "peak": (peak_marks.tables, 40),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         extrema,
         read_table,
         stiffness,
+        thresholds,
         transition_order,
     )
 
@@ -87,6 +88,7 @@ _HOME = {
     "read_table": "scaling",
     "save": "observables",
     "stiffness": "scaling",
+    "thresholds": "scaling",
     "transition_order": "scaling",
     "verdict_of_runs": "divergence",
 }
@@ -130,6 +132,7 @@ __all__ = [
     "read_table",
     "save",
     "stiffness",
+    "thresholds",
     "transition_order",
     "verdict_of_runs",
 ]
