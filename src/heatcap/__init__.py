@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         thresholds,
         transition_order,
     )
+    from heatcap.systems import example
 
 
 __version__ = VERSION
@@ -71,6 +72,7 @@ _HOME = {
     "collapse": "scaling",
     "crossings": "scaling",
     "divergence_test": "divergence",
+    "example": "systems",
     "extrema": "scaling",
     "find_events": "events",
     "gamma_method": "resampling",
@@ -115,6 +117,7 @@ __all__ = [
     "collapse",
     "crossings",
     "divergence_test",
+    "example",
     "extrema",
     "find_events",
     "gamma_method",

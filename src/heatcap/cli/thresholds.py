@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from heatcap.cli.application import (
     check_outputs,
     draw,
     plain_errors,
+    say,
     words,
 )
 
@@ -58,3 +60,32 @@ def thresholds(
             raise ValueError(f"{table}: {problem}") from None
         answer(result.summary(), result.to_dict(), [table], json)
         draw("thresholds", figure, result, names=(size, control))
+
+
+@app.command()
+def example(
+    name: Annotated[str, typer.Argument(help="Its name; without one all are listed.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="TABLE.csv; NAME.csv unless said.")
+    ] = None,
+    remake: Annotated[
+        bool, typer.Option("--remake", help="Sample it again instead of copying it: minutes.")
+    ] = False,
+) -> None:
+    """Write a small table that ships with heatcap, and say what to try on it."""
+    from heatcap.core.writing import write_text
+    from heatcap.systems.shipped import EXAMPLES, remade, shipped
+
+    if not name:
+        for known, one in EXAMPLES.items():
+            say(f"{known}: {one.about}\n  heatcap example {known}\n  {one.command}", lines=True)
+        return
+    with plain_errors():
+        path = output or Path(f"{name}.csv")
+        check_outputs([], path)
+        text = remade(name) if remake else shipped(name)
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise ValueError(f"{path}: exists and is another table, choose a name (-o TABLE.csv)")
+        write_text(path, text)
+    one = EXAMPLES[name]
+    say(f"{path}: {one.about}\nknown: {one.known}\ntry: {one.command}", lines=True)
