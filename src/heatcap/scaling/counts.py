@@ -378,7 +378,7 @@ def _curves_of(part: _Part) -> list[_Curve]:
     if x.size < 2 or _gap(x, k, n) is not None:
         return []
     middle, half = 0.5 * (x[0] + x[-1]), 0.5 * (x[-1] - x[0])
-    out = []
+    out: list[_Curve] = []
     for degree in DEGREES:
         if x.size > degree + (degree > 1):
             start = None if not out else np.append(out[-1].beta, np.zeros(degree + 1))[: degree + 1]

@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
+from heatcap.core.arrays import Floats
 from heatcap.systems.percolation import Percolation
 from heatcap.systems.potts import Ising2D
 from heatcap.systems.spanning import SITE_P_C, spanning_counts
@@ -48,8 +49,8 @@ def _verdict() -> pd.DataFrame:
 
 
 def _thresholds() -> pd.DataFrame:
-    def controls(size: int) -> list[float]:
-        return (SITE_P_C + 0.8 * size**-0.75 * np.linspace(-1, 1, 9)).round(4).tolist()
+    def controls(size: int) -> Floats:
+        return (SITE_P_C + 0.8 * size**-0.75 * np.linspace(-1, 1, 9)).round(4)
 
     return spanning_counts([8, 16, 32, 64, 128], controls, trials=500, rng=1)
 
