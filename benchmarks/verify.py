@@ -25,6 +25,7 @@ import peak_marks
 import peers
 import powers_marks
 import stiffness_marks
+import thresholds_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "verification.md"
 BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
@@ -35,6 +36,7 @@ BATTERIES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "crossings": (crossings_marks.tables, 200),
     "powers": (powers_marks.tables, 200),
     "stiffness": (stiffness_marks.tables, 100),
+    "thresholds": (thresholds_marks.tables, 100),
     "order": (order_marks.tables, 16),
     "divergence": (divergence_marks.tables, divergence_marks.USUAL),
     "peak": (peak_marks.tables, 40),

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
         power_law,
         read_table,
         stiffness,
+        thresholds,
         transition_order,
     )
+    from heatcap.systems import example
 
 
 __version__ = VERSION
@@ -73,6 +75,7 @@ _HOME = {
     "crossings": "scaling",
     "crossover": "scaling",
     "divergence_test": "divergence",
+    "example": "systems",
     "extrema": "scaling",
     "find_events": "events",
     "gamma_method": "resampling",
@@ -91,6 +94,7 @@ _HOME = {
     "read_table": "scaling",
     "save": "observables",
     "stiffness": "scaling",
+    "thresholds": "scaling",
     "transition_order": "scaling",
     "verdict_of_runs": "divergence",
 }
@@ -118,6 +122,7 @@ __all__ = [
     "crossings",
     "crossover",
     "divergence_test",
+    "example",
     "extrema",
     "find_events",
     "gamma_method",
@@ -136,6 +141,7 @@ __all__ = [
     "read_table",
     "save",
     "stiffness",
+    "thresholds",
     "transition_order",
     "verdict_of_runs",
 ]

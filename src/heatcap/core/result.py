@@ -78,6 +78,11 @@ class Status(StrEnum):
     MULTIPLE_CROSSINGS = "multiple crossings", "a pair of sizes crosses more than once"
     NO_PEAK = "no peak", "no size has a maximum inside its data"
     PEAK_AT_AN_END = "peak at an end", "sizes are highest at an end of their data"
+    SEPARATED = (
+        "separated",
+        "trials all fail on one side and all succeed on the other: the width is not known",
+    )
+    NOT_MONOTONE = "not monotone", "the share of successes both rises and falls with the control"
     NO_JUMP = "no jump", "the stiffness shows no jump within the data"
     ANOTHER_JUMP = "another jump", "the jump is not the universal one"
     CROSSOVER_NOT_EXCLUDED = "crossover not excluded", "a crossover fits as well and moves a number"

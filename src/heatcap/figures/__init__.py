@@ -10,6 +10,7 @@ share a panel differ in style as well.  For a figure of your own, call :func:`ne
 
 from heatcap.figures.along_training import evolution
 from heatcap.figures.collapsed import collapse
+from heatcap.figures.counted import thresholds
 from heatcap.figures.curves_of_sizes import crossings, extrema, histograms
 from heatcap.figures.jump import stiffness
 from heatcap.figures.lead_rows import leads
@@ -34,5 +35,6 @@ __all__ = [
     "scan",
     "stiffness",
     "styled",
+    "thresholds",
     "verdict",
 ]

@@ -6,6 +6,7 @@
 * `collapse` fits x_c and the exponents to whole curves;
 * `crossings` extrapolates where curves of a dimensionless quantity (Binder's cumulant) meet;
 * `extrema` and `peaks_against_size` follow positions and heights of maxima;
+* `thresholds` locates where the share of successes crosses a level, from counts;
 * `power_law` fits exponent, amplitude and limit of values against a size or a field, `crossover`
   two power laws that are joined;
 * `stiffness` fits a Kosterlitz-Thouless transition to the helicity modulus;
@@ -27,6 +28,7 @@ from heatcap.scaling.ansatz import (
     with_logarithms,
 )
 from heatcap.scaling.collapsing import Collapse, collapse
+from heatcap.scaling.counts import Threshold, Thresholds, thresholds
 from heatcap.scaling.crossing import Crossings, crossings
 from heatcap.scaling.data import Points, points, read_table
 from heatcap.scaling.histogram import Barriers, barriers
@@ -52,6 +54,8 @@ __all__ = [
     "Points",
     "PowerLaw",
     "Stiffness",
+    "Threshold",
+    "Thresholds",
     "barriers",
     "collapse",
     "crossings",
@@ -67,6 +71,7 @@ __all__ = [
     "reweight",
     "second_order",
     "stiffness",
+    "thresholds",
     "transition_order",
     "with_crossover",
     "with_logarithms",

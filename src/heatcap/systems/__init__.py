@@ -19,15 +19,19 @@ from heatcap.systems.percolation import Percolation
 from heatcap.systems.planted import Planted
 from heatcap.systems.potts import Ising2D, Potts
 from heatcap.systems.registry import SYSTEMS, tabulate, write
+from heatcap.systems.shipped import EXAMPLES, Example, example
+from heatcap.systems.spanning import spanning_counts
 from heatcap.systems.system import ExactSystem, SampledSystem, System
 from heatcap.systems.table import to_csv, to_frame
 from heatcap.systems.xy import XY, weber_minnhagen
 
 __all__ = [
+    "EXAMPLES",
     "SYSTEMS",
     "XY",
     "CurieWeiss",
     "ExactSystem",
+    "Example",
     "Ising1D",
     "Ising2D",
     "Ising2DExact",
@@ -39,6 +43,8 @@ __all__ = [
     "SpinSystem",
     "System",
     "TwoLevel",
+    "example",
+    "spanning_counts",
     "tabulate",
     "to_csv",
     "to_frame",
