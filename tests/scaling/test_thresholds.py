@@ -295,4 +295,4 @@ def test_the_figure_shows_shares_and_thresholds() -> None:
 
 def test_a_figure_without_an_answer() -> None:
     found = thresholds([8, 8, 16, 16], [0, 1, 0, 1], [0, 0, 0, 0], [9, 9, 9, 9])
-    assert len(gids(drawn(found), "no data")) == 1
+    assert len(gids(drawn(found, panel="thresholds"), "no data")) == 1
