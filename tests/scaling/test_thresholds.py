@@ -296,3 +296,13 @@ def test_the_figure_shows_shares_and_thresholds() -> None:
 def test_a_figure_without_an_answer() -> None:
     found = thresholds([8, 8, 16, 16], [0, 1, 0, 1], [0, 0, 0, 0], [9, 9, 9, 9])
     assert len(gids(drawn(found, panel="thresholds"), "no data")) == 1
+
+
+def test_steps_in_one_gap_share_its_error() -> None:
+    """Any number of sizes between the same two controls: the limit may be anywhere there."""
+    x = np.linspace(0.4, 0.6, 11)
+    size, control = (grid.ravel() for grid in np.meshgrid([8, 16, 32, 64, 128], x, indexing="ij"))
+    k = np.where(control > 0.511, 100, 0)
+    found = thresholds(size, control, k, np.full(k.size, 100), inverse_nu=1)
+    assert found.x_c.value == pytest.approx(0.51)
+    assert found.x_c.systematic == pytest.approx(0.02 / np.sqrt(12))

@@ -242,7 +242,9 @@ def crossings(
     if alone := lone_points(lines):
         status, message = Status.POOR_FIT, "; ".join(filter(None, [alone, message]))
     if level is not None:
-        message = message.replace("pairs of sizes", "sizes").replace("pair", "size")
+        for words, meant in (("pairs of sizes", "sizes"), ("pair of sizes", "size")):
+            message = message.replace(words, meant)
+        message = message.replace("pair", "size")
     best = heaviest(fits) if fits else None
     w = average(fits, EXPONENT) if best and best.determined and best.form.free else None
     return Crossings(
