@@ -277,6 +277,14 @@ class _Part:
         )
         return at, k, n
 
+    def independent(self, phi: float) -> Floats:
+        """Trials at each control that count as independent: clusters, where they are named."""
+        at, where = np.unique(self.control, return_inverse=True)
+        if self.group is None:
+            return np.bincount(where, weights=self.trials) / phi
+        pairs = np.unique(np.column_stack([where, self.group]), axis=0)
+        return np.bincount(pairs[:, 0], minlength=at.size).astype(np.float64)
+
 
 def _checked(
     size: ArrayLike,
@@ -466,7 +474,7 @@ def _row(part: _Part, curves: Sequence[_Curve], level: float, phi: float) -> Thr
     if x.size < 2:
         return replace(bare, status=Status.TOO_FEW_POINTS, message="one control, two are needed")
     if (gap := _gap(x, k, n)) is not None:
-        return _separated(bare, gap, k, n, level)
+        return _separated(bare, gap, k, n, part.independent(phi), level)
     if _turns(guess, error):
         message = "successes rise and fall with the control: narrow its range to one flank"
         return replace(bare, status=Status.NOT_MONOTONE, message=message)
@@ -502,7 +510,12 @@ def _drawn(curves: Sequence[_Curve], weights: Floats, phi: float, x: Floats) -> 
 
 
 def _separated(
-    row: Threshold, gap: tuple[float, float], k: Floats, n: Floats, level: float
+    row: Threshold,
+    gap: tuple[float, float],
+    k: Floats,
+    n: Floats,
+    independent: Floats,
+    level: float,
 ) -> Threshold:
     """The threshold lies between two controls, by the counts there; or nowhere."""
     if not k.any() or np.array_equal(k, n):
@@ -512,7 +525,7 @@ def _separated(
     low, high = gap
     at = [int(np.flatnonzero(row.control == end)[0]) for end in gap]
     # How likely the ends are if P is at the level there.
-    chances = [level ** n[i] if k[i] else (1 - level) ** n[i] for i in at if k[i] in (0, n[i])]
+    chances = [(level if k[i] else 1 - level) ** independent[i] for i in at if k[i] in (0, n[i])]
     if len(chances) < 2 or max(chances) > CHANCE:
         message = f"the step between {low:g} and {high:g} rests on too few trials: add some there"
         return replace(row, status=Status.TOO_FEW_POINTS, message=message)
