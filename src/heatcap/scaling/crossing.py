@@ -3,7 +3,7 @@
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
 `crossings` fits a smooth curve to every size (:mod:`heatcap.scaling.curves`), locates the crossing
-of each pair, or where each curve meets a level (then w = 1/nu), and extrapolates to infinite size
+of each pair, or where each curve meets a level (then w = 1/nu, if it is not A at x_c), and extrapolates to infinite size
 (:mod:`heatcap.scaling.powers`).  x* is in the unit of the control; the L of a pair is the geometric
 mean of its sizes.  The height A(x*) has its own limit, approached as L^(-omega).  For exponents fit
 the whole curves (`collapse`).
