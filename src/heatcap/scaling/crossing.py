@@ -3,10 +3,10 @@
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
 `crossings` fits a smooth curve to every size (:mod:`heatcap.scaling.curves`), locates the crossing
-of each pair, or where each curve meets a level (then w = 1/nu, if it is not A at x_c), and extrapolates to infinite size
-(:mod:`heatcap.scaling.powers`).  x* is in the unit of the control; the L of a pair is the geometric
-mean of its sizes.  The height A(x*) has its own limit, approached as L^(-omega).  For exponents fit
-the whole curves (`collapse`).
+of each pair, or where each curve meets a level (then w = 1/nu, if the level is not A at x_c), and
+extrapolates to infinite size (:mod:`heatcap.scaling.powers`).  x* is in the unit of the control;
+the L of a pair is the geometric mean of its sizes.  The height A(x*) has its own limit, approached
+as L^(-omega).  For exponents fit the whole curves (`collapse`).
 
 K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
 Science 352 (2016) 213 (what was checked: docs/references.md).
