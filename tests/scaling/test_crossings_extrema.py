@@ -607,3 +607,20 @@ def test_a_logarithm_that_fits_as_well_leaves_the_exponent_open():
     assert found.outcome == "logarithm of heights not excluded"
     power = peaks_against_size(size, height=size, height_error=0.01 * size)
     assert power.height_status == "ok"
+
+
+def test_an_exponent_that_is_missing_is_never_ok():
+    """With a logarithm ahead, an exponent that is not determined was "ok" and None."""
+    size, error = 8.0 * 2.0 ** np.arange(4), np.ones(4)
+    height = np.log(size) + 1 + error * np.random.default_rng(3).normal(size=4)
+    found = peaks_against_size(size, height=height, height_error=error)
+    assert found.log_weight > 0.5
+    assert found.exponent is None
+    assert found.statuses["exponent"] == "undetermined"
+    assert "do not determine their exponent" in found.message
+
+
+def test_a_level_that_no_curve_meets_speaks_of_sizes():
+    found = crossings(crossing_points(0.001, 0), level=5, rng=0)
+    assert found.status == "no crossing"
+    assert found.message.startswith("no size crosses within its data")

@@ -50,3 +50,13 @@ def test_two_observables_give_beta_and_gamma():
     assert "if it is a susceptibility" in found.summary()
     both = collapse(parts, fixed={"omega": 1, "a": 0}, excluded=["crossover", "logarithms"])
     assert both.fixed == {"omega": 1, "a_M": 0, "a_X": 0}
+
+
+def test_errors_of_different_kinds_are_propagated_with_the_covariance_of_their_sum():
+    parts = {"inverse_nu": Parameter(1.2, 0.01, 0), "exponent": Parameter(-0.3, 0, 0.02)}
+    for rho in (-0.9, 0.9):
+        slopes = np.array([-0.3 / 1.2**2, -1 / 1.2]) * [0.01, 0.02]
+        variance = slopes @ [[1, rho], [rho, 1]] @ slopes
+        found = derived(parts, np.array([[1, rho], [rho, 1]]))["beta"]
+        assert found.error == pytest.approx(np.sqrt(variance))
+        assert found.statistical / found.systematic == pytest.approx(abs(slopes[0] / slopes[1]))

@@ -256,3 +256,14 @@ def test_intervals_hold_slow_corrections_as_often_as_they_say():
         outer += found.exponent.ci95[0] < p < found.exponent.ci95[1]
     assert 0.55 < inner / 60 < 0.9
     assert outer / 60 > 0.87
+
+
+def test_without_errors_corrections_take_degrees_of_freedom():
+    """Five points leave one: an error of chi2 / 3 was below the distance 6 times in 10."""
+    rng, sizes = np.random.default_rng(3), np.geomspace(8, 256, 5)
+    away = []
+    for _ in range(12):
+        y = sizes**-0.5 * (1 + 0.3 * 8 / sizes) * (1 + 0.03 * rng.normal(size=5))
+        exponent = power_law(sizes, y).exponent
+        away.append((exponent.value + 0.5) / exponent.error)
+    assert np.sum(np.abs(away) < 2) >= 10

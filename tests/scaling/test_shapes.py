@@ -269,3 +269,12 @@ def test_ten_thousand_points_of_a_size_cross_as_well_as_few() -> None:
         assert abs(result.x_c.value - 1) < 3 * result.x_c.error
     assert found[1].error == pytest.approx(found[0].error, rel=0.4)
     assert "40000 points condensed to 960" in found[1].message
+
+
+def test_points_with_a_covariance_keep_it() -> None:
+    data = many(MANY + 1, 0.01).take(np.arange(MANY + 1))
+    shared = points(
+        data.size, data.control, data.value, covariance=1e-4 * (0.5 * np.eye(len(data)) + 0.5)
+    )
+    assert condensed(shared) is shared
+    assert condensed(data) is not data

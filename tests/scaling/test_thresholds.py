@@ -296,3 +296,25 @@ def test_the_figure_shows_shares_and_thresholds() -> None:
 def test_a_figure_without_an_answer() -> None:
     found = thresholds([8, 8, 16, 16], [0, 1, 0, 1], [0, 0, 0, 0], [9, 9, 9, 9])
     assert len(gids(drawn(found, panel="thresholds"), "no data")) == 1
+
+
+def test_steps_in_one_gap_share_its_error() -> None:
+    """Any number of sizes between the same two controls: the limit may be anywhere there."""
+    x = np.linspace(0.4, 0.6, 11)
+    size, control = (grid.ravel() for grid in np.meshgrid([8, 16, 32, 64, 128], x, indexing="ij"))
+    k = np.where(control > 0.511, 100, 0)
+    found = thresholds(size, control, k, np.full(k.size, 100), inverse_nu=1)
+    assert found.x_c.value == pytest.approx(0.51)
+    assert found.x_c.systematic == pytest.approx(0.02 / np.sqrt(12))
+
+
+def test_a_step_of_few_clusters_is_no_step() -> None:
+    """Three samples that all agree say no more than three trials, however many each holds."""
+    x, samples = np.arange(6.0), np.arange(3)
+    control, sample = (grid.ravel() for grid in np.meshgrid(x, samples, indexing="ij"))
+    k = np.where(control > 2, 1000, 0)
+    columns = np.full(k.size, 8.0), control, k, np.full(k.size, 1000)
+    assert thresholds(*columns).rows[0].status == "separated"
+    few = thresholds(*columns, cluster=sample).rows[0]
+    assert few.status == "too few points"
+    assert "too few trials" in few.message

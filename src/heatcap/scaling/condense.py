@@ -27,11 +27,13 @@ MANY, MOST = 400, 240  # points of a size: a curve costs their cube
 def condensed(points: Points) -> Points:
     """Condense sizes with more than MANY points to MOST; the message says so.
 
+    Points with a covariance are left as they are: bins have one, too.
+
     The scatter within the bins tells whether points share their noise, as those of one reweighted
     simulation do: what they share is not averaged.
     """
     sizes, counts = np.unique(points.size, return_counts=True)
-    if counts.max(initial=0) <= MANY:
+    if counts.max(initial=0) <= MANY or points.covariance is not None:
         return points
     pieces = []
     for size, count in zip(sizes, counts, strict=True):

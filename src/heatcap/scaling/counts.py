@@ -118,7 +118,8 @@ class Thresholds(Tested, Result):
         By size.
     x_c : Parameter or None
         Limit of the positions at infinite size.  `statistical` includes the uncertainty of the
-        exponent, `systematic` is the spread between corrections and smallest sizes.
+        exponent, `systematic` is the spread between corrections and smallest sizes, and the error
+        of a gap between controls in which the steps of several sizes lie.
     shift_exponent : Parameter or None
         1/nu (+ omega) of the positions; None where they do not determine it, and x_c holds all from
         0.25 to 4.
@@ -275,6 +276,14 @@ class _Part:
             np.bincount(where, weights=v).astype(np.float64) for v in (self.successes, self.trials)
         )
         return at, k, n
+
+    def independent(self, phi: float) -> Floats:
+        """Trials at each control that count as independent: clusters, where they are named."""
+        at, where = np.unique(self.control, return_inverse=True)
+        if self.group is None:
+            return np.bincount(where, weights=self.trials) / phi
+        pairs = np.unique(np.column_stack([where, self.group]), axis=0)
+        return np.bincount(pairs[:, 0], minlength=at.size).astype(np.float64)
 
 
 def _checked(
@@ -465,7 +474,7 @@ def _row(part: _Part, curves: Sequence[_Curve], level: float, phi: float) -> Thr
     if x.size < 2:
         return replace(bare, status=Status.TOO_FEW_POINTS, message="one control, two are needed")
     if (gap := _gap(x, k, n)) is not None:
-        return _separated(bare, gap, k, n, level)
+        return _separated(bare, gap, k, n, part.independent(phi), level)
     if _turns(guess, error):
         message = "successes rise and fall with the control: narrow its range to one flank"
         return replace(bare, status=Status.NOT_MONOTONE, message=message)
@@ -501,7 +510,12 @@ def _drawn(curves: Sequence[_Curve], weights: Floats, phi: float, x: Floats) -> 
 
 
 def _separated(
-    row: Threshold, gap: tuple[float, float], k: Floats, n: Floats, level: float
+    row: Threshold,
+    gap: tuple[float, float],
+    k: Floats,
+    n: Floats,
+    independent: Floats,
+    level: float,
 ) -> Threshold:
     """The threshold lies between two controls, by the counts there; or nowhere."""
     if not k.any() or np.array_equal(k, n):
@@ -511,7 +525,7 @@ def _separated(
     low, high = gap
     at = [int(np.flatnonzero(row.control == end)[0]) for end in gap]
     # How likely the ends are if P is at the level there.
-    chances = [level ** n[i] if k[i] else (1 - level) ** n[i] for i in at if k[i] in (0, n[i])]
+    chances = [(level if k[i] else 1 - level) ** independent[i] for i in at if k[i] in (0, n[i])]
     if len(chances) < 2 or max(chances) > CHANCE:
         message = f"the step between {low:g} and {high:g} rests on too few trials: add some there"
         return replace(row, status=Status.TOO_FEW_POINTS, message=message)
@@ -562,7 +576,8 @@ def _limit(
     bounds = SHIFT if inverse_nu is None else (inverse_nu, inverse_nu)
     places = [(r.size, r.position) for r in rows if r.position is not None]
     widths = [(r.size, r.width) for r in rows if r.width is not None]
-    fits = _fits(places, [_shift(omega, bounds) for omega in OMEGAS])
+    forms = [_shift(omega, bounds) for omega in OMEGAS]
+    fits = _fits(places, forms)
     narrow = _fits(widths, [_narrowing(omega) for omega in OMEGAS])
     known = bool(narrow) and heaviest(narrow).determined and heaviest(narrow).p_value >= POOR
     bare = replace(bare, inverse_nu=average(narrow, EXPONENT) if known else None)
@@ -577,8 +592,12 @@ def _limit(
         )  # fmt: skip
     best = heaviest(fits)
     size = np.array([s for s, _ in places])
+    x_c = average(fits, 0)
+    for moved in _moved_together(places):
+        common = average(_fits(moved, forms), 0).value - x_c.value
+        x_c = replace(x_c, systematic=float(np.hypot(x_c.systematic, common)))
     found = replace(
-        bare, x_c=average(fits, 0), chi2=best.chi2, dof=best.dof, p_value=best.p_value,
+        bare, x_c=x_c, chi2=best.chi2, dof=best.dof, p_value=best.p_value,
         models=[fit.to_dict() for fit in fits], extrapolation=_extrapolation(fits, size),
         shift_exponent=average(fits, EXPONENT) if best.determined and best.form.free else None,
     )  # fmt: skip
@@ -595,6 +614,19 @@ def _limit(
             f" {SHIFT[0]:g} to {SHIFT[1]:g}: give it where it is known (inverse_nu{held})"
         )
     return replace(found, message="; ".join([*out, *notes]))
+
+
+def _moved_together(
+    places: Sequence[tuple[float, Parameter]],
+) -> Iterator[list[tuple[float, Parameter]]]:
+    """Positions with those of one gap moved by its error, for every gap of several sizes.
+
+    Steps between the same two controls may all lie on one side of their middle.
+    """
+    gaps = [p for _, p in places if p.statistical == 0]  # separated
+    for gap in {p for p in gaps if gaps.count(p) > 1}:
+        moved = replace(gap, value=gap.value + gap.systematic)
+        yield [(size, moved if p == gap else p) for size, p in places]
 
 
 def _fits(pairs: Sequence[tuple[float, Parameter]], forms: Sequence[Form]) -> list[Fit]:

@@ -3,10 +3,10 @@
     x*(L) = x_c + a L^(-w),   w = 1/nu + omega
 
 `crossings` fits a smooth curve to every size (:mod:`heatcap.scaling.curves`), locates the crossing
-of each pair, or where each curve meets a level (then w = 1/nu), and extrapolates to infinite size
-(:mod:`heatcap.scaling.powers`).  x* is in the unit of the control; the L of a pair is the geometric
-mean of its sizes.  The height A(x*) has its own limit, approached as L^(-omega).  For exponents fit
-the whole curves (`collapse`).
+of each pair, or where each curve meets a level (then w = 1/nu, if the level is not A at x_c), and
+extrapolates to infinite size (:mod:`heatcap.scaling.powers`).  x* is in the unit of the control;
+the L of a pair is the geometric mean of its sizes.  The height A(x*) has its own limit, approached
+as L^(-omega).  For exponents fit the whole curves (`collapse`).
 
 K. Binder, Z. Phys. B 43 (1981) 119; for the drift for example H. Shao, W. Guo and A. W. Sandvik,
 Science 352 (2016) 213 (what was checked: docs/references.md).
@@ -242,7 +242,9 @@ def crossings(
     if alone := lone_points(lines):
         status, message = Status.POOR_FIT, "; ".join(filter(None, [alone, message]))
     if level is not None:
-        message = message.replace("pairs of sizes", "sizes").replace("pair", "size")
+        for words, meant in (("pairs of sizes", "sizes"), ("pair of sizes", "size")):
+            message = message.replace(words, meant)
+        message = message.replace("pair", "size")
     best = heaviest(fits) if fits else None
     w = average(fits, EXPONENT) if best and best.determined and best.form.free else None
     return Crossings(

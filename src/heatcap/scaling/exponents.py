@@ -49,7 +49,10 @@ def correlation_between(fits: Sequence[Fit], names: Sequence[str], wanted: Seque
 
 
 def propagated(value: float, slopes: Floats, parts: Sequence[Parameter], rho: Floats) -> Parameter:
-    """A function of parameters (parameter,) of which the slopes are known."""
+    """A function of parameters (parameter,) of which the slopes are known.
+
+    `rho` is of the total errors: kinds of error share the total as they would with it alone.
+    """
     used = np.flatnonzero(slopes).tolist()  # others may have infinite errors
     between = rho[np.ix_(used, used)]
 
@@ -57,7 +60,10 @@ def propagated(value: float, slopes: Floats, parts: Sequence[Parameter], rho: Fl
         changes = slopes[used] * [getattr(parts[k], kind) for k in used]
         return float(np.sqrt(np.maximum(changes @ between @ changes, 0.0)))
 
-    return Parameter(value, error("statistical"), error("systematic"))
+    kinds = np.array([error("statistical"), error("systematic")])
+    if 0 < (apart := float(np.hypot(*kinds))) < np.inf:
+        kinds *= error("error") / apart
+    return Parameter(value, *kinds.tolist())
 
 
 def derived(parameters: Mapping[str, Parameter], rho: Floats) -> dict[str, Parameter]:

@@ -560,7 +560,7 @@ def _heights(
             f"(p = {best.p_value:.1g}): leave out the smallest sizes"
         )
         return out | {"height_status": Status.POOR_FIT, "message": message}
-    if best is power and power.form.free and not power.determined:
+    if power.form.free and not power.determined:
         message = "the heights do not determine their exponent: add larger sizes, or smaller errors"
         return out | {"height_status": Status.UNDETERMINED, "message": message}
     if moved:

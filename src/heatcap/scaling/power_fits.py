@@ -24,7 +24,16 @@ from scipy import stats
 from heatcap.core.arrays import Floats
 from heatcap.scaling.powers import DETERMINED, LARGEST, NEAR, ZOOMS
 
-__all__ = ["AMPLITUDE", "EXPONENT", "LIMIT", "LN_AMPLITUDE", "OMEGAS", "PowerFit", "fit_powers"]
+__all__ = [
+    "AMPLITUDE",
+    "EXPONENT",
+    "LIMIT",
+    "LN_AMPLITUDE",
+    "OMEGAS",
+    "SHARES",
+    "PowerFit",
+    "fit_powers",
+]
 
 OMEGAS = tuple(float(w) for w in np.geomspace(0.2, 4.0, 13))
 RESOLVED = 5  # values of omega within the range that is seen

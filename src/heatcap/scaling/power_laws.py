@@ -39,6 +39,7 @@ from heatcap.scaling.power_fits import (
     LIMIT,
     LN_AMPLITUDE,
     OMEGAS,
+    SHARES,
     PowerFit,
     fit_powers,
 )
@@ -379,7 +380,9 @@ def _fitted(
         return fits, data
     if not data.known:
         best = heaviest(fits)
-        scale = best.chi2 / best.dof * float(student_factor(best.dof + 1)) ** 2
+        # Errors that are too small let b and c follow the scatter: each takes a degree of freedom.
+        free = max(best.dof - (len(SHARES) if options["omegas"] else 0), 1)
+        scale = best.chi2 / free * float(student_factor(free + 1)) ** 2
         scale = max(scale, 1e-16)  # points on a power law: what rounding leaves
         data = replace(data, covariance=data.covariance * scale)
         return fit_powers(data.x, data.y, data.covariance, bounds, **options), data
