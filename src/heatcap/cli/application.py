@@ -242,7 +242,7 @@ def axis_labels(pairs: list[str] | None) -> dict[str, str]:
                 f"expected control=TEXT, value=TEXT or size=TEXT, got {pair!r}",
                 param_hint="--label",
             )
-        out[what.strip()] = text.strip()
+        out[what.strip()] = plain(text.strip())  # fonts have no control characters
     return out
 
 

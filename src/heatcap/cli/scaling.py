@@ -101,7 +101,8 @@ def collapse(
         typer.Option(help="What theory excludes: crossover, logarithms or held; may be repeated."),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(help="Of the replicates that a Dataset holds; 0: errors of the fit.")
+        int,
+        typer.Option(min=0, help="Of the replicates that a Dataset holds; 0: errors of the fit."),
     ] = 100,
     seed: Seed = 0,
     json: Json = None,
@@ -252,7 +253,12 @@ def _points(
 
     with plain_errors():
         check_outputs(tables, json, figure=figure)
-        yield read_table(tables, names=words(names), choice=chosen(*rows), **columns)
+        points = read_table(tables, names=words(names), choice=chosen(*rows), **columns)
+        called = str(tables[0]) if len(tables) == 1 else f"{len(tables)} tables"
+        try:
+            yield points
+        except ValueError as problem:
+            raise ValueError(f"{called}: {problem}") from None
 
 
 @app.command()
@@ -335,6 +341,12 @@ def extrema(
         if value or figure:
             raise typer.BadParameter("goes without --value and --figure", param_hint="--positions")
         rows = chosen("", sizes, drop)
+        shapes = [name for name, option in shape.items() if option]
+        if window or exponent is not None or shapes or len(tables) > 1:
+            raise typer.BadParameter(
+                "takes one table, and --size, --error, --names, --sizes, --drop, --inverse-nu",
+                param_hint="--positions",
+            )
         with plain_errors():
             check_outputs(tables, json)
             known = _known_peaks(tables[0], size, positions, error, words(names), rows, inverse_nu)
@@ -443,8 +455,7 @@ def order(
 
     Columns of one table, energy series, or both.  Without --heat-capacity it comes from the series.
     """
-    import xarray as xr
-
+    from heatcap.runfile import read_netcdf
     from heatcap.scaling import read_table, transition_order
 
     columns = {
@@ -475,8 +486,7 @@ def order(
         }  # fmt: skip
         energies = None
         if series is not None:
-            with xr.open_dataset(series, engine="h5netcdf") as file:
-                energies = file.load()
+            energies = read_netcdf(series, "energy series")
         result = transition_order(**given, series=energies, dimension=dimension, rng=seed)
         answer(result.summary(), result.to_dict(), inputs, json)
         draw("histograms", figure, result.results.get("barriers"))
