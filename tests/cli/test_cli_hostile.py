@@ -48,8 +48,9 @@ def test_arrays_that_are_no_columns(table: Path, tmp_path: Path) -> None:
     assert refused("crossings", path, *COLUMNS) == (
         f"{path}: has no arrays at its top, expected columns of one length there"
     )
-    data = {name: column.to_numpy() for name, column in pd.read_csv(table).items()}
-    np.savez(path := tmp_path / "t.npz", **data | {"U": data["U"] + 1j})
+    data = pd.read_csv(table)
+    size, control, value, error = data.to_numpy().T
+    np.savez(path := tmp_path / "t.npz", L=size, T=control, U=value + 1j, dU=error)
     assert "column 'U': expected real numbers, got complex ones" in refused(
         "crossings", path, *COLUMNS, "--error", "dU"
     )
@@ -110,11 +111,11 @@ def test_powers_that_overflow(table: Path, tmp_path: Path) -> None:
     )
     sizes = np.array([8, 16, 32, 64, 128.0])
     pd.DataFrame({"N": sizes, "y": sizes, "e": 0.1}).to_csv(path := tmp_path / "p.csv")
-    asked = (path, "--x", "N", "--value", "y", "--error", "e")
+    law = (path, "--x", "N", "--value", "y", "--error", "e")
     for option in ("exponent", "omega"):
-        assert "20, got 1e+09" in refused("power-law", *asked, f"--{option}", "1e9")
+        assert "20, got 1e+09" in refused("power-law", *law, f"--{option}", "1e9")
     for window in ("nan:", "100:10"):
-        assert "with lo below hi" in refused("power-law", *asked, "--window", window)
+        assert "with lo below hi" in refused("power-law", *law, "--window", window)
 
 
 def test_counts_that_are_none(table: Path, tmp_path: Path) -> None:
@@ -158,3 +159,21 @@ def test_an_example_overwrites_nothing(tmp_path: Path) -> None:
     assert refused("example", "ising", "-o", path).startswith(f"{path}: exists and is another")
     assert path.read_bytes() == b"\xff\xfe\x80"
     assert "example must be one of" in refused("example", "../../x")
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "expected"),
+    [
+        ("--sizes", "inf", "--sizes: expected whole numbers, got inf"),
+        ("--sizes", "8.5", "--sizes: expected whole numbers, got 8.5"),
+        ("--set", "replicates=inf", "replicates must be a whole number of 1 or more, got inf"),
+        ("--set", "replicates=nan", "replicates must be a whole number of 1 or more, got nan"),
+        ("--set", "sweeps=1.5", "sweeps must be a whole number of 1 or more, got 1.5"),
+        ("--set", "replicates=-1", "replicates must be a whole number of 1 or more, got -1"),
+    ],
+)
+def test_systems_of_no_size(option: str, text: str, expected: str, tmp_path: Path) -> None:
+    asked = {"--sizes": "4", "--control": "0.4"} | {option: text}
+    options = [word for pair in asked.items() for word in pair]
+    assert refused("system", "ising2d", "-o", tmp_path / "s.csv", *options) == expected
+    assert not (tmp_path / "s.csv").exists()

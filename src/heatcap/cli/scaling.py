@@ -216,12 +216,20 @@ def system(
         given = {k: int(v) if float(v).is_integer() else v for k, v in given.items()}
         if name in SYSTEMS and hasattr(SYSTEMS[name], "sample"):
             given["rng"] = seed
-        whole = [int(size) for size in numbers("--sizes", sizes)]
+        whole = _whole("--sizes", sizes)
         table = write(name, output, whole, _grid(control), **given)
         say(f"{output}: {table.sizes['point']} points of {name}")
         answers = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
         if answers:
             say("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in answers.items()))
+
+
+def _whole(option: str, text: str) -> list[int]:
+    """Parse whole numbers a,b,c."""
+    given = numbers(option, text)
+    if wrong := [one for one in given if not one.is_integer()]:
+        raise ValueError(f"{option}: expected whole numbers, got {wrong[0]:g}")
+    return [int(one) for one in given]
 
 
 def _grid(text: str) -> list[float]:

@@ -57,7 +57,10 @@ def thresholds(
             shared = frame[cluster].astype(str).to_numpy()
         try:
             result = find(
-                *map(columns.get, named), level=level, cluster=shared, inverse_nu=inverse_nu
+                *(columns[name] for name in named),
+                level=level,
+                cluster=shared,
+                inverse_nu=inverse_nu,
             )
         except ValueError as problem:
             raise ValueError(f"{table}: {problem}") from None
