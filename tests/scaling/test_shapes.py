@@ -131,7 +131,7 @@ def test_counts_have_no_error_of_zero() -> None:
     assert found.value.tolist() == [0, 0.35, 1]
     share = np.array([1, 8, 21]) / 22
     assert found.error == pytest.approx(np.sqrt(share * (1 - share) / 20), rel=1e-12)
-    with pytest.raises(ValueError, match=r"row 2 .*: expected 0 <= k <= n, got 7 of 5"):
+    with pytest.raises(ValueError, match=r"row 2 .*: expected counts 0 <= k <= n, got 7 of 5"):
         read_table(table.assign(n=[5, 5, 20]), **NAMES, successes="k", trials="n")
     with pytest.raises(ValueError, match="--successes and --trials go together"):
         read_table(table, **NAMES, successes="k")

@@ -97,7 +97,7 @@ Drop = Annotated[
     list[str] | None,
     typer.Option(metavar="ROW", help="Row of the data (from 1) to leave out; may be repeated."),
 ]
-Seed = Annotated[int, typer.Option(help="Of searches, draws and resamples.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of searches, draws and resamples.")]
 Json = Annotated[Path | None, typer.Option("--json", help="OUT.json to write.")]
 Drawn = Annotated[Path | None, typer.Option(help="OUT.pdf or .svg; a PNG and a caption with it.")]
 Width = Annotated[Literal["single", "double"], typer.Option(help="Of the figure: 3.4 or 7 inches.")]
@@ -242,7 +242,7 @@ def axis_labels(pairs: list[str] | None) -> dict[str, str]:
                 f"expected control=TEXT, value=TEXT or size=TEXT, got {pair!r}",
                 param_hint="--label",
             )
-        out[what.strip()] = text.strip()
+        out[what.strip()] = plain(text.strip())  # fonts have no control characters
     return out
 
 

@@ -103,30 +103,17 @@ def _answered(
     figure: Path | None,
 ) -> None:
     """Read the columns, fit, print, and write what is asked for."""
+    from heatcap.core.choice import interval
     from heatcap.scaling.power_laws import read_power_table
 
     with plain_errors():
         check_outputs([table], json, figure=figure)
         x, value, error = columns
-        data = read_power_table(table, x, value, error, words(names), _window(window))
+        ends = interval("--window", window)
+        data = read_power_table(table, x, value, error, words(names), ends)
         try:
             result = fit(**data, **options, name=value)
         except ValueError as problem:
             raise ValueError(f"{table}: {problem}") from None
         answer(result.summary(), result.to_dict(), [table], json)
         draw(kind, figure, result, name=x)
-
-
-def _window(text: str) -> tuple[float, float] | None:
-    """Parse LOW:HIGH."""
-    if not text:
-        return None
-    low, colon, high = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return float(low or "-inf"), float(high or "inf")
-    except ValueError:
-        raise typer.BadParameter(
-            f"expected LOW:HIGH, got {text!r}", param_hint="--window"
-        ) from None

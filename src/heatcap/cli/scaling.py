@@ -101,7 +101,8 @@ def collapse(
         typer.Option(help="What theory excludes: crossover, logarithms or held; may be repeated."),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(help="Of the replicates that a Dataset holds; 0: errors of the fit.")
+        int,
+        typer.Option(min=0, help="Of the replicates that a Dataset holds; 0: errors of the fit."),
     ] = 100,
     seed: Seed = 0,
     json: Json = None,
@@ -215,12 +216,20 @@ def system(
         given = {k: int(v) if float(v).is_integer() else v for k, v in given.items()}
         if name in SYSTEMS and hasattr(SYSTEMS[name], "sample"):
             given["rng"] = seed
-        whole = [int(size) for size in numbers("--sizes", sizes)]
+        whole = _whole("--sizes", sizes)
         table = write(name, output, whole, _grid(control), **given)
         say(f"{output}: {table.sizes['point']} points of {name}")
         answers = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
         if answers:
             say("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in answers.items()))
+
+
+def _whole(option: str, text: str) -> list[int]:
+    """Parse whole numbers a,b,c."""
+    given = numbers(option, text)
+    if wrong := [one for one in given if not one.is_integer()]:
+        raise ValueError(f"{option}: expected whole numbers, got {wrong[0]:g}")
+    return [int(one) for one in given]
 
 
 def _grid(text: str) -> list[float]:
@@ -252,7 +261,12 @@ def _points(
 
     with plain_errors():
         check_outputs(tables, json, figure=figure)
-        yield read_table(tables, names=words(names), choice=chosen(*rows), **columns)
+        points = read_table(tables, names=words(names), choice=chosen(*rows), **columns)
+        called = str(tables[0]) if len(tables) == 1 else f"{len(tables)} tables"
+        try:
+            yield points
+        except ValueError as problem:
+            raise ValueError(f"{called}: {problem}") from None
 
 
 @app.command()
@@ -335,6 +349,12 @@ def extrema(
         if value or figure:
             raise typer.BadParameter("goes without --value and --figure", param_hint="--positions")
         rows = chosen("", sizes, drop)
+        shapes = [name for name, option in shape.items() if option]
+        if window or exponent is not None or shapes or len(tables) > 1:
+            raise typer.BadParameter(
+                "takes one table, and --size, --error, --names, --sizes, --drop, --inverse-nu",
+                param_hint="--positions",
+            )
         with plain_errors():
             check_outputs(tables, json)
             known = _known_peaks(tables[0], size, positions, error, words(names), rows, inverse_nu)
@@ -443,8 +463,7 @@ def order(
 
     Columns of one table, energy series, or both.  Without --heat-capacity it comes from the series.
     """
-    import xarray as xr
-
+    from heatcap.runfile import read_netcdf
     from heatcap.scaling import read_table, transition_order
 
     columns = {
@@ -475,8 +494,7 @@ def order(
         }  # fmt: skip
         energies = None
         if series is not None:
-            with xr.open_dataset(series, engine="h5netcdf") as file:
-                energies = file.load()
+            energies = read_netcdf(series, "energy series")
         result = transition_order(**given, series=energies, dimension=dimension, rng=seed)
         answer(result.summary(), result.to_dict(), inputs, json)
         draw("histograms", figure, result.results.get("barriers"))

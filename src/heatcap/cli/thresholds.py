@@ -47,7 +47,8 @@ def thresholds(
     with plain_errors():
         check_outputs([table], json, figure=figure)
         wanted: dict[str, Any] = {"names": words(names), "value": successes}
-        columns, _ = read_columns(table, [size, control, successes, trials], **wanted)
+        named = [size, control, successes, trials]
+        columns, _ = read_columns(table, named, **wanted)
         shared = None
         if cluster is not None:
             frame, _ = load_table(table, **wanted)
@@ -55,7 +56,12 @@ def thresholds(
                 raise ValueError(f"{table}: no column {cluster!r}")
             shared = frame[cluster].astype(str).to_numpy()
         try:
-            result = find(*columns.values(), level=level, cluster=shared, inverse_nu=inverse_nu)
+            result = find(
+                *(columns[name] for name in named),
+                level=level,
+                cluster=shared,
+                inverse_nu=inverse_nu,
+            )
         except ValueError as problem:
             raise ValueError(f"{table}: {problem}") from None
         answer(result.summary(), result.to_dict(), [table], json)
@@ -84,7 +90,7 @@ def example(
         path = output or Path(f"{name}.csv")
         check_outputs([], path)
         text = remade(name) if remake else shipped(name)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+        if path.is_file() and path.read_bytes() != text.encode():
             raise ValueError(f"{path}: exists and is another table, choose a name (-o TABLE.csv)")
         write_text(path, text)
     one = EXAMPLES[name]

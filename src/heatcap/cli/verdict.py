@@ -136,10 +136,15 @@ def verdict(
         if control is not None and "size" in given and at is None:
             _only(given, (*ALONG, "runs"), "goes without the peaks of several sizes")
             rows = chosen(window, sizes, drop)
-            peaks = _peaks(table, (size, control, value, error), words(names), rows, seed)
+            try:
+                peaks = _peaks(table, (size, control, value, error), words(names), rows, seed)
+                heights = _heights_of(peaks)
+            except ValueError as problem:
+                told = str(problem).removeprefix(f"{table}: ")  # what reads it has named it
+                raise ValueError(f"{table}: {told}") from None
             test: Callable[..., Answer] = partial(
                 divergence_test,
-                **_heights_of(peaks),
+                **heights,
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )

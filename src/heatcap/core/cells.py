@@ -175,6 +175,10 @@ def _converted(
 ) -> tuple[Floats, Floats]:
     if column.dtype.kind in "mM":  # pandas would convert them to integers in units of its own
         raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
+    if column.dtype.kind == "c":  # numpy would drop the imaginary part
+        raise ValueError(f"{called}column {name!r}: expected real numbers, got complex ones")
+    if column.dtype == object:  # whole numbers of JSON are of any length
+        column = column.map(lambda cell: str(cell) if type(cell) is int else cell)
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64).copy()
     errors = np.full(numbers.size, np.nan)
     text = np.isnan(numbers) & column.notna().to_numpy()
@@ -226,7 +230,7 @@ def sizes_of(column: pd.Series[Any], name: str, called: str, mark: str = ".") ->
         return numbers_of(column, name, called, mark)
     cells = column.astype(object).copy()
     for row, cell in enumerate(map(str, column)):
-        if like_number(cell):
+        if len(cell) > _LONGEST or like_number(cell):
             continue
         if edges := _EDGE.fullmatch(cell.strip()):
             if len(set(re.split(r"\s*[x×]\s*", cell.strip()))) > 1:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGEST",
+    "LONG",
     "Rows",
     "Table",
     "columns_of",
@@ -416,7 +417,7 @@ def _places(
 ) -> dict[str, str]:
     """The column of every name; a unit in brackets behind it may be left out."""
     header = [str(name) for name in data.columns]
-    bare = [_UNIT.sub("", name) for name in header]
+    bare = [name if len(name) > LONG else _UNIT.sub("", name) for name in header]
     places = {}
     for name in wanted:
         if name not in header and bare.count(name) == 1:
@@ -434,6 +435,7 @@ def _places(
     return places
 
 
+LONG = 1000  # characters of a name in which no unit or size is sought
 _UNIT = re.compile(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$")
 _SIZED = re.compile(r"(?:^|[^\d.])\d+\D*$")
 
@@ -442,7 +444,7 @@ def _way_on(data: pd.DataFrame, header: Sequence[str]) -> str:
     """What may help where a column is missing."""
     if all(map(is_number, header)):
         return ": no header? Then name the columns, --names L,C,dC (in Python names=)"
-    if sum(bool(_SIZED.search(name)) for name in header) > 1:
+    if sum(bool(_SIZED.search(name[-LONG:])) for name in header) > 1:
         return ": one column for each size? --wide"
     if data.attrs.get("blocks", 0) > 1:
         return (
@@ -469,6 +471,8 @@ def _json_points(content: bytes) -> pd.DataFrame:
         data = [json.loads(line) for line in text.splitlines() if line.strip()]
     if isinstance(data, dict) and isinstance(data.get("data"), list):
         if isinstance(names := data.get("columns"), list):
+            if not all(isinstance(row, list) and len(row) == len(names) for row in data["data"]):
+                raise ValueError(f"its rows are no lists of {len(names)} cells")
             data = [dict(zip(map(str, names), row, strict=True)) for row in data["data"]]
         else:
             data = data["data"]
@@ -493,6 +497,8 @@ def _listlike(cells: Any) -> list[Any]:
 
 
 def _numpy_points(content: bytes) -> pd.DataFrame:
+    if not content.startswith((b"PK", b"\x93NUMPY")):
+        raise ValueError("it is no file of numpy.save or numpy.savez")
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if isinstance(array, np.ndarray):
         return _of_arrays({"": array})

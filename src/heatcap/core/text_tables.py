@@ -27,10 +27,12 @@ SAMPLE = 60  # rows, titles included, among which the data begin
 WIDEST = 10_000  # columns of a text table; each cell costs a hundred times its bytes
 
 _COMMENT = re.compile(r"\s*(?:#|%|//|!)+")
-_INLINE = re.compile(r"\s+(?:#|//|%(?=\s*[A-Za-z])).*$")
-_LABEL = re.compile(r"([^\W\d]\w*)\s*[=:]\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\b")
+# Marks are sought at the first of several blanks, labels at the start of a word: each line is read
+# once, however long it is.
+_INLINE = re.compile(r"(?<!\s)\s+(?:#|//|%(?=\s*[A-Za-z])).*$")
+_LABEL = re.compile(r"\b([^\W\d]\w*)\s*[=:]\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\b")
 _COUNTED = re.compile(r"\[?\d+[\]:=.)]+(?=\S)")  # 1:L 2:T, as gnuplot scripts number columns
-_UNIT = re.compile(r"\s+(?=[\[(])")
+_UNIT = re.compile(r"(?<!\s)\s+(?=[\[(])")
 
 Names = Sequence[str] | None
 

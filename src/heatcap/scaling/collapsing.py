@@ -61,11 +61,12 @@ from heatcap.scaling.competitors import (
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 from heatcap.scaling.exponents import correlation_between, derived
-from heatcap.scaling.fits import Tested, average, unsettled, weights_of
+from heatcap.scaling.fits import STEEPEST, Tested, average, unsettled, weights_of
 
 __all__ = ["Collapse", "collapse"]
 
 
+FAR = 1e30  # of corrections that are given, and of x_c over the control: squares are numbers
 CORRECTIONS = ("a", "b", "c", "s", "omega")  # nuisance parameters
 SEARCHED = 240  # points of an observable in the global search
 SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
@@ -314,6 +315,9 @@ def collapse(
     options: dict[str, Any] = {"ansatz": form.name, "fixed": given}
     if refusal := _too_little(parts, names, given):
         return _refused(*refusal, parts, options, began)
+    widest = max(float(np.abs(part.control).max()) for part in parts)
+    if abs(given.get("x_c", 0.0)) > FAR * widest:
+        raise ValueError(f"x_c = {given['x_c']:g} is far from the control, at most {widest:g}")
     rng = np.random.default_rng(rng)
     problem = Problem.of(parts, form, names, given)
     sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
@@ -448,6 +452,10 @@ def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dic
     values = {name: float(value) for name, value in given.items()}
     if wrong := [f"{name} = {value}" for name, value in values.items() if not isfinite(value)]:
         raise ValueError(f"{what} must be finite, got {', '.join(wrong)}")
+    for name, value in values.items():
+        power = name.startswith(("exponent", "inverse_nu", "omega"))
+        if name != "x_c" and abs(value) > (most := STEEPEST if power else FAR):
+            raise ValueError(f"{what} must be within +-{most:g}, got {name} = {value:g}")
     return values
 
 

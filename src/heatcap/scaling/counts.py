@@ -37,7 +37,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
-from heatcap.scaling.fits import Tested, moments, weights_of
+from heatcap.scaling.fits import STEEPEST, Tested, moments, weights_of
 from heatcap.scaling.fits import average as averaged
 from heatcap.scaling.powers import (
     EXPONENT,
@@ -324,6 +324,9 @@ def _checked(
             raise ValueError(f"cluster must have one entry for each of {count} rows, got"
                              f" {names.shape}")  # fmt: skip
         groups = np.unique(names[kept].astype(str), return_inverse=True)[1]
+        for one in np.unique(s[kept]):  # the spread of one cluster is unknown
+            if np.unique(groups[s[kept] == one]).size < 2:
+                raise ValueError(f"cluster: expected two or more at each size, got 1 at {one:g}")
     return [column[kept] for column in (s, x, k, n)], groups, notes
 
 
@@ -568,8 +571,8 @@ def _limit(
     notes: Sequence[str],
 ) -> Thresholds:
     """The limit of the positions, and the exponent of the widths."""
-    if inverse_nu is not None and not 0 < inverse_nu < np.inf:
-        raise ValueError(f"inverse_nu must be positive and finite, got {inverse_nu:g}")
+    if inverse_nu is not None and not 0 < inverse_nu <= STEEPEST:
+        raise ValueError(f"inverse_nu must be positive, at most {STEEPEST:g}, got {inverse_nu:g}")
     out = [f"size {r.size:g} {r.status}: {r.message}" for r in rows if r.position is None]
     fixed = {} if inverse_nu is None else {"inverse_nu": float(inverse_nu)}
     bare = Thresholds(level, rows, dispersion=phi, fixed=fixed, notes=notes)

@@ -36,7 +36,7 @@ from heatcap.core.result import (
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import Tested
+from heatcap.scaling.fits import STEEPEST, Tested
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -214,8 +214,10 @@ def crossings(
     """
     if ratio is not None and not ratio > 1:
         raise ValueError(f"ratio must be above 1, large over small, got {ratio:g}")
-    if drift is not None and not drift > 0:
-        raise ValueError(f"drift must be positive, it is 1/nu + omega, got {drift:g}")
+    if drift is not None and not 0 < drift <= STEEPEST:
+        raise ValueError(
+            f"drift must be positive, at most {STEEPEST:g}, it is 1/nu + omega, got {drift:g}"
+        )
     if level is not None and (ratio is not None or not np.isfinite(level)):
         raise ValueError(f"level must be a number, and goes without a ratio, got {level:g}")
     points = condensed(points)

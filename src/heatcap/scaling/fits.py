@@ -20,10 +20,11 @@ from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, SkewParameter
 
 __all__ = [
-    "Scored", "Settling", "Tested", "average", "inverse_normal", "minimum", "mixture", "moments",
-    "unsettled", "weights_of",
+    "STEEPEST", "Scored", "Settling", "Tested", "average", "inverse_normal", "minimum", "mixture",
+    "moments", "unsettled", "weights_of",
 ]  # fmt: skip
 
+STEEPEST = 20.0  # exponent that may be given; powers of sizes overflow beyond
 MOST = 200  # evaluations of a descent; in narrow valleys 60 were too few
 OPEN = 0.01  # weight of the fits without an end, from which on it is noted
 SETTLED = 1e-7  # relative change of chi^2: at a thousand points a hundredth of a standard error

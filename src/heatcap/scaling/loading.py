@@ -20,7 +20,15 @@ import xarray as xr
 from heatcap.core.arrays import Floats
 from heatcap.core.cells import listed, note, shortened
 from heatcap.core.choice import Choice
-from heatcap.core.tables import LARGEST, columns_of, errors_in_cells, named, read_frame, sizes_in
+from heatcap.core.tables import (
+    LARGEST,
+    LONG,
+    columns_of,
+    errors_in_cells,
+    named,
+    read_frame,
+    sizes_in,
+)
 
 __all__ = ["Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points"]
 
@@ -190,7 +198,10 @@ def _size_in(name: str, pattern: str, called: str) -> float:
 
 # ---- one column for each size ---------------------------------------------------------------
 
-_SIZE_IN_NAME = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(?:[x×]\1)*\)?(?:[_ ]?(\D*))$")
+# Not the 024 of 1,024.
+_SIZE_IN_NAME = re.compile(
+    r"(?<![\d.])(?!(?<=\d,)\d{3}(?!\d))(\d+(?:\.\d+)?)(?:[x×]\1)*\)?(?:[_ ]?(\D*))$"
+)
 _OF_ERROR = re.compile(
     r"^(?:d|e|err|error|errors|sigma|s|sd|se|std|sem|stderr|delta|unc|u|σ|δ|Δ|±)$"
 )
@@ -199,6 +210,9 @@ _OF_ERROR = re.compile(
 def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame, str | None]:
     """A row for each size and control, of a table with a column for each size."""
     header = [str(name) for name in data.columns]
+    roles = [wanted.size, wanted.control, wanted.value, "error"]
+    if len(set(roles)) < len(roles):
+        raise ValueError(f"{called}--wide: expected different names for {listed(roles)}")
     if header.count(wanted.control) != 1:
         columns_of(data, [wanted.control], called)  # says what is missing
     values: dict[str, int] = {}
@@ -207,7 +221,7 @@ def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame
     for place, name in enumerate(header):
         if name == wanted.control:
             continue
-        found = _SIZE_IN_NAME.search(name)
+        found = _SIZE_IN_NAME.search(name[-LONG:])
         number = found[1] if found else last
         if number and _is_error(name, number if found else ""):
             errors.setdefault(number, place)
@@ -234,7 +248,8 @@ def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame
         if errors:
             columns["error"] = data.iloc[:, errors[number]]
         pieces.append(pd.DataFrame(columns))
-    note(f"{called}sizes {', '.join(list(values)[:12])} are those in the names of the columns"
+    sizes = ", ".join(f"{float(number):g}" for number in list(values)[:12])
+    note(f"{called}sizes {sizes} are those in the names of the columns"
          + (", with errors" if errors else ""))  # fmt: skip
     long = pd.concat(pieces, ignore_index=True)
     long.attrs |= data.attrs
@@ -254,12 +269,13 @@ def _is_error(name: str, number: str) -> bool:
 
 def _share(k: Floats, n: Floats, names: Sequence[str], called: str) -> tuple[Floats, Floats]:
     """k / n, and the standard error of the share (k + 1) / (n + 2)."""
-    bad = ~((k >= 0) & (k <= n) & (n > 0)) & ~np.isnan(k + n)
+    whole = (k == np.rint(k)) & (n == np.rint(n))
+    bad = ~(whole & (k >= 0) & (k <= n) & (n > 0)) & ~np.isnan(k + n)
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"{called}row {row + 1} of the data: expected 0 <= {names[0]} <= {names[1]}, got"
-            f" {k[row]:g} of {n[row]:g}"
+            f"{called}row {row + 1} of the data: expected counts 0 <= {names[0]} <= {names[1]},"
+            f" got {k[row]:g} of {n[row]:g}"
         )
     share = (k + 1) / (n + 2)
     return k / n, np.sqrt(share * (1 - share) / n)
@@ -391,6 +407,8 @@ def load_table(
         For a file that cannot be read.
     """
     data, beside = _load(table, names, value, wanted, decimal)
+    if not len(data):
+        raise ValueError(f"{_called(table)}holds no data, it has no row")
     return data, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
 
 
@@ -432,7 +450,7 @@ def _of_dataset(
         names = data[name].dtype.names or ()
         fields = {str(f): (data[name].dims, data[name].to_numpy()[f]) for f in names}
         data = data.drop_vars(name).assign(fields)
-    if not data.variables:
+    if not data.variables or not data.sizes:
         raise ValueError(f"{where}: has no arrays at its top, expected columns of one length there")
     if value in data:  # arrays along other dimensions are no columns
         own = set(data[value].dims)

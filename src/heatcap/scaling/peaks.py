@@ -34,7 +34,7 @@ from heatcap.core.result import (
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
-from heatcap.scaling.fits import weights_of
+from heatcap.scaling.fits import STEEPEST, weights_of
 from heatcap.scaling.powers import (
     EXPONENT,
     Fit,
@@ -402,10 +402,10 @@ def peaks_against_size(
     top = _checked("height", height, height_error, height_covariance, order)
     if at is None and top is None:
         raise ValueError("neither positions nor heights: expected x, height, or both")
-    if inverse_nu is not None and not 0 < inverse_nu < np.inf:
-        raise ValueError(f"inverse_nu must be positive and finite, got {inverse_nu:g}")
-    if exponent is not None and not np.isfinite(exponent):
-        raise ValueError(f"exponent must be finite, got {exponent:g}")
+    if inverse_nu is not None and not 0 < inverse_nu <= STEEPEST:
+        raise ValueError(f"inverse_nu must be positive, at most {STEEPEST:g}, got {inverse_nu:g}")
+    if exponent is not None and not abs(exponent) <= STEEPEST:
+        raise ValueError(f"exponent must be within +-{STEEPEST:g}, got {exponent:g}")
     sizes = sizes[order]
     given = {"inverse_nu": inverse_nu, "exponent": exponent}
     fields: dict[str, Any] = {}

@@ -32,7 +32,7 @@ from heatcap.core.result import (
 )
 from heatcap.core.student import errors_of_means, student_factor
 from heatcap.scaling.data import read_columns
-from heatcap.scaling.fits import mixture, weights_of
+from heatcap.scaling.fits import STEEPEST, mixture, weights_of
 from heatcap.scaling.power_fits import (
     AMPLITUDE,
     EXPONENT,
@@ -320,14 +320,14 @@ def power_law(
     if toward not in TOWARD:
         raise ValueError(f"toward must be 'infinity' or 'zero', got {toward!r}")
     sign = 1.0 if toward == "infinity" else -1.0  # fits are in x or 1 / x
-    if exponent is not None and not np.isfinite(exponent):
-        raise ValueError(f"exponent must be finite, got {exponent:g}")
+    if exponent is not None and not abs(exponent) <= STEEPEST:
+        raise ValueError(f"exponent must be within +-{STEEPEST:g}, got {exponent:g}")
     if limit and exponent is not None and sign * exponent >= 0:
         raise ValueError(
             f"a power {exponent:g} has no limit toward {toward}: expected the other sign"
         )
-    if omega is not None and not 0 < omega < np.inf:
-        raise ValueError(f"omega must be positive and finite, got {omega:g}")
+    if omega is not None and not 0 < omega <= STEEPEST:
+        raise ValueError(f"omega must be positive, at most {STEEPEST:g}, got {omega:g}")
     if omega is not None and pure:
         raise ValueError("a pure power has no omega: give one of them")
     data = read_values(

@@ -139,7 +139,7 @@ def crossover(
     if sharpness is not None and not (np.isfinite(sharpness) and sharpness):
         raise ValueError(f"sharpness must be finite and not 0, got {sharpness:g}")
     data = read_values(x, y, errors, covariance=covariance, replicates=replicates)
-    sign = 1.0 if np.median(data.y) >= 0 else -1.0
+    sign = -1.0 if data.y.size and np.median(data.y) < 0 else 1.0
     fields: dict[str, Any] = {
         "x": data.x, "y": data.y, "error": data.error, "name": name,
         "fixed": {} if sharpness is None else {"sharpness": float(sharpness)},

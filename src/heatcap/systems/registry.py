@@ -74,6 +74,9 @@ def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any
         allowed = set(inspect.signature(system.sample).parameters) - {"sizes", "controls"}
     if unknown := sorted(set(rest) - allowed):
         raise ValueError(f"{name} has no option {unknown}, only {sorted(fields | allowed)}")
+    for key in rest.keys() & {"replicates", "sweeps", "runs"}:
+        if rest[key] < 1 or rest[key] % 1:  # also NaN and infinity, whose remainder is NaN
+            raise ValueError(f"{key} must be a whole number of 1 or more, got {rest[key]}")
     system = dataclasses.replace(system, **parameters)
     if isinstance(system, (SampledSystem, Planted)):
         return system.sample(sizes, controls, **rest)
