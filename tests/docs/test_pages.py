@@ -115,3 +115,17 @@ def test_every_public_name_is_in_the_reference() -> None:
     for room in sorted(rooms):
         page = (ROOT / "docs" / "api" / f"{room}.md").read_text("utf-8")
         assert f".. automodule:: heatcap.{room}\n" in page
+
+
+WRITTEN = re.compile(r"""(?:-o |--json |--figure |--html |to_csv\(\"|savetxt\(\")([\w.]+\.\w+)""")
+
+
+def test_pages_of_a_folder_that_run_side_by_side_write_files_of_their_own() -> None:
+    writers: dict[Path, list[str]] = {}
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        cells = re.findall(r"^```\{code-cell\}.*?^```", page.read_text(), re.M | re.S)
+        files = writers.setdefault(page.parent, [])
+        files += sorted({name for cell in cells for name in WRITTEN.findall(cell)})
+    assert "downloaded.csv" in writers[ROOT / "docs" / "howto"]
+    for folder, files in writers.items():
+        assert len(set(files)) == len(files), f"{folder.name}: {files}"

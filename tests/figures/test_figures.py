@@ -336,8 +336,8 @@ def test_saving_keeps_the_layout_engine_and_refuses_other_formats(figure, tmp_pa
     engine = figure.get_layout_engine()
     save(figure, tmp_path / "x")
     assert figure.get_layout_engine() is engine
-    with pytest.raises(ValueError, match=r"written as .pdf and .png, got 'fig.svg'"):
-        save(figure, tmp_path / "fig.svg")
+    with pytest.raises(ValueError, match=r"written as .pdf, .png and .svg, got 'fig.eps'"):
+        save(figure, tmp_path / "fig.eps")
 
 
 def test_no_trace_is_left_in_matplotlib(obs, events, tmp_path):
