@@ -452,6 +452,15 @@ def test_values_that_are_all_zero_determine_nothing():
 
 
 @pytest.mark.slow
+def test_errors_that_are_too_small_are_no_reason_to_narrow():
+    """A small share of the points that is chosen for its fit must fit well."""
+    system = Planted(function="order_parameter", exponent=-0.125, correction=0.2, noise=0.005)
+    table = system.sample([8, 12, 16, 24, 32], system.grid, rng=3)
+    columns = (table[name].values for name in ("size", "control", "value"))
+    found = collapse(points(*columns, table["value_error"].values / 3))
+    assert found.status == "poor fit", found.message
+
+
 def test_a_range_that_is_too_wide_is_narrowed_and_answered():
     """Beyond |t| = 0.2 another quantity takes over at all sizes: most points do not scale."""
     size, x = np.repeat([8.0, 16, 32, 64], 41), np.tile(np.linspace(0.2, 1.8, 41), 4)

@@ -73,6 +73,7 @@ SMALL = 0.75  # of the leading term, at the smallest size: more is not a correct
 LEAST_SHARE = 0.5  # of the points: for fewer of them the status is "narrowed"
 MOST = 0.75  # of the points: where fewer are used, the message tells which
 NARROWER = 0.6  # share of the points that are left when a range that does not fit is narrowed
+FITS = 0.05  # p-value from which on a narrowed range is taken: the range was chosen for its fit
 LEAST_DOF = 8  # of a fit in a narrowed range: with fewer any form fits
 NARROWEST = 0.15  # share down to which it is
 STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
@@ -395,7 +396,7 @@ def _narrowed(
         status, _ = _status(
             _parameters(found, names), whole.fixed, p_value, 0.0, 0, whole.ansatz, near
         )
-        if status is Status.OK:
+        if status is Status.OK and p_value > FITS:
             return [
                 replace(
                     fit,
@@ -523,7 +524,7 @@ def _result(
     if lone:
         status, message = Status.POOR_FIT, lone
     if status is Status.OK:
-        status, message = _share(fits, weights, parameters)
+        status, message = _share(fits, weights, parameters, p_value)
     rivals: list[Competitor] = []
     if status in (Status.OK, Status.NARROWED) and kinds:
         sizes = np.concatenate([part.size for part in parts])
@@ -612,9 +613,9 @@ def _hollow(
 
 
 def _share(
-    fits: Sequence[Fit], weights: Floats, parameters: Mapping[str, Parameter]
+    fits: Sequence[Fit], weights: Floats, parameters: Mapping[str, Parameter], p_value: float
 ) -> tuple[Status, str]:
-    """Whether most points are used, and which are."""
+    """Whether most points are used, which are, and whether a small share of them fits well."""
     best = fits[int(np.argmax(weights))]
     total = best.problem.n + best.cut
     share = float(weights @ [fit.problem.n for fit in fits]) / total
@@ -629,6 +630,11 @@ def _share(
         text += f", control {low:g} to {high:g}"
     if share >= LEAST_SHARE:
         return Status.OK, text
+    if p_value < FITS and not all(part.estimated for part in best.parts):
+        return Status.POOR_FIT, (
+            f"{text}, and even there the fit is poor (p = {p_value:.1g}): check the errors, or try "
+            "another ansatz"
+        )
     return Status.NARROWED, (
         f"{text}; the others do not follow the ansatz: they are far from x_c, of small sizes, or "
         "of another transition; give the range that is meant (--window) to have it tested alone"
