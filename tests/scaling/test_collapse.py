@@ -23,6 +23,7 @@ from heatcap.scaling import (
 from heatcap.scaling.collapse_fits import Correlation, Fit, _independent
 from heatcap.scaling.collapse_problem import Block, Model, Problem, names_of
 from heatcap.scaling.competitors import KINDS
+from heatcap.systems.planted import Planted
 
 DEFAULT = Path(__file__).parents[2].parent / "shared" / "published"
 PUBLISHED = Path(os.environ.get("HEATCAP_PUBLISHED", DEFAULT))
