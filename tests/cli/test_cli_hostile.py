@@ -148,10 +148,11 @@ def test_options_that_known_positions_do_not_take(tmp_path: Path) -> None:
     pd.DataFrame({"L": [8, 16, 32, 64], "x": [1.2, 1.1, 1.05, 1.02], "e": 0.01}).to_csv(path)
     asked = ["extrema", str(path), "--size", "L", "--positions", "x", "--error", "e"]
     assert CliRunner().invoke(app, asked).exit_code == 0
-    for more in (["--window", "0:1"], ["--exponent", "3"], [str(path)], ["--drop-zero-errors"]):
+    for more in (["--window", "0:1"], ["--exponent", "3"], ["--value", "x"]):
         done = CliRunner().invoke(app, asked + more)
         assert done.exit_code == 2
-        assert "--positions: takes one table" in done.stderr
+        assert "--positions: goes without --value, --window" in done.stderr
+    assert CliRunner().invoke(app, [*asked, "--drop-zero-errors", "--sizes", ":64"]).exit_code == 0
 
 
 def test_an_example_overwrites_nothing(tmp_path: Path) -> None:

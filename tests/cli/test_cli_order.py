@@ -79,7 +79,8 @@ def test_what_is_wrong_is_said(ring: Path, series: Path, tmp_path: Path) -> None
     assert run("--binder", "U")[0] == 2
     assert run(ring)[0] == 2
     assert run(ring, "--heat-capacity", "c", "--figure", tmp_path / "f.pdf")[0] == 2
-    status, _, said = run(ring, "--size", "L", "--control", "T", "--heat-capacity", "c")
+    columns = ("--size", "L", "--control", "T", "--heat-capacity", "c")
+    status, _, said = run(ring, *columns, "--heat-capacity-error", "c_error")
     assert status == 1
     assert "no column 'c_error'" in said
     status, _, said = run("--series", series, "--json", series)

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said(table: Path) -> None:
     assert status == 1
     assert "no column" in said
     status, _, said = run("power-law", table, *COLUMNS, "--window", "4000:")
-    assert (status, "no N lies between 4000" in said) == (1, True)
+    assert (status, "no row is left: --window 4000:inf, " in said) == (1, True)
     status, _, said = run("crossover", table, *COLUMNS, "--window", "a:b")
     assert (status, "--window: expected lo:hi" in said) == (1, True)
     status, _, said = run("power-law", table, *COLUMNS, "--toward", "one")

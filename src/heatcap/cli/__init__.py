@@ -5,7 +5,7 @@ imported where it is used, so that ``heatcap --help`` answers at once.
 """
 
 # In the order in which --help lists them.
-from heatcap.cli import runs, training, scaling, thresholds, powers, verdict, report  # noqa: F401, I001
+from heatcap.cli import runs, training, scaling, systems, thresholds, powers, verdict, report  # noqa: F401, I001
 from heatcap.cli.application import app
 from heatcap.cli.runs import bound_notes
 

@@ -10,17 +10,19 @@ import typer
 
 from heatcap.cli.application import (
     Drawn,
+    Drop,
     Error,
     Json,
     Names,
-    Table,
+    Tables,
     answer,
     app,
-    check_outputs,
+    chosen,
     draw,
     plain_errors,
     words,
 )
+from heatcap.cli.shapes import checked, with_shapes
 
 if TYPE_CHECKING:
     from heatcap.core.result import Result
@@ -29,12 +31,16 @@ __all__ = ["crossover", "power_law"]
 
 X = Annotated[str, typer.Option("--x", help="Column of the size, field or step.")]
 Y = Annotated[str, typer.Option(help="Column of the value.")]
-Window = Annotated[str, typer.Option(help="LOW:HIGH of x; one of them may be left out.")]
+Window = Annotated[
+    str, typer.Option(metavar="LO:HI", help="Range of x that is used; LO: or :HI, too.")
+]
+Sizes = Annotated[str, typer.Option(metavar="LO:HI|A,B", help="Values of x that are used.")]
 
 
 @app.command(name="power-law")
+@with_shapes
 def power_law(
-    table: Table,
+    tables: Tables,
     x: X,
     value: Y,
     error: Error = None,
@@ -53,8 +59,12 @@ def power_law(
         str, typer.Option(help="infinity (sizes) or zero (fields, steps): where the law holds.")
     ] = "infinity",
     window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Exponent, amplitude and limit of a power law, with corrections of any speed.
 
@@ -63,12 +73,14 @@ def power_law(
     from heatcap.scaling import power_law as fit
 
     options = {"limit": limit, "exponent": exponent, "omega": omega, "pure": pure, "toward": toward}
-    _answered(fit, "power_law", table, (x, value, error), names, window, options, json, figure)
+    columns, rows = (x, value, error), (window, sizes, drop)
+    _answered(fit, "power_law", tables, columns, names, rows, shape, options, json, figure)
 
 
 @app.command()
+@with_shapes
 def crossover(
-    table: Table,
+    tables: Tables,
     x: X,
     value: Y,
     error: Error = None,
@@ -78,8 +90,12 @@ def crossover(
         typer.Option(help="Where known: 1 for a sum of powers, -1 for a harmonic one."),
     ] = None,
     window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Two power laws and where they cross, or that one with corrections is enough.
 
@@ -88,32 +104,28 @@ def crossover(
     from heatcap.scaling import crossover as fit
 
     options = {"sharpness": sharpness}
-    _answered(fit, "crossover", table, (x, value, error), names, window, options, json, figure)
+    columns, rows = (x, value, error), (window, sizes, drop)
+    _answered(fit, "crossover", tables, columns, names, rows, shape, options, json, figure)
 
 
 def _answered(
     fit: Callable[..., Result],
     kind: str,
-    table: Path,
+    tables: list[Path],
     columns: tuple[str, str, str | None],
     names: str,
-    window: str,
+    rows: tuple[str, str, list[str] | None],
+    shape: dict[str, Any],
     options: dict[str, Any],
     json: Path | None,
     figure: Path | None,
 ) -> None:
     """Read the columns, fit, print, and write what is asked for."""
-    from heatcap.core.choice import interval
     from heatcap.scaling.power_laws import read_power_table
 
-    with plain_errors():
-        check_outputs([table], json, figure=figure)
-        x, value, error = columns
-        ends = interval("--window", window)
-        data = read_power_table(table, x, value, error, words(names), ends)
-        try:
-            result = fit(**data, **options, name=value)
-        except ValueError as problem:
-            raise ValueError(f"{table}: {problem}") from None
-        answer(result.summary(), result.to_dict(), [table], json)
-        draw(kind, figure, result, name=x)
+    with plain_errors(), checked(tables, json, figure=figure):
+        choice = chosen(*rows)
+        data = read_power_table(tables, *columns, words(names), choice=choice, **shape)
+        result = fit(**data, **options, name=columns[1])
+        answer(result.summary(), result.to_dict(), tables, json)
+        draw(kind, figure, result, name=columns[0])

@@ -1,12 +1,10 @@
-"""Commands of finite-size scaling: collapse, crossings, peaks, stiffness, order, known systems.
+"""Commands of finite-size scaling: collapse, crossings, peaks, stiffness, order.
 
 Each reads a table of points, prints the summary of a fit, and writes JSON and a figure on request.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,9 +16,7 @@ from heatcap.cli.application import (
     Control,
     Drawn,
     Drop,
-    Error,
     Json,
-    Labels,
     Names,
     Runs,
     Seed,
@@ -38,19 +34,17 @@ from heatcap.cli.application import (
     command,
     draw,
     for_each,
-    numbers,
     plain_errors,
     say,
     words,
 )
-from heatcap.cli.shapes import with_shapes
+from heatcap.cli.shapes import Asked, checked, with_shapes
 from heatcap.core.writing import html_path
 
 if TYPE_CHECKING:
-    from heatcap.core.choice import Choice
-    from heatcap.scaling import PeakScaling, Points
+    from heatcap.scaling import PeakScaling
 
-OF_ERROR = "Column of its error; its name with _error unless said."
+OF_ERROR = "Column of its error; its name with _error, if there is one, unless said."
 
 FIXED = (
     "Hold a parameter that is fitted otherwise: x_c; inverse_nu, 1/nu in X = t L^(1/nu); exponent, "
@@ -195,92 +189,10 @@ def _by_place(
 
 
 @app.command()
-def system(
-    name: Annotated[str, typer.Argument(help="Its name; a wrong one lists them all.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="TABLE.csv, .parquet or .nc.")],
-    sizes: Annotated[str, typer.Option(help="Sizes, e.g. 8,16,32.")],
-    control: Annotated[str, typer.Option(help="Values of the control: a,b,c or LOW:HIGH:COUNT.")],
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: a parameter of the system or of its sampling."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of sampled systems.")] = 0,
-) -> None:
-    """Write the table of a system whose answer is known: exact, sampled or planted."""
-    from heatcap.systems import SYSTEMS, write
-    from heatcap.systems.system import ANSWERS
-
-    with plain_errors():
-        check_outputs([], output)
-        given: dict[str, Any] = dict(assignments(options))
-        given = {k: int(v) if float(v).is_integer() else v for k, v in given.items()}
-        if name in SYSTEMS and hasattr(SYSTEMS[name], "sample"):
-            given["rng"] = seed
-        whole = _whole("--sizes", sizes)
-        table = write(name, output, whole, _grid(control), **given)
-        say(f"{output}: {table.sizes['point']} points of {name}")
-        answers = {k: table.attrs[k] for k in ANSWERS if k in table.attrs}
-        if answers:
-            say("known: " + ", ".join(f"{k} = {v:.7g}" for k, v in answers.items()))
-
-
-def _whole(option: str, text: str) -> list[int]:
-    """Parse whole numbers a,b,c."""
-    given = numbers(option, text)
-    if wrong := [one for one in given if not one.is_integer()]:
-        raise ValueError(f"{option}: expected whole numbers, got {wrong[0]:g}")
-    return [int(one) for one in given]
-
-
-def _grid(text: str) -> list[float]:
-    """Parse a,b,c or LOW:HIGH:COUNT in even steps."""
-    import numpy as np
-
-    if ":" not in text:
-        return numbers("--control", text)
-    try:
-        low, high, count = text.split(":")
-        return [float(x) for x in np.linspace(float(low), float(high), int(count))]
-    except ValueError:
-        raise typer.BadParameter(
-            f"expected LOW:HIGH:COUNT, got {text!r}", param_hint="--control"
-        ) from None
-
-
-@contextlib.contextmanager
-def _points(
-    tables: list[Path],
-    columns: dict[str, Any],
-    names: str,
-    rows: tuple[str, str, list[str] | None],
-    json: Path | None,
-    figure: Path | None,
-) -> Iterator[Points]:
-    """Check the outputs and read a table; what its points then raise is an error in one line."""
-    from heatcap.scaling import read_table
-
-    with plain_errors():
-        check_outputs(tables, json, figure=figure)
-        points = read_table(tables, names=words(names), choice=chosen(*rows), **columns)
-        called = str(tables[0]) if len(tables) == 1 else f"{len(tables)} tables"
-        try:
-            yield points
-        except ValueError as problem:
-            raise ValueError(f"{called}: {problem}") from None
-
-
-@app.command()
 @with_shapes
 def crossings(
     tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the dimensionless quantity.")],
-    size: Size = "size",
-    control: Control = "control",
-    error: Error = None,
-    names: Names = "",
-    window: Window = "",
-    sizes: Sizes = "",
-    drop: Drop = None,
     ratio: Annotated[
         float | None, typer.Option(help="Large over small of the pairs; successive by default.")
     ] = None,
@@ -288,26 +200,19 @@ def crossings(
     level: Annotated[
         float | None, typer.Option(help="Where each curve meets this value, instead of another.")
     ] = None,
-    seed: Seed = 0,
-    json: Json = None,
-    figure: Drawn = None,
     panel: Annotated[
         Literal["all", "data", "pairs"], typer.Option(help="Part of the figure.")
     ] = "all",
-    width: Width = "double",
-    label: Labels = None,
     *,
-    shape: dict[str, Any],
+    asked: Asked,
 ) -> None:
     """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
     from heatcap.scaling import crossings as find
 
-    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
-    columns = {"size": size, "control": control, "value": value, "error": error} | shape
-    with _points(tables, columns, names, (window, sizes, drop), json, figure) as data:
-        result = find(data, ratio=ratio, drift=drift, level=level, rng=seed)
-        answer(result.summary(), result.to_dict(), tables, json)
-        draw("crossings", figure, result, data, names=(size, control), **shown)
+    with asked.points(tables, value) as data:
+        result = find(data, ratio=ratio, drift=drift, level=level, rng=asked.seed)
+        answer(result.summary(), result.to_dict(), tables, asked.json)
+        asked.draw("crossings", result, data, panel=panel)
 
 
 @app.command()
@@ -318,25 +223,13 @@ def extrema(
     positions: Annotated[
         str, typer.Option(help="Column of positions that are known already, one row for each size.")
     ] = "",
-    size: Size = "size",
-    control: Control = "control",
-    error: Error = None,
-    names: Names = "",
-    window: Window = "",
-    sizes: Sizes = "",
-    drop: Drop = None,
     inverse_nu: Annotated[float | None, typer.Option(help="1/nu, where it is known.")] = None,
     exponent: Annotated[float | None, typer.Option(help="Of the height, if known.")] = None,
-    seed: Seed = 0,
-    json: Json = None,
-    figure: Drawn = None,
     panel: Annotated[
         Literal["all", "data", "heights"], typer.Option(help="Part of the figure.")
     ] = "all",
-    width: Width = "double",
-    label: Labels = None,
     *,
-    shape: dict[str, Any],
+    asked: Asked,
 ) -> None:
     """Peak of every size; x_c, 1/nu and the exponent of the height from peaks against size.
 
@@ -344,57 +237,40 @@ def extrema(
     """
     from heatcap.scaling import extrema as find
 
-    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
     if positions:
-        if value or figure:
-            raise typer.BadParameter("goes without --value and --figure", param_hint="--positions")
-        rows = chosen("", sizes, drop)
-        shapes = [name for name, option in shape.items() if option]
-        if window or exponent is not None or shapes or len(tables) > 1:
+        if value or asked.figure or asked.window or exponent is not None:
             raise typer.BadParameter(
-                "takes one table, and --size, --error, --names, --sizes, --drop, --inverse-nu",
-                param_hint="--positions",
+                "goes without --value, --window, --exponent and --figure", param_hint="--positions"
             )
-        with plain_errors():
-            check_outputs(tables, json)
-            known = _known_peaks(tables[0], size, positions, error, words(names), rows, inverse_nu)
-            answer(known.summary(), {"against_size": known.to_dict()}, tables, json)
+        with plain_errors(), checked(tables, asked.json):
+            known = _known_peaks(tables, positions, asked, inverse_nu)
+            answer(known.summary(), {"against_size": known.to_dict()}, tables, asked.json)
         return
     if not value:
         raise typer.BadParameter("name the column of the peaked quantity", param_hint="--value")
-    columns = {"size": size, "control": control, "value": value, "error": error} | shape
-    with _points(tables, columns, names, (window, sizes, drop), json, figure) as data:
-        result = find(data, rng=seed)
+    with asked.points(tables, value) as data:
+        result = find(data, rng=asked.seed)
         against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
         content = result.to_dict() | {"against_size": against.to_dict()}
-        answer(summary, content, tables, json)
-        draw("extrema", figure, result, data, against, names=(size, control), **shown)
+        answer(summary, content, tables, asked.json)
+        asked.draw("extrema", result, data, against, panel=panel)
 
 
 def _known_peaks(
-    table: Path,
-    size: str,
-    positions: str,
-    error: str | None,
-    names: list[str] | None,
-    rows: Choice,
-    inverse_nu: float | None,
+    tables: list[Path], positions: str, asked: Asked, inverse_nu: float | None
 ) -> PeakScaling:
     """Fit positions of a table, one row for each size, against the size."""
     from heatcap.scaling import peaks_against_size
-    from heatcap.scaling.data import read_columns
+    from heatcap.scaling.loading import Shape, Wanted, read_rows
 
-    if error is None:
-        raise ValueError(f"{table}: --positions needs --error, the column of their errors")
-    wanted = [size, positions, error]
-    columns, _ = read_columns(table, wanted, names=names, value=positions)
-    used = rows.rows(columns[size])
-    at, x, dx = (columns[name][used] for name in wanted)
-    try:
-        return peaks_against_size(at, x, dx, inverse_nu=inverse_nu, name=positions)
-    except ValueError as problem:
-        raise ValueError(f"{table}: {problem}") from None
+    wanted = Wanted(asked.size, None, positions, asked.error)
+    choice = chosen("", asked.sizes, asked.drop)
+    rows = read_rows(tables, wanted, Shape(**asked.shape), words(asked.names), choice)
+    if "error" not in rows.columns:
+        raise ValueError("--positions needs --error, the column of their errors, or --interval")
+    at, x, dx = (rows.columns[name][rows.used] for name in ("size", "value", "error"))
+    return peaks_against_size(at, x, dx, inverse_nu=inverse_nu, name=positions)
 
 
 @app.command()
@@ -402,41 +278,31 @@ def _known_peaks(
 def stiffness(
     tables: Tables,
     value: Annotated[str, typer.Option(help="Column of the helicity modulus.")],
-    size: Size = "size",
-    control: Annotated[str, typer.Option(help="Column of the temperature T.")] = "control",
-    error: Error = None,
-    names: Names = "",
-    window: Window = "",
-    sizes: Sizes = "",
-    drop: Drop = None,
     free_jump: Annotated[
         bool, typer.Option("--free-jump", help="Fit the jump too, instead of 2 T / pi.")
     ] = False,
-    seed: Seed = 0,
-    json: Json = None,
-    figure: Drawn = None,
     panel: Annotated[
         Literal["all", "data", "jump"], typer.Option(help="Part of the figure.")
     ] = "all",
-    width: Width = "double",
-    label: Labels = None,
     *,
-    shape: dict[str, Any],
+    asked: Asked,
 ) -> None:
-    """Kosterlitz-Thouless temperature and universal jump from the helicity modulus."""
+    """Kosterlitz-Thouless temperature and universal jump from the helicity modulus.
+
+    The control is the temperature T.
+    """
     from heatcap.scaling import stiffness as fit
 
-    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
-    columns = {"size": size, "control": control, "value": value, "error": error} | shape
-    with _points(tables, columns, names, (window, sizes, drop), json, figure) as data:
-        result = fit(data, free_jump=free_jump, rng=seed)
-        answer(result.summary(), result.to_dict(), tables, json)
-        draw("stiffness", figure, result, data, names=(size, control), **shown)
+    with asked.points(tables, value) as data:
+        result = fit(data, free_jump=free_jump, rng=asked.seed)
+        answer(result.summary(), result.to_dict(), tables, asked.json)
+        asked.draw("stiffness", result, data, panel=panel)
 
 
 @app.command()
+@with_shapes
 def order(
-    table: Annotated[Path | None, typer.Argument(help=TABLE)] = None,
+    tables: Annotated[list[Path] | None, typer.Argument(help=TABLE)] = None,
     binder: Annotated[str, typer.Option(help="Column of a dimensionless quantity.")] = "",
     binder_error: Annotated[str, typer.Option(help=OF_ERROR)] = "",
     heat_capacity: Annotated[str, typer.Option(help="Column of the heat capacity per site.")] = "",
@@ -458,21 +324,26 @@ def order(
     figure: Annotated[
         Path | None, typer.Option(help="OUT.pdf of the energy histograms; a PNG comes with it.")
     ] = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Second order, first order, Kosterlitz-Thouless or undecided, and the evidence for it.
 
     Columns of one table, energy series, or both.  Without --heat-capacity it comes from the series.
+    Counts, --successes and --trials, are those of --binder, a share.
     """
     from heatcap.runfile import read_netcdf
     from heatcap.scaling import read_table, transition_order
 
+    if shape["successes"] is not None and not binder:
+        binder = f"{shape['successes']}/{shape['trials']}"
     columns = {
         "dimensionless": (binder, binder_error),
         "heat_capacity": (heat_capacity, heat_capacity_error),
         "stiffness": (stiffness, stiffness_error),
     }
-    named = any(column for column, _ in columns.values())
-    if table is None and named:
+    named = {what: column for what, column in columns.items() if column[0]}
+    if not tables and named:
         raise typer.BadParameter("columns are named, but no table is given", param_hint="TABLE")
     if not named and series is None:
         raise typer.BadParameter(
@@ -480,17 +351,22 @@ def order(
         )
     if figure is not None and series is None:
         raise typer.BadParameter("histograms need --series", param_hint="--figure")
+    for option in ("wide", "interval", "successes"):
+        if shape[option] and len(named) > 1:
+            raise typer.BadParameter(
+                "is of one quantity, name one of --binder, --heat-capacity and --stiffness",
+                param_hint=f"--{option}",
+            )
     with plain_errors():
-        inputs = [path for path in (table, series) if path is not None]
+        inputs = [path for path in (*(tables or []), series) if path is not None]
         check_outputs(inputs, json, figure=figure)
         given = {
             what: read_table(
-                table, size=size, control=control, value=column,
-                error=error or f"{column}_error", names=words(names),
-                choice=chosen(window, sizes, drop),
+                tables or [], size=size, control=control, value=column, error=error or None,
+                likely=f"{column}_error", names=words(names),
+                choice=chosen(window, sizes, drop), **shape,
             )
-            for what, (column, error) in columns.items()
-            if column and table is not None
+            for what, (column, error) in named.items()
         }  # fmt: skip
         energies = None
         if series is not None:

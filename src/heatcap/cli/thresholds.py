@@ -1,8 +1,7 @@
-"""Commands of counts and of the tables that ship: thresholds, example."""
+"""The command `thresholds`: where shares of successes cross a level, from counts."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,23 +9,37 @@ import typer
 from heatcap.cli.application import (
     Control,
     Drawn,
+    Drop,
     Json,
     Names,
     Size,
-    Table,
+    Sizes,
+    Tables,
+    Window,
     answer,
     app,
-    check_outputs,
+    chosen,
     draw,
     plain_errors,
-    say,
     words,
 )
+from heatcap.cli.shapes import checked, with_shapes
+
+__all__ = ["thresholds"]
+
+OF_SHARES = {
+    "wide": "--wide: counts need two columns, k and n, and one row for each size and control; where"
+    " wide shares meet a level says crossings --wide --level",
+    "interval": "--interval: errors come from the counts; where shares with errors meet a level"
+    " says crossings --interval --level",
+    "drop_zero_errors": "--drop-zero-errors: counts have no error of zero, leave it out",
+}
 
 
 @app.command()
+@with_shapes
 def thresholds(
-    table: Table,
+    tables: Tables,
     successes: Annotated[str, typer.Option(help="Column of the successes k.")] = "successes",
     trials: Annotated[str, typer.Option(help="Column of the trials n.")] = "trials",
     size: Size = "size",
@@ -37,61 +50,34 @@ def thresholds(
     ] = None,
     inverse_nu: Annotated[float | None, typer.Option(help="1/nu, where it is known.")] = None,
     names: Names = "",
+    window: Window = "",
+    sizes: Sizes = "",
+    drop: Drop = None,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Where the share of successes crosses a level, from counts, by size and for infinite size."""
+    from heatcap.core.tables import place_of
     from heatcap.scaling import thresholds as find
-    from heatcap.scaling.data import load_table, read_columns
+    from heatcap.scaling.loading import Shape, Wanted, read_rows
 
-    with plain_errors():
-        check_outputs([table], json, figure=figure)
-        wanted: dict[str, Any] = {"names": words(names), "value": successes}
-        named = [size, control, successes, trials]
-        columns, _ = read_columns(table, named, **wanted)
+    with plain_errors(), checked(tables, json, figure=figure):
+        if meant := [said for option, said in OF_SHARES.items() if shape[option]]:
+            raise ValueError(meant[0])
+        how = Shape(successes=successes, trials=trials, **shape)
+        wanted = Wanted(size, control, f"{successes}/{trials}")
+        rows = read_rows(tables, wanted, how, words(names), chosen(window, sizes, drop))
+        columns = rows.columns | rows.counts
         shared = None
         if cluster is not None:
-            frame, _ = load_table(table, **wanted)
-            if cluster not in frame.columns:
-                raise ValueError(f"{table}: no column {cluster!r}")
-            shared = frame[cluster].astype(str).to_numpy()
-        try:
-            result = find(
-                *(columns[name] for name in named),
-                level=level,
-                cluster=shared,
-                inverse_nu=inverse_nu,
-            )
-        except ValueError as problem:
-            raise ValueError(f"{table}: {problem}") from None
-        answer(result.summary(), result.to_dict(), [table], json)
+            name = place_of(rows.data, cluster, rows.called)
+            shared = rows.data[name].astype(str).to_numpy()[rows.used]
+        named = ("size", "control", "successes", "trials")
+        result = find(
+            *(columns[name][rows.used] for name in named),
+            level=level, cluster=shared, inverse_nu=inverse_nu,
+        )  # fmt: skip
+        answer(result.summary(), result.to_dict(), tables, json)
         draw("thresholds", figure, result, names=(size, control))
-
-
-@app.command()
-def example(
-    name: Annotated[str, typer.Argument(help="Its name; without one all are listed.")] = "",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="TABLE.csv; NAME.csv unless said.")
-    ] = None,
-    remake: Annotated[
-        bool, typer.Option("--remake", help="Sample it again instead of copying it: minutes.")
-    ] = False,
-) -> None:
-    """Write a small table that ships with heatcap, and say what to try on it."""
-    from heatcap.core.writing import write_text
-    from heatcap.systems.shipped import EXAMPLES, remade, shipped
-
-    if not name:
-        for known, one in EXAMPLES.items():
-            say(f"{known}: {one.about}\n  heatcap example {known}\n  {one.command}", lines=True)
-        return
-    with plain_errors():
-        path = output or Path(f"{name}.csv")
-        check_outputs([], path)
-        text = remade(name) if remake else shipped(name)
-        if path.is_file() and path.read_bytes() != text.encode():
-            raise ValueError(f"{path}: exists and is another table, choose a name (-o TABLE.csv)")
-        write_text(path, text)
-    one = EXAMPLES[name]
-    say(f"{path}: {one.about}\nknown: {one.known}\ntry: {one.command}", lines=True)

@@ -19,7 +19,7 @@ from heatcap.cli.application import (
     Seed,
     Size,
     Sizes,
-    Table,
+    Tables,
     Window,
     answer,
     app,
@@ -32,12 +32,12 @@ from heatcap.cli.application import (
     say,
     words,
 )
+from heatcap.cli.shapes import OPTIONS, checked, with_shapes
 from heatcap.core.columns import PROPER
 from heatcap.core.quantities import HEAT_CAPACITY
 from heatcap.core.text import legible
 
 if TYPE_CHECKING:
-    from heatcap.core.choice import Choice
     from heatcap.divergence import Verdict
     from heatcap.divergence.answer import Answer
     from heatcap.scaling import Extrema
@@ -60,13 +60,15 @@ LEAST_SIZES = 4
 BY_SIZE = ("kappa_min", "saturation_ratio", "runs")
 OF_TABLES = ("control", "size", "error", "names", "runs")
 CHOICE = ("window", "sizes", "drop")
+OF_TABLE_ALONE = (*ALONG, *OF_TABLES, *CHOICE, *OPTIONS)
 OF_RUNS = ("observable", "group")
 
 
 @app.command()
+@with_shapes
 def verdict(
     context: typer.Context,
-    table: Table,
+    tables: Tables,
     value: Annotated[
         str | None, typer.Option(help="Column of the peak height; an empty cell is no peak.")
     ] = None,
@@ -106,6 +108,8 @@ def verdict(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    *,
+    shape: dict[str, Any],
 ) -> None:
     """Which growths of heights with the size are not excluded: power law, logarithm, bounded, flat.
 
@@ -119,87 +123,64 @@ def verdict(
     from heatcap.core.choice import interval
     from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
     from heatcap.divergence.tables import read_curve, read_heights
+    from heatcap.scaling import extrema, read_table
 
-    with plain_errors():
-        check_outputs([table], json, figure=figure)
+    with plain_errors(), checked(tables, json, figure=figure):
         given = _given(context)
         if value is None:
-            _only(given, ALONG + OF_TABLES + CHOICE, "needs --value, the column of a table")
+            _only(given, OF_TABLE_ALONE, "needs --value, the column of a table")
+            if len(tables) > 1:
+                raise ValueError("expected one OBS.nc, or --value, the column of tables")
             margins = Margins(kappa_min, saturation_ratio, smallest_effect)
             _of_runs(
-                table, observable, group, json, figure,
+                tables[0], observable, group, json, figure,
                 level=level, margins=margins, rescale=rescale, rng=seed,
             )  # fmt: skip
             return
         _only(given, OF_RUNS, "goes without --value")
         peaks: Extrema | None = None
-        if control is not None and "size" in given and at is None:
+        like: dict[str, Any] = {"error": error, "names": words(names)} | shape
+        by_size = "size" in given or shape["wide"] or shape["size_from"]
+        if control is not None and by_size and at is None:
             _only(given, (*ALONG, "runs"), "goes without the peaks of several sizes")
-            rows = chosen(window, sizes, drop)
-            try:
-                peaks = _peaks(table, (size, control, value, error), words(names), rows, seed)
-                heights = _heights_of(peaks)
-            except ValueError as problem:
-                told = str(problem).removeprefix(f"{table}: ")  # what reads it has named it
-                raise ValueError(f"{table}: {told}") from None
+            like["choice"] = chosen(window, sizes, drop)
+            points = read_table(tables, size=size, control=control, value=value, **like)
+            peaks = extrema(points, rng=seed)
             test: Callable[..., Answer] = partial(
                 divergence_test,
-                **heights,
+                **_heights_of(peaks),
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )
         elif control is not None:
             _only(given, (*BY_SIZE, "sizes"), "goes without --control")
-            ends = interval("--window", window) if window else None
             picked = None if at is None else (size, at)
+            like["choice"] = chosen("", "", drop)
             test = partial(
                 peak_test,
-                **read_curve(
-                    table, control, value, error, words(names), picked, chosen("", "", drop)
-                ),
+                **read_curve(tables, control, value, picked=picked, **like),
                 control_name=control,
-                window=ends,
+                window=interval("--window", window) if window else None,
                 logarithmic=log_control,
                 margins=PeakMargins(alpha_min, decade, smallest_effect),
             )
         else:
             _only(given, (*ALONG, "window"), "needs --control")
+            like["choice"] = chosen("", sizes, drop)
             test = partial(
                 divergence_test,
-                **read_heights(
-                    table, size, value, error, words(names), runs, chosen("", sizes, drop)
-                ),
+                **read_heights(tables, size, value, runs=runs, **like),
                 size_name=size,
                 margins=Margins(kappa_min, saturation_ratio, smallest_effect),
             )
-        try:
-            result = test(level=level, rescale=rescale, rng=seed)
-        except ValueError as problem:
-            raise ValueError(f"{table}: {problem}") from None
+        result = test(level=level, rescale=rescale, rng=seed)
         summary, content = result.summary(), result.to_dict()
         if peaks is not None:
             summary = f"{summary}\npeaks, {peaks.summary()}"
             content |= {"peaks": peaks.to_dict()}
-        answer(summary, content, [table], json)
+        answer(summary, content, tables, json)
         along = control is not None and peaks is None
         draw("peak_verdict" if along else "verdict", figure, result, name=value)
-
-
-def _peaks(
-    table: Path,
-    columns: tuple[str, str, str, str | None],
-    names: list[str] | None,
-    rows: Choice,
-    seed: int,
-) -> Extrema:
-    """Locate the peak of every size of a table of curves."""
-    from heatcap.scaling import extrema, read_table
-
-    size, control, value, error = columns
-    points = read_table(
-        table, size=size, control=control, value=value, error=error, names=names, choice=rows
-    )
-    return extrema(points, rng=seed)
 
 
 def _heights_of(peaks: Extrema) -> dict[str, Any]:

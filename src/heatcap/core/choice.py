@@ -60,7 +60,7 @@ class Choice:
         if control is not None:
             low, high = self.window
             used &= np.isnan(control) | ((control >= low) & (control <= high))
-            if not used.any():
+            if not used.any() and self.window != (-INF, INF):
                 raise ValueError(
                     f"no row is left: --window {low:g}:{high:g}, the control of the chosen rows is "
                     f"{np.nanmin(control):g} to {np.nanmax(control):g}"

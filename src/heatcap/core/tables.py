@@ -59,6 +59,7 @@ __all__ = [
     "nearest",
     "open_parquet",
     "open_table",
+    "place_of",
     "read_flat",
     "read_frame",
     "sizes_in",
@@ -397,7 +398,7 @@ def sizes_in(data: pd.DataFrame, name: str, called: str) -> Floats:
     ValueError
         For a missing column, or a cell that is no size.
     """
-    column = data[_places(data, [name], called)[name]]
+    column = data[place_of(data, name, called)]
     return sizes_of(column, name, called, data.attrs.get("mark", "."))
 
 
@@ -405,6 +406,11 @@ def errors_in_cells(data: pd.DataFrame, name: str, called: str) -> Floats | None
     """Errors that are written in the cells of a column, as in 0.88(3); None if there are none."""
     column = data[_places(data, [name], called, quiet=True)[name]]
     return cell_errors(column, name, called, data.attrs.get("mark", "."))
+
+
+def place_of(data: pd.DataFrame, name: str, called: str) -> str:
+    """The name in the table of a column, which may have a unit; raises if there is none."""
+    return _places(data, [name], called)[name]
 
 
 def named(data: pd.DataFrame, wanted: Sequence[str], called: str) -> None:

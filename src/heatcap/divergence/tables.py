@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from heatcap.core.arrays import Floats
-from heatcap.core.cells import note
+from heatcap.core.cells import TableNote, listed, note
 from heatcap.core.choice import Choice
-from heatcap.core.tables import columns_of, errors_in_cells, named, sizes_in
-from heatcap.scaling.data import load_table, number_or_name, read_columns
+from heatcap.scaling.data import number_or_name
+from heatcap.scaling.loading import Shape, Tables, Wanted, read_rows, zeros_named
 
 __all__ = ["read_curve", "read_heights"]
 
@@ -30,15 +29,18 @@ CONTROLS = ("control", "temperature", "T", "beta", "K", "x")  # names of a contr
 
 
 def read_heights(
-    path: Path,
+    table: Tables,
     size: str,
     value: str,
     error: str | None,
     names: list[str] | None,
     runs: str | None = None,
     choice: Choice | None = None,
+    **how: Any,
 ) -> dict[str, Any]:
     """Read the arguments of `divergence_test`: heights with errors, covariance, replicates or none.
+
+    `how` has keywords of :class:`heatcap.scaling.loading.Shape`.
 
     Raises
     ------
@@ -48,24 +50,24 @@ def read_heights(
     if runs is not None and error is None:
         raise ValueError("--runs needs --error: it says how many runs an error comes from")
     count = number_or_name(runs)
-    counted = [count] if isinstance(count, str) else []
-    wanted = [size, value, *([error] if error else []), *counted]
-    table, beside = load_table(path, names=names, value=value, wanted=wanted)
-    named(table, wanted, f"{path}: ")
-    columns = columns_of(table, wanted[1:], f"{path}: ") | {
-        size: sizes_in(table, size, f"{path}: ")
-    }
-    if error is None and (within := errors_in_cells(table, value, f"{path}: ")) is not None:
-        error = f"error of {value}"
-        columns[error] = within
-        note(f"{path}: errors of {value!r} are those within its cells")
-    sizes, heights = columns[size], columns[value]
-    used = np.ones(sizes.size, dtype=bool) if choice is None else choice.rows(sizes)
-    _refuse_curves(path, table[used], size, wanted)
+    counted = count if isinstance(count, str) else None
+    shape = Shape(**how)
+    with warnings.catch_warnings():
+        # Without errors all columns that are not used are named below.
+        warnings.filterwarnings("ignore", "column .* looks like the errors", TableNote)
+        rows = read_rows(
+            table, Wanted(size, None, value, error, runs=counted), shape, names, choice
+        )
+    columns, called = rows.columns, rows.called
+    if rows.message:
+        note(f"{called}{rows.message}")
+    wanted = [size, value, *filter(None, [error, counted]), *(shape.interval or ())]
+    sizes, heights, used = columns["size"], columns["value"], rows.used
+    _refuse_curves(called, rows.data[used], size, wanted)
     _refuse_bad(
-        path, size, sizes, used & ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1"
+        called, size, sizes, used & ~(np.isfinite(sizes) & (sizes > 1)), "a finite size above 1"
     )
-    _refuse_bad(path, value, heights, used & np.isinf(heights), "a finite height")
+    _refuse_bad(called, value, heights, used & np.isinf(heights), "a finite height")
     # An empty height is a run without a peak: it is counted, not silently dropped.
     there = used & ~np.isnan(heights)
     empty, counts = np.unique(sizes[used & ~there], return_counts=True)
@@ -75,35 +77,34 @@ def read_heights(
         arguments = {"sizes": sizes[there], "heights": heights[there], "missing": missing}
         return arguments | errors
 
-    if error is not None:
-        errors = columns[error]
-        bad = there & ~(np.isfinite(errors) & (errors > 0))
-        _refuse_bad(path, error, errors, bad, "a positive error")
-        _each_once(path, size, sizes, there)
+    if "error" in columns:
+        errors = columns["error"]
+        _refuse_errors(called, error or f"error of {value}", errors, there, sizes)
+        _each_once(called, size, sizes, there)
         arguments = heights_of(errors=errors[there])
         if runs is not None:
-            arguments["runs"] = columns[count][there] if isinstance(count, str) else count
+            arguments["runs"] = columns["runs"][there] if counted is not None else count
         return arguments
-    if (covariance := _covariance(beside)) is not None:
-        _each_once(path, size, sizes, there)
+    if (covariance := _covariance(rows.beside)) is not None:
+        _each_once(called, size, sizes, there)
         return heights_of(covariance=covariance[np.ix_(there, there)])
     distinct, counts = np.unique(sizes[there], return_counts=True)
     if counts.size and counts.max() > 1:
-        rows = [np.flatnonzero(there & (sizes == s)) for s in distinct]
+        of_sizes = [np.flatnonzero(there & (sizes == s)) for s in distinct]
         return {
             "sizes": distinct,
             "heights": None,
-            "replicates": [heights[of_size] for of_size in rows],
-            "labels": [[f"row {i + 1} of the data" for i in of_size] for of_size in rows],
+            "replicates": [heights[of_size] for of_size in of_sizes],
+            "labels": [[f"row {i + 1} of the data" for i in of_size] for of_size in of_sizes],
             "missing": missing,
         }
-    if unused := [str(name) for name in table.columns if name not in (*wanted, "index", "point")]:
-        listed = ", ".join(map(repr, unused))
-        warnings.warn(f"{path}: no --error; columns that were not used: {listed}", stacklevel=2)
+    if unused := [str(name) for name in rows.data if name not in (*wanted, "index", "point")]:
+        message = f"{called}no --error; columns that were not used: {listed(unused)}"
+        warnings.warn(message, stacklevel=2)
     return heights_of()
 
 
-def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]) -> None:
+def _refuse_curves(called: str, table: pd.DataFrame, size: str, wanted: list[str]) -> None:
     """Refuse rows of one size that are points of a curve along a control, and not runs."""
     for name in map(str, table.columns):
         called = name if len(name) == 1 else name.lower()
@@ -113,18 +114,18 @@ def _refuse_curves(path: Path, table: pd.DataFrame, size: str, wanted: list[str]
         numbers = pd.to_numeric(table[name], errors="coerce")
         if differ and _along_a_grid(numbers.groupby(table[size])):
             raise ValueError(
-                f"{path}: rows of one {size} differ in {name!r}: these are curves, and no heights."
+                f"{called}rows of one {size} differ in {name!r}: these are curves, and no heights."
                 f" Their peaks against the size: --size {size} --control {name}; one curve: --at"
                 f" SIZE, too. If every row is a run, leave the column {name!r} out of the table"
             )
         empty = table[name].astype(str).str.strip().str.lower().isin(["", "nan"])
         if differ and (numbers.notna() | empty).all():
-            message = f"{path}: every row was taken for a run of its {size}; {name!r} was not used"
+            message = f"{called}every row was taken for a run of its {size}; {name!r} was not used"
             warnings.warn(message, stacklevel=3)
         elif differ:
             kinds = ", ".join(map(str, table[name].unique()[:4]))
             raise ValueError(
-                f"{path}: rows of one {size} differ in {name!r} ({kinds}): these are no runs of one"
+                f"{called}rows of one {size} differ in {name!r} ({kinds}): these are no runs of one"
                 " kind; keep the rows of one"
             )
 
@@ -157,64 +158,78 @@ def _evenly_spaced(values: Floats) -> bool:
     return any(np.ptp(np.diff(scale)) < EVEN * np.diff(scale).mean() for scale in scales)
 
 
-def _refuse_bad(path: Path, name: str, column: Floats, bad: Any, expected: str) -> None:
+def _refuse_bad(
+    called: str, name: str, column: Floats, bad: Any, expected: str, more: str = ""
+) -> None:
     if bad.any():
         row = int(bad.argmax())
         got = "an empty cell" if np.isnan(column[row]) else f"{column[row]:g}"
         raise ValueError(
-            f"{path}: row {row + 1} of the data, column {name!r}: expected {expected}, got {got}"
+            f"{called}row {row + 1} of the data, column {name!r}: expected {expected}, got {got}"
+            + more
         )
 
 
-def _each_once(path: Path, size: str, sizes: Floats, there: Any) -> None:
+def _refuse_errors(
+    called: str, name: str, errors: Floats, used: Any, sizes: Floats | None = None
+) -> None:
+    """Refuse errors of rows that are used and not positive; zeros are counted."""
+    bad = used & ~(np.isfinite(errors) & (errors > 0))
+    zeros = zeros_named(errors[used], None if sizes is None else sizes[used])
+    _refuse_bad(called, name, errors, bad, "a positive error", zeros)
+
+
+def _each_once(called: str, size: str, sizes: Floats, there: Any) -> None:
     first: dict[float, int] = {}
     for row, (value, has_height) in enumerate(zip(sizes.tolist(), there.tolist(), strict=True), 1):
         if has_height and first.setdefault(value, row) != row:
             raise ValueError(
-                f"{path}: rows {first[value]} and {row} of the data, column {size!r}: both have"
+                f"{called}rows {first[value]} and {row} of the data, column {size!r}: both have"
                 f" {value:g}, expected every size once; runs of one size go without --error"
             )
 
 
 def read_curve(
-    path: Path,
+    table: Tables,
     control: str,
     value: str,
     error: str | None,
     names: list[str] | None,
     picked: tuple[str, float] | None,
     choice: Choice | None = None,
+    **how: Any,
 ) -> dict[str, Any]:
     """Read the arguments of `peak_test`: rows of one size that have a value.
+
+    `how` has keywords of :class:`heatcap.scaling.loading.Shape`.
 
     Raises
     ------
     ValueError
         If a column is missing, no row has the size, or a control, value or error is unusable.
     """
-    wanted = [control, value, *([error] if error else []), *([picked[0]] if picked else [])]
-    columns, beside = read_columns(path, wanted, names=names, value=value)
-    x, y = columns[control], columns[value]
-    rows = ~np.isnan(y)
-    if choice is not None:
-        rows &= choice.rows(control=x)
+    size = picked[0] if picked else None
+    rows = read_rows(table, Wanted(size, control, value, error), Shape(**how), names, choice)
+    columns, called = rows.columns, rows.called
+    if rows.message:
+        note(f"{called}{rows.message}")
+    x, y = columns["control"], columns["value"]
+    used = rows.used & ~np.isnan(y)
     if picked is not None:
-        size, at = picked
-        sizes = columns[size]
-        rows &= sizes == at
-        if not rows.any():
-            listed = ", ".join(f"{present:g}" for present in np.unique(sizes))
-            raise ValueError(f"{path}: no row with {size} = {at:g}; there is {listed}")
-    _refuse_bad(path, control, x, rows & ~np.isfinite(x), "a finite control")
-    _refuse_bad(path, value, y, rows & np.isinf(y), "a finite value")
-    curve = {"control": x[rows], "values": y[rows]}
-    if error is not None:
-        errors = columns[error]
-        bad = rows & ~(np.isfinite(errors) & (errors > 0))
-        _refuse_bad(path, error, errors, bad, "a positive error")
-        return curve | {"errors": errors[rows]}
-    covariance = _covariance(beside)
-    return curve if covariance is None else curve | {"covariance": covariance[np.ix_(rows, rows)]}
+        sizes, at = columns["size"], picked[1]
+        used &= sizes == at
+        if not used.any():
+            there = ", ".join(f"{present:g}" for present in np.unique(sizes)[:12])
+            raise ValueError(f"{called}no row with {size} = {at:g}; there is {there}")
+    _refuse_bad(called, control, x, used & ~np.isfinite(x), "a finite control")
+    _refuse_bad(called, value, y, used & np.isinf(y), "a finite value")
+    curve = {"control": x[used], "values": y[used]}
+    if "error" in columns:
+        errors = columns["error"]
+        _refuse_errors(called, error or f"error of {value}", errors, used)
+        return curve | {"errors": errors[used]}
+    covariance = _covariance(rows.beside)
+    return curve if covariance is None else curve | {"covariance": covariance[np.ix_(used, used)]}
 
 
 def _covariance(beside: dict[str, Floats]) -> Floats | None:

@@ -27,6 +27,7 @@ from heatcap.scaling.loading import (
     load_table,
     read_columns,
     read_points,
+    zeros_named,
 )
 from heatcap.scaling.scatter import local_scatter, steadied
 
@@ -251,22 +252,9 @@ def _check(arrays: dict[str, Floats], errors: Floats, order: NDArray[np.intp]) -
         bad = order[errors[order] <= 0].min()
         raise ValueError(
             f"errors must be positive, got {errors[bad]:g} in row {bad + 1} of the data"
-            + _zeros(arrays["size"][order], errors[order])
+            + zeros_named(errors[order], arrays["size"][order])
         )
     _check_once(arrays, order)
-
-
-def _zeros(size: Floats, error: Floats) -> str:
-    """How many errors are zero, at which sizes, and the way on."""
-    zero = error == 0
-    if not zero.any():
-        return ""
-    sizes = ", ".join(f"{one:g}" for one in np.unique(size[zero])[:12])
-    return (
-        f"; {zero.sum()} of {error.size} errors are zero, of sizes {sizes}: leave them out with"
-        " --drop-zero-errors (drop_zero_errors=True), or, for shares k/n, give the counts with"
-        " --successes and --trials, whose errors are those of (k + 1)/(n + 2)"
-    )
 
 
 def _check_once(arrays: dict[str, Floats], order: NDArray[np.intp]) -> None:
@@ -339,6 +327,7 @@ def read_table(
     control: str,
     value: str,
     error: str | None = None,
+    likely: str | None = None,
     runs: str | int | None = None,
     names: Sequence[str] | None = None,
     choice: Choice | None = None,
@@ -357,6 +346,8 @@ def read_table(
         ``VALUE_covariance`` (point, point_2).
     size, control, value, error : str
         Names of the columns.
+    likely : str, optional
+        Column of the errors if there is one and `error` is not given.
     runs : str or int, optional
         Number of runs behind an error: a column or one number for all.
     names : sequence of str, optional
@@ -376,7 +367,8 @@ def read_table(
     ValueError
         For a file that cannot be read, a missing column, a cell that is not a number.
     """
-    wanted = Wanted(size, control, value, error, runs if isinstance(runs, str) else None)
+    count = runs if isinstance(runs, str) else None
+    wanted = Wanted(size, control, value, error, likely, count)
     columns, beside, called = read_points(table, wanted, Shape(**how), names, choice)
     count = columns.pop("runs", runs)
     message = columns.pop("message", "")

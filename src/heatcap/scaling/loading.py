@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
 from heatcap.core.cells import listed, note, shortened
@@ -26,11 +27,15 @@ from heatcap.core.tables import (
     columns_of,
     errors_in_cells,
     named,
+    place_of,
     read_frame,
     sizes_in,
 )
 
-__all__ = ["Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points"]
+__all__ = [
+    "Rows", "Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points",
+    "read_rows", "zeros_named",
+]  # fmt: skip
 
 Table = pd.DataFrame | xr.Dataset | str | Path
 Tables = Table | Sequence[Table]
@@ -75,6 +80,18 @@ class Shape:
             raise ValueError(f"--decimal: expected , or . as the mark, got {self.decimal!r}")
         if self.interval is not None and len(self.interval) != 2:
             raise ValueError("--interval: expected two columns, LOWER,UPPER")
+        kinds = {
+            "--interval": self.interval is not None,
+            "--successes": self.successes is not None,
+            "--size-from": bool(self.size_from),
+        }
+        if self.wide and (other := [name for name, given in kinds.items() if given]):
+            raise ValueError(
+                f"--wide takes values, and errors such as dL=8: {other[0]} needs one row for each"
+                " size and control"
+            )
+        if kinds["--interval"] and kinds["--successes"]:
+            raise ValueError("--interval and --successes: expected one of them, both give errors")
         try:
             re.compile(self.size_from)
         except re.error as problem:
@@ -83,13 +100,102 @@ class Shape:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Columns of points; `runs` is the column of numbers of runs."""
+    """Columns of points; `size` or `control` is None where there is none.
 
-    size: str
-    control: str
+    Attributes
+    ----------
+    error : str or None
+        Column of the errors, which must be there.
+    likely : str or None
+        Column of the errors if there is one, and no other shape gives them.
+    runs : str or None
+        Column of numbers of runs.
+    """
+
+    size: str | None
+    control: str | None
     value: str
     error: str | None = None
+    likely: str | None = None
     runs: str | None = None
+
+
+@dataclass
+class Rows:
+    """Rows of one or several tables.
+
+    Attributes
+    ----------
+    columns : dict of ndarray (row,)
+        "size", "control", "value", "error" and "runs", those that there are.
+    used : ndarray of bool (row,)
+        Rows that are chosen, and whose error is not zero where that was asked for.
+    beside : dict
+        "covariance" or "replicates" of a Dataset.
+    counts : dict of ndarray (row,)
+        "successes" and "trials", where they stand for the value.
+    label : ndarray (row,) or None
+        Which run a row is.
+    called : str
+        Begins every message.
+    message : str
+        Rows that were left out.
+    data : DataFrame
+        All columns as they were read.
+    """
+
+    columns: dict[str, Floats]
+    used: NDArray[np.bool_]
+    beside: dict[str, Floats]
+    counts: dict[str, Floats]
+    label: Floats | None
+    called: str
+    message: str
+    data: pd.DataFrame
+
+
+def read_rows(
+    table: Tables,
+    wanted: Wanted,
+    how: Shape,
+    names: Sequence[str] | None = None,
+    choice: Choice | None = None,
+) -> Rows:
+    """Read columns of a table in any of its shapes; the window is of the control, else of the size.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read, a missing column, a cell that is not a number.
+    """
+    tables = [table] if isinstance(table, pd.DataFrame | xr.Dataset | str | Path) else list(table)
+    if not tables:
+        raise ValueError("expected a table, got none")
+    parts = [_part(one, wanted, how, names, len(tables) > 1) for one in tables]
+    columns: dict[str, Floats] = {}
+    for name in ("size", "control", "value", "error", "runs", "label", "successes", "trials"):
+        given = [name in part for part, _, _ in parts]
+        if any(given) and not all(given):
+            without = tables[given.index(False)]
+            raise ValueError(f"{_called(without)}no {name}, which the other tables have")
+        if all(given):
+            columns[name] = np.concatenate([part[name] for part, _, _ in parts])
+    beside = parts[0][1] if len(parts) == 1 else {}
+    called = _called(tables[0]) if len(parts) == 1 else f"{len(parts)} tables: "
+    used = np.ones(columns["value"].size, dtype=bool)
+    if choice is not None:
+        size, control = columns.get("size"), columns.get("control")
+        try:
+            used = choice.rows(size, size if control is None else control)
+        except ValueError as problem:
+            raise ValueError(f"{called}{problem}") from None
+    message = _without_zeros(columns, used) if how.drop_zero_errors else ""
+    counts: dict[str, Floats] = {
+        name: columns.pop(name) for name in ("successes", "trials") if name in columns
+    }
+    data = parts[0][2] if len(parts) == 1 else pd.concat([part for _, _, part in parts])
+    label = columns.pop("label", None)
+    return Rows(columns, used, beside, counts, label, called, message, data.reset_index(drop=True))
 
 
 def read_points(
@@ -104,70 +210,61 @@ def read_points(
     Raises
     ------
     ValueError
-        For a file that cannot be read, a missing column, a cell that is not a number.
+        As `read_rows`, and for rows of which some are runs and most are not.
     """
-    tables = [table] if isinstance(table, pd.DataFrame | xr.Dataset | str | Path) else list(table)
-    if not tables:
-        raise ValueError("expected a table, got none")
-    parts = [_part(one, wanted, how, names, len(tables) > 1) for one in tables]
-    columns: dict[str, Any] = {}
-    for name in ("size", "control", "value", "error", "runs", "label"):
-        given = [name in part for part, _ in parts]
-        if any(given) and not all(given):
-            without = tables[given.index(False)]
-            raise ValueError(f"{_called(without)}no {name}, which the other tables have")
-        if all(given):
-            columns[name] = np.concatenate([part[name] for part, _ in parts])
-    beside = parts[0][1] if len(parts) == 1 else {}
-    called = _called(tables[0]) if len(parts) == 1 else f"{len(parts)} tables: "
-    try:
-        used = None if choice is None else choice.rows(columns["size"], columns["control"])
-    except ValueError as problem:
-        raise ValueError(f"{called}{problem}") from None
-    columns["used"] = np.ones(columns["size"].size, dtype=bool) if used is None else used
-    message = _without_zeros(columns) if how.drop_zero_errors else ""
-    label = columns.pop("label", None)
+    rows = read_rows(table, wanted, how, names, choice)
+    columns: dict[str, Any] = rows.columns | {"used": rows.used}
+    message, beside = rows.message, rows.beside
     if "error" not in columns and not beside:
-        told = _averaged(columns, beside, label, called)
+        told = _averaged(columns, beside, rows.label, rows.called)
         message = "; ".join(filter(None, [message, told]))
-    if "error" in columns and len(beside):  # an error that is asked for goes first
-        beside = beside if how.successes is None else {}
-    return columns | ({"message": message} if message else {}), beside, called
+    if rows.counts:  # an error that is asked for goes first
+        beside = {}
+    return columns | ({"message": message} if message else {}), beside, rows.called
 
 
 def _part(
     table: Table, wanted: Wanted, how: Shape, names: Sequence[str] | None, several: bool
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Columns of one table by what they are, and what stands beside them."""
+) -> tuple[dict[str, Floats], dict[str, Floats], pd.DataFrame]:
+    """Columns of one table by what they are, what stands beside them, and all of the table."""
     called = _called(table)
     ends = list(how.interval or [])
     counts = [c for c in (how.successes, how.trials) if c is not None]
     values = counts or [wanted.value]
     others = [name for name in (*ends, wanted.error, wanted.runs) if name is not None]
+    places = [name for name in (wanted.control, wanted.size) if name is not None]
     data, beside = load_table(
         table, names=names, value=wanted.value,
-        wanted=[wanted.control, wanted.size, *([] if how.wide else [*values, *others])],
-        decimal=how.decimal,
+        wanted=[*places, *([] if how.wide else [*values, *others])], decimal=how.decimal,
     )  # fmt: skip
-    if how.size_from:
+    if how.size_from and wanted.size is not None:
         data[wanted.size] = _size_in(str(Path(str(table)).name), how.size_from, called)
-    elif several and wanted.size not in data.columns and not how.wide:
+    elif several and wanted.size not in data.columns and not how.wide and wanted.size is not None:
         raise ValueError(
             f"{called}no column {shortened(wanted.size)}: is the size in the names of the files?"
             r" --size-from '(\d+)'"
         )
+    error = wanted.error
     if how.wide:
         data, error = _long(data, wanted, called)
-    else:
-        error = wanted.error
-    numeric = [wanted.control, *values, *ends, *([error] if error else [])]
+    elif error is None and not ends and not counts and wanted.likely in data.columns:
+        error = wanted.likely
+    numeric = [*values, *ends, *([error] if error else [])]
+    numeric += [wanted.control] if wanted.control is not None else []
     numeric += [wanted.runs] if wanted.runs else []
-    named(data, [wanted.size, *numeric], called)
+    named(data, list(dict.fromkeys([*places, *numeric])), called)
     columns = columns_of(data, numeric, called)
-    out = {"size": sizes_in(data, wanted.size, called), "control": columns[wanted.control]}
+    out: dict[str, Floats] = {}
+    if wanted.size is not None:
+        out["size"] = sizes_in(data, wanted.size, called)
+    if wanted.control is not None:
+        out["control"] = columns[wanted.control]
+    if wanted.runs:
+        out["runs"] = columns[wanted.runs]
     if counts:
-        out["value"], out["error"] = _share(columns[counts[0]], columns[counts[1]], counts, called)
-        return out, {}
+        k, n = (columns[name] for name in counts)
+        out["value"], out["error"] = _share(k, n, counts, called)
+        return out | {"successes": k, "trials": n}, {}, data
     out["value"] = columns[wanted.value]
     if error:
         out["error"] = columns[error]
@@ -178,11 +275,9 @@ def _part(
         note(f"{called}errors of {shortened(wanted.value)} are those within its cells")
     elif not beside:
         _tell_unused(data, wanted, called)
-    if wanted.runs:
-        out["runs"] = columns[wanted.runs]
     if label := [name for name in data.columns if str(name).lower() in LABELS]:
         out["label"] = pd.factorize(data[label[0]], sort=True)[0].astype(np.float64)
-    return out, beside
+    return out, beside, data
 
 
 def _size_in(name: str, pattern: str, called: str) -> float:
@@ -208,13 +303,16 @@ _OF_ERROR = re.compile(
 
 
 def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame, str | None]:
-    """A row for each size and control, of a table with a column for each size."""
-    header = [str(name) for name in data.columns]
-    roles = [wanted.size, wanted.control, wanted.value, "error"]
+    """A row for each size and row, of a table with a column for each size; others are repeated."""
+    size = wanted.size or "size"
+    roles = [size, *([] if wanted.control is None else [wanted.control]), wanted.value, "error"]
     if len(set(roles)) < len(roles):
         raise ValueError(f"{called}--wide: expected different names for {listed(roles)}")
-    if header.count(wanted.control) != 1:
-        columns_of(data, [wanted.control], called)  # says what is missing
+    header = [str(name) for name in data.columns]
+    if wanted.control is not None and header.count(wanted.control) != 1:
+        there = place_of(data, wanted.control, called)
+        header[header.index(there)] = wanted.control
+        data = data.set_axis(header, axis=1)
     values: dict[str, int] = {}
     errors: dict[str, int] = {}
     last = ""
@@ -223,7 +321,8 @@ def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame
             continue
         found = _SIZE_IN_NAME.search(name[-LONG:])
         number = found[1] if found else last
-        if number and _is_error(name, number if found else ""):
+        told = number and _is_error(name, number if found else "")
+        if told or (number in values and _of_value(name, header[values[number]])):
             errors.setdefault(number, place)
         elif found and number not in values:
             values[number] = place
@@ -232,28 +331,42 @@ def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame
         last = number
     if len(values) < 2:
         raise ValueError(
-            f"{called}--wide: expected a column for each size, such as L=8, beside"
-            f" {wanted.control!r}; there is {listed(header)}"
+            f"{called}--wide: expected a column for each size, such as L=8"
+            + (f", beside {wanted.control!r}" if wanted.control is not None else "")
+            + f"; there is {listed(header)}"
         )
     if errors and set(errors) != set(values):
         without = [number for number in values if number not in errors]
         raise ValueError(f"{called}--wide: no column of errors for the sizes {listed(without)}")
+    if wanted.error is not None and not errors:
+        raise ValueError(
+            f"{called}--wide: expected a column of errors for each size, such as dL=8, instead of"
+            f" --error {wanted.error}; there is {listed(header)}"
+        )
+    taken = {*values.values(), *errors.values()}
+    beside = [
+        place
+        for place, name in enumerate(header)
+        if place not in taken and (name == wanted.control or name not in roles)
+    ]
     pieces = []
     for number, place in values.items():
-        columns = {
-            wanted.size: np.full(len(data), float(number)),
-            wanted.control: data[wanted.control],
-            wanted.value: data.iloc[:, place],
-        }
+        columns = {size: np.full(len(data), float(number)), wanted.value: data.iloc[:, place]}
         if errors:
             columns["error"] = data.iloc[:, errors[number]]
-        pieces.append(pd.DataFrame(columns))
+        pieces.append(pd.concat([pd.DataFrame(columns), data.iloc[:, beside]], axis=1))
     sizes = ", ".join(f"{float(number):g}" for number in list(values)[:12])
     note(f"{called}sizes {sizes} are those in the names of the columns"
          + (", with errors" if errors else ""))  # fmt: skip
     long = pd.concat(pieces, ignore_index=True)
     long.attrs |= data.attrs
     return long, "error" if errors else None
+
+
+def _of_value(name: str, value: str) -> bool:
+    """Whether a name is that of the errors of another column: dm(L=8) of m(L=8)."""
+    before = name.removesuffix(value).rstrip("_ ")
+    return name != value and name.endswith(value) and before in ("d", "e", "s", "σ", "δ", "Δ")
 
 
 def _is_error(name: str, number: str) -> bool:
@@ -312,16 +425,33 @@ def _tell_unused(data: pd.DataFrame, wanted: Wanted, called: str) -> None:
             return
 
 
-def _without_zeros(columns: dict[str, Any]) -> str:
-    """Leave out rows whose error is zero, and say how many."""
+def _without_zeros(columns: dict[str, Floats], used: NDArray[np.bool_]) -> str:
+    """Take rows whose error is zero out of `used`, and say how many."""
     if "error" not in columns:
         return ""
-    zero = columns["used"] & (columns["error"] == 0)
+    zero = used & (columns["error"] == 0)
     if not zero.any():
         return ""
-    sizes = ", ".join(f"{one:g}" for one in np.unique(columns["size"][zero])[:12])
-    used, columns["used"] = columns["used"], columns["used"] & ~zero
-    return f"{zero.sum()} of {used.sum()} rows left out, whose error is zero: sizes {sizes}"
+    told = f"{zero.sum()} of {used.sum()} rows left out, whose error is zero"
+    used &= ~zero
+    return told + (f": sizes {_distinct(columns['size'][zero])}" if "size" in columns else "")
+
+
+def _distinct(size: Floats) -> str:
+    return ", ".join(f"{one:g}" for one in np.unique(size)[:12])
+
+
+def zeros_named(error: Floats, size: Floats | None = None) -> str:
+    """How many errors are zero, at which sizes, and the way on; "" if none is."""
+    zero = error == 0
+    if not zero.any():
+        return ""
+    sizes = "" if size is None else f", of sizes {_distinct(size[zero])}"
+    return (
+        f"; {zero.sum()} of {error.size} errors are zero{sizes}: leave them out with"
+        " --drop-zero-errors (drop_zero_errors=True), or, for shares k/n, give the counts with"
+        " --successes and --trials, whose errors are those of (k + 1)/(n + 2)"
+    )
 
 
 def _averaged(

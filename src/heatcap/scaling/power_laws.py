@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from heatcap.core.arrays import Floats, numbers
+from heatcap.core.cells import note
+from heatcap.core.choice import Choice
 from heatcap.core.result import (
     Parameter,
     Result,
@@ -31,8 +30,8 @@ from heatcap.core.result import (
     status_line,
 )
 from heatcap.core.student import errors_of_means, student_factor
-from heatcap.scaling.data import read_columns
 from heatcap.scaling.fits import STEEPEST, mixture, weights_of
+from heatcap.scaling.loading import Shape, Tables, Wanted, read_rows, zeros_named
 from heatcap.scaling.power_fits import (
     AMPLITUDE,
     EXPONENT,
@@ -536,12 +535,14 @@ def _slopes(data: Values, limit: float, sign: float) -> dict[str, Floats]:
 
 
 def read_power_table(
-    table: pd.DataFrame | xr.Dataset | str | Path,
+    table: Tables,
     x: str,
     value: str,
     error: str | None = None,
     names: Sequence[str] | None = None,
     window: tuple[float, float] | None = None,
+    choice: Choice | None = None,
+    **how: Any,
 ) -> dict[str, Any]:
     """Read the arguments x, y and errors, or covariance, of `power_law` and `crossover`.
 
@@ -555,24 +556,30 @@ def read_power_table(
         Names of the columns of a text table without a header.
     window : tuple of float, optional
         Lowest and highest x that are used.
+    choice : Choice, optional
+        Rows that are used, instead of a window; its sizes are x.
+    **how
+        Keywords of :class:`heatcap.scaling.loading.Shape`.
 
     Raises
     ------
     ValueError
-        For a file that cannot be read, a missing column, a cell that is not a number, and a window
-        without points.
+        For a file that cannot be read, a missing column, a cell that is not a number, an error of
+        zero, and a window without points.
     """
-    wanted = [x, value, *([error] if error else [])]
-    columns, beside = read_columns(table, wanted, names=names, value=value)
-    low, high = window or (-np.inf, np.inf)
-    kept = ~((columns[x] < low) | (columns[x] > high))
-    if not kept.any():
-        raise ValueError(f"{table}: no {x} lies between {low:g} and {high:g}")
-    out: dict[str, Any] = {"x": columns[x][kept], "y": columns[value][kept]}
-    if error:
-        return out | {"errors": columns[error][kept]}
-    if "covariance" in beside:
-        return out | {"covariance": beside["covariance"][np.ix_(kept, kept)]}
-    if "replicates" in beside:
-        return out | {"y": None, "replicates": beside["replicates"][:, kept]}
+    chosen = choice or Choice(window or (-np.inf, np.inf))
+    rows = read_rows(table, Wanted(x, None, value, error), Shape(**how), names, chosen)
+    kept = rows.used
+    if rows.message:
+        note(f"{rows.called}{rows.message}")
+    out: dict[str, Any] = {"x": rows.columns["size"][kept], "y": rows.columns["value"][kept]}
+    if "error" in rows.columns:
+        errors = rows.columns["error"][kept]
+        if zeros := zeros_named(np.where(np.isnan(out["y"]), np.nan, errors), out["x"]):
+            raise ValueError(f"{rows.called}errors must be positive{zeros}")
+        return out | {"errors": errors}
+    if "covariance" in rows.beside:
+        return out | {"covariance": rows.beside["covariance"][np.ix_(kept, kept)]}
+    if "replicates" in rows.beside:
+        return out | {"y": None, "replicates": rows.beside["replicates"][:, kept]}
     return out
