@@ -171,6 +171,15 @@ def test_an_example_overwrites_nothing(tmp_path: Path) -> None:
         ("--set", "replicates=nan", "replicates must be a whole number of 1 or more, got nan"),
         ("--set", "sweeps=1.5", "sweeps must be a whole number of 1 or more, got 1.5"),
         ("--set", "replicates=-1", "replicates must be a whole number of 1 or more, got -1"),
+        ("--sizes", "1e30", "a size must be at most 2^53, got 1e+30"),
+        ("--sizes", "1e9", "size must be at most 32768, got 1e+09"),
+        ("--set", "sweeps=1e30", "sweeps must be at most 2147483647, got 1e+30"),
+        ("--set", "thermalisation=1e30", "thermalisation must be at most 2147483647, got 1e+30"),
+        (
+            "--set",
+            "thermalisation=nan",
+            "thermalisation must be a whole number of 0 or more, got nan",
+        ),
     ],
 )
 def test_systems_of_no_size(option: str, text: str, expected: str, tmp_path: Path) -> None:

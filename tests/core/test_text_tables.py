@@ -244,3 +244,11 @@ def test_a_missing_column_says_what_may_help(tmp_path: Path) -> None:
     path.write_text("T U\n0.5 1\n0.6 2\n\n0.5 3\n0.6 4\n")
     with pytest.raises(ValueError, match=r"2 blocks of lines, one for each size\? Write # L = 16"):
         read(path)
+
+
+def test_powers_of_two_edges_and_separators_at_the_end_of_rows(tmp_path: Path) -> None:
+    (path := tmp_path / "t.csv").write_text("L,T\n2^3,1,\n2**4,2,\n32X32,3,\n")
+    frame = read_frame(path)
+    with pytest.warns(TableNote, match="2\\^3 is read as 8"):
+        assert sizes_in(frame, "L", "").tolist() == [8, 16, 32]
+    assert frame["T"].tolist() == ["1", "2", "3"]

@@ -18,6 +18,8 @@ from heatcap.cli.application import (
 
 __all__ = ["example", "system"]
 
+MOST_CONTROLS = 100_000
+
 
 @app.command()
 def system(
@@ -65,10 +67,13 @@ def _grid(text: str) -> list[float]:
         return numbers("--control", text)
     try:
         low, high, count = text.split(":")
+        if not 0 < int(count) <= MOST_CONTROLS:
+            raise ValueError
         return [float(x) for x in np.linspace(float(low), float(high), int(count))]
     except ValueError:
         raise typer.BadParameter(
-            f"expected LOW:HIGH:COUNT, got {text!r}", param_hint="--control"
+            f"expected LOW:HIGH:COUNT with a count of 1 to {MOST_CONTROLS}, got {text!r}",
+            param_hint="--control",
         ) from None
 
 

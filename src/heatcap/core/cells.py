@@ -214,12 +214,13 @@ def _hint(cell: str, mark: str) -> str:
     return ""
 
 
-_EDGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*[x×]\s*(\d+(?:\.\d+)?))+")
+_POWER_OF_TWO = re.compile(r"2\s*(?:\^|\*\*)\s*\{?(\d{1,2})\}?")
+_EDGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*[xX×]\s*(\d+(?:\.\d+)?))+")
 _NAMED = re.compile(r"[^\W\d]\w*?\s*[=_:]?\s*(\d+(?:\.\d+)?(?:[eE]\+?\d+)?)")
 
 
 def sizes_of(column: pd.Series[Any], name: str, called: str, mark: str = ".") -> Floats:
-    """Convert sizes to numbers; ``L=16`` and ``16x16`` (the edge) are 16.
+    """Convert sizes to numbers; ``L=16``, ``16x16`` (the edge) and ``2^4`` are 16.
 
     Raises
     ------
@@ -233,12 +234,14 @@ def sizes_of(column: pd.Series[Any], name: str, called: str, mark: str = ".") ->
         if len(cell) > _LONGEST or like_number(cell):
             continue
         if edges := _EDGE.fullmatch(cell.strip()):
-            if len(set(re.split(r"\s*[x×]\s*", cell.strip()))) > 1:
+            if len(set(re.split(r"\s*[xX×]\s*", cell.strip()))) > 1:
                 raise ValueError(
                     f"{called}row {row + 1} of the data, column {_SHORT.repr(name)}: expected a"
                     f" size, got {_SHORT.repr(cell)} with different edges: add a column of sizes"
                 )
             cells.iloc[row] = edges[1]
+        elif power := _POWER_OF_TWO.fullmatch(cell.strip()):
+            cells.iloc[row] = str(2 ** int(power[1]))
         elif labelled := _NAMED.fullmatch(cell.strip()):
             cells.iloc[row] = labelled[1]
         else:

@@ -373,7 +373,8 @@ def _text(content: bytes, path: Path) -> str:
     except UnicodeDecodeError:
         raise ValueError(
             f"{path}: is neither text in UTF-8 nor a table that is read: .csv .tsv .dat .txt .json"
-            " .npz .npy .h5 .nc .parquet, or one of the texts with .gz"
+            " .npz .npy .h5 .nc .parquet, or one of the texts with .gz; text in Latin-1:"
+            " iconv -f latin1 -t utf-8"
         ) from None
 
 

@@ -109,6 +109,9 @@ def read_lines(
         if cells != header or names is not None:  # blocks repeat the names
             rows.append(cells)
             labels.append(label)
+    surplus = [len(cells) == len(header) + 1 and not cells[-1] for cells in rows]
+    if separator is not None and all(surplus):  # each row ends with a separator
+        rows = [cells[:-1] for cells in rows]
     # Not by pandas: it fills a row that is too short with empty cells, and reads an unclosed quote
     # to the end of the file.
     for number, cells in enumerate(rows, 1):

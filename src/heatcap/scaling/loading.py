@@ -559,8 +559,29 @@ def _load(
     if path.suffix.lower() in (".nc", ".h5", ".hdf5", ".nc4"):
         from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
 
-        return _of_dataset(read_netcdf(path, "a table"), value, str(path))
+        data = read_netcdf(path, "a table")
+        if (not data.variables or not data.sizes) and (within := _in_groups(path)):
+            raise ValueError(
+                f"{path}: its arrays are in groups, {listed(within)}: expected columns of one"
+                " length at the top; write those of one table to a file of their own, .h5 or .npz"
+            )
+        return _of_dataset(data, value, str(path))
     return read_frame(path, names, wanted, decimal), {}
+
+
+def _in_groups(path: Path) -> list[str]:
+    """Names of the arrays of an HDF5 file."""
+    import h5py
+
+    found: list[str] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append(name)
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
 
 
 def _of_dataset(

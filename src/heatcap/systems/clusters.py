@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats, Ints
 from heatcap.core.jit import compile_by, jit
-from heatcap.systems.system import SampledSystem, at_least, positive
+from heatcap.systems.system import LARGEST_EDGE, SampledSystem, at_least, positive
 from heatcap.systems.table import Controls, from_runs, points
 
 __all__ = [
@@ -215,7 +215,7 @@ class SpinSystem(SampledSystem):
         positive(self.control_name.split()[0], control)
         seeds = states(generator(rng), size.size, replicates)
         for seed, length, x in zip(seeds, size.tolist(), control.tolist(), strict=True):
-            at_least(2, length)
+            at_least(2, length, LARGEST_EDGE)
             if replicates < 1 or sweeps < 1:
                 raise ValueError(
                     f"replicates and sweeps must be positive, got {replicates}, {sweeps}"

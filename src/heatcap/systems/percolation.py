@@ -30,7 +30,7 @@ from heatcap.systems.clusters import (
     states,
     uniform,
 )
-from heatcap.systems.system import SampledSystem, at_least
+from heatcap.systems.system import LARGEST_EDGE, SampledSystem, at_least
 from heatcap.systems.table import Controls, from_runs, points
 
 __all__ = ["Percolation"]
@@ -124,7 +124,7 @@ def canonical(averages: Floats, p: Floats) -> Floats:
 
 def microcanonical(length: int, seeds: State, runs: int) -> Floats:
     """Sample averages (observable, replicate, bonds) at every number of bonds."""
-    at_least(2, length)
+    at_least(2, length, LARGEST_EDGE)
     compile_by(_fill, 2, 1, np.ones(4, np.uint64), np.zeros((4, 9)))
     out = np.zeros((len(seeds), len(Percolation.observables), 2 * length**2 + 1))
     for total, seed in zip(out, seeds.copy(), strict=True):

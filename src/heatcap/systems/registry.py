@@ -41,6 +41,12 @@ SYSTEMS: dict[str, System] = {
 """Systems by name, with default parameters; :func:`tabulate` takes others."""
 
 
+#: Options that are whole numbers, with the smallest; MOST is the largest.
+WHOLE = {"replicates": 1, "sweeps": 1, "runs": 1, "trials": 1, "thermalisation": 0, "q": 2}
+MOST = 2**31 - 1
+FAR = 1e6  # of a parameter
+
+
 def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any) -> xr.Dataset:
     """Compute the table of a system by its name.
 
@@ -74,14 +80,23 @@ def tabulate(name: str, sizes: Sequence[int], controls: Controls, **options: Any
         allowed = set(inspect.signature(system.sample).parameters) - {"sizes", "controls"}
     if unknown := sorted(set(rest) - allowed):
         raise ValueError(f"{name} has no option {unknown}, only {sorted(fields | allowed)}")
-    for key in rest.keys() & {"replicates", "sweeps", "runs"}:
-        if rest[key] < 1 or rest[key] % 1:  # also NaN and infinity, whose remainder is NaN
-            raise ValueError(f"{key} must be a whole number of 1 or more, got {rest[key]}")
+    for key in WHOLE.keys() & options.keys():
+        value, least = options[key], WHOLE[key]
+        if value < least or value % 1:  # also NaN and infinity, whose remainder is NaN
+            raise ValueError(f"{key} must be a whole number of {least} or more, got {value:.15g}")
+        if value > MOST:
+            raise ValueError(f"{key} must be at most {MOST}, got {value:g}")
+    for key, value in parameters.items():
+        if isinstance(value, int | float) and not abs(value) <= FAR:  # also NaN
+            raise ValueError(f"{key} must lie between {-FAR:g} and {FAR:g}, got {value:g}")
     system = dataclasses.replace(system, **parameters)
-    if isinstance(system, (SampledSystem, Planted)):
-        return system.sample(sizes, controls, **rest)
-    if isinstance(system, ExactSystem):
-        return system.exact(sizes, controls)
+    try:
+        if isinstance(system, (SampledSystem, Planted)):
+            return system.sample(sizes, controls, **rest)
+        if isinstance(system, ExactSystem):
+            return system.exact(sizes, controls)
+    except OverflowError:
+        raise ValueError(f"{name}: sizes and options give numbers that are too large") from None
     raise AssertionError(f"{name} is neither exact nor sampled")
 
 

@@ -17,7 +17,7 @@ from scipy.ndimage import label
 
 from heatcap.core.arrays import Floats
 from heatcap.systems.clusters import Seed, generator
-from heatcap.systems.system import at_least
+from heatcap.systems.system import LARGEST_EDGE, at_least
 from heatcap.systems.table import Controls, points
 
 __all__ = ["SITE_P_C", "spanning_counts"]
@@ -59,7 +59,7 @@ def spanning_counts(
     random = generator(rng)
     counts = []
     for length, p in zip(size.tolist(), control.tolist(), strict=True):
-        at_least(2, length)
+        at_least(2, length, LARGEST_EDGE)
         counts.append(int(spans(random.random((trials, length, length)) < p).sum()))
     columns = {"size": size, "control": control, "successes": counts}
     return pd.DataFrame(columns | {"trials": trials})

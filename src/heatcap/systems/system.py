@@ -23,6 +23,8 @@ from heatcap.systems.table import Controls, make_table, points
 __all__ = ["ANSWERS", "ExactSystem", "SampledSystem", "System"]
 
 
+LARGEST_EDGE = 2**15  # of a lattice, whose 10^9 sites are the most that memory holds
+
 ANSWERS = ("critical_point", "nu", "alpha_over_nu", "beta_over_nu", "gamma_over_nu")
 """Known answers: the control at the transition, and the exponents of the size."""
 
@@ -157,7 +159,9 @@ def positive(name: str, values: ArrayLike) -> None:
         raise ValueError(f"{name} must be positive and finite, got {np.min(array):g}")
 
 
-def at_least(least: int, size: int) -> None:
-    """Raise unless a size is large enough for its lattice."""
+def at_least(least: int, size: int, most: int | None = None) -> None:
+    """Raise unless a size is large enough for its system, and not too large for memory."""
     if size < least:
         raise ValueError(f"size must be at least {least}, got {size}")
+    if most is not None and size > most:
+        raise ValueError(f"size must be at most {most}, got {size:g}")

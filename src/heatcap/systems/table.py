@@ -26,6 +26,7 @@ __all__ = ["Controls", "from_runs", "make_table", "observables", "points", "to_c
 
 Controls = ArrayLike | Mapping[int, ArrayLike] | Callable[[int], ArrayLike]
 
+LARGEST = 2**53  # size, up to which whole numbers are exact
 SUFFIXES = ("_error", "_replicates", "_covariance")
 
 
@@ -42,6 +43,8 @@ def points(sizes: Sequence[int], controls: Controls) -> tuple[NDArray[np.int64],
     for size in np.atleast_1d(np.asarray(sizes)).tolist():
         if size != int(size) or size < 1:
             raise ValueError(f"a size must be a whole number of 1 or more, got {size}")
+        if size > LARGEST:
+            raise ValueError(f"a size must be at most 2^53, got {size:g}")
         whole.append(int(size))
     if not whole or len(set(whole)) < len(whole):
         raise ValueError(f"sizes must be one or more different numbers, got {whole}")
