@@ -559,13 +559,13 @@ def _load(
     if path.suffix.lower() in (".nc", ".h5", ".hdf5", ".nc4"):
         from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
 
-        data = read_netcdf(path, "a table")
-        if (not data.variables or not data.sizes) and (within := _in_groups(path)):
+        arrays = read_netcdf(path, "a table")
+        if (not arrays.variables or not arrays.sizes) and (within := _in_groups(path)):
             raise ValueError(
                 f"{path}: its arrays are in groups, {listed(within)}: expected columns of one"
                 " length at the top; write those of one table to a file of their own, .h5 or .npz"
             )
-        return _of_dataset(data, value, str(path))
+        return _of_dataset(arrays, value, str(path))
     return read_frame(path, names, wanted, decimal), {}
 
 
