@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,10 +12,13 @@ from heatcap.cli.application import (
     Drawn,
     Error,
     Json,
+    Labels,
     Names,
     Table,
+    Width,
     answer,
     app,
+    axis_labels,
     check_outputs,
     draw,
     plain_errors,
@@ -29,6 +32,7 @@ __all__ = ["crossover", "power_law"]
 
 X = Annotated[str, typer.Option("--x", help="Column of the size, field or step.")]
 Y = Annotated[str, typer.Option(help="Column of the value.")]
+Panel = Annotated[Literal["all", "data", "exponents"], typer.Option(help="Part of the figure.")]
 Window = Annotated[str, typer.Option(help="LOW:HIGH of x; one of them may be left out.")]
 
 
@@ -55,6 +59,9 @@ def power_law(
     window: Window = "",
     json: Json = None,
     figure: Drawn = None,
+    panel: Panel = "all",
+    width: Width = "double",
+    label: Labels = None,
 ) -> None:
     """Exponent, amplitude and limit of a power law, with corrections of any speed.
 
@@ -63,7 +70,9 @@ def power_law(
     from heatcap.scaling import power_law as fit
 
     options = {"limit": limit, "exponent": exponent, "omega": omega, "pure": pure, "toward": toward}
-    _answered(fit, "power_law", table, (x, value, error), names, window, options, json, figure)
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
+    columns = x, value, error
+    _answered(fit, "power_law", table, columns, names, window, options, json, figure, shown)
 
 
 @app.command()
@@ -80,6 +89,9 @@ def crossover(
     window: Window = "",
     json: Json = None,
     figure: Drawn = None,
+    panel: Panel = "all",
+    width: Width = "double",
+    label: Labels = None,
 ) -> None:
     """Two power laws and where they cross, or that one with corrections is enough.
 
@@ -88,7 +100,9 @@ def crossover(
     from heatcap.scaling import crossover as fit
 
     options = {"sharpness": sharpness}
-    _answered(fit, "crossover", table, (x, value, error), names, window, options, json, figure)
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
+    columns = x, value, error
+    _answered(fit, "crossover", table, columns, names, window, options, json, figure, shown)
 
 
 def _answered(
@@ -101,6 +115,7 @@ def _answered(
     options: dict[str, Any],
     json: Path | None,
     figure: Path | None,
+    shown: dict[str, Any],
 ) -> None:
     """Read the columns, fit, print, and write what is asked for."""
     from heatcap.core.choice import interval
@@ -116,4 +131,4 @@ def _answered(
         except ValueError as problem:
             raise ValueError(f"{table}: {problem}") from None
         answer(result.summary(), result.to_dict(), [table], json)
-        draw(kind, figure, result, name=x)
+        draw(kind, figure, result, name=x, **shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,11 +11,14 @@ from heatcap.cli.application import (
     Control,
     Drawn,
     Json,
+    Labels,
     Names,
     Size,
     Table,
+    Width,
     answer,
     app,
+    axis_labels,
     check_outputs,
     draw,
     plain_errors,
@@ -39,11 +42,17 @@ def thresholds(
     names: Names = "",
     json: Json = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "data", "thresholds"], typer.Option(help="Part of the figure.")
+    ] = "all",
+    width: Width = "double",
+    label: Labels = None,
 ) -> None:
     """Where the share of successes crosses a level, from counts, by size and for infinite size."""
     from heatcap.scaling import thresholds as find
     from heatcap.scaling.data import load_table, read_columns
 
+    shown: dict[str, Any] = {"panel": panel, "width": width, "labels": axis_labels(label)}
     with plain_errors():
         check_outputs([table], json, figure=figure)
         wanted: dict[str, Any] = {"names": words(names), "value": successes}
@@ -65,7 +74,7 @@ def thresholds(
         except ValueError as problem:
             raise ValueError(f"{table}: {problem}") from None
         answer(result.summary(), result.to_dict(), [table], json)
-        draw("thresholds", figure, result, names=(size, control))
+        draw("thresholds", figure, result, names=(size, control), **shown)
 
 
 @app.command()
