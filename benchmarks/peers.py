@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import signal
 import sys
 import time
 import types
@@ -150,8 +151,9 @@ def by_fssa(fssa: types.ModuleType, data: Points, start: tuple[float, float, flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            done = fssa.autoscale(*table, *start)
-        except (ValueError, ZeroDivisionError, np.linalg.LinAlgError) as problem:
+            with _at_most(PATIENCE):
+                done = fssa.autoscale(*table, *start)
+        except (ValueError, ZeroDivisionError, TimeoutError, np.linalg.LinAlgError) as problem:
             return Found(time.perf_counter() - began, {}, f"raised {type(problem).__name__}", "")
     nu, error = float(done.nu), float(done.dnu)
     ratio = float(done.zeta) / nu
@@ -164,6 +166,25 @@ def by_fssa(fssa: types.ModuleType, data: Points, start: tuple[float, float, flo
     }
     said = f"success = {bool(done.success)}"
     return Found(time.perf_counter() - began, parameters, said, f"S = {float(done.fun):.3g}")
+
+
+PATIENCE = 30.0  # seconds of CPU that pyfssa has: from some starts it does not end
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """End in TimeoutError what uses more CPU; of the main thread."""
+
+    def over(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def by_heatcap(data: Points, **options: Any) -> Found:
