@@ -57,7 +57,9 @@ def main() -> None:
         note(f"{stem}, {variable}: {[numbers['verdict'] for numbers, _ in verdicts.values()]}")
         if variable == own:
             drawings = {
-                f"verdict_{stem}_{name}": figures.verdict(each, name=name.replace("_", " "))
+                f"verdict_{stem}_{name}": figures.verdict(
+                    each, name=name.replace("_", " "), head=True
+                )
                 for name, (_, each) in verdicts.items()
                 if each is not None and name in OBSERVABLES
             }

@@ -63,3 +63,28 @@ def test_a_start_is_right_by_its_numbers_alone() -> None:
     assert peers.right(peers.Found(0.0, good, "success = False", ""))
     assert not peers.right(peers.Found(0.0, good | {"1/nu": (1.2, 1.0)}, "success = True", ""))
     assert not peers.right(peers.Found(0.0, {}, "raised ValueError", ""))
+
+
+@pytest.mark.parametrize("case", peers.CASES)
+def test_a_planted_case_has_the_truth_that_it_says(case: str) -> None:
+    data, (x_c, inverse_nu, exponent) = peers.CASES[case](np.random.default_rng(1))
+    largest = data.size == data.size.max()
+    near = np.abs((data.control - x_c) * data.size**inverse_nu) < 0.5
+    y = data.value * data.size**-exponent  # about X = 0 all sizes are one curve, but for the drift
+    assert len(data) == 25 * np.unique(data.size).size
+    assert near.sum() > 10
+    assert np.ptp(y[near & ~largest]) < 0.75 * np.median(y[near & largest])
+
+
+def test_a_tool_that_does_not_end_is_ended() -> None:
+    def endless() -> None:
+        while True:
+            pass
+
+    with pytest.raises(TimeoutError), peers._at_most(0.05):
+        endless()
+
+
+def test_no_error_is_no_agreement() -> None:
+    found = peers.Found(0.0, {"x_c": (1.0, 0.5), "1/nu": (1.0, 0.0)}, "", "")
+    assert peers.off(found, (2.0, 1.0, 0.0)).tolist() == [2.0, np.inf, np.inf]

@@ -34,7 +34,7 @@ def test_start_shows_what_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ran += 1
     assert ran == 2
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("heights.csv", "verdict.json", "verdict.pdf", "verdict.png"),
+        *("heights.csv", "verdict.json", "verdict.pdf", "verdict.png", "verdict.caption.txt"),
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from heatcap.divergence import CLASSES, peak_test
+from heatcap.figures import caption
 from heatcap.figures import peak_verdict as draw
 
 from peak_marks import TRUTHS, control
@@ -43,7 +44,7 @@ def test_nothing_overlaps_and_every_class_is_there(kind, verdicts):
         (line,) = gids(figure, f"fit {each}")
         assert line.is_dashed() == (each not in result.plausible)
         assert line.get_ydata() == pytest.approx(result.curves[each]["values"])
-    said = words(figure)
+    said = caption(figure)
     assert f"verdict: {kind} (" in said
     assert "only heights against" in said
 
@@ -56,7 +57,7 @@ def test_without_a_named_class_every_fit_is_dotted_and_none_is_called_excluded()
     figure = draw(result)
     assert overlapping(figure) == []
     assert all(line.is_dashed() for each in CLASSES for line in gids(figure, f"fit {each}"))
-    said = words(figure)
+    said = words(figure) + caption(figure)
     assert "(excluded)" not in said
     assert "not excluded at 95%: no class is named" in said
     assert said.count("the maximum is at the edge of the window") == 1
@@ -105,7 +106,8 @@ def test_without_a_power_law_there_are_words(verdicts):
 
 
 def test_where_no_class_is_named_none_is_called_excluded(verdicts):
-    said = words(draw(replace(verdicts["bounded"], status="misfit", plausible=())))
+    figure = draw(replace(verdicts["bounded"], status="misfit", plausible=()))
+    said = words(figure) + caption(figure)
     assert "no tails: misfit" in said
     assert "no class describes the" in said
     assert "is excluded" not in said

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from heatcap import figures
+from heatcap.figures.panels import log_axis
 from heatcap.scaling import crossover, power_law
+
+from pictures import overlapping, words
 
 SIZES = 8.0 * 2.0 ** np.arange(8)
 
@@ -66,3 +70,57 @@ def test_no_answer_is_a_figure_and_files_are_written(tmp_path):
     pdf, png = figures.save(few, tmp_path / "out.pdf")
     assert pdf.stat().st_size
     assert png.stat().st_size
+
+
+@pytest.fixture(scope="module")
+def both():
+    """A power law with a limit, and a crossover."""
+    x = 16.0 * 2.0 ** (np.arange(13) / 2)
+    y, error = 3 * ((x / 100) ** -2 + 1), np.full(8, 0.002)
+    loss = noisy(0.5 - 0.3 * SIZES**-0.5, error)
+    return {
+        "power_law": power_law(SIZES, loss, error, limit=True, name="loss"),
+        "crossover": crossover(x, noisy(y, 0.02 * y), 0.02 * y, name="loss"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["power_law", "crossover"])
+def test_the_page_has_letters_labels_and_legends_and_words_stand_beside(both, kind):
+    draw, found = getattr(figures, kind), both[kind]
+    for width, inches in {"single": 3.4, "double": 7.0}.items():
+        figure = draw(found, width=width, labels={"control": "$N$", "value": "cost"})
+        assert figure.get_figwidth() == inches
+        assert overlapping(figure) == []
+        assert [ax.get_title("left") for ax in figure.axes] == ["(a)", "(b)"]
+        assert "cost" in figure.axes[0].get_ylabel()
+        assert "status" not in words(figure)
+    said = figures.caption(figure)
+    assert f"Status: {found.status}" in said
+    assert f"χ²/dof = {found.chi2:.1f}/{found.dof}" in said
+    alone = draw(found, panel="exponents")
+    assert [ax.get_title("left") for ax in alone.axes] == [""]
+    assert "Data:" not in figures.caption(alone)
+    ax = Figure().subplots()
+    assert draw(found, axes=ax) is ax.figure
+    assert ax.get_ylabel()
+    with pytest.raises(ValueError, match="panel must be one of data, exponents, all"):
+        draw(found, panel="windows")
+    with pytest.raises(ValueError, match="labels are of control, value, size, got x"):
+        draw(found, labels={"x": "N"})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "least"),
+    [(0.9, 1.2, 3), (2.2, 4.9, 3), (3, 28, 3), (1e-6, 8e-6, 3), (4, 9e4, 4)],
+)
+def test_a_logarithmic_axis_of_any_length_has_three_numbers(low, high, least):
+    ax = Figure().subplots()
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    log_axis(ax.xaxis)
+    ax.figure.draw_without_rendering()
+    at = [t for t in ax.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    numbers = [tick.label1.get_text() for tick in at]
+    assert len(numbers) >= least
+    assert all(numbers)
+    assert len(set(numbers)) == len(numbers)

@@ -6,10 +6,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from heatcap.attention import heat_capacity_bound
 from heatcap.divergence import CLASSES, divergence_test
-from heatcap.figures import save
+from heatcap.figures import caption, save
 from heatcap.figures import verdict as draw
 
 from pictures import gids, overlapping, words
@@ -79,9 +80,11 @@ def test_excluded_classes_are_dotted_and_said_to_be(name, verdicts):
     assert len(colours) == 4
 
 
-def test_the_head_has_verdict_set_margins_and_what_bounded_means(verdicts):
+def test_the_caption_has_verdict_set_margins_and_what_bounded_means(verdicts):
     for result in verdicts.values():
-        said = words(draw(result))
+        figure = draw(result)
+        said = caption(figure)
+        assert "verdict" not in words(figure)
         assert f"verdict: {result.verdict} (" in said
         assert f"not excluded at 95%: {', '.join(result.plausible)}" in said
         assert "power law from kappa = 0.1, bounded up to 2 times" in said
@@ -107,8 +110,11 @@ def test_warnings_and_what_a_bound_excludes_are_shown():
     result = divergence_test(SIX, heights, 0.03 * heights, bound=heat_capacity_bound)
     figure = draw(result)
     assert "power-law (excluded by bound)" in words(figure)
-    assert "warning: bound: it grows slower than any power" in words(figure)
+    assert "warning: bound: it grows slower than any power" in caption(figure)
     assert overlapping(figure) == []
+    headed = draw(result, head=True)
+    assert "warning: bound: it grows slower than any power" in words(headed)
+    assert overlapping(headed) == []
 
 
 def test_heights_that_fall_or_are_negative_have_words_instead_of_panels():
@@ -173,7 +179,7 @@ def test_fits_that_coincide_show_in_the_gaps_of_one_another(verdicts):
 @pytest.mark.parametrize("name", CASES)
 def test_local_exponents_are_seen_from_zero(name, verdicts):
     result = verdicts[name]
-    ax = next(ax for ax in draw(result).get_axes() if ax.get_title("left") == "local exponents")
+    ax = draw(result, panel="exponents").get_axes()[0]
     low, high = ax.get_ylim()
     shown = [row["exponent"] for row in result.local_exponents]
     assert low < 0 < high
@@ -182,8 +188,29 @@ def test_local_exponents_are_seen_from_zero(name, verdicts):
     assert high - low < 3.6 * max(np.ptp([*shown, 0.0]), 0.2)
 
 
-def test_the_head_is_left_out_where_the_page_says_it(verdicts):
+def test_the_head_stands_above_the_panels_or_in_the_caption(verdicts):
     whole, bare = (draw(verdicts["bounded"], head=head) for head in (True, False))
-    assert "power law from kappa" not in words(bare)
+    assert "power law from kappa" in words(whole)
+    assert caption(whole) == ""
     assert bare.get_figheight() < whole.get_figheight()
-    assert overlapping(bare) == []
+    assert overlapping(whole) == []
+
+
+def test_single_column_one_panel_and_axes_of_a_figure(verdicts):
+    result = verdicts["bounded"]
+    single = draw(result, width="single")
+    assert single.get_figwidth() == 3.4
+    assert overlapping(single) == []
+    assert [ax.get_title("left") for ax in single.get_axes()] == ["(a)", "(b)", "(c)"]
+    alone = draw(result, panel="cut-offs")
+    assert len(gids(alone, "region")) == len(alone.get_axes()) == 1
+    assert caption(alone).count(":") < caption(single).count(":")
+    mine = Figure()
+    ax = mine.subplots()
+    assert draw(result, axes=ax) is mine
+    assert len(gids(mine, "height")) == 1
+    assert "power-law" in words(mine)
+    with pytest.raises(ValueError, match="panel must be one of heights, exponents, cut-offs, all"):
+        draw(result, panel="profile")
+    with pytest.raises(ValueError, match="width must be one of single, double, got 'wide'"):
+        draw(result, width="wide")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,10 +13,13 @@ from heatcap.cli.application import (
     Drop,
     Error,
     Json,
+    Labels,
     Names,
     Tables,
+    Width,
     answer,
     app,
+    axis_labels,
     chosen,
     draw,
     plain_errors,
@@ -31,6 +34,7 @@ __all__ = ["crossover", "power_law"]
 
 X = Annotated[str, typer.Option("--x", help="Column of the size, field or step.")]
 Y = Annotated[str, typer.Option(help="Column of the value.")]
+Panel = Annotated[Literal["all", "data", "exponents"], typer.Option(help="Part of the figure.")]
 Window = Annotated[
     str, typer.Option(metavar="LO:HI", help="Range of x that is used; LO: or :HI, too.")
 ]
@@ -63,6 +67,9 @@ def power_law(
     drop: Drop = None,
     json: Json = None,
     figure: Drawn = None,
+    panel: Panel = "all",
+    width: Width = "double",
+    label: Labels = None,
     *,
     shape: dict[str, Any],
 ) -> None:
@@ -73,8 +80,9 @@ def power_law(
     from heatcap.scaling import power_law as fit
 
     options = {"limit": limit, "exponent": exponent, "omega": omega, "pure": pure, "toward": toward}
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
     columns, rows = (x, value, error), (window, sizes, drop)
-    _answered(fit, "power_law", tables, columns, names, rows, shape, options, json, figure)
+    _answered(fit, "power_law", tables, columns, names, rows, shape, options, json, figure, shown)
 
 
 @app.command()
@@ -94,6 +102,9 @@ def crossover(
     drop: Drop = None,
     json: Json = None,
     figure: Drawn = None,
+    panel: Panel = "all",
+    width: Width = "double",
+    label: Labels = None,
     *,
     shape: dict[str, Any],
 ) -> None:
@@ -104,8 +115,9 @@ def crossover(
     from heatcap.scaling import crossover as fit
 
     options = {"sharpness": sharpness}
+    shown = {"panel": panel, "width": width, "labels": axis_labels(label)}
     columns, rows = (x, value, error), (window, sizes, drop)
-    _answered(fit, "crossover", tables, columns, names, rows, shape, options, json, figure)
+    _answered(fit, "crossover", tables, columns, names, rows, shape, options, json, figure, shown)
 
 
 def _answered(
@@ -119,6 +131,7 @@ def _answered(
     options: dict[str, Any],
     json: Path | None,
     figure: Path | None,
+    shown: dict[str, Any],
 ) -> None:
     """Read the columns, fit, print, and write what is asked for."""
     from heatcap.scaling.power_laws import read_power_table
@@ -128,4 +141,4 @@ def _answered(
         data = read_power_table(tables, *columns, words(names), choice=choice, **shape)
         result = fit(**data, **options, name=columns[1])
         answer(result.summary(), result.to_dict(), tables, json)
-        draw(kind, figure, result, name=columns[0])
+        draw(kind, figure, result, name=columns[0], **shown)

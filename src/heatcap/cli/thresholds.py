@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,13 +11,16 @@ from heatcap.cli.application import (
     Drawn,
     Drop,
     Json,
+    Labels,
     Names,
     Size,
     Sizes,
     Tables,
+    Width,
     Window,
     answer,
     app,
+    axis_labels,
     chosen,
     draw,
     plain_errors,
@@ -55,6 +58,11 @@ def thresholds(
     drop: Drop = None,
     json: Json = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "data", "thresholds"], typer.Option(help="Part of the figure.")
+    ] = "all",
+    width: Width = "double",
+    label: Labels = None,
     *,
     shape: dict[str, Any],
 ) -> None:
@@ -63,6 +71,7 @@ def thresholds(
     from heatcap.scaling import thresholds as find
     from heatcap.scaling.loading import Shape, Wanted, read_rows
 
+    shown: dict[str, Any] = {"panel": panel, "width": width, "labels": axis_labels(label)}
     with plain_errors(), checked(tables, json, figure=figure):
         if meant := [said for option, said in OF_SHARES.items() if shape[option]]:
             raise ValueError(meant[0])
@@ -80,4 +89,4 @@ def thresholds(
             level=level, cluster=shared, inverse_nu=inverse_nu,
         )  # fmt: skip
         answer(result.summary(), result.to_dict(), tables, json)
-        draw("thresholds", figure, result, names=(size, control))
+        draw("thresholds", figure, result, names=(size, control), **shown)

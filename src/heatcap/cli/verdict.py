@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ from heatcap.cli.application import (
     Size,
     Sizes,
     Tables,
+    Width,
     Window,
     answer,
     app,
@@ -108,6 +109,11 @@ def verdict(
     seed: Seed = 0,
     json: Json = None,
     figure: Drawn = None,
+    panel: Annotated[
+        Literal["all", "heights", "exponents", "cut-offs", "values", "tails", "profile"],
+        typer.Option(help="Part of the figure; the last three along a --control."),
+    ] = "all",
+    width: Width = "double",
     *,
     shape: dict[str, Any],
 ) -> None:
@@ -125,6 +131,7 @@ def verdict(
     from heatcap.divergence.tables import read_curve, read_heights
     from heatcap.scaling import extrema, read_table
 
+    shown = {"panel": panel, "width": width}
     with plain_errors(), checked(tables, json, figure=figure):
         given = _given(context)
         if value is None:
@@ -133,7 +140,7 @@ def verdict(
                 raise ValueError("expected one OBS.nc, or --value, the column of tables")
             margins = Margins(kappa_min, saturation_ratio, smallest_effect)
             _of_runs(
-                tables[0], observable, group, json, figure,
+                tables[0], observable, group, json, (figure, shown),
                 level=level, margins=margins, rescale=rescale, rng=seed,
             )  # fmt: skip
             return
@@ -180,7 +187,7 @@ def verdict(
             content |= {"peaks": peaks.to_dict()}
         answer(summary, content, tables, json)
         along = control is not None and peaks is None
-        draw("peak_verdict" if along else "verdict", figure, result, name=value)
+        draw("peak_verdict" if along else "verdict", figure, result, name=value, **shown)
 
 
 def _heights_of(peaks: Extrema) -> dict[str, Any]:
@@ -213,7 +220,7 @@ def _of_runs(
     observables: list[str] | None,
     group: str,
     json: Path | None,
-    figure: Path | None,
+    drawing: tuple[Path | None, dict[str, Any]],
     **options: Any,
 ) -> None:
     """Verdict for each observable of saved runs, or the reason why there is none."""
@@ -226,6 +233,7 @@ def _of_runs(
     obs = legible(load(path))
     events = find_events(obs, *(observables or ()))
     names = observables or events.observables
+    figure, shown = drawing
     if figure is not None and len(names) != 1:
         raise ValueError("--figure draws one verdict: name one --observable")
     verdicts, problems = {}, {}
@@ -246,7 +254,7 @@ def _of_runs(
     }
     answer("\n".join([*meanings, options["margins"].summary()]), content, [path], json)
     if figure is not None and verdicts:
-        draw("verdict", figure, verdicts[names[0]], name=names[0])
+        draw("verdict", figure, verdicts[names[0]], name=names[0], **shown)
     fail_if(bool(problems))
 
 

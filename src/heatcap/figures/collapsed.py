@@ -330,9 +330,11 @@ def _windows(ax: Axes, shown: _Shown, k: int) -> None:
     _models(ax, name, result, models, _places(models, shares))
     ax.vlines(np.arange(1, len(shares)) - 0.5, 0, 1, **BORDER, transform=ax.get_xaxis_transform())
     ax.set_xlim(-0.5, len(shares) - 0.5)
-    ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
+    several = len(shares) > 1
+    ax.set_xticks(range(len(shares)) if several else [], [f"{s:g}" for s in shares] * several)
     ax.tick_params(axis="x", length=0)
-    ax.set_xlabel("share of points")
+    alone = "all points" if shares[0] == 1 else f"{shares[0]:g} of the points"
+    ax.set_xlabel("share of points" if several else alone)
     ax.set_ylabel(_parameter(name, shown))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from heatcap.core.result import Status, goodness_line, readable
 from heatcap.core.text import plain
@@ -28,6 +28,7 @@ from heatcap.figures.panels import (
     by_words,
     caption_of,
     kinds_of,
+    log_axis,
     look_of_sizes,
     paper,
     plain_axes,
@@ -353,9 +354,7 @@ def _peak_heights(
     if ax.get_yscale() == "linear":
         plain_axes(ax)
     else:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        log_axis(ax.yaxis)
     ticks = size[:: -(-size.size // TICKS)]
     ax.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
     ax.xaxis.set_minor_locator(NullLocator())

@@ -1,10 +1,9 @@
-"""Parts that several figures share: marks, axes, heads, the choice of runs, words of a pointer.
+"""Parts that several figures share: marks, axes, pages, the choice of runs, words of a pointer.
 
 Each size has one colour and one marker in all panels of a figure.  Figures of scaling are pages of
-panels (:func:`paper`) with a caption (:func:`caption_of`); others have a head above the panels, the
-status in a warning colour unless it is "ok".  :func:`entitle` and
-:func:`tell` attach to a panel and a line the words that a page shows under the pointer.  Lengths
-are in inches, sizes of letters and marks in points.
+panels (:func:`paper`) with a caption (:func:`caption_of`).  :func:`entitle` and :func:`tell` attach
+to a panel and a line the words that a page shows under the pointer.  Lengths are in inches, sizes
+of letters and marks in points.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextToPath
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from heatcap.core.text import plain
@@ -52,10 +52,9 @@ __all__ = [
     "critical",
     "entitle",
     "filled",
-    "goodness",
-    "head_lines",
     "keys_of_sizes",
     "kinds_of",
+    "log_axis",
     "look_of_sizes",
     "panel_of",
     "paper",
@@ -108,6 +107,34 @@ def plain_axes(ax: Axes) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         axis.set_major_formatter(ScalarFormatter(useOffset=False))
+
+
+FEW, SHORT = 2.0, 0.8  # decades below which 1, 2, 5 and even steps are numbered
+
+
+def log_axis(axis: Axis) -> None:
+    """Number a logarithmic axis whose limits are set, at three places or more.
+
+    Decades are numbered on a long axis, 1, 2 and 5 on one of less than two, even steps below 0.8.
+    """
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    if decades < SHORT:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
+        axis.set_minor_locator(NullLocator())
+    elif decades < FEW:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: _number(value))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _number(value: float) -> str:
+    """A number of an axis: in full, or with a power of ten."""
+    mantissa, _, power = f"{value:.3e}".partition("e")
+    if -4 <= int(power) < 5:
+        return f"{value:g}"
+    factor = "" if float(mantissa) == 1 else f"{float(mantissa):g}\\times"
+    return f"${factor}10^{{{int(power)}}}$"
 
 
 def symbol(name: str) -> str:
@@ -212,7 +239,9 @@ def paper(
     abreast = min(len({kind for kind, _ in main}), 3)
     across = max(1, (abreast if abreast > 1 else min(len(main), 3)) if double else 1)
     beside = max(1, min(len(scans), 4 if double else 2))
-    tall = max(1.6, wide / (across + 0.2) * (0.72 if across > 1 or not double else 0.5))
+    # A column of several panels is no longer than a page.
+    shape = 0.62 if not double and len(main) > 1 else 0.72
+    tall = max(1.6, wide / (across + 0.2) * (shape if across > 1 or not double else 0.5))
     keys, columns = _rows_of_keys(keys, wide - EDGE)
     lines = math.ceil(len(keys) / columns) if keys else 0
     parts = [
@@ -273,50 +302,29 @@ SMALL, LINE = 7.0, 0.132  # points; inches from line to line
 MARGIN = 0.5  # inches; letters that are fitted to pixels are up to 5 % wider than measured
 
 
-def head_lines(numbers: Sequence[str], status: str, message: str) -> list[tuple[str, str]]:
-    """Break numbers and status into lines of the head, each with its kind.
-
-    The kind is "parameters" or "status".
-    """
-    sentence = f"status: {status}" + (f" ({message})" if message else "")
-    return [
-        *(("parameters", line) for line in filled(numbers, "     ", math_text=True)),
-        *(("status", line) for line in filled(plain(sentence).split(), " ")),
-    ]
-
-
-def write_head(
-    part: SubFigure, lines: Sequence[tuple[str, str]], height: float, *, ok: bool
-) -> None:
-    """Write lines from the top down, a status other than "ok" in a warning colour."""
+def write_head(part: SubFigure, lines: Sequence[tuple[str, str]], height: float) -> None:
+    """Write lines from the top down, warnings ("status") in their colour."""
     for k, (gid, line) in enumerate(lines):
-        style: dict[str, Any] = {"fontsize": SMALL, "gid": gid, "parse_math": gid == "parameters"}
-        if gid == "status" and not ok:
-            style["color"] = VERMILION
+        style: dict[str, Any] = {"color": VERMILION} if gid == "status" else {}
         y = 1 - (0.05 + LINE * k) / height
-        part.text(0.012, y, line, va="top", in_layout=False, **style)
+        part.text(
+            0.012, y, line, va="top", in_layout=False, fontsize=SMALL, gid=gid, parse_math=False,
+            **style,
+        )  # fmt: skip
 
 
-def filled(items: Sequence[str], gap: str, math_text: bool = False) -> list[str]:
+def filled(items: Sequence[str], gap: str) -> list[str]:
     """Fill lines no wider than the page, in the style that is set."""
     measure, font = TextToPath(), FontProperties(size=SMALL)
     lines: list[str] = []
     for item in items:
         longer = f"{lines[-1]}{gap}{item}" if lines else item
-        wide = measure.get_text_width_height_descent(longer, font, math_text and "$" in longer)[0]
+        wide = measure.get_text_width_height_descent(longer, font, False)[0]
         if lines and wide <= 72 * (PAGE - MARGIN):
             lines[-1] = longer
         else:
             lines.append(item)
     return lines
-
-
-def goodness(chi2: float, dof: int, p_value: float) -> list[str]:
-    """Write chi^2 over its degrees of freedom, and the p-value if there are any."""
-    if dof == 0:
-        return [rf"$\chi^2$ = {chi2:.1f}, no degrees of freedom left"]
-    chance = f"{p_value:.0e}" if 0 < p_value < 1e-3 else f"{p_value:.2g}"
-    return [rf"$\chi^2$/dof = {chi2:.1f}/{dof}", f"p = {chance}"]
 
 
 # ---- which runs a figure shows -------------------------------------------------------------

@@ -1,46 +1,56 @@
 """Power laws as straight lines: data and fit, local exponents, and the exponent of every window.
 
 Both axes of the data are logarithmic unless a value is not positive.  Axes have the units of the
-data; bars and bands are one standard deviation.
+data; bars and bands are one standard deviation.  Numbers, status and reasons are in the caption.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from heatcap.core.arrays import Floats
-from heatcap.core.result import Parameter, Status, readable
+from heatcap.core.result import Parameter, goodness_line, readable
+from heatcap.core.text import plain
 from heatcap.figures.panels import (
     CENTRE,
     CURVE,
-    LINE,
     SPREAD,
-    goodness,
-    head_lines,
+    by_words,
+    caption_of,
+    kinds_of,
+    log_axis,
+    paper,
     say,
-    symbol,
-    write_head,
 )
-from heatcap.figures.style import BLUE, PAGE, VERMILION, label, new_figure, styled
+from heatcap.figures.style import BLUE, VERMILION, describe, label, styled
 from heatcap.scaling import Crossover, PowerLaw
 
 __all__ = ["crossover", "power_law"]
 
-ROW = 2.5  # inches of the panels
+PANELS = ("data", "exponents")
 KEYS = 0.25  # of the panel: room for its legend
-FEW = 100.0  # largest over smallest x with plain numbers
 MARK: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.5, "color": VERMILION, "elinewidth": 0.8}
 SQUARE: dict[str, Any] = MARK | {"marker": "s", "mfc": "none", "color": BLUE}
 SIDES = {"below": (0, (1, 1.5)), "above": (0, (5, 2))}
 
 
-def power_law(result: PowerLaw, *, name: str = "x") -> Figure:
+def power_law(
+    result: PowerLaw,
+    *,
+    name: str = "x",
+    panel: str = "all",
+    width: str = "double",
+    labels: Mapping[str, str] | None = None,
+    axes: Axes | None = None,
+) -> Figure:
     """Draw the data with the fit, and local exponents with those of every window.
+
+    With a limit, the data are drawn as their distance from it.
 
     Parameters
     ----------
@@ -48,28 +58,61 @@ def power_law(result: PowerLaw, *, name: str = "x") -> Figure:
         Made by :func:`heatcap.scaling.power_law`.
     name : str
         What x is called.
+    panel : {"all", "data", "exponents"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    labels : mapping, optional
+        Words on the axes for "control" (x) and "value", with $mathematics$.
+    axes : Axes, optional
+        Where one panel is drawn, "data" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.  With a limit, the left panel shows the distance from it.
+        A new one, or that of `axes`.
+
+    Raises
+    ------
+    ValueError
+        If `panel`, `width` or `labels` are none of these.
     """
-    signs = {"p": result.exponent, "A": result.amplitude, "y_\\infty": result.limit}
+    said = by_words(labels, ("size", name))
+    figure, places = _page(panel, width, axes)
     with styled():
-        figure, (left, right) = _page(_numbers(signs, result), result.status, result.message)
-        limit = result.limit.value if result.limit is not None else 0.0
-        written = f"|{label(result.name)} − limit|" if result.limit is not None else ""
-        _data(left, result, name, written, limit)
-        if result.curve:
-            x, y = result.curve["x"], np.abs(result.curve["value"] - limit)
-            left.plot(x, np.where(y > 0, y, np.nan) if limit else result.curve["value"], **CURVE)
-            left.lines[-1].set_gid("fit")
-        _exponents(right, result, name)
+        if (ax := places.get("data")) is not None:
+            limit = result.limit.value if result.limit is not None else 0.0
+            value = said.get("value") or label(result.name)
+            _data(ax, result, said["control"], f"|{value} − limit|" if limit else value, limit)
+            if result.curve:
+                x, y = result.curve["x"], np.abs(result.curve["value"] - limit)
+                shown = np.where(y > 0, y, np.nan) if limit else result.curve["value"]
+                ax.plot(x, shown, **CURVE, gid="fit")
+        if (ax := places.get("exponents")) is not None:
+            _exponents(ax, result, said["control"])
+        if axes is None:
+            signs = {"p": result.exponent, "A": result.amplitude, "limit": result.limit}
+            panels = {
+                "data": "data and fit"
+                + ", as the distance from the limit" * (result.limit is not None),
+                "exponents": "local exponents of neighbours, and those of a pure power from each x "
+                "on; dashed and grey: the answer with its total error",
+            }
+            describe(figure, _caption("Power law", result, signs, panels, places))
     return figure
 
 
-def crossover(result: Crossover, *, name: str = "x") -> Figure:
+def crossover(
+    result: Crossover,
+    *,
+    name: str = "x",
+    panel: str = "all",
+    width: str = "double",
+    labels: Mapping[str, str] | None = None,
+    axes: Axes | None = None,
+) -> Figure:
     """Draw the data with two power laws that cross, and the exponent along x.
+
+    Power laws are drawn where the status is "ok" or "one side only".
 
     Parameters
     ----------
@@ -77,67 +120,97 @@ def crossover(result: Crossover, *, name: str = "x") -> Figure:
         Made by :func:`heatcap.scaling.crossover`.
     name : str
         What x is called.
+    panel : {"all", "data", "exponents"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    labels : mapping, optional
+        Words on the axes for "control" (x) and "value", with $mathematics$.
+    axes : Axes, optional
+        Where one panel is drawn, "data" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.  Power laws are drawn where the status is "ok" or "one side
-        only".
+        A new one, or that of `axes`.
+
+    Raises
+    ------
+    ValueError
+        If `panel`, `width` or `labels` are none of these.
     """
-    signs = {"p": result.p, "q": result.q, "x_\\times": result.x_cross}
+    said = by_words(labels, ("size", name))
+    figure, places = _page(panel, width, axes)
     with styled():
-        figure, (left, right) = _page(_numbers(signs, result), result.status, result.message)
-        _data(left, result, name, "", 0.0)
-        if result.curve and result.x_cross is not None:
-            ends = left.get_ylim()
-            x = result.curve["x"]
-            left.plot(x, result.curve["value"], **CURVE, gid="fit")
-            for side, dashes in SIDES.items():
-                style: dict[str, Any] = {"color": BLUE, "lw": 0.8, "ls": dashes}
-                left.plot(x, result.curve[side], **style, gid=side, label=f"power law {side}")
-            _mark(left, result.x_cross)
-            left.set_ylim(ends)
-            left.legend()
-        _slopes(right, result, name)
+        if (ax := places.get("data")) is not None:
+            _data(ax, result, said["control"], said.get("value") or label(result.name), 0.0)
+            _two_powers(ax, result)
+        if (ax := places.get("exponents")) is not None:
+            _slopes(ax, result, said["control"])
+        if axes is None:
+            signs = {"p": result.p, "q": result.q, "x_cross": result.x_cross}
+            where = "grey: the crossover with its error"
+            panels = {
+                "data": f"data and fit; dotted and dashed: the power laws below and above; {where}",
+                "exponents": f"local exponents of neighbours; dotted and dashed: p and q; {where}",
+            }
+            describe(figure, _caption("Crossover", result, signs, panels, places))
     return figure
 
 
-def _page(numbers: list[str], status: Status, message: str) -> tuple[Figure, tuple[Axes, Axes]]:
-    """The figure with its head, and two panels."""
-    lines = head_lines(numbers, status, message)
-    head = LINE * len(lines) + 0.1
-    figure = new_figure(PAGE, head + ROW)
-    top, middle = figure.subfigures(2, 1, height_ratios=[head, ROW], squeeze=False)[:, 0]
-    write_head(top, lines, head, ok=status is Status.OK)
-    left, right = middle.subplots(1, 2, gridspec_kw={"wspace": 0.06})
-    return figure, (left, right)
+def _page(panel: str, width: str, axes: Axes | None) -> tuple[Figure, dict[str, Axes]]:
+    """The panels that are asked for, by kind."""
+    kinds = kinds_of(panel, PANELS, axes, whole=True)
+    with styled():
+        figure, places = paper(kinds, [], "", {}, width, axes)
+    return figure, {kind: ax for (kind, _), (ax,) in zip(kinds, places, strict=True)}
 
 
-def _numbers(signs: dict[str, Parameter | None], result: PowerLaw | Crossover) -> list[str]:
-    out = []
-    for sign, p in signs.items():
-        if p is not None and np.isfinite([p.value, p.error]).all():
-            said = f"{p.value:g} (fixed)" if p.error == 0 else readable(p.value, p.error)
-            out.append(f"${sign}$ = {said}".replace("= -", "= \u2212"))
+def _caption(
+    title: str,
+    result: PowerLaw | Crossover,
+    signs: Mapping[str, Parameter | None],
+    panels: Mapping[str, str],
+    shown: Sequence[str] | Mapping[str, Axes],
+) -> str:
+    numbers = [
+        f"{sign} = " + (f"{p.value:g} (fixed)" if p.error == 0 else readable(p.value, p.error))
+        for sign, p in signs.items()
+        if p is not None and np.isfinite([p.value, p.error]).all()
+    ]
     if np.isfinite(result.chi2):
-        out += goodness(result.chi2, result.dof, result.p_value)
-    return out
+        numbers.append(goodness_line(result.chi2, result.dof, result.p_value))
+    said = [f"{kind.capitalize()}: {panels[kind]}." for kind in shown]
+    of = f"{title} of {plain(result.name)}."
+    return caption_of(of, said, numbers, result.status, result.message)
 
 
-def _data(ax: Axes, result: PowerLaw | Crossover, name: str, written: str, limit: float) -> None:
+def _two_powers(ax: Axes, result: Crossover) -> None:
+    """The fit, its two power laws, and where they cross."""
+    if not result.curve or result.x_cross is None:
+        return
+    ends, x = ax.get_ylim(), result.curve["x"]
+    ax.plot(x, result.curve["value"], **CURVE, gid="fit")
+    for side, dashes in SIDES.items():
+        style: dict[str, Any] = {"color": BLUE, "lw": 0.8, "ls": dashes}
+        ax.plot(x, result.curve[side], **style, gid=side, label=f"power law {side}")
+    _mark(ax, result.x_cross)
+    ax.set_ylim(ends)
+    ax.legend()
+
+
+def _data(ax: Axes, result: PowerLaw | Crossover, x: str, value: str, limit: float) -> None:
     y = np.abs(result.y - limit) if limit else result.y
     ax.errorbar(result.x, y, result.error, **MARK)[0].set_gid("point")
-    _logarithmic(ax)
     if np.all(y > 0):
         # Bars that reach below zero end at the edge of the panel.
         ax.set_yscale("log", nonpositive="clip")
         ax.set_ylim(0.6 * y.min(), 1.6 * y.max())
-    ax.set_title("data and fit", loc="left")
-    ax.set_xlabel(symbol(name))
-    ax.set_ylabel(written or label(result.name))
+        log_axis(ax.yaxis)
+    _along(ax, result.x, x)
+    ax.set_ylabel(value)
 
 
-def _exponents(ax: Axes, result: PowerLaw, name: str) -> None:
+def _exponents(ax: Axes, result: PowerLaw, x_name: str) -> None:
     """Local exponents, those of windows, and the answer."""
     found = result.slopes.get("x", np.array([]))
     if not found.size:
@@ -154,13 +227,13 @@ def _exponents(ax: Axes, result: PowerLaw, name: str) -> None:
         np.array([window[key] for window in result.windows]) for key in ("exponent", "error")
     )
     if x.size:
-        words = f"pure power from this {symbol(name)} {'on' if ends == 'smallest' else 'down'}"
+        words = f"pure power from this {x_name} {'on' if ends == 'smallest' else 'down'}"
         drawn = ax.errorbar(x, value, error, **SQUARE, label=words)
         drawn[0].set_gid("window")
-    _finished(ax, result.slopes["value"], name)
+    _finished(ax, result.x, result.slopes["value"], x_name)
 
 
-def _slopes(ax: Axes, result: Crossover, name: str) -> None:
+def _slopes(ax: Axes, result: Crossover, x_name: str) -> None:
     """Local exponents along x, with both exponents."""
     y, x = result.y, np.log(result.x)
     usable = y[1:] * y[:-1] > 0
@@ -181,7 +254,7 @@ def _slopes(ax: Axes, result: Crossover, name: str) -> None:
     if result.x_cross is not None:
         _mark(ax, result.x_cross)
     _local(ax, slopes)
-    _finished(ax, slopes["value"], name, keys=False)
+    _finished(ax, result.x, slopes["value"], x_name, keys=False)
 
 
 def _local(ax: Axes, slopes: dict[str, Floats]) -> None:
@@ -198,25 +271,22 @@ def _mark(ax: Axes, place: Parameter) -> None:
         ax.axvline(place.value, **CENTRE, gid="x_cross")
 
 
-def _finished(ax: Axes, values: Floats, name: str, *, keys: bool = True) -> None:
-    _logarithmic(ax)
+def _finished(ax: Axes, x: Floats, values: Floats, x_name: str, *, keys: bool = True) -> None:
+    _along(ax, x, x_name)
     room = max(2 * float(np.ptp(values)), 0.2)
     middle = float(np.median(values))
     low, high = ax.get_ylim()
     low, high = max(low, middle - 2 * room), min(high, middle + 2 * room)
     ax.set_ylim(low, high + KEYS * (high - low) * keys)
-    ax.set_title("local exponents", loc="left")
-    ax.set_xlabel(symbol(name))
-    ax.set_ylabel("exponent")
+    ax.set_ylabel("local exponent")
     if keys:
         ax.legend(loc="upper right")
 
 
-def _logarithmic(ax: Axes) -> None:
-    """Scale x by its logarithm; over less than two decades with plain numbers, 1, 2 and 5."""
+def _along(ax: Axes, x: Floats, name: str) -> None:
+    """A logarithmic axis over all x, the same in both panels."""
+    room = (x.max() / x.min()) ** 0.05
     ax.set_xscale("log")
-    low, high = ax.get_xlim()
-    if high < FEW * low:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlim(x.min() / room, x.max() * room)
+    log_axis(ax.xaxis)
+    ax.set_xlabel(name)

@@ -1,24 +1,25 @@
 """Figures of verdicts: heights against the size, and one peak along the control.
 
 :func:`verdict` draws what :func:`heatcap.divergence_test` decides, :func:`peak_verdict` what
-:func:`heatcap.peak_test` decides.  Both have a head in words, three panels and keys.  Best fits of
-classes that are not excluded are solid, the others dotted.  Axes have the units of the data; errors
-are one standard deviation.
+:func:`heatcap.peak_test` decides.  Both have three panels and keys; the words are in the caption.
+Best fits of classes that are not excluded are solid, the others dotted.  Axes have the units of the
+data; errors are one standard deviation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from heatcap.core.arrays import Floats
 from heatcap.core.text import plain
@@ -33,19 +34,22 @@ from heatcap.figures.panels import (
     SPREAD,
     entitle,
     filled,
+    kinds_of,
+    log_axis,
     plain_axes,
     say,
     symbol,
     tell,
     write_head,
 )
+from heatcap.figures.panels import WIDTHS as PAPER
 from heatcap.figures.style import (
     BLACK,
     BLUE,
     GREEN,
-    PAGE,
     PURPLE,
     VERMILION,
+    describe,
     label,
     new_figure,
     styled,
@@ -67,8 +71,23 @@ ABOVE_BELOW = 0.15  # margin above and below, as a share of the span of heights
 APART = 0.13  # least distance of labelled sizes, as a share of the axis
 
 
-def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figure:
+def verdict(
+    result: Verdict,
+    *,
+    name: str = "height",
+    head: bool = False,
+    panel: str = "all",
+    width: str = "double",
+    axes: Axes | None = None,
+) -> Figure:
     """Draw heights and best fits, local exponents, and the plane of exponent and cut-off.
+
+    Best fits of classes that are not excluded are solid, the others dotted; all are dotted where
+    the status names no class.  They are continued beyond the data, where the panel is grey.  The
+    plane of exponent and crossover length is filled where a power or logarithm, cut off or not, is
+    not excluded at 95 % (without corrections to scaling); above the broken axis there is no
+    cut-off.  Words stand in its place where cut-off powers do not describe the heights.  Verdict,
+    exponent, margins and warnings are in the caption.
 
     Parameters
     ----------
@@ -77,31 +96,40 @@ def verdict(result: Verdict, *, name: str = "height", head: bool = True) -> Figu
     name : str
         What the height is called.
     head : bool
-        Whether the verdict stands above the panels in words.
+        Whether the verdict stands above the panels in words instead.
+    panel : {"all", "heights", "exponents", "cut-offs"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    axes : Axes, optional
+        Where one panel is drawn, "heights" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
-        others dotted; all are dotted where the status names no class.  They are continued beyond
-        the data, where the panel is grey.  The plane of exponent and crossover length is filled
-        where a power or logarithm, cut off or not, is not excluded at 95 % (without corrections to
-        scaling); above the broken axis there is no cut-off.  Words stand in its place where cut-off
-        powers do not describe the heights.  The head has the verdict, the exponent, the margins and
-        the warnings.
+        A new one, or that of `axes`.
+
+    Raises
+    ------
+    ValueError
+        If `panel` or `width` are none of these.
     """
     standing = _standing_of(result)
     least = (r"\kappa", result.margins.kappa_min)
-
-    def panels(left: Axes, centre: Axes, right: Axes) -> None:
-        _heights(left, result, name, standing)
-        _local(centre, result)
-        _region(right, result)
-
+    panels: Panels = {
+        "heights": lambda ax: _heights(ax, result, name, standing),
+        "exponents": lambda ax: _local(ax, result),
+        "cut-offs": lambda ax: _region(ax, result),
+    }
+    shows = {
+        "heights": "heights and the best fit of each class; grey: beyond the data",
+        "exponents": "local exponents of the sizes from each one on",
+        "cut-offs": "exponents and crossover lengths that are not excluded together at 95 %",
+    }
     marks = [HEIGHT | {"label": "height, one standard deviation"}]
     if result.crossover_length_lower_limit95 > 0:
         marks.append(LIMIT | {"label": "lower limit of the crossover length"})
-    return _drawn(result, panels, marks, least, standing, head=head)
+    page = _Page(result, name, shows, marks, least, standing)
+    return _drawn(page, panels, panel, width, axes, head=head)
 
 
 def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) -> None:
@@ -117,7 +145,6 @@ def _heights(ax: Axes, result: Verdict, name: str, standing: Mapping[str, str]) 
     rows = zip(data.sizes, data.heights, data.errors, strict=True)
     tell(points, [f"{result.size_name} = {L:g}: {h:.4g} ± {error:.2g}" for L, h, error in rows])
     entitle(ax, "heights", result.size_name, "height")
-    ax.set_title("heights and best fits", loc="left")
     ax.set_xlabel(f"{symbol(result.size_name)} (logarithmic)")
     ax.set_ylabel(label(name))
     far = result.curves["flat"]["sizes"][-1]
@@ -166,9 +193,8 @@ def _local(ax: Axes, result: Verdict) -> None:
     entitle(ax, "local exponents", f"1 / ln {result.size_name}", "exponent")
     ax.set_xlim(0, 1.12 * x.max())
     ax.set_ylim(*_exponents_shown(y, error))
-    ax.set_title("local exponents", loc="left")
     ax.set_xlabel(f"1 / ln {symbol(result.size_name)}, sizes from each one on")
-    ax.set_ylabel(r"$\kappa_{\mathrm{eff}}$")
+    ax.set_ylabel(r"local exponent $\kappa_{\mathrm{eff}}$")
     plain_axes(ax)
 
 
@@ -218,7 +244,6 @@ def _region(ax: Axes, result: Verdict) -> None:
     ax.yaxis.set_major_locator(FixedLocator([low, high, lengths[-1]]))
     ax.yaxis.set_major_formatter(FixedFormatter([f"{low:g}", f"{high:g}", "none"]))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_title("cut-offs not excluded", loc="left")
     ax.set_xlabel(r"exponent $\kappa$ (0: logarithm)")
     ax.set_ylabel(f"crossover length ({symbol(result.size_name)})")
 
@@ -238,8 +263,20 @@ MANY = 40  # points above which marks are smaller
 FAR = 2.0  # widths of the profile within which the least exponent widens the panel
 
 
-def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
+def peak_verdict(
+    result: PeakVerdict,
+    *,
+    name: str = "value",
+    panel: str = "all",
+    width: str = "double",
+    axes: Axes | None = None,
+) -> Figure:
     """Draw values and best fits, tails on both sides of x_c, and the profile of chi^2.
+
+    Best fits of classes that are not excluded are solid, the others dotted; all are dotted where
+    the status names no class.  Tails are the values minus the background of the best power law,
+    against the distance from its x_c: a power law is a straight line there down to its cut-off.
+    The profile is over the exponent alpha.  Words are in the caption.
 
     Parameters
     ----------
@@ -247,33 +284,49 @@ def peak_verdict(result: PeakVerdict, *, name: str = "value") -> Figure:
         Made by :func:`heatcap.peak_test`.
     name : str
         What the value is called.
+    panel : {"all", "values", "tails", "profile"}, optional
+    width : {"double", "single"}, optional
+        Two columns of a journal, 7 inches, or one, 3.4 inches.
+    axes : Axes, optional
+        Where one panel is drawn, "values" unless `panel` is given.
 
     Returns
     -------
     Figure
-        Two columns of a journal wide.  Best fits of classes that are not excluded are solid, the
-        others dotted; all are dotted where the status names no class.  Tails are the values minus
-        the background of the best power law, against the distance from its x_c: a power law is a
-        straight line there down to its cut-off.  The profile is over the exponent alpha.
+        A new one, or that of `axes`.
+
+    Raises
+    ------
+    ValueError
+        If `panel` or `width` are none of these.
     """
     standing = _standing_of(result)
     least = (r"\alpha", result.margins.alpha_min)
 
-    def panels(left: Axes, centre: Axes, right: Axes) -> None:
-        _values(left, result, name, standing)
-        _tails(centre, result, standing)
+    def profile(ax: Axes) -> None:
         if result.exponent_determined:
-            _profile(right, result.exponent, least, "alpha_min")
+            _profile(ax, result.exponent, least, "alpha_min")
         else:
-            say(right, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
+            say(ax, "no exponent:\n" + fill(result.why_no_exponent, NARROW))
 
+    panels: Panels = {
+        "values": lambda ax: _values(ax, result, name, standing),
+        "tails": lambda ax: _tails(ax, result, standing),
+        "profile": profile,
+    }
+    shows = {
+        "values": "values and the best fit of each class",
+        "tails": "tails above the background, on both sides of x_c",
+        "profile": "profile of chi^2 over the exponent; grey: its 95 % interval",
+    }
     sides = {"right": "value, right of $x_c$", "left": "left of $x_c$"}
     marks = [
         {name: value for name, value in SIDE[side].items() if name != "elinewidth"}
         | {"label": label}
         for side, label in sides.items()
     ]
-    return _drawn(result, panels, marks, least, standing)
+    page = _Page(result, name, shows, marks, least, standing)
+    return _drawn(page, panels, panel, width, axes, head=False)
 
 
 def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str]) -> None:
@@ -286,14 +339,13 @@ def _values(ax: Axes, result: PeakVerdict, name: str, standing: Mapping[str, str
         ax.plot(curve["control"], curve["values"], **line, gid=f"fit {kind}")
     size = {"ms": 1.8} if len(data.control) > MANY else {}
     ax.errorbar(data.control, data.values, data.errors, **VALUE | size)[0].set_gid("value")
-    ax.set_title("values and best fits", loc="left")
     ax.set_xlabel(symbol(result.control_name) + (" (logarithmic)" if data.logarithmic else ""))
     ax.set_ylabel(label(name))
     low, high = (data.values - data.errors).min(), (data.values + data.errors).max()
     # A cut-off power law between two points may be far above both.
     ax.set_ylim(low - 0.06 * (high - low), high + 0.15 * (high - low))
     if data.logarithmic:
-        _number_decades(ax.xaxis)
+        log_axis(ax.xaxis)
     else:
         plain_axes(ax)
 
@@ -333,10 +385,9 @@ def _tails(ax: Axes, result: PeakVerdict, standing: Mapping[str, str]) -> None:
     near = distance[seen & (distance > 0)]
     ax.set_xlim(near.min() / 1.5, near.max() * 1.2)
     for axis in (ax.xaxis, ax.yaxis):
-        _number_decades(axis)
-    ax.set_title("tails on both sides", loc="left")
+        log_axis(axis)
     named = symbol(result.control_name)
-    ax.set_xlabel(rf"$|\ln$ {named} $- \ln x_c|$" if data.logarithmic else f"|{named} $- x_c$|")
+    ax.set_xlabel(rf"$|\ln$ {named} $- \ln x_c|$" if data.logarithmic else f"|{named} $-$ $x_c$|")
     ax.set_ylabel("above the background")
 
 
@@ -346,15 +397,6 @@ def _distance(result: PeakVerdict, control: Floats) -> Floats:
     if result.data.logarithmic:
         return np.asarray(np.abs(np.log(control / place)))
     return np.asarray(np.abs(control - place))
-
-
-def _number_decades(axis: Any) -> None:
-    """Few numbers on a logarithmic axis, written out."""
-    low, high = axis.get_view_interval()
-    few = np.log10(high / low) > 1.3
-    axis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _profile(ax: Axes, exponent: Exponent, least: tuple[str, float], gid: str) -> None:
@@ -385,7 +427,6 @@ def _profile(ax: Axes, exponent: Exponent, least: tuple[str, float], gid: str) -
             transform=ax.transAxes,
             gid=gid,
         )
-    ax.set_title("profile of the exponent", loc="left")
     ax.set_xlabel(f"${letter}$ (0: logarithm)")
     ax.set_ylabel(r"$\chi^2$ above its minimum")
     plain_axes(ax)
@@ -400,50 +441,81 @@ DOTS, GAP = (1.4, 4.2), 1.4  # in line widths: a dot of each class fits beside t
 DOTTED = {kind: k for k, kind in enumerate(CLASSES)}
 ZERO: dict[str, Any] = {"color": GREY, "lw": 0.6, "zorder": 0}
 ROW = 2.2  # inches of the panels
+Panels = Mapping[str, Callable[[Axes], None]]
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a figure of a verdict says: by panel, in its keys, and of the classes.
+
+    `marks` is how the data are drawn, with labels; `least` the exponent's letter in mathematics and
+    its least value for a power law; `standing` words in the key for each class that is dotted.
+    """
+
+    result: Answer
+    name: str
+    shows: Mapping[str, str]
+    marks: Sequence[Mapping[str, Any]]
+    least: tuple[str, float]
+    standing: Mapping[str, str]
+
+    def caption(self, kinds: Sequence[str]) -> str:
+        """What the panels show, and the summary."""
+        shown = [f"{kind.capitalize()}: {self.shows[kind]}." for kind in kinds]
+        head = f"Verdict on {plain(self.name)}."
+        bars = "Bars: one standard deviation."
+        return "\n".join([head, *shown, bars, plain(self.result.summary(), lines=True)])
 
 
 def _drawn(
-    result: Answer,
-    panels: Callable[[Axes, Axes, Axes], None],
-    marks: Sequence[Mapping[str, Any]],
-    least: tuple[str, float],
-    standing: Mapping[str, str],
-    *,
-    head: bool = True,
+    page: _Page, panels: Panels, panel: str, width: str, axes: Axes | None, *, head: bool
 ) -> Figure:
-    """Draw the head, three panels and the keys of a verdict.
+    """Draw panels and keys of a verdict on a page, or one panel into axes.
 
-    Parameters
-    ----------
-    result : Verdict or PeakVerdict
-    panels : callable
-        Draws into the three axes.
-    marks : sequence of mapping
-        How the data are drawn, with labels.
-    least : tuple of str and float
-        The exponent's letter in mathematics, and its least value for a power law.
-    standing : mapping
-        Words in the key for each class that is dotted; the others are solid.
-    head : bool
-        Whether the summary stands above the panels.
-
-    Returns
-    -------
-    Figure
+    Raises
+    ------
+    ValueError
+        For an unknown panel or width.
     """
+    kinds = [kind for kind, _ in kinds_of(panel, tuple(panels), axes, whole=True)]
+    if width not in PAPER:
+        raise ValueError(f"width must be one of {', '.join(PAPER)}, got {width!r}")
     with styled():
-        lines = _head(result) if head else []
+        if axes is not None:
+            panels[kinds[0]](axes)
+            axes.legend(handles=[key for keys in _keys(page, [axes]) for key in keys])
+            figure = axes.get_figure(root=True)
+            assert figure is not None
+            return figure
+        double = width == "double"
+        rows = 1 if double else len(kinds)
+        lines = _head(page.result) if head else []
         above = [LINE * len(lines) + 0.1] if head else []
-        heights = [*above, ROW, 2.7 * LINE + 0.08]
-        figure = new_figure(PAGE, sum(heights))
+        below = 2.7 if double else 4.9 + len(page.marks)
+        heights = [*above, (ROW if double else 2.0) * rows, below * LINE + 0.08]
+        figure = new_figure(PAPER[width], sum(heights))
         *top, middle, bottom = figure.subfigures(
             len(heights), 1, height_ratios=heights, squeeze=False
         )[:, 0]
         if head:
-            write_head(top[0], lines, above[0], ok=False)
-        panels(*middle.subplots(1, 3, gridspec_kw={"wspace": 0.06, "width_ratios": (1.25, 1, 1)}))
-        drawn = {artist.get_gid() for ax in middle.axes for artist in ax.get_children()}
-        _keys(bottom, result, marks, least, standing, drawn)
+            write_head(top[0], lines, above[0])
+        grid: dict[str, Any] = {"wspace": 0.06}
+        if double:
+            grid["width_ratios"] = (1.25, 1, 1)[: len(kinds)]
+        places = middle.subplots(rows, len(kinds) // rows, gridspec_kw=grid, squeeze=False).flat
+        for k, (kind, ax) in enumerate(zip(kinds, places, strict=True)):
+            panels[kind](ax)
+            if len(kinds) > 1:
+                ax.set_title(f"({chr(97 + k)})", loc="left")
+        keys = zip(_keys(page, middle.axes), ("upper center", "lower center"), strict=True)
+        for handles, loc in keys:
+            columns = len(handles) if double else (2 if loc == "upper center" else 1)
+            at: dict[str, Any] = {"loc": loc}
+            if not double and columns == 1:  # below the two rows of the fits
+                at = {"loc": "upper center", "bbox_to_anchor": (0.5, 1 - 2.6 / below)}
+            bottom.legend(handles=handles, ncols=columns, **at).set_in_layout(False)
+        if not head:
+            describe(figure, page.caption(kinds))
     return figure
 
 
@@ -457,29 +529,25 @@ def _head(result: Answer) -> list[tuple[str, str]]:
     return lines
 
 
-def _keys(
-    part: SubFigure,
-    result: Answer,
-    marks: Sequence[Mapping[str, Any]],
-    least: tuple[str, float],
-    standing: Mapping[str, str],
-    drawn: Set[str | None],
-) -> None:
-    """Legend: fits of the classes, and below them the data and the lines that are drawn."""
+def _keys(page: _Page, axes: Sequence[Axes]) -> tuple[list[Artist], list[Artist]]:
+    """Entries of the legend: fits of the classes; the data and the lines that are drawn."""
+    drawn = {artist.get_gid() for ax in axes for artist in ax.get_children()}
     fits: list[Artist] = [
-        Line2D([], [], **_class_line(result, kind, standing), label=kind + standing.get(kind, ""))
-        for kind in result.curves
+        Line2D(
+            [],
+            [],
+            **_class_line(page.result, kind, page.standing),
+            label=kind + page.standing.get(kind, ""),
+        )
+        for kind in page.result.curves
     ]
-    others: list[Artist] = [Line2D([], [], **mark) for mark in marks]
-    letter, value = least
+    others: list[Artist] = [Line2D([], [], **mark) for mark in page.marks]
+    letter, value = page.least
     if "interval" in drawn:
         others.append(Patch(color=SPREAD["color"], label=f"95 % interval of ${letter}$"))
     if not drawn.isdisjoint({"kappa_min", "alpha_min"}):
         others.append(Line2D([], [], **CENTRE, label=rf"${letter}_{{\min}}$ = {value:g}"))
-    above = part.legend(handles=fits, loc="upper center", ncols=len(fits))
-    below = part.legend(handles=others, loc="lower center", ncols=len(others))
-    for legend in (above, below):
-        legend.set_in_layout(False)
+    return fits, others
 
 
 def _standing_of(result: Answer) -> dict[str, str]:
