@@ -243,9 +243,12 @@ def thresholds(
     columns, groups, notes = _checked(size, control, successes, trials, cluster)
     parts = list(_by_size(columns, groups))
     found = [_curves_of(part) for part in parts]
-    phi = None if cluster is not None else _pooled(found)
-    scale = 1.0 if phi is None else max(1.0, phi.value)
-    rows = [_row(p, f, level, scale) for p, f in zip(parts, found, strict=True)]
+    scatter = _pooled(found)
+    scale = 1.0 if scatter is None else max(1.0, scatter.value)
+    phi = None if cluster is not None else scatter
+    # A sandwich holds the scatter of clusters, the deviance that weighs curves does not.
+    own = 1.0 if phi is None else scale
+    rows = [_row(p, f, level, own, scale) for p, f in zip(parts, found, strict=True)]
     if phi is not None and phi.value - 1 > SURE * phi.error:
         notes.append(f"trials scatter {phi.value:.2g} times more than independent ones")
     few = [f"{p.size:g}" for p in parts if 0 < p.clusters < FEW_CLUSTERS]
@@ -494,7 +497,10 @@ class _Scored:
     score: float
 
 
-def _row(part: _Part, curves: Sequence[_Curve], level: float, phi: float) -> Threshold:
+def _row(
+    part: _Part, curves: Sequence[_Curve], level: float, phi: float, scatter: float
+) -> Threshold:
+    """One size; errors grow by phi, and deviances count over `scatter`."""
     x, k, n = part.cells()
     guess = (k + 1) / (n + 2)
     error = np.sqrt(phi * guess * (1 - guess) / n)
@@ -516,7 +522,7 @@ def _row(part: _Part, curves: Sequence[_Curve], level: float, phi: float) -> Thr
         reached = f"P from {(k / n).min():.2g} to {(k / n).max():.2g}"
         message = f"{reached} does not cross {level:g} within the controls: widen their range"
         return replace(bare, status=Status.AT_AN_EDGE, message=message)
-    fits = [_Scored(curve.deviance / phi + 2 * curve.beta.size) for curve, _ in met]
+    fits = [_Scored(curve.deviance / scatter + 2 * curve.beta.size) for curve, _ in met]
     values = np.array([value for _, (value, _, _) in met])
     spreads = np.array([phi * cov for _, (_, cov, _) in met])
     position = averaged(fits, zip(values[:, 0], spreads[:, 0, 0], strict=True))
