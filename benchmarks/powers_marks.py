@@ -37,6 +37,12 @@ def any_speed(u: Floats, _: float, rng: Rng) -> Floats:
     return rng.normal(0, 0.3) * u ** -np.exp(rng.uniform(np.log(0.2), np.log(4)))
 
 
+def expected(u: Floats, _: float, rng: Rng) -> Floats:
+    """What the fits expect beforehand."""
+    decline = u ** -np.exp(rng.uniform(np.log(0.2), np.log(4)))
+    return rng.normal(0, 0.3) * decline + rng.normal(0, 0.3) * decline**2
+
+
 def slow(u: Floats, _: float, rng: Rng) -> Floats:
     return rng.normal(0, 0.3) * u ** -rng.uniform(0.2, 0.6)
 
@@ -64,7 +70,14 @@ def logarithm(u: Floats, _: float, rng: Rng) -> Floats:
     return rng.choice([-0.3, 0.3]) / (1 + np.log(u))
 
 
+def factor(u: Floats, _: float, rng: Rng) -> Floats:
+    """A logarithm that multiplies the power."""
+    return (1 + np.log(u)) ** rng.choice([-0.5, 0.5]) - 1
+
+
 POWERS: dict[str, tuple[Any, int, float, dict[str, Any]]] = {
+    "b, c 0 ± 0.3, ω 0.2 … 4: as expected": (expected, 8, 0.01, {}),
+    "as expected, 6 sizes": (expected, 6, 0.01, {}),
     "no correction, asked as pure": (none, 8, 0.01, {"pure": True}),
     "no correction": (none, 8, 0.01, {}),
     "share 0 ± 0.3, ω 0.2 … 4": (any_speed, 8, 0.01, {}),
@@ -76,9 +89,11 @@ POWERS: dict[str, tuple[Any, int, float, dict[str, Any]]] = {
     "(x + x₀)^p": (shifted, 8, 0.01, {}),
     "waves in ln x": (wavy, 8, 0.01, {}),
     "logarithm: ± 0.3 / (1 + ln x/x_min)": (logarithm, 8, 0.01, {}),
+    "times (1 + ln x/x_min)^(± 1/2)": (factor, 8, 0.01, {}),
     "slow, asked as pure (control)": (slow, 8, 0.01, {"pure": True}),
 }
 LIMITS: dict[str, tuple[Any, int, float, dict[str, Any]]] = {
+    "b, c 0 ± 0.3, ω 0.2 … 4: as expected": (expected, 8, 0.01, {}),
     "no correction, asked as pure": (none, 8, 0.01, {"pure": True}),
     "share 0 ± 0.3, ω 0.2 … 4": (any_speed, 8, 0.01, {}),
     "slow: ω 0.2 … 0.6": (slow, 8, 0.01, {}),

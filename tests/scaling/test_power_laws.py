@@ -267,3 +267,66 @@ def test_without_errors_corrections_take_degrees_of_freedom():
         exponent = power_law(sizes, y).exponent
         away.append((exponent.value + 0.5) / exponent.error)
     assert np.sum(np.abs(away) < 2) >= 10
+
+
+@pytest.mark.parametrize("q", [-0.5, 0.5])
+@pytest.mark.parametrize("toward", ["infinity", "zero"])
+def test_a_logarithm_that_moves_the_exponent_is_the_status(q, toward):
+    """Sizes 8 to 1024: corrections by powers bend as ln^q does, and p would be off by 2 errors."""
+    x = SIZES if toward == "infinity" else 1 / SIZES
+    y = SIZES**0.7 * (1 + np.log(SIZES / 8)) ** q
+    found = power_law(x, noisy(y, 0.01 * y, 4), 0.01 * y, toward=toward)
+    assert found.status is Status.LOGARITHMS_NOT_EXCLUDED
+    sign = 1 if toward == "infinity" else -1
+    form = f"A x^p (1 + ln({'x/8' if sign > 0 else '0.125/x'}))^{q:g}"
+    (planted,) = [rival for rival in found.logarithms if rival["form"] == form]
+    assert abs(planted["exponent"] - sign * 0.7) < 3 * planted["error"]
+    for rival in found.logarithms:
+        assert abs(rival["exponent"] - found.exponent.value) > found.exponent.error
+    assert f"{found.logarithms[0]['form']} fits as well" in found.message
+    assert found.to_dict()["logarithms"]
+
+
+def test_a_logarithm_is_no_objection_where_it_is_excluded_or_moves_nothing():
+    error = 0.01 * SIZES**-0.7
+    plain = noisy(SIZES**-0.7, error, 1)
+    assert power_law(SIZES, plain, error).logarithms == []
+    y = noisy(SIZES**0.7 * (1 + np.log(SIZES / 8)) ** 0.5, 0.01 * SIZES**0.7, 4)
+    for known in ({"omega": 1.0}, {"pure": True}, {"exponent": 0.7}):
+        assert power_law(SIZES, y, 0.01 * SIZES**0.7, **known).logarithms == []
+
+
+def test_a_logarithm_as_correction_has_the_slow_oracle_as_its_weight():
+    """omega = 0 stands for 1 / (1 + ln(x/x_min)), with the prior of the other corrections."""
+    x, p, noise = SIZES, -0.7, 0.01
+    d = 1 / (1 + np.log(x / 8))
+    y = noisy(2 * x**p * (1 + 0.3 * d), noise * x**p, 3)
+    covariance = np.diag((noise * x**p) ** 2)
+    log, slow = fit_powers(x, y, covariance, (p, p), omegas=(0.0, 0.3))
+    scores = []
+    for fit, decline in ((log, d), (slow, (x / 8) ** -0.3)):
+        lead, unit = x**p, 0.3 * abs(fit.best[2]) * x[-1] ** -p
+        terms = [unit * lead * decline, unit * lead * decline**2]
+        whole = covariance + sum(np.outer(t, t) for t in terms)
+        weight = np.linalg.solve(whole, lead)
+        amplitude = weight @ y / (weight @ lead)
+        likelihood = multivariate_normal.logpdf(y, amplitude * lead, whole)
+        scores.append(-2 * likelihood + np.log(weight @ lead))
+    assert log.score - slow.score == pytest.approx(scores[0] - scores[1], abs=0.3)
+
+
+def test_the_curve_of_a_fit_is_its_best_line_with_the_error_of_every_part():
+    error = np.full(8, 0.002)
+    y = noisy(0.5 + 0.3 * SIZES**-0.5, error)
+    (pure,) = fit_powers(SIZES, y, np.diag(error**2), (-0.5, -0.5), omegas=(), limit=True)
+    design = np.column_stack([SIZES**-0.5, np.ones(8)]) / error[:, None]
+    inverse = np.linalg.inv(design.T @ design)
+    at = np.array([30.0, np.inf])
+    rows = np.column_stack([at**-0.5, np.ones(2)])
+    mean, variance = pure.curve(at / SIZES[-1])
+    assert mean == pytest.approx(rows @ inverse @ design.T @ (y / error), rel=1e-9)
+    assert variance == pytest.approx(np.einsum("xi,ij,xj->x", rows, inverse, rows), rel=1e-6)
+    for fit in fit_powers(SIZES, y, np.diag(error**2), (-4, -0.25), limit=True, slow=True):
+        mean, variance = fit.curve(np.array([np.inf]))
+        assert mean[0] == pytest.approx(fit.mean[LIMIT])
+        assert variance[0] == pytest.approx(fit.variance[LIMIT])

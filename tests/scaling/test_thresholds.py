@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import norm
 
 from heatcap.figures import thresholds as drawn
-from heatcap.scaling import thresholds
-from heatcap.scaling.counts import _gap
+from heatcap.scaling import power_law, thresholds
+from heatcap.scaling.counts import LAWS, _Curve, _curves_of, _gap, _Part
 
 from pictures import gids, overlapping
 from thresholds_marks import KINDS, planted
@@ -68,16 +68,84 @@ def test_the_likelihood_is_that_of_a_slow_oracle() -> None:
     # The parabola has a share of the average, and hardly moves a straight truth.
     assert row.position.value == pytest.approx(best.x[0], abs=0.2 * row.position.error)
     assert row.width.value == pytest.approx(best.x[1], abs=0.2 * row.width.error)
-    two = one_size(k[1:3], x=x[1:3])  # exactly determined
     exact = np.polyfit(x[1:3], norm.ppf(k[1:3] / n), 1)
-    assert two.position.value == pytest.approx(-exact[1] / exact[0])
-    assert two.width.value == pytest.approx(1 / exact[0])
+    (two,) = thresholds(np.full(2, 8.0), x[1:3], k[1:3], np.full(2, n)).rows
+    (probit, *others) = _curves_of(
+        _Part(8.0, x[1:3], k[1:3].astype(float), np.full(2, 100.0), None)
+    )
+    assert [probit.link, *(curve.link for curve in others)] == ["Probit", "Logit", "Cauchy"]
+    (position, width), covariance, _ = probit.at(0.5, rising=True)  # exactly determined
+    assert position == pytest.approx(-exact[1] / exact[0])
+    assert width == pytest.approx(1 / exact[0])
     # Var m = w^2 sum (weights of the interpolation)^2 p q / (n phi^2), by the delta method.
     p, z = k[1:3] / n, norm.ppf(k[1:3] / n)
     moved = [z[1], -z[0]] / (z[1] - z[0]) / exact[0]
-    assert two.position.error == pytest.approx(
-        np.sqrt(np.sum(moved**2 * p * (1 - p) / n / norm.pdf(z) ** 2)), rel=1e-6
-    )
+    error = np.sqrt(np.sum(moved**2 * p * (1 - p) / n / norm.pdf(z) ** 2))
+    assert covariance[0, 0] ** 0.5 == pytest.approx(error, rel=1e-6)
+    assert abs(two.position.value - position) < 0.1 * error  # the three curves share the weight
+    assert two.extrapolated  # no share is below 16 or above 84 %
+
+
+@pytest.mark.parametrize("link", ["Probit", "Logit", "Cauchy"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("level", [0.5, 0.8])
+def test_the_width_reaches_from_one_probit_below_to_one_above(link, sign, level) -> None:
+    """Half the distance between Phi(Phi^-1(level) - 1) and + 1, and its error by differences."""
+    beta, covariance = np.array([0.1, sign * 1.9]), np.array([[0.01, 0.002], [0.002, 0.04]])
+
+    def at(b, sloppy=covariance):
+        return _Curve(link, b, sloppy, 0.0, 2.0, 0.5, (0, 0, 0)).at(level, sign > 0)
+
+    (position, width), spread, _ = at(beta)
+    ends = norm.cdf(norm.ppf(level) + np.array([-1, 0, 1]))
+    low, middle, high = 2 + 0.5 * (LAWS[link].ppf(ends) - beta[0]) / beta[1]
+    assert position == pytest.approx(middle)
+    assert width == pytest.approx(abs(high - low) / 2)
+    step = 1e-5 * np.eye(2)
+    slopes = np.array([(at(beta + d)[0] - at(beta - d)[0]) / 2e-5 for d in step]).T
+    assert spread == pytest.approx(slopes @ covariance @ slopes.T, rel=1e-5)
+
+
+def test_a_bent_curve_is_not_followed_far_beyond_its_controls() -> None:
+    bent = _Curve("Probit", np.array([0, 0.5, 0.05]), 0.01 * np.eye(3), 0.0, 0.0, 1.0, (0, 0, 0))
+    (position, width), spread, far = bent.at(0.5, rising=True)
+    assert position == 0
+    assert [width, spread[1, 1], far] == [np.inf] * 3
+    assert spread[0, 0] == pytest.approx(0.01 / 0.5**2)
+
+
+def test_a_bend_of_rounding_moves_no_threshold() -> None:
+    """A parabola of 1e-15 has a second root at 1e15, beside which the first loses its digits."""
+    beta = np.array([0.123456789, 0.6, 1.1e-15])
+    bent = _Curve("Logit", beta, 0.01 * np.eye(3), 0.0, 0.0, 1.0, (0, 0, 0))
+    (position, _), _, _ = bent.at(0.5, rising=True)
+    assert position == pytest.approx(-beta[0] / beta[1], rel=1e-9)
+
+
+def test_widths_of_curves_that_are_not_normal_are_within_their_errors() -> None:
+    """The slope at the level, of the normal curve, missed those of a Cauchy curve by 5 errors."""
+    off = []
+    for seed, kind in enumerate(["logistic", "Cauchy", "Gumbel"] * 3):
+        data = table(seed, kind=kind, trials=1000, sizes=(16.0, 64.0))
+        for row, width in zip(thresholds(*data.columns).rows, data.width, strict=True):
+            off.append((row.width.value - width) / row.width.error)
+    assert np.sqrt(np.mean(np.square(off))) < 1.5
+
+
+def test_the_limit_is_that_of_power_law() -> None:
+    data = table(7)
+    found = thresholds(*data.columns, inverse_nu=0.5)
+    size, value, error = np.array(
+        [(r.size, r.position.value, r.position.error) for r in found.rows]
+    ).T
+    same = power_law(size, value, error, limit=True, exponent=-0.5)
+    assert found.x_c.value == pytest.approx(same.limit.value)
+    assert found.x_c.error == pytest.approx(same.limit.error)
+    assert found.x_c.ci95 == pytest.approx(same.limit.ci95)
+    assert found.extrapolation["x"][-1] == pytest.approx(found.x_c.value)
+    assert found.extrapolation["band"][-1] == pytest.approx(found.x_c.error)
+    inside = np.interp(64.0, found.extrapolation["size"][:-1], found.extrapolation["x"][:-1])
+    assert abs(inside - found.rows[2].position.value) < 2 * found.rows[2].position.error
 
 
 @settings(max_examples=25)
@@ -103,6 +171,7 @@ def test_unit_zero_and_direction_of_the_control_change_nothing(k, unit, zero, fl
 @given(st.lists(st.integers(0, 20), min_size=4, max_size=7), st.floats(0.2, 0.8))
 def test_failures_for_successes_change_nothing(k, level) -> None:
     x, n = np.arange(len(k), dtype=float), np.full(len(k), 20)
+    assume(abs(np.polyfit(x, k, 1)[0]) > 1e-9)  # else neither flank is the one that counts
     size = np.full(len(k), 8.0)
     here = thresholds(size, x, np.array(k), n, level=level).rows[0]
     there = thresholds(size, x, n - np.array(k), n, level=1 - level).rows[0]

@@ -1,19 +1,22 @@
 """Thresholds from counts: where the share of successes crosses a level, by size, and its limit.
 
-    P(x) = Phi((x - m) / w),   generally Phi^-1(P) = b_0 + b_1 t + b_2 t^2 + b_3 t^3
-    x*(L) = x_c + a L^(-1/nu) (1 + b L^(-omega)),   w(L) = A L^(-1/nu) (1 + b L^(-omega))
+    F^-1(P) = b_0 + b_1 t + b_2 t^2 + b_3 t^3,   F normal, logistic; Cauchy straight
+    x*(L) = x_c + a L^(-1/nu) (1 + b L^(-omega) + c L^(-2 omega)),   w(L) ~ L^(-1/nu) (1 + ...)
 
-k successes in n trials are binomial at each control; a probit regression of each size (statsmodels'
-GLM) has no trouble with k = 0 and k = n, where the error of a share vanishes.  x* is the control at
-which P is the level, w = 1 / |d Phi^-1(P) / dx| there, both in the unit of the control.  Other
-curves than the normal one bend Phi^-1(P): the straight line, parabola and cubic are averaged with
-weights exp(-(D / phi + 2 k) / 2), D the deviance.  Trials that share something (runs, samples of
-disorder) scatter more than binomially: by the dispersion phi, pooled over sizes, or, where their
-`cluster` is named, by a sandwich over clusters.
+k successes in n trials are binomial at each control; a regression of each size (statsmodels' GLM)
+has no trouble with k = 0 and k = n, where the error of a share vanishes.  x* is the control at
+which P is the level.  w is half the distance between the controls where Phi^-1(P) is one below and
+one above its value at the level: 16 % and 84 % for a level of one half, one standard deviation of a
+normal curve.  (The slope at the level is no such number: curves that the counts cannot tell apart
+differ in it by many of its errors.)  Curves F and degrees are averaged with weights
+exp(-(D / phi + 2 k) / 2), D the deviance.  Trials that share something (runs, samples of disorder)
+scatter more than binomially: by the dispersion phi, pooled over sizes, or, where their `cluster` is
+named, by a sandwich over clusters.  Limit and exponents are those of
+:func:`heatcap.scaling.power_law`.
 
 P. McCullagh and J. A. Nelder, Generalized Linear Models (1989), ch. 4; phi: D. J. Fletcher,
 Biometrika 99 (2012) 230; when a fit is separated: M. J. Silvapulle, J. R. Stat. Soc. B 43 (1981)
-310 (all three unchecked).
+310 (what was checked: docs/references.md).
 """
 
 from __future__ import annotations
@@ -25,35 +28,32 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.stats import cauchy, logistic, norm
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.result import (
     Parameter,
     Result,
+    SkewParameter,
     Status,
     goodness_line,
     parameter_line,
     readable,
     status_line,
 )
-from heatcap.scaling.fits import STEEPEST, Tested, moments, weights_of
+from heatcap.scaling.fits import STEEPEST, Tested, mixture, moments, weights_of
 from heatcap.scaling.fits import average as averaged
-from heatcap.scaling.powers import (
-    EXPONENT,
-    Fit,
-    Form,
-    average,
-    averaged_curve,
-    fit_forms,
-    heaviest,
-)
+from heatcap.scaling.power_fits import EXPONENT, LIMIT, OMEGAS, PowerFit
+from heatcap.scaling.power_laws import APPROACH, Values, fit_values
+from heatcap.scaling.powers import heaviest
 
 __all__ = ["Threshold", "Thresholds", "thresholds"]
 
-DEGREES = (1, 2, 3)  # of Phi^-1(P) in the control
-SHIFT = (0.25, 4.0)  # bounds of the exponents of shift and width
-OMEGAS = (0.25, 0.5, 1.0, 2.0)  # of corrections; 1 and 2 alone make errors 2 to 3 times too small
+LAWS = {"Probit": norm, "Logit": logistic, "Cauchy": cauchy}  # by their links in statsmodels
+# Degrees of F^-1(P) in the control: bent Cauchy curves have more than one maximum of likelihood.
+DEGREES = {"Probit": 3, "Logit": 3, "Cauchy": 1}
+LOOSE = 1e3  # error of a coefficient from which on the counts do not determine it
+BEYOND = 1.2  # how far bends are followed for a width, in halves of the range of the controls
 SURE = 4.0  # standard deviations by which P must rise and fall to be called not monotone
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
 FEW_CLUSTERS = 20  # below, a sandwich is too small
@@ -75,9 +75,11 @@ class Threshold:
         not reached within the data; "not monotone"; "too few points".
     message : str
     position, width : Parameter or None
-        `systematic` is the spread between degrees.
+        `systematic` is the spread between curves and degrees.
     correlation : float
         Between position and width.
+    extrapolated : bool
+        Whether the width reaches beyond the controls.
     controls, trials : int
     rising : bool
         Whether successes grow with the control.
@@ -100,11 +102,13 @@ class Threshold:
     share: Floats = field(repr=False)
     error: Floats = field(repr=False)
     curve: dict[str, Any] = field(default_factory=dict, repr=False)
+    extrapolated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         names = ("size", "status", "message", "position", "width", "correlation", "controls")
-        return {name: getattr(self, name) for name in (*names, "trials", "rising")}
+        names_too = ("trials", "rising", "extrapolated")
+        return {name: getattr(self, name) for name in (*names, *names_too)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +121,11 @@ class Thresholds(Tested, Result):
     rows : list of Threshold
         By size.
     x_c : Parameter or None
-        Limit of the positions at infinite size.  `statistical` includes the uncertainty of the
-        exponent, `systematic` is the spread between corrections and smallest sizes, and the error
-        of a gap between controls in which the steps of several sizes lie.
+        Limit of the positions at infinite size, as of :func:`heatcap.scaling.power_law`: median and
+        error of 68 % over exponents and corrections of any speed; with the error of a gap between
+        controls in which the steps of several sizes lie.
     shift_exponent : Parameter or None
-        1/nu (+ omega) of the positions; None where they do not determine it, and x_c holds all from
+        1/nu of the positions; None where they do not determine it, and x_c holds all from
         0.25 to 4.
     inverse_nu : Parameter or None
         1/nu from the widths, w ~ L^(-1/nu); None where they do not determine it.
@@ -239,9 +243,12 @@ def thresholds(
     columns, groups, notes = _checked(size, control, successes, trials, cluster)
     parts = list(_by_size(columns, groups))
     found = [_curves_of(part) for part in parts]
-    phi = None if cluster is not None else _pooled(found)
-    scale = 1.0 if phi is None else max(1.0, phi.value)
-    rows = [_row(p, f, level, scale) for p, f in zip(parts, found, strict=True)]
+    scatter = _pooled(found)
+    scale = 1.0 if scatter is None else max(1.0, scatter.value)
+    phi = None if cluster is not None else scatter
+    # A sandwich holds the scatter of clusters, the deviance that weighs curves does not.
+    own = 1.0 if phi is None else scale
+    rows = [_row(p, f, level, own, scale) for p, f in zip(parts, found, strict=True)]
     if phi is not None and phi.value - 1 > SURE * phi.error:
         notes.append(f"trials scatter {phi.value:.2g} times more than independent ones")
     few = [f"{p.size:g}" for p in parts if 0 < p.clusters < FEW_CLUSTERS]
@@ -249,6 +256,8 @@ def thresholds(
         notes.append(f"fewer than {FEW_CLUSTERS} clusters at size {', '.join(few)}: errors are low")
     if len({row.rising for row in rows if row.status is Status.OK}) > 1:
         notes.append("successes grow with the control at some sizes and fall at others")
+    if far := [f"{row.size:g}" for row in rows if row.width is not None and row.extrapolated]:
+        notes.append(f"widths reach beyond the controls at size {', '.join(far)}: extrapolated")
     return _limit(level, rows, inverse_nu, phi, notes)
 
 
@@ -343,8 +352,9 @@ def _by_size(columns: Sequence[Floats], groups: NDArray[np.intp] | None) -> Iter
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """Phi^-1(P) as a polynomial in t = (x - middle) / half."""
+    """F^-1(P) as a polynomial in t = (x - middle) / half; F by the name of its link."""
 
+    link: str
     beta: Floats
     covariance: Floats
     deviance: float
@@ -352,62 +362,81 @@ class _Curve:
     half: float
     pearson: tuple[float, float, int]  # sum, mean of Fletcher's s, degrees of freedom
 
-    def eta(self, x: Floats) -> Floats:
-        return np.asarray(
-            np.polynomial.polynomial.polyval((x - self.middle) / self.half, self.beta)
-        )
-
-    def band(self, x: Floats) -> Floats:
-        """Variance of eta."""
+    def drawn(self, x: Floats) -> tuple[Floats, Floats]:
+        """P and its variance."""
+        law = LAWS[self.link]
         t = np.vander((x - self.middle) / self.half, self.beta.size, increasing=True)
-        return np.asarray(np.einsum("xi,ij,xj->x", t, self.covariance, t))
+        eta, variance = t @ self.beta, np.einsum("xi,ij,xj->x", t, self.covariance, t)
+        with np.errstate(over="ignore"):  # a density of 0
+            return law.cdf(eta), law.pdf(eta) ** 2 * variance
 
-    def at(self, level: float, rising: bool) -> tuple[Floats, Floats] | None:
-        """Position and width at a level within the data, and their covariance."""
-        shifted = self.beta.copy()
-        shifted[0] -= norm.ppf(level)
-        roots = np.polynomial.polynomial.polyroots(shifted)
+    def at(self, level: float, rising: bool) -> tuple[Floats, Floats, float] | None:
+        """Position and width at a level within the data, their covariance, and the farthest |t|.
+
+        The width is infinite, as is its variance, where the curve has none nearby.
+        """
+        power = np.arange(self.beta.size)
         slope = np.polynomial.polynomial.polyder(self.beta)
-        real = roots[np.abs(roots.imag) < 1e-9].real
+        probit = norm.ppf(level)
+
+        def met(step: float) -> Floats:
+            """Places t where Phi^-1(P) is so much above that of the level."""
+            shifted = self.beta.copy()
+            shifted[0] -= LAWS[self.link].ppf(norm.cdf(probit + step))
+            # A bend that rounding leaves has a root so far away that the others lose their digits.
+            trimmed = np.polynomial.polynomial.polytrim(shifted, 1e-9 * np.abs(shifted).max())
+            roots = np.polynomial.polynomial.polyroots(trimmed)
+            return np.asarray(roots[np.abs(roots.imag) < 1e-9].real)
+
+        def moved(t: float) -> Floats:
+            """Derivative of a place with respect to beta."""
+            return np.asarray(-(t**power) / np.polynomial.polynomial.polyval(t, slope))
+
+        real = met(0.0)
         rates = np.polynomial.polynomial.polyval(real, slope)
         good = real[(np.abs(real) <= 1) & ((rates > 0) == rising) & (rates != 0)]
         if not good.size:
             return None
         t = float(good[np.abs(good).argmin()])
-        rate = float(np.polynomial.polynomial.polyval(t, slope))
-        bend = float(np.polynomial.polynomial.polyval(t, np.polynomial.polynomial.polyder(slope)))
-        power = np.arange(self.beta.size)
-        moved = -(float(t) ** power) / rate
-        steeper = power * float(t) ** np.maximum(power - 1, 0) + bend * moved
-        change = np.array([moved, -np.sign(rate) * steeper / rate**2]) * self.half
-        value = np.array([self.middle + self.half * t, self.half / abs(rate)])
-        return value, change @ self.covariance @ change.T
+        ends = met(-1.0 if rising else 1.0), met(1.0 if rising else -1.0)
+        below, above = ends[0][ends[0] < t], ends[1][ends[1] > t]
+        position = self.middle + self.half * t
+        far = max(-below.max(), above.min()) if below.size and above.size else np.inf
+        if far > (BEYOND if self.beta.size > 2 else np.inf) or not np.isfinite(far):
+            variance = self.half**2 * float(moved(t) @ self.covariance @ moved(t))
+            return np.array([position, np.inf]), np.diag([variance, np.inf]), np.inf
+        first, last = float(below.max()), float(above.min())
+        change = np.array([moved(t), (moved(last) - moved(first)) / 2]) * self.half
+        value = np.array([position, self.half * (last - first) / 2])
+        return value, change @ self.covariance @ change.T, far
 
 
 def _curves_of(part: _Part) -> list[_Curve]:
-    """Probit regressions of every degree that the counts determine; none if they are separated."""
+    """Regressions of every curve and degree that the counts determine; none if separated."""
     x, k, n = part.cells()
     if x.size < 2 or _gap(x, k, n) is not None:
         return []
-    middle, half = 0.5 * (x[0] + x[-1]), 0.5 * (x[-1] - x[0])
+    middle, half = float(0.5 * (x[0] + x[-1])), float(0.5 * (x[-1] - x[0]))
     out: list[_Curve] = []
-    for degree in DEGREES:
-        if x.size > degree + (degree > 1):
-            start = None if not out else np.append(out[-1].beta, np.zeros(degree + 1))[: degree + 1]
-            curve = _regression(part, degree, float(middle), float(half), start)
-            if curve is not None:
-                out.append(curve)
+    for link in LAWS:
+        start = None
+        for degree in range(1, DEGREES[link] + 1):
+            if x.size <= degree + (degree > 1):
+                break
+            curve = _regression(part, link, degree, middle, half, start)
+            start = None if curve is None else np.append(curve.beta, 0.0)
+            out += [] if curve is None else [curve]
     return out
 
 
 def _regression(
-    part: _Part, degree: int, middle: float, half: float, start: Floats | None
+    part: _Part, link: str, degree: int, middle: float, half: float, start: Floats | None
 ) -> _Curve | None:
     import statsmodels.api as sm  # a second to import, and reading a table needs none of it
 
     x, k, n = part.cells() if part.group is None else (part.control, part.successes, part.trials)
     design = np.vander((x - middle) / half, degree + 1, increasing=True)
-    family = sm.families.Binomial(link=sm.families.links.Probit())
+    family = sm.families.Binomial(link=getattr(sm.families.links, link)())
     robust = (
         {} if part.group is None else {"cov_type": "cluster", "cov_kwds": {"groups": part.group}}
     )
@@ -420,21 +449,25 @@ def _regression(
             return None
         covariance = np.asarray(fit.cov_params())
     beta = np.asarray(fit.params)
-    if not fit.converged or not np.isfinite(covariance).all() or np.any(np.diag(covariance) <= 0):
+    if not fit.converged or not np.isfinite(covariance).all():
+        return None
+    spread = np.linalg.eigvalsh(covariance)
+    if spread[0] <= 0 or spread[-1] > LOOSE**2:
         return None
     t = np.vander((part.control - middle) / half, degree + 1, increasing=True)
-    p = norm.cdf(t @ beta).clip(1e-12, 1 - 1e-12)
+    p = LAWS[link].cdf(t @ beta).clip(1e-12, 1 - 1e-12)
     off = part.successes - part.trials * p
     pearson = float(np.sum(off**2 / (part.trials * p * (1 - p))))
     # Rare successes far from the threshold make a tail of Pearson's sum, which s takes off.
     s = float(np.mean((1 - 2 * p) * off / (part.trials * p * (1 - p))))
     dof = part.control.size - degree - 1
-    return _Curve(beta, covariance, float(fit.deviance), middle, half, (pearson, s, dof))
+    return _Curve(link, beta, covariance, float(fit.deviance), middle, half, (pearson, s, dof))
 
 
 def _pooled(found: Sequence[Sequence[_Curve]]) -> Parameter | None:
-    """Dispersion phi over all sizes, from the regressions of the highest degree."""
-    best = [curves[-1].pearson for curves in found if curves and curves[-1].pearson[2] > 0]
+    """Dispersion phi over all sizes, from the probit regressions of the highest degree."""
+    probits = [[curve for curve in curves if curve.link == "Probit"] for curves in found]
+    best = [curves[-1].pearson for curves in probits if curves and curves[-1].pearson[2] > 0]
     if not best:
         return None
     dof = sum(d for _, _, d in best)
@@ -464,7 +497,10 @@ class _Scored:
     score: float
 
 
-def _row(part: _Part, curves: Sequence[_Curve], level: float, phi: float) -> Threshold:
+def _row(
+    part: _Part, curves: Sequence[_Curve], level: float, phi: float, scatter: float
+) -> Threshold:
+    """One size; errors grow by phi, and deviances count over `scatter`."""
     x, k, n = part.cells()
     guess = (k + 1) / (n + 2)
     error = np.sqrt(phi * guess * (1 - guess) / n)
@@ -486,29 +522,33 @@ def _row(part: _Part, curves: Sequence[_Curve], level: float, phi: float) -> Thr
         reached = f"P from {(k / n).min():.2g} to {(k / n).max():.2g}"
         message = f"{reached} does not cross {level:g} within the controls: widen their range"
         return replace(bare, status=Status.AT_AN_EDGE, message=message)
-    fits = [_Scored(curve.deviance / phi + 2 * curve.beta.size) for curve, _ in met]
-    values = np.array([value for _, (value, _) in met])
-    spreads = np.array([phi * cov for _, (_, cov) in met])
-    position, width = (
-        averaged(fits, zip(values[:, i], spreads[:, i, i], strict=True)) for i in (0, 1)
-    )
+    fits = [_Scored(curve.deviance / scatter + 2 * curve.beta.size) for curve, _ in met]
+    values = np.array([value for _, (value, _, _) in met])
+    spreads = np.array([phi * cov for _, (_, cov, _) in met])
+    position = averaged(fits, zip(values[:, 0], spreads[:, 0, 0], strict=True))
+    found = replace(bare, position=position, curve=_drawn(met, weights_of(fits), phi, x))
+    wide = np.flatnonzero(np.isfinite(values[:, 1]))
+    if not wide.size:
+        return found
+    fits, values, spreads = [fits[i] for i in wide], values[wide], spreads[wide]
+    width = averaged(fits, zip(values[:, 1], spreads[:, 1, 1], strict=True))
     weights = weights_of(fits)
     off = values - weights @ values
-    shared = float(weights @ (spreads[:, 0, 1] + off[:, 0] * off[:, 1]))
+    shared = weights @ (spreads + off[:, :, None] * off[:, None, :]).transpose(1, 0, 2)
+    beyond = float(weights @ [met[i][1][2] > 1 for i in wide]) > 0.5
     return replace(
-        bare, position=position, width=width,
-        correlation=shared / (position.error * width.error),
-        curve=_drawn([curve for curve, _ in met], weights, phi, x),
+        found, width=width, extrapolated=beyond,
+        correlation=float(shared[0, 1] / np.sqrt(shared[0, 0] * shared[1, 1])),
     )  # fmt: skip
 
 
-def _drawn(curves: Sequence[_Curve], weights: Floats, phi: float, x: Floats) -> dict[str, Any]:
-    """P and its error along the controls, averaged over degrees."""
+def _drawn(
+    met: Sequence[tuple[_Curve, Any]], weights: Floats, phi: float, x: Floats
+) -> dict[str, Any]:
+    """P and its error along the controls, averaged over curves."""
     grid = np.linspace(x[0], x[-1], SHOWN)
-    etas = np.array([curve.eta(grid) for curve in curves])
-    variances = np.array([phi * curve.band(grid) for curve in curves])
-    value, slope = norm.cdf(etas), norm.pdf(etas)
-    mean, statistical, spread = moments(weights, value, slope**2 * variances)
+    value, variance = (np.array(v) for v in zip(*(c.drawn(grid) for c, _ in met), strict=True))
+    mean, statistical, spread = moments(weights, value, phi * variance)
     return {"control": grid, "value": mean, "band": np.hypot(statistical, spread)}
 
 
@@ -548,21 +588,6 @@ def _turns(share: Floats, error: Floats) -> bool:
 # ---- to infinite size --------------------------------------------------------------------
 
 
-def _shift(omega: float, bounds: tuple[float, float]) -> Form:
-    def columns(u: Floats, w: float) -> Floats:
-        return np.column_stack([np.ones_like(u), u**-w, u ** -(w + omega)])
-
-    name = f"x_c + a L^(-1/nu) (1 + b L^-{omega:g})"
-    return Form(name, columns, bounds, slow=True, correction=(1, 2))
-
-
-def _narrowing(omega: float) -> Form:
-    def columns(u: Floats, w: float) -> Floats:
-        return np.column_stack([u**-w, u ** -(w + omega)])
-
-    return Form(f"A L^(-1/nu) (1 + b L^-{omega:g})", columns, SHIFT, correction=(0, 1))
-
-
 def _limit(
     level: float,
     rows: list[Threshold],
@@ -576,14 +601,10 @@ def _limit(
     out = [f"size {r.size:g} {r.status}: {r.message}" for r in rows if r.position is None]
     fixed = {} if inverse_nu is None else {"inverse_nu": float(inverse_nu)}
     bare = Thresholds(level, rows, dispersion=phi, fixed=fixed, notes=notes)
-    bounds = SHIFT if inverse_nu is None else (inverse_nu, inverse_nu)
     places = [(r.size, r.position) for r in rows if r.position is not None]
     widths = [(r.size, r.width) for r in rows if r.width is not None]
-    forms = [_shift(omega, bounds) for omega in OMEGAS]
-    fits = _fits(places, forms)
-    narrow = _fits(widths, [_narrowing(omega) for omega in OMEGAS])
-    known = bool(narrow) and heaviest(narrow).determined and heaviest(narrow).p_value >= POOR
-    bare = replace(bare, inverse_nu=average(narrow, EXPONENT) if known else None)
+    narrow, fits = _fits(widths, None, limit=False), _fits(places, inverse_nu, limit=True)
+    bare = replace(bare, inverse_nu=_exponent(narrow))
     if not fits:
         needed = 4 if inverse_nu is None else 3
         statuses = {row.status for row in rows}
@@ -593,28 +614,30 @@ def _limit(
             bare, status=statuses.pop() if alike else Status.TOO_FEW_SIZES,
             message="; ".join([message, *out, *notes]),
         )  # fmt: skip
-    best = heaviest(fits)
+    best = min(fits, key=lambda fit: fit.chi2)
     size = np.array([s for s, _ in places])
-    x_c = average(fits, 0)
+    x_c = _constant(fits)
     for moved in _moved_together(places):
-        common = average(_fits(moved, forms), 0).value - x_c.value
-        x_c = replace(x_c, systematic=float(np.hypot(x_c.systematic, common)))
+        common = _constant(_fits(moved, inverse_nu, limit=True)).value - x_c.value
+        x_c = _wider(x_c, common)
     found = replace(
         bare, x_c=x_c, chi2=best.chi2, dof=best.dof, p_value=best.p_value,
-        models=[fit.to_dict() for fit in fits], extrapolation=_extrapolation(fits, size),
-        shift_exponent=average(fits, EXPONENT) if best.determined and best.form.free else None,
+        models=_models(fits), extrapolation=_extrapolation(fits, size),
+        shift_exponent=None if fixed else _exponent(fits),
     )  # fmt: skip
+    if left := int(np.sum(size < heaviest(fits).smallest)):
+        out.append(f"{left} smallest sizes left out, where corrections are too large")
     if best.p_value < POOR:
         message = f"no shift L^(-1/nu) describes the positions (p = {best.p_value:.1g}): leave out"
         message += " the smallest sizes, or name the clusters of the trials"
         return replace(found, status=Status.POOR_FIT, message="; ".join([message, *out, *notes]))
-    if best.form.free and not best.determined:
+    if not fixed and found.shift_exponent is None:
         held = (
             "" if found.inverse_nu is None else f" {found.inverse_nu.value:.2g}, as of the widths"
         )
         out.append(
             "positions do not determine the exponent of their shift, and x_c holds all from"
-            f" {SHIFT[0]:g} to {SHIFT[1]:g}: give it where it is known (inverse_nu{held})"
+            f" {APPROACH[0]:g} to {APPROACH[1]:g}: give it where it is known (inverse_nu{held})"
         )
     return replace(found, message="; ".join([*out, *notes]))
 
@@ -632,17 +655,64 @@ def _moved_together(
         yield [(size, moved if p == gap else p) for size, p in places]
 
 
-def _fits(pairs: Sequence[tuple[float, Parameter]], forms: Sequence[Form]) -> list[Fit]:
+def _fits(
+    pairs: Sequence[tuple[float, Parameter]], inverse_nu: float | None, *, limit: bool
+) -> list[PowerFit]:
+    """Power laws through (size, value) pairs, with a limit or without; empty if too few."""
     if not pairs:
         return []
     size, value, error = (np.array(c) for c in zip(*((s, p.value, p.error) for s, p in pairs),
                                                    strict=True))  # fmt: skip
-    return fit_forms(size, value, np.diag(error**2), forms, spare=1)
+    bounds = (-APPROACH[1], -APPROACH[0]) if inverse_nu is None else (-inverse_nu, -inverse_nu)
+    slow = limit and inverse_nu is None
+    options = {"omegas": OMEGAS, "limit": limit, "slow": slow}
+    return fit_values(Values(size, value, np.diag(error**2)), bounds, options)[0]
 
 
-def _extrapolation(fits: Sequence[Fit], size: Floats) -> dict[str, Any]:
-    """The averaged extrapolation from the smallest size of the heaviest fit to infinite size."""
+def _constant(fits: Sequence[PowerFit]) -> SkewParameter:
+    return mixture(fits, [(fit.mean[LIMIT], fit.variance[LIMIT]) for fit in fits])
+
+
+def _exponent(fits: Sequence[PowerFit]) -> Parameter | None:
+    """Exponent of a decline; None where the fits are poor, or leave an end of its range open."""
+    if not fits or fits[0].open_below or fits[0].open_above:
+        return None
+    if max(fit.p_value for fit in fits) < POOR:
+        return None
+    return mixture(fits, [(-fit.mean[EXPONENT], fit.variance[EXPONENT]) for fit in fits])
+
+
+def _wider(x_c: SkewParameter, common: float) -> SkewParameter:
+    """A limit with an error that positions share."""
+    half = [np.hypot(end - x_c.value, 1.959964 * common) for end in x_c.ci95]
+    return replace(
+        x_c, systematic=float(np.hypot(x_c.systematic, common)),
+        interval=(float(x_c.value - half[0]), float(x_c.value + half[1])),
+    )  # fmt: skip
+
+
+def _models(fits: Sequence[PowerFit]) -> list[dict[str, Any]]:
+    """Every extrapolation, with x_c, a, a b, a c in units of L / L_max."""
+    out = []
+    for fit, weight in zip(fits, weights_of(fits).tolist(), strict=True):
+        p, omega, a, b, c, limit = fit.best
+        named = f"x_c + a L^(-1/nu) (1 + b L^-{omega:.3g} + c L^-{2 * omega:.3g})"
+        out.append({
+            "form": named, "smallest_size": fit.smallest, "chi2": fit.chi2, "p_value": fit.p_value,
+            "dof": fit.dof, "coefficients": [limit, a, a * b, a * c], "exponent": -p,
+            "weight": weight,
+        })  # fmt: skip
+    return out
+
+
+def _extrapolation(fits: Sequence[PowerFit], size: Floats) -> dict[str, Any]:
+    """Median and error of the positions from the smallest size of the fits to infinite size."""
     largest = float(size.max())
-    grid = np.append(np.geomspace(heaviest(fits).smallest, FARTHEST * largest, SHOWN), np.inf)
-    x, band = averaged_curve(fits, grid, largest)
-    return {"size": grid, "x": x, "band": band}
+    grid = np.append(np.geomspace(fits[0].smallest, FARTHEST * largest, SHOWN), np.inf)
+    curves = np.array([fit.curve(grid / largest) for fit in fits])  # (fit, 2, size)
+    found = [mixture(fits, [(m, v) for m, v in curves[:, :, i]]) for i in range(grid.size)]
+    return {
+        "size": grid,
+        "x": np.array([p.value for p in found]),
+        "band": np.array([p.error for p in found]),
+    }

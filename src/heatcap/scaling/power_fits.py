@@ -29,6 +29,7 @@ __all__ = [
     "EXPONENT",
     "LIMIT",
     "LN_AMPLITUDE",
+    "LOGARITHM",
     "OMEGAS",
     "SHARES",
     "PowerFit",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 OMEGAS = tuple(float(w) for w in np.geomspace(0.2, 4.0, 13))
+LOGARITHM = 0.0  # the omega of a correction that is slower than any power
 RESOLVED = 5  # values of omega within the range that is seen
 UNITS = 4  # fits in which the unit of a correction becomes the leading term beside it
 SHARES = (LARGEST, LARGEST)  # standard deviations of the corrections, at the smallest x
@@ -50,7 +52,9 @@ class PowerFit:
 
     `covariance` is that of p and ln |A|.
     `open_below`, `open_above`: nothing excludes the lowest, or the highest, exponent of the scan.
-    `best`: p, omega, A, b, c, y_inf of the lowest chi^2; without corrections omega is infinite.
+    `best`: p, omega, A, b, c, y_inf of the lowest chi^2; without corrections omega is infinite, and
+    0 means a logarithm, which `at` and `curve` do not draw.
+    `scan`: exponents with their shares, coefficients and the covariance of these, as in `_Scan`.
     """
 
     smallest: float
@@ -64,6 +68,7 @@ class PowerFit:
     open_below: bool
     open_above: bool
     best: tuple[float, ...]
+    scan: tuple[Floats, Floats, Floats, Floats]
 
     @property
     def p_value(self) -> float:
@@ -83,6 +88,19 @@ class PowerFit:
         p, omega, amplitude, b, c, limit = self.best
         decline = u**-omega if np.isfinite(omega) else 0.0
         return np.asarray(limit + amplitude * u**p * (1 + b * decline + c * decline**2))
+
+    def curve(self, u: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance of y at every u, over the distribution of p and the coefficients."""
+        p, share, coefficients, covariance = self.scan
+        lead = u ** p[:, np.newaxis]
+        decline = u**-self.omega
+        whole = [lead, lead * decline, lead * decline**2, np.ones_like(lead)]
+        terms = whole if np.isfinite(self.omega) else whole[:1] + whole[3:]
+        columns = np.stack(terms[: coefficients.shape[1]], axis=-1)
+        y = np.einsum("pxk,pk->px", columns, coefficients)
+        within = np.einsum("pxk,pkl,pxl->px", columns, covariance, columns)
+        mean = share @ y
+        return mean, share @ (within + (y - mean) ** 2)
 
 
 def fit_powers(
@@ -105,7 +123,7 @@ def fit_powers(
     bounds : tuple of float
         Of p; equal ones fix it.
     omegas : sequence of float
-        Of the correction; none for a pure power.
+        Of the correction; none for a pure power, 0 for 1 / (1 + ln(x / x_min)) instead of a power.
     limit : bool
         Fit y_inf, too.
     slow : bool
@@ -157,6 +175,7 @@ def _fits(
                 smallest, float(omega), least, window.u.size - terms,
                 score - 2 * float(relative[k]), mean[:, k], variance[:, k],
                 float(together[k]), *scan.open_ends, tuple(map(float, best)),
+                (scan.p[k], scan.share[k], scan.coefficients[k], scan.covariance[k]),
             )
         )  # fmt: skip
     return fits
@@ -164,21 +183,35 @@ def _fits(
 
 @dataclass(frozen=True, eq=False)
 class _Scan:
-    """Exponents p (omega, p) with chi^2, log weight, coefficients and their variances.
+    """Exponents p (omega, p) with chi^2, log weight, coefficients and their covariance.
 
-    `lead` is the coefficient of the power, `terms` (omega, p, 2) those of the corrections, `last`
-    the constant.
+    Coefficients (omega, p, column) are those of the power, of its two corrections if `corrected`,
+    and the constant if there is a `limit`.
     """
 
     p: Floats
     chi2: Floats
     weight: Floats
-    lead: Floats
-    terms: Floats
-    last: Floats
-    lead_variance: Floats
-    last_variance: Floats
+    coefficients: Floats
+    covariance: Floats
+    corrected: bool
+    limit: bool
     open_ends: tuple[bool, bool]
+
+    @property
+    def lead(self) -> Floats:
+        """Coefficient of the power."""
+        return np.asarray(self.coefficients[..., 0])
+
+    @property
+    def terms(self) -> Floats:
+        """Coefficients of the corrections (omega, p, 2)."""
+        return self.coefficients[..., 1:3] if self.corrected else np.zeros((*self.p.shape, 2))
+
+    @property
+    def last(self) -> Floats:
+        """The constant."""
+        return np.asarray(self.coefficients[..., -1] * self.limit)
 
     @property
     def share(self) -> Floats:
@@ -197,8 +230,9 @@ class _Scan:
         """Mean and variance of (p, A, ln |A|, y_inf) (4, omega), and Cov(p, ln |A|) (omega)."""
         sized = np.maximum(np.abs(self.lead), 1e-300)
         values = np.stack([self.p, self.lead, np.log(sized), self.last])
-        ratio = self.lead_variance / sized**2
-        within = np.stack([0 * self.p, self.lead_variance, ratio, self.last_variance])
+        of_lead = self.covariance[..., 0, 0]
+        of_last = self.covariance[..., -1, -1] * self.limit
+        within = np.stack([0 * self.p, of_lead, of_lead / sized**2, of_last])
         mean = np.sum(self.share * values, axis=2)
         off = values - mean[..., np.newaxis]
         together = np.sum(self.share * off[EXPONENT] * off[LN_AMPLITUDE], axis=1)
@@ -232,7 +266,7 @@ class _Points:
         ends = np.zeros(2)
         for zoom in range(ZOOMS):
             p = np.linspace(low, high, steps, axis=1)
-            chi2, weight, coefficients, variance = self._solve(p, omegas)
+            chi2, weight, coefficients, covariance = self._solve(p, omegas)
             off = 2 * (np.maximum(weight.max(axis=1, keepdims=True), top) - weight)
             if zoom == 0:
                 ends = -2 * weight[:, [0, -1]].max(axis=0)
@@ -243,11 +277,8 @@ class _Points:
             third = np.argsort(np.argsort(off, axis=1), axis=1) < steps // 3
             low, high = _ends(p, near | (third if zoom == 0 else _around_the_best(off, third)))
         above = ends + 2 * weight.max()
-        limit = coefficients[..., -1] * self.limit
         return _Scan(
-            p, chi2, weight, coefficients[..., 0],
-            coefficients[..., 1:3] if omegas.size else np.zeros((*p.shape, 2)), limit,
-            variance[..., 0], variance[..., -1] * self.limit,
+            p, chi2, weight, coefficients, covariance, omegas.size > 0, self.limit,
             (steps > 1 and bool(above[0] < DETERMINED), steps > 1 and bool(above[1] < DETERMINED)),
         )  # fmt: skip
 
@@ -265,7 +296,7 @@ class _Points:
         return np.asarray(weight.max(axis=1, keepdims=True))
 
     def _solve(self, p: Floats, omegas: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """chi^2 and log weight (omega, p), coefficients and their variances (omega, p, column).
+        """chi^2 and log weight (omega, p), coefficients and their covariance (omega, p, column).
 
         Columns are the power, its corrections if any, and the constant if there is a limit.
         """
@@ -273,17 +304,17 @@ class _Points:
         constant = [np.ones_like(lead)] * self.limit
         slow = -np.log(np.abs(p)) if self.slow else 0.0
         # Without corrections: the unit of their prior, and all there is if none are wanted.
-        chi2, found, variance, _ = self._least_squares([lead, *constant], [])
+        chi2, found, covariance, _ = self._least_squares([lead, *constant], [])
         if not omegas.size:
-            return chi2, slow - chi2 / 2, found, variance
-        decline = self.u ** -omegas[:, np.newaxis, np.newaxis]
+            return chi2, slow - chi2 / 2, found, covariance
+        decline = _decline(self.u, omegas[:, np.newaxis, np.newaxis])
         terms = [lead * decline, lead * decline**2]
         for _ in range(UNITS):
             # A leading term below the error of a point cannot serve as a unit.
             leading = np.maximum(np.abs(found[..., 0]) * lead[..., 0], self.error)
             priors = [s * leading / term[..., 0] for s, term in zip(SHARES, terms, strict=True)]
-            chi2, found, variance, left = self._least_squares([lead, *terms, *constant], priors)
-        return chi2, slow - chi2 / 2 + left, found, variance
+            chi2, found, covariance, left = self._least_squares([lead, *terms, *constant], priors)
+        return chi2, slow - chi2 / 2 + left, found, covariance
 
     def _least_squares(
         self, columns: list[Floats], priors: list[Floats]
@@ -291,8 +322,8 @@ class _Points:
         """Solve for the coefficients of columns (..., point).
 
         Those after the first have `priors`, standard deviations (...,).  Returns chi^2 with the
-        priors (...,), coefficients and their variances (..., column), and the logarithm of the
-        share of the prior volume that the data leave.
+        priors (...,), coefficients (..., column), their covariance, and the logarithm of the share
+        of the prior volume that the data leave.
         """
         design = np.stack([self._whitened(column) for column in columns], axis=-1)
         scale = np.sqrt(np.sum(design**2, axis=-2))
@@ -311,12 +342,18 @@ class _Points:
             found = found + (inverse @ slope[..., np.newaxis])[..., 0]
             off = self.target - (design @ found[..., np.newaxis])[..., 0]
         chi2 = np.sum(off**2, axis=-1) + np.sum(prior * found**2, axis=-1)
-        variance = np.diagonal(inverse, axis1=-2, axis2=-1)
         left = np.zeros(chi2.shape)
         if priors:
             block = inverse[..., with_prior, with_prior]
             left = (np.linalg.slogdet(block)[1] + np.log(prior[..., with_prior]).sum(axis=-1)) / 2
-        return chi2, found / scale, variance / scale**2, left
+        covariance = inverse / (scale[..., np.newaxis] * scale[..., np.newaxis, :])
+        return chi2, found / scale, covariance, left
+
+
+def _decline(u: Floats, omega: Floats) -> Floats:
+    """u^-omega (omega, 1, point); for omega = 0, slower than any power, 1 / (1 + ln(u / u_min))."""
+    slower = 1 / (1 + np.log(u / u[0]))
+    return np.where(omega == LOGARITHM, slower, u**-omega)
 
 
 def _ends(p: Floats, marked: NDArray[np.bool_]) -> tuple[Floats, Floats]:

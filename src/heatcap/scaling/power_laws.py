@@ -27,6 +27,7 @@ from heatcap.core.result import (
     Status,
     goodness_line,
     parameter_line,
+    readable,
     status_line,
 )
 from heatcap.core.student import errors_of_means, student_factor
@@ -37,6 +38,7 @@ from heatcap.scaling.power_fits import (
     EXPONENT,
     LIMIT,
     LN_AMPLITUDE,
+    LOGARITHM,
     OMEGAS,
     SHARES,
     PowerFit,
@@ -44,7 +46,9 @@ from heatcap.scaling.power_fits import (
 )
 from heatcap.scaling.powers import heaviest
 
-__all__ = ["PowerLaw", "Values", "power_law", "read_power_table", "read_values"]
+__all__ = [
+    "APPROACH", "PowerLaw", "Values", "fit_values", "power_law", "read_power_table", "read_values",
+]  # fmt: skip
 
 EXPONENTS = (-6.0, 6.0)  # bounds of p
 APPROACH = (0.25, 4.0)  # bounds of |p| with a limit
@@ -55,6 +59,9 @@ WINDOWS = 20  # smallest x from which pure powers are fitted, at most
 MOST = 2000  # points: beyond, their mean over neighbours holds as much
 SHOWN = 101  # points of a curve that is drawn
 TOWARD = ("infinity", "zero")
+LOGARITHMS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)  # powers q of a logarithm
+AS_WELL = 4.0  # of chi^2 above the least: a power times a logarithm is not excluded
+AS_LIKELY = 2.0  # of the score above the least: a logarithm as correction is not excluded
 
 
 # ---- values with their errors --------------------------------------------------------------
@@ -216,7 +223,7 @@ class PowerLaw(Result):
     toward : str
         "infinity" or "zero": where the law is approached.
     status : Status
-        "ok", "too few points", "undetermined", "poor fit".
+        "ok", "too few points", "undetermined", "poor fit", "logarithms not excluded".
     chi2, dof, p_value
         Of the best fit; chi2 holds the priors of the corrections.
     slopes : dict
@@ -226,6 +233,9 @@ class PowerLaw(Result):
         x with `toward="zero"`).
     curve : dict
         The best fit, `x` and `value`.
+    logarithms : list of dict
+        What the data do not exclude and what moves the exponent by more than its error: `form`,
+        `exponent`, `error`, `chi2`; the best one first.
     """
 
     x: Floats
@@ -246,10 +256,11 @@ class PowerLaw(Result):
     windows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     models: list[dict[str, Any]] = field(default_factory=list, repr=False)
     curve: dict[str, Floats] = field(default_factory=dict, repr=False)
+    logarithms: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     FIELDS = (
         "name", "toward", "x", "y", "error", "parameters", "omega", "fixed", "status", "message",
-        "chi2", "dof", "p_value", "slopes", "windows", "models", "curve",
+        "chi2", "dof", "p_value", "slopes", "windows", "models", "curve", "logarithms",
     )  # fmt: skip
 
     @property
@@ -287,7 +298,9 @@ def power_law(
 
     b and c are 0 +- 0.3 at the smallest x beforehand, omega is scanned from 0.2 to 4 evenly in its
     logarithm, and all are averaged over.  Points at the smallest x are left out while chi^2 is
-    poorer than 1 in 20.
+    poorer than 1 in 20.  Logarithms are slower than any of these, and tried as rivals: x^p times
+    (1 + ln(x/x_min))^q, |q| = 1/4, 1/2 or 1, and 1 / (1 + ln(x/x_min)) in the place of x^-omega.
+    One that is not excluded and moves p by more than its error is the status.
 
     Parameters
     ----------
@@ -342,7 +355,7 @@ def power_law(
         "slow": limit and exponent is None,
     }
     turned = data if sign > 0 else _turned(data)
-    fits, turned = _fitted(turned, bounds, options)
+    fits, turned = fit_values(turned, bounds, options)
     given = {"exponent": exponent, "omega": omega}
     fields: dict[str, Any] = {
         "x": data.x, "y": data.y, "error": _turned(turned).error if sign < 0 else turned.error,
@@ -356,6 +369,10 @@ def power_law(
     fields |= _numbers(fits, float(turned.x[-1]), sign, exponent, limit)
     fields |= _pictures(fits, turned, sign, bounds, limit)
     status, message = _status(fits, bounds, limit, data.known)
+    if status is Status.OK and not limit and not pure and exponent is None and omega is None:
+        fields["logarithms"] = rivals = _logarithms(fits, turned, bounds, sign)
+        if rivals:
+            status, message = Status.LOGARITHMS_NOT_EXCLUDED, _rival(rivals[0], fields["exponent"])
     left = int(np.sum(turned.x < heaviest(fits).smallest))
     dropped = f"{left} points left out, where corrections are too large" if left else ""
     note = "; ".join(filter(None, [message, dropped, data.note]))
@@ -370,7 +387,7 @@ def _turned(data: Values) -> Values:
     )
 
 
-def _fitted(
+def fit_values(
     data: Values, bounds: tuple[float, float], options: dict[str, Any]
 ) -> tuple[list[PowerFit], Values]:
     """Fits of the points that are kept, and the data with errors of known size."""
@@ -468,6 +485,43 @@ def _status(
     if limit:  # as with a drift that is not determined, the limit holds all of them
         return Status.OK, f"{said}: the limit holds every approach between {_range(bounds)}"
     return Status.UNDETERMINED, f"{said}: add points, or smaller errors"
+
+
+def _logarithms(
+    fits: Sequence[PowerFit], data: Values, bounds: tuple[float, float], sign: float
+) -> list[dict[str, Any]]:
+    """Logarithms that are not excluded and move p by more than its error, the best one first."""
+    kept = data.x >= heaviest(fits).smallest
+    x, y, covariance = data.x[kept], data.y[kept], data.covariance[np.ix_(kept, kept)]
+    p = mixture(fits, [(fit.mean[EXPONENT], fit.variance[EXPONENT]) for fit in fits])
+    least = min(fit.chi2 for fit in fits)
+    found = []
+    for q in LOGARITHMS:
+        factor = (1 + np.log(x / x[0])) ** q
+        (fit,) = fit_powers(x, y / factor, covariance / np.outer(factor, factor), bounds, omegas=())
+        if fit.chi2 < least + AS_WELL:
+            found.append((f"A x^p (1 + ln(x/x_0))^{q:g}", fit))
+    (fit,) = fit_powers(x, y, covariance, bounds, omegas=(LOGARITHM,))
+    if fit.score < heaviest(fits).score + AS_LIKELY:
+        found.append(("A x^p (1 + b / (1 + ln(x/x_0)) + ...)", fit))
+    x_0 = f"{x[0] ** sign:.4g}"
+    return [
+        {
+            "form": (form if sign > 0 else form.replace("x/x_0", "x_0/x")).replace("x_0", x_0),
+            "exponent": sign * float(fit.mean[EXPONENT]),
+            "error": float(fit.variance[EXPONENT] ** 0.5), "chi2": fit.chi2,
+        }
+        for form, fit in sorted(found, key=lambda pair: pair[1].chi2)
+        if abs(fit.mean[EXPONENT] - p.value) > p.error
+    ]  # fmt: skip
+
+
+def _rival(best: dict[str, Any], p: Parameter) -> str:
+    moved = readable(best["exponent"], best["error"])
+    return (
+        f"{best['form']} fits as well, with the exponent {moved} for {readable(p.value, p.error)}:"
+        " add larger x, or give omega where theory excludes logarithms"
+    )
 
 
 def _range(bounds: tuple[float, float]) -> str:

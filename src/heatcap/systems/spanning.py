@@ -2,8 +2,9 @@
 
     P(p, L) = f((p - p_c) L^(1/nu)),   p_c = 0.59274605,   nu = 4/3,   P(p_c, inf) = 1/2
 
-p_c: J. L. Jacobsen, J. Phys. A 48 (2015) 454003 (unchecked); 1/2 is Cardy's formula for a square
-(unchecked).  Every control has samples of its own: counts are binomial and independent.
+p_c: J. L. Jacobsen, J. Phys. A 48 (2015) 454003; 1/2, of a square: J. L. Cardy, J. Phys. A 25
+(1992) L201 (both in part: docs/references.md).  Every control has samples of its own: counts are
+binomial and independent.
 """
 
 from __future__ import annotations
