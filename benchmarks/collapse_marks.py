@@ -389,6 +389,25 @@ def wrong_table(replicates: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def first_order_table(replicates: int) -> str:
+    """How often a dimensionless quantity, X = (x - 1) L^y on sizes 8 to 32, is "first order"."""
+    lines = ["| 1/ν | noise 0.3 % | noise 1 % | noise 3 % |", "|---|---|---|---|"]
+    size = np.repeat([8.0, 12, 16, 24, 32], 17)
+    x = np.tile(np.linspace(-2, 2, 17), 5)
+    for y in (0.5, 0.75, 1.0, 1.2, 1.5, 1.59, 1.8, 2.0, 2.2, 3.0):
+        shares = []
+        for noise in (0.003, 0.01, 0.03):
+            found = []
+            for seed in progress(f"first order: 1/nu {y:g}", replicates):
+                rng = np.random.default_rng(seed)
+                value = 0.5 - 0.4 * np.tanh(0.6 * x) + noise * rng.normal(size=size.size)
+                data = points(size, 1 + x / size**y, value, np.full(size.size, noise))
+                found.append(collapse(data, fixed={"exponent": 0}).status == "first order")
+            shares.append(f"{np.mean(found):.2f}")
+        lines.append(f"| {y:g} | {' | '.join(shares)} |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(replicates: int) -> Iterator[str]:
     """All tables in Markdown."""
     yield f"{cpu_name()}, numpy {np.__version__}.\n"
@@ -403,6 +422,7 @@ def tables(replicates: int) -> Iterator[str]:
     yield f"### Corrections of another form ({few} collapses a row)\n\n" + other_table(few)
     yield f"### Pure powers, and what is none ({few} collapses a row)\n\n" + competitors_table(few)
     yield f"### Errors of 3 to 5 runs ({few} collapses a row)\n\n" + runs_table(few)
+    yield f"### Called first order ({few} collapses a cell)\n\n" + first_order_table(few)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ from heatcap.scaling.competitors import (
     Competitor,
     competitors,
     crossover_limit,
+    first_order,
     lone_point,
     objection,
     other_orders,
@@ -99,7 +100,8 @@ class Collapse(Tested, Result):
         "ok", else "too few sizes", "too few points", "poor fit", "unidentified" or "at an edge";
         "narrowed" where the ansatz describes only the points nearest to x_c, fewer than half;
         "crossover not excluded" or "logarithms not excluded" where such a form fits as well and
-        moves a parameter by more than its error, which is then valid for a pure power only.
+        moves a parameter by more than its error, which is then valid for a pure power only;
+        "first order" where all exponents are those of a jump, 1/nu the dimension 2 or 3.
     message : str
         Meaning of the status, and what to do.
     seconds : float
@@ -273,7 +275,7 @@ def collapse(
         One more starting point beside those of the search.
     excluded : str or collection of str
         Competitors that theory excludes, or that are not to be fitted: "crossover", "logarithms",
-        "held".
+        "held", "first-order".
     narrow : bool
         Narrow a range of the control in which no fit of all points is good.
     bootstrap : int
@@ -542,8 +544,12 @@ def _result(
         rivals = competitors(best, ["held"], float(min(part.size.min() for part in parts)))
     notes = [message]
     if status in (Status.OK, Status.NARROWED, *NOT_EXCLUDED, Status.AT_AN_EDGE):
-        orders = other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
-        notes = [*orders, *notes]
+        asks = form.name == "second-order" and "first-order" in kinds
+        found = first_order(parameters, options["fixed"]) if asks else None
+        if found and status is not Status.AT_AN_EDGE:
+            status, notes = found[0], [found[1], *notes]
+        else:
+            notes = [*other_orders(parameters, options["fixed"], rivals), *notes]
     notes += [*sorted({part.message for part in parts}), unsettled(fits)]
     if correlation is not None:
         notes.append(_CORRELATED.format(1 / share))
@@ -570,7 +576,7 @@ def _result(
         competitors=rivals,
         crossover_length_lower_limit95=crossover_limit(rivals),
         curves=shown(best, parameters, parts, names),
-        derived=derived(parameters, rho),
+        derived={} if status is Status.FIRST_ORDER else derived(parameters, rho),
         covariance=rho * np.outer(errors, errors),
         **options,
     )
