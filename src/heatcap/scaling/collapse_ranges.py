@@ -113,7 +113,9 @@ def _ranges(parts: Sequence[Points], whole: Problem, rng: np.random.Generator) -
     chosen: list[NDArray[np.intp]] = [np.arange(len(part)) for part in parts]
     while True:
         distances = [np.abs(p.control[r] - centre) for p, r in zip(parts, chosen, strict=True)]
-        farthest = np.quantile(np.concatenate(distances), NARROWER)
+        farthest = np.quantile(every := np.concatenate(distances), NARROWER, method="lower")
+        if farthest == every.max():  # points of all sizes at the same two controls
+            return
         chosen = [r[d <= farthest] for r, d in zip(chosen, distances, strict=True)]
         near = [part.take(rows) for part, rows in zip(parts, chosen, strict=True)]
         count = sum(map(len, near))
