@@ -403,7 +403,9 @@ def windowed(rng: np.random.Generator, background: str) -> tuple[Points, dict[st
     sizes = np.array([8.0, 16, 32, 64, 128])[rng.integers(0, 2) :][: rng.integers(4, 6)]
     n, noise = int(rng.integers(16, 33)), 10 ** rng.uniform(np.log10(0.003), -2)
     low, high = rng.uniform(2.5, 8, 2) / sizes.min() ** power
-    u = np.sort(np.concatenate([np.linspace(-1, 1, n - n // 2), np.linspace(-0.26, 0.25, n // 2)]))
+    u = np.sort(
+        np.concatenate([np.linspace(-1, 1, n - n // 2), np.linspace(-0.2618, 0.2537, n // 2)])
+    )
     size = np.repeat(sizes, n)
     shift = np.repeat(rng.uniform(-0.2, 0.2, sizes.size) * (low + high) / n, n)
     x = x_c + np.tile(np.where(u < 0, low, high) * u, sizes.size) + shift

@@ -119,11 +119,13 @@ def test_what_theory_excludes_is_not_asked_for():
     assert none.competitors == []
     assert none.crossover_length_lower_limit95 is None
     assert none.parameters["inverse_nu"].error <= told.parameters["inverse_nu"].error
-    with pytest.raises(ValueError, match="excluded must be among crossover, logarithms, held, got"):
+    with pytest.raises(
+        ValueError, match="excluded must be among crossover, logarithms, held, first"
+    ):
         collapse(data, excluded=["logs"])
     one = collapse(data, excluded="logarithms")
     assert [c.name for c in one.competitors] == [c.name for c in told.competitors]
-    with pytest.raises(ValueError, match=r"crossover, logarithms, held, got logs$"):
+    with pytest.raises(ValueError, match=r"crossover, logarithms, held, first-order, got logs$"):
         collapse(data, excluded="logs")
 
 

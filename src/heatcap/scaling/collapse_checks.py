@@ -28,6 +28,7 @@ __all__ = [
     "share_used",
     "status_of",
     "too_little",
+    "window_of",
 ]
 
 CORRECTIONS = ("a", "b", "c", "s", "omega")  # nuisance parameters
@@ -158,6 +159,11 @@ def hollow(
 def share_of(fits: Sequence[Fit]) -> float:
     """Share of the points that fits use, in the mean over their weights."""
     return float(weights_of(fits) @ [fit.problem.n / (fit.problem.n + fit.cut) for fit in fits])
+
+
+def window_of(fits: Sequence[Fit]) -> float:
+    """Share of the points of the sizes used that lie in the windows, in the mean over weights."""
+    return float(weights_of(fits) @ [fit.share for fit in fits])
 
 
 def share_used(

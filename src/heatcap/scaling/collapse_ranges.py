@@ -24,9 +24,9 @@ from heatcap.scaling.collapse_checks import (
     heaviest,
     p_value_of,
     parameters_of,
-    share_of,
     status_of,
     too_little,
+    window_of,
 )
 from heatcap.scaling.collapse_fits import Fit, correlation_of, scan, search
 from heatcap.scaling.collapse_problem import Problem
@@ -130,7 +130,7 @@ def _ranges(parts: Sequence[Points], whole: Problem, rng: np.random.Generator) -
         status, _ = status_of(
             parameters, whole.fixed, p_value_of(heaviest(fits)), 0.0, 0, whole.ansatz, near
         )
-        if status is not Status.OK or p_value_of(heaviest(fits)) < FITS or share_of(fits) < MOST:
+        if status is not Status.OK or p_value_of(heaviest(fits)) < FITS or window_of(fits) < MOST:
             continue
         fits = [
             replace(

@@ -43,10 +43,10 @@ from heatcap.scaling.collapse_checks import (
     hollow,
     p_value_of,
     parameters_of,
-    share_of,
     share_used,
     status_of,
     too_little,
+    window_of,
 )
 from heatcap.scaling.collapse_fits import (
     Correlation,
@@ -334,7 +334,9 @@ def collapse(
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
     found, moving = None, ""
-    if narrow and fits and (p_value_of(heaviest(fits)) < POOR or share_of(fits) < MOST):
+    # Of points that count as few, those left out cost little, whether or not they scale.
+    narrower = correlation is None and bool(fits) and window_of(fits) < MOST
+    if narrow and fits and (narrower or p_value_of(heaviest(fits)) < POOR):
         found, moving = settled(parts, problem, rng)
         fits = found.fits if found else fits
         correlation = heaviest(fits).correlation
