@@ -2,11 +2,10 @@
 
 Points far from x_c do not scale, at no size: a background, another transition or a limit of the
 quantity adds to what does.  A good chi^2 does not find the range that scales: the widest one whose
-chi^2 is good still has a part of the misfit in its parameters, half of whose intervals of 95 %
-missed the truth by up to 3 errors (docs/verification.md).  Ranges that shrink about x_c are fitted
-each by itself instead, until two in a row agree with the next ones within noise (O. V. Lepskii,
-Theory Probab. Appl. 35 (1991) 454).  The narrower one is reported, and how far the parameters moved
-is a systematic error.
+chi^2 is good still has a part of the misfit in its parameters, and half of the intervals of 95 %
+missed the truth.  Ranges that shrink about x_c are fitted
+each by itself instead, until one agrees with the next two within noise.  The next narrower one is
+reported, and how far the parameters moved is a systematic error.
 """
 
 from __future__ import annotations
@@ -93,8 +92,8 @@ def _compared(found: Range) -> list[str]:
 def _apart(name: str, wide: Range, narrow: Range) -> float:
     """Difference of two ranges, one within the other, in its standard deviations.
 
-    The variance of the difference of an efficient estimate from a part of its data is the
-    difference of variances (J. A. Hausman, Econometrica 46 (1978) 1251).
+    An estimate from a part of the data is that from all of them plus independent noise, if the
+    latter is efficient: the variance of the difference is the difference of variances.
     """
     a, b = wide.parameters[name], narrow.parameters[name]
     variance = max(b.statistical**2 - a.statistical**2, (LEAST * b.statistical) ** 2)
