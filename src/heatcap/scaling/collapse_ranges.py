@@ -3,9 +3,9 @@
 Points far from x_c do not scale, at no size: a background, another transition or a limit of the
 quantity adds to what does.  A good chi^2 does not find the range that scales: the widest one whose
 chi^2 is good still has a part of the misfit in its parameters, and half of the intervals of 95 %
-missed the truth.  Ranges that shrink about x_c are fitted
-each by itself instead, until one agrees with the next two within noise.  The next narrower one is
-reported, and how far the parameters moved is a systematic error.
+missed the truth.  Ranges that shrink about x_c are fitted each by itself instead, until one agrees
+with the next two within noise.  The next narrower one is reported, and how far the parameters moved
+is a systematic error.
 """
 
 from __future__ import annotations
