@@ -389,6 +389,101 @@ def wrong_table(replicates: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+BACKGROUNDS = ("none", "analytic", "field", "second transition", "saturation", "drift")
+
+
+def windowed(rng: np.random.Generator, background: str) -> tuple[Points, dict[str, float]]:
+    """A = L^e f(X) and what does not scale; windows reach |X| = 2.5 to 8 at the smallest size.
+
+    Everything is drawn at random: x_c, 1/nu, e, 4 or 5 sizes up to 128, 16 to 32 points a size,
+    half of them in the inner quarter, noise of 0.3 to 1 %.  In the whole window t = -1 to 1 (at the
+    farther end) the background is 0.2 to 1 of L_min^e; it is smooth and the same for all sizes.
+    """
+    power, e, x_c = rng.uniform(0.6, 1.6), rng.uniform(-0.4, 0.2), rng.uniform(0.8, 1.2)
+    sizes = np.array([8.0, 16, 32, 64, 128])[rng.integers(0, 2) :][: rng.integers(4, 6)]
+    n, noise = int(rng.integers(16, 33)), 10 ** rng.uniform(np.log10(0.003), -2)
+    low, high = rng.uniform(2.5, 8, 2) / sizes.min() ** power
+    u = np.sort(
+        np.concatenate([np.linspace(-1, 1, n - n // 2), np.linspace(-0.2618, 0.2537, n // 2)])
+    )
+    size = np.repeat(sizes, n)
+    shift = np.repeat(rng.uniform(-0.2, 0.2, sizes.size) * (low + high) / n, n)
+    x = x_c + np.tile(np.where(u < 0, low, high) * u, sizes.size) + shift
+    far, unit, steep = max(low, high), sizes.min() ** e, rng.uniform(0.5, 1.5)
+    t = (x - x_c) / far
+    z, height = (x - x_c) * size**power, size**e
+    strength, sign = rng.uniform(0.2, 1), rng.choice([-1, 1])
+    value = height * (np.tanh(steep * z) + 1.5)
+    if background == "analytic":
+        value += sign * strength * unit * t**2
+    elif background == "field":
+        bent = z * (1 + 0.4 * sign * strength * t)
+        value = height * (np.tanh(steep * bent) + 1.5) * (1 + 0.3 * rng.uniform(-1, 1) * t)
+    elif background == "second transition":
+        side = rng.choice([-low, high]) * rng.uniform(0.6, 0.9)
+        other = (x - x_c - side) * np.sign(side) * size ** rng.uniform(0.6, 1.6)
+        value += 0.6 * strength * unit * (1 + np.tanh(other))
+    elif background == "saturation":
+        grown = height * np.logaddexp(0, 2 * steep * z)
+        value = grown * (1 + (grown / (4 * strength * sizes.max() ** e + height)) ** 4) ** -0.25
+    elif background == "drift":
+        value *= 1 + 0.5 * sign * strength * t
+    error = noise * np.maximum(np.abs(value), height)
+    value = value + error * rng.normal(size=size.size)
+    return points(size, x, value, error), {"x_c": x_c, "inverse_nu": power, "exponent": e}
+
+
+def windows_table(replicates: int) -> str:
+    """Status and coverage where most of the range does not scale; other forms are excluded."""
+    lines = [
+        "| what does not scale | ok | narrowed | poor fit | other | x_c within 1, 2 errors | 1/ν "
+        "| exponent | all three, ok and narrowed alone |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for background in BACKGROUNDS:
+        counts: Counter[str] = Counter()
+        off: dict[str, list[list[float]]] = {"ok": [], "narrowed": []}
+        for seed in progress(f"windows: {background}", replicates):
+            data, truth = windowed(np.random.default_rng([7, seed]), background)
+            found = collapse(data, excluded=["crossover", "logarithms"])
+            counts[str(found.status)] += 1
+            if found.status in off:
+                p = found.parameters
+                off[found.status].append([abs(p[k].value - truth[k]) / p[k].error for k in truth])
+        shares = [counts.pop(k, 0) / replicates for k in ("ok", "narrowed", "poor fit")]
+        cells = [f"{share:.2f}" for share in (*shares, sum(counts.values()) / replicates)]
+        z = np.array(off["ok"] + off["narrowed"]).reshape(-1, 3)
+        cells += [_within(column) for column in z.T]
+        cells.append(" and ".join(_within(np.array(off[k])) for k in off))
+        lines.append(f"| {background} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _within(off: Floats) -> str:
+    if not off.size:
+        return "–"
+    return f"{np.mean(off < 1):.2f}, {np.mean(off < 1.96):.2f}"
+
+
+def first_order_table(replicates: int) -> str:
+    """How often a dimensionless quantity, X = (x - 1) L^y on sizes 8 to 32, is "first order"."""
+    lines = ["| 1/ν | noise 0.3 % | noise 1 % | noise 3 % |", "|---|---|---|---|"]
+    size = np.repeat([8.0, 12, 16, 24, 32], 17)
+    x = np.tile(np.linspace(-2, 2, 17), 5)
+    for y in (0.5, 0.75, 1.0, 1.2, 1.5, 1.59, 1.8, 2.0, 2.2, 3.0):
+        shares = []
+        for noise in (0.003, 0.01, 0.03):
+            found = []
+            for seed in progress(f"first order: 1/nu {y:g}", replicates):
+                rng = np.random.default_rng(seed)
+                value = 0.5 - 0.4 * np.tanh(0.6 * x) + noise * rng.normal(size=size.size)
+                data = points(size, 1 + x / size**y, value, np.full(size.size, noise))
+                found.append(collapse(data, fixed={"exponent": 0}).status == "first order")
+            shares.append(f"{np.mean(found):.2f}")
+        lines.append(f"| {y:g} | {' | '.join(shares)} |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(replicates: int) -> Iterator[str]:
     """All tables in Markdown."""
     yield f"{cpu_name()}, numpy {np.__version__}.\n"
@@ -403,6 +498,8 @@ def tables(replicates: int) -> Iterator[str]:
     yield f"### Corrections of another form ({few} collapses a row)\n\n" + other_table(few)
     yield f"### Pure powers, and what is none ({few} collapses a row)\n\n" + competitors_table(few)
     yield f"### Errors of 3 to 5 runs ({few} collapses a row)\n\n" + runs_table(few)
+    yield f"### Windows that are too wide ({few} collapses a row)\n\n" + windows_table(few)
+    yield f"### Called first order ({few} collapses a cell)\n\n" + first_order_table(few)
 
 
 if __name__ == "__main__":

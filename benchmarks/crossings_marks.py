@@ -6,11 +6,13 @@ python benchmarks/crossings_marks.py [--replicates 200]
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
-from heatcap.scaling import Points, crossings, read_table
+from heatcap.scaling import Points, crossings, points, read_table
 from heatcap.systems import Planted
 
 from machine import cpu_name, print_tables
@@ -59,10 +61,51 @@ def coverage_table(replicates: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def wide(sizes: Sequence[int], given: str, count: int, rng: np.random.Generator) -> Points:
+    """U = 0.6 - 0.3 tanh X + 0.2 / (L cosh^2 X), X = (x - 1) L, noise 0.003; most of it is flat."""
+    size, control = np.repeat(np.array(sizes, dtype=float), count), np.linspace(0.8, 1.2, count)
+    control = np.tile(control, len(sizes))
+    z = (control - 1) * size
+    value = 0.6 - 0.3 * np.tanh(z) + 0.2 / size / np.cosh(z) ** 2
+    if given == "6 runs":
+        runs = value + 0.003 * rng.normal(size=(6, size.size))
+        rows = {"L": np.tile(size, 6), "T": np.tile(control, 6), "U": runs.ravel()}
+        return read_table(pd.DataFrame(rows), size="L", control="T", value="U")
+    value = value + 0.003 * rng.normal(size=size.size)
+    error = np.full(size.size, 0.003) if given == "errors" else None
+    return points(size, control, value, error)
+
+
+def wide_table(replicates: int) -> str:
+    """What is said where the ends of the range are flat, and curves cross there in noise."""
+    lines = [
+        "| given | sizes | points of a size | ok | drift not tested | multiple crossings "
+        "| other | within 1 error | within 2 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for given in ("errors", "6 runs", "no errors"):
+        for sizes in ((8, 16, 32, 64), (8, 12, 16, 24, 32, 48)):
+            for count in (9, 31):
+                found = [
+                    crossings(wide(sizes, given, count, np.random.default_rng(seed)), draws=300)
+                    for seed in range(replicates)
+                ]
+                counts = Counter(str(c.status) for c in found)
+                said = [counts.pop(s, 0) for s in ("ok", "drift not tested", "multiple crossings")]
+                shares = [n / replicates for n in (*said, sum(counts.values()))]
+                off = np.array([abs(c.x_c.value - 1) / c.x_c.error for c in found])
+                shares += [np.mean(off < 1), np.mean(off < 2)]
+                row = " | ".join(f"{share:.2f}" for share in shares)
+                lines.append(f"| {given} | {len(sizes)} | {count} | {row} |")
+                print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines) + "\n"
+
+
 def tables(replicates: int) -> Iterator[str]:
     """All tables in Markdown."""
     yield f"{cpu_name()}, numpy {np.__version__}.\n"
     yield f"### x_c from crossings ({replicates} tables a row)\n\n" + coverage_table(replicates)
+    yield f"### Ranges with flat ends ({replicates} tables a row)\n\n" + wide_table(replicates)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heatcap.core.student import errors_of_means, steadied_variances
+from heatcap.core.student import (
+    MANY,
+    degrees_behind,
+    errors_of_means,
+    steadied_variances,
+    student_factor,
+)
 
 
 def test_variances_of_three_runs_have_their_bias_taken_off():
@@ -20,3 +26,9 @@ def test_errors_of_many_runs_are_those_of_the_textbook():
     errors, wider = errors_of_means(np.array([1.0, 2.0]), deviation**2, runs)
     assert errors == pytest.approx(deviation / np.sqrt(runs), rel=1e-3)
     assert wider == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("free", [1.0, 3.0, 19.0, 500.0])
+def test_degrees_of_freedom_come_back_from_their_factor(free):
+    assert degrees_behind(float(student_factor(free + 1))) == pytest.approx(free, rel=1e-6)
+    assert degrees_behind(1.0) == MANY

@@ -15,7 +15,13 @@ from heatcap.scaling import (
     with_crossover,
     with_logarithms,
 )
-from heatcap.scaling.competitors import WITHIN, Competitor, crossover_limit, spanned
+from heatcap.scaling.competitors import (
+    WITHIN,
+    Competitor,
+    crossover_limit,
+    first_order,
+    spanned,
+)
 
 SIZES = (16, 32, 64, 128)
 
@@ -113,11 +119,13 @@ def test_what_theory_excludes_is_not_asked_for():
     assert none.competitors == []
     assert none.crossover_length_lower_limit95 is None
     assert none.parameters["inverse_nu"].error <= told.parameters["inverse_nu"].error
-    with pytest.raises(ValueError, match="excluded must be among crossover, logarithms, held, got"):
+    with pytest.raises(
+        ValueError, match="excluded must be among crossover, logarithms, held, first"
+    ):
         collapse(data, excluded=["logs"])
     one = collapse(data, excluded="logarithms")
     assert [c.name for c in one.competitors] == [c.name for c in told.competitors]
-    with pytest.raises(ValueError, match=r"crossover, logarithms, held, got logs$"):
+    with pytest.raises(ValueError, match=r"crossover, logarithms, held, first-order, got logs$"):
         collapse(data, excluded="logs")
 
 
@@ -219,16 +227,60 @@ def test_a_stretch_that_is_cut_off_grows_up_to_its_length():
     assert both.amplitude is not None
 
 
-def test_data_of_a_first_order_transition_are_named():
-    """1/nu = 2.02(3) and ok, not a word."""
+def jumping(power, noise=0.003, seed=0):
+    """A dimensionless quantity on five sizes, X = (x - 1) L^power / 0.6."""
     size = np.repeat([8.0, 12, 16, 24, 32], 17)
-    x = 1 + np.tile(np.linspace(-2, 2, 17), 5) / size**2
-    noise = 0.003 * np.random.default_rng(0).normal(size=size.size)
-    data = points(size, x, binder((x - 1) * size**2 / 0.6) + noise, np.full(size.size, 0.003))
+    x = np.tile(np.linspace(-2, 2, 17), 5)
+    off = noise * np.random.default_rng(seed).normal(size=size.size)
+    return points(size, 1 + x / size**power, binder(x / 0.6) + off, np.full(size.size, noise))
+
+
+def test_data_of_a_first_order_transition_are_named():
+    """1/nu = 2.02(3) and ok, not a word; then "logarithms not excluded"."""
+    data = jumping(2)
     found = collapse(data, fixed={"exponent": 0})
     assert abs(found.parameters["inverse_nu"].value - 2) < 0.05
+    assert found.status == "first order"
+    assert not found.derived  # there is no nu
     assert "X = t L^d with d = 2: as at a first-order transition" in found.message
+    assert "is the dimension of the system 2?" in found.message
     assert "first-order" not in collapse(data, fixed={"exponent": 0, "inverse_nu": 2}).message
+    known = collapse(data, fixed={"exponent": 0}, excluded=["first-order", "logarithms"])
+    assert known.ok
+    assert known.derived["nu"].value == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("power", [1.0, 1.2, 1.5, 1.59, 1.8])
+def test_continuous_transitions_are_not_called_first_order(power):
+    """2D Ising, Potts q = 3 and 4, 3D Ising, tricritical Ising."""
+    for seed in range(3):
+        found = collapse(jumping(power, 0.003, seed), fixed={"exponent": 0})
+        assert found.parameters["inverse_nu"].value == pytest.approx(power, abs=0.1)
+        assert found.status != "first order"
+
+
+@pytest.mark.parametrize(
+    ("inverse_nu", "exponent", "status"),
+    [
+        ((2.02, 0.03), (0.01, 0.02), "first order"),
+        ((2.02, 0.03), (1.98, 0.02), "first order"),  # of a susceptibility
+        ((3.1, 0.06), (0.0, 0.02), "first order"),
+        ((2.02, 0.03), (-1.0, 0.02), None),  # the magnetisation of a mean-field magnet
+        ((2.02, 0.2), (0.0, 0.02), None),  # 3D Ising is as near
+        ((1.8, 0.03), (0.0, 0.02), None),
+    ],
+)
+def test_first_order_needs_all_exponents(inverse_nu, exponent, status):
+    found = first_order(
+        {
+            "x_c": Parameter(1, 0.1, 0),
+            "inverse_nu": Parameter(*inverse_nu, 0),
+            "exponent": Parameter(*exponent, 0),
+        },
+        {},
+    )
+    assert (found and found[0]) == status
 
 
 @pytest.mark.slow

@@ -250,6 +250,29 @@ def test_limits_where_curves_meet_are_no_crossings():
     assert found.status == "drift not tested"
 
 
+def test_a_change_of_sign_by_chance_is_no_second_crossing():
+    """One flat end of six runs, 16/32 at 4.2 deviations among 36 points: "multiple crossings"."""
+    size = np.repeat([8.0, 16, 32, 64], 9)
+    x = np.tile(np.linspace(0.8, 1.2, 9), 4)
+    value = 0.6 - 0.3 * np.tanh((x - 1) * size)
+    value[[17, 26]] += [-0.0025, 0.0025]  # the last points of 16 and 32
+    found = crossings(points(size, x, value, np.full(36, 0.00122)), rng=0, draws=200)
+    assert found.status == "drift not tested"
+    assert found.x == pytest.approx(1, abs=0.03)
+    value[[16, 25]] += [-0.01, 0.01]  # 8 deviations are none of chance
+    found = crossings(points(size, x, value, np.full(36, 0.00122)), rng=0, draws=200)
+    assert found.status == "multiple crossings"
+
+
+def test_errors_of_few_runs_widen_crossings():
+    data = crossing_points(0.005, 1, drift=0.4, sizes=(8, 16, 32, 64))
+    few = points(data.size, data.control, data.value, data.error, runs=5)
+    same = crossings(replace(few, wider=1.0), rng=0, draws=200)
+    wide = crossings(few, rng=0, draws=200)
+    assert few.wider > 1
+    assert wide.error == pytest.approx(few.wider * same.error)
+
+
 def test_two_true_crossings_are_said_and_the_one_of_the_others_is_taken():
     size = np.repeat([8.0, 16, 32, 64], 31)
     x = np.tile(np.linspace(-1, 1, 31), 4)

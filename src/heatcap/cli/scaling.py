@@ -92,7 +92,9 @@ def collapse(
     ] = None,
     excluded: Annotated[
         list[str] | None,
-        typer.Option(help="What theory excludes: crossover, logarithms or held; may be repeated."),
+        typer.Option(
+            help="What theory excludes: crossover, logarithms, held, first-order; may be repeated."
+        ),
     ] = None,
     resamples: Annotated[
         int,

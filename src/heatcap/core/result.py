@@ -85,6 +85,7 @@ class Status(StrEnum):
     NOT_MONOTONE = "not monotone", "the share of successes both rises and falls with the control"
     NO_JUMP = "no jump", "the stiffness shows no jump within the data"
     ANOTHER_JUMP = "another jump", "the jump is not the universal one"
+    FIRST_ORDER = "first order", "the exponents are those of a jump, which has no exponent nu"
     CROSSOVER_NOT_EXCLUDED = "crossover not excluded", "a crossover fits as well and moves a number"
     LOGARITHMS_NOT_EXCLUDED = "logarithms not excluded", "logarithms fit as well and move a number"
     AGAINST_THE_BOUND = "against the bound", "a theorem excludes all that the data leave"

@@ -20,6 +20,7 @@ __all__ = [
     "ENOUGH",
     "MANY",
     "counts_of_runs",
+    "degrees_behind",
     "errors_of_means",
     "prior_degrees",
     "steadied_variances",
@@ -40,6 +41,17 @@ def student_factor(runs: ArrayLike) -> Floats:
     free = np.asarray(runs, dtype=np.float64) - 1
     wide = stdtrit(np.maximum(free, 1e-300), 0.975) / ndtri(0.975)
     return np.where(free > 0, wide, np.inf)
+
+
+def degrees_behind(factor: float) -> float:
+    """Solve student_factor(d + 1) = factor for the degrees of freedom d, from 1 to MANY."""
+
+    def excess(free: float) -> float:
+        return float(student_factor(free + 1)) - factor
+
+    if excess(MANY) >= 0:
+        return MANY
+    return 1.0 if excess(1.0) <= 0 else float(brentq(excess, 1.0, MANY))
 
 
 def counts_of_runs(

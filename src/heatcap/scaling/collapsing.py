@@ -32,9 +32,22 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
+from heatcap.core.student import student_factor
 from heatcap.core.text import cell
 from heatcap.core.writing import write_text
-from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
+from heatcap.scaling.ansatz import ANSATZE, Ansatz, in_unit
+from heatcap.scaling.collapse_checks import (
+    MOST,
+    POOR,
+    heaviest,
+    hollow,
+    p_value_of,
+    parameters_of,
+    share_used,
+    status_of,
+    too_little,
+    window_of,
+)
 from heatcap.scaling.collapse_fits import (
     Correlation,
     Fit,
@@ -44,7 +57,8 @@ from heatcap.scaling.collapse_fits import (
     search,
     with_scaled_errors,
 )
-from heatcap.scaling.collapse_problem import SHARED, Problem, names_of, without_structure
+from heatcap.scaling.collapse_problem import SHARED, Problem, names_of
+from heatcap.scaling.collapse_ranges import settled, thinned
 from heatcap.scaling.collapse_shown import COLUMNS, shown, table_of
 from heatcap.scaling.competitors import (
     KINDS,
@@ -52,6 +66,7 @@ from heatcap.scaling.competitors import (
     Competitor,
     competitors,
     crossover_limit,
+    first_order,
     lone_point,
     objection,
     other_orders,
@@ -61,23 +76,12 @@ from heatcap.scaling.competitors import (
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 from heatcap.scaling.exponents import correlation_between, derived
-from heatcap.scaling.fits import STEEPEST, Tested, average, unsettled, weights_of
+from heatcap.scaling.fits import STEEPEST, Tested, unsettled, weights_of
 
 __all__ = ["Collapse", "collapse"]
 
 
 FAR = 1e30  # of corrections that are given, and of x_c over the control: squares are numbers
-CORRECTIONS = ("a", "b", "c", "s", "omega")  # nuisance parameters
-SEARCHED = 240  # points of an observable in the global search
-SMALL = 0.75  # of the leading term, at the smallest size: more is not a correction
-LEAST_SHARE = 0.5  # of the points: for fewer of them the status is "narrowed"
-MOST = 0.75  # of the points: where fewer are used, the message tells which
-NARROWER = 0.6  # share of the points that are left when a range that does not fit is narrowed
-FITS = 0.05  # p-value from which on a narrowed range is taken: the range was chosen for its fit
-LEAST_DOF = 8  # of a fit in a narrowed range: with fewer any form fits
-NARROWEST = 0.15  # share down to which it is
-STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the control
-POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,8 @@ class Collapse(Tested, Result):
         "ok", else "too few sizes", "too few points", "poor fit", "unidentified" or "at an edge";
         "narrowed" where the ansatz describes only the points nearest to x_c, fewer than half;
         "crossover not excluded" or "logarithms not excluded" where such a form fits as well and
-        moves a parameter by more than its error, which is then valid for a pure power only.
+        moves a parameter by more than its error, which is then valid for a pure power only;
+        "first order" where all exponents are those of a jump, 1/nu the dimension 2 or 3.
     message : str
         Meaning of the status, and what to do.
     seconds : float
@@ -273,7 +278,7 @@ def collapse(
         One more starting point beside those of the search.
     excluded : str or collection of str
         Competitors that theory excludes, or that are not to be fitted: "crossover", "logarithms",
-        "held".
+        "held", "first-order".
     narrow : bool
         Narrow a range of the control in which no fit of all points is good.
     bootstrap : int
@@ -314,28 +319,37 @@ def collapse(
         given = {form.parameter: form.held} | given
     _checked(start or {}, names, "start")
     options: dict[str, Any] = {"ansatz": form.name, "fixed": given}
-    if refusal := _too_little(parts, names, given):
+    if refusal := too_little(parts, names, given):
         return _refused(*refusal, parts, options, began)
     widest = max(float(np.abs(part.control).max()) for part in parts)
     if abs(given.get("x_c", 0.0)) > FAR * widest:
         raise ValueError(f"x_c = {given['x_c']:g} is far from the control, at most {widest:g}")
     rng = np.random.default_rng(rng)
     problem = Problem.of(parts, form, names, given)
-    sparse = Problem.of([_thinned(part) for part in parts], form, names, given)
+    sparse = Problem.of([thinned(part) for part in parts], form, names, given)
     guess = search(sparse, start or {}, rng)
     if all(part.estimated for part in parts):
         parts = with_scaled_errors(parts, problem, guess)
         problem = Problem.of(parts, form, names, given)
     correlation = correlation_of(parts, problem, guess)
     fits = scan(parts, problem, guess, correlation)
-    if narrow and fits and _p_value(_heaviest(fits)) < POOR:
-        fits = _narrowed(parts, problem, rng) or fits
-        correlation = _heaviest(fits).correlation
+    found, moving = None, ""
+    # Of points that count as few, those left out cost little, whether or not they scale.
+    narrower = correlation is None and bool(fits) and window_of(fits) < MOST
+    if narrow and fits and (narrower or p_value_of(heaviest(fits)) < POOR):
+        found, moving = settled(parts, problem, rng)
+        fits = found.fits if found else fits
+        correlation = heaviest(fits).correlation
     if not fits:
         return _refused(
             Status.TOO_FEW_POINTS, "no fit has degrees of freedom left", parts, options, began
         )
-    parameters = _parameters(fits, names)
+    parameters = parameters_of(fits, names)
+    if found:
+        parameters = {
+            name: replace(p, systematic=float(np.hypot(p.systematic, found.moved[name])))
+            for name, p in parameters.items()
+        }
     if bootstrap and any(part.replicates is not None for part in parts):
         drawn = resampled(fits, parts, bootstrap, rng)
         spread = dict(zip(names, drawn.std(axis=0, ddof=1), strict=True))
@@ -344,89 +358,17 @@ def collapse(
             for name, p in parameters.items()
         }
     wider = max(part.wider for part in parts)
+    if all(part.estimated for part in parts):  # their scale is that of chi^2
+        wider *= float(student_factor(heaviest(fits).solution.dof + 1))
     parameters = {
         name: replace(p, statistical=wider * p.statistical) for name, p in parameters.items()
     }
     parameters |= {k: Parameter.held(v) for k, v in given.items() if k in parameters}
     kinds = [kind for kind in KINDS if kind not in excluded]
     return _result(
-        fits, parameters, parts, names, form, options, began, correlation, kinds, problem
-    )
-
-
-def _heaviest(fits: Sequence[Fit]) -> Fit:
-    return min(fits, key=lambda fit: fit.score)
-
-
-def _p_value(fit: Fit) -> float:
-    solution, share = fit.solution, fit.independent
-    return float(stats.chi2.sf(solution.chi2 * share, solution.dof * share))
-
-
-def _narrowed(
-    parts: Sequence[Points], whole: Problem, rng: np.random.Generator
-) -> list[Fit] | None:
-    """Fits to ever narrower ranges about the place where sizes come to differ fastest.
-
-    Points far from x_c do not scale, at no size, and mislead the search: it starts anew in every
-    range.  (The windows in X of a scan keep the points of small sizes, far from x_c as they are.)
-    """
-    centre = float(np.median([_steepest(part) for part in parts]))
-    total = sum(map(len, parts))
-    chosen = [np.arange(len(part)) for part in parts]
-    while True:
-        distances = [np.abs(p.control[r] - centre) for p, r in zip(parts, chosen, strict=True)]
-        farthest = np.quantile(np.concatenate(distances), NARROWER)
-        chosen = [r[d <= farthest] for r, d in zip(chosen, distances, strict=True)]
-        near = [part.take(rows) for part, rows in zip(parts, chosen, strict=True)]
-        count = sum(map(len, near))
-        if count < NARROWEST * total or _too_little(near, whole.names, whole.fixed):
-            return None
-        if min(np.unique(part.size).size for part in near) < 3:
-            return None
-        problem = Problem.of(near, whole.ansatz, whole.names, whole.fixed)
-        thin = Problem.of([_thinned(part) for part in near], whole.ansatz, whole.names, whole.fixed)
-        guess = search(thin, {}, rng)
-        found = scan(near, problem, guess, correlation_of(near, problem, guess))
-        found = [fit for fit in found if fit.solution.dof >= LEAST_DOF]
-        if not found:
-            return None
-        best, names = _heaviest(found), whole.names
-        p_value = _p_value(best)
-        status, _ = _status(
-            _parameters(found, names), whole.fixed, p_value, 0.0, 0, whole.ansatz, near
-        )
-        if status is Status.OK and p_value > FITS:
-            return [
-                replace(
-                    fit,
-                    rows=[rows[of] for rows, of in zip(chosen, fit.rows, strict=True)],
-                    cut=fit.cut + total - count,
-                    share=fit.share * count / total,
-                )
-                for fit in found
-            ]
-
-
-def _steepest(part: Points) -> float:
-    """The control at which the largest size departs fastest from the smallest one."""
-    large, small = (part.take(part.size == s) for s in (part.size.max(), part.size.min()))
-    x, error = large.control, large.error
-    y = large.value - np.interp(x, small.control, small.value)
-    step = np.maximum(np.abs(y[2:] - y[:-2]) - 2 * np.hypot(error[2:], error[:-2]), 0)
-    return float(x[1:-1][np.argmax(step / (x[2:] - x[:-2]))]) if x.size > 2 else float(x.mean())
-
-
-def _thinned(part: Points) -> Points:
-    """Enough points for a search, evenly along the control of every size."""
-    sizes = np.unique(part.size)
-    most = max(12, SEARCHED // sizes.size)
-    rows = []
-    for size in sizes:
-        indices = np.flatnonzero(part.size == size)
-        evenly = np.linspace(0, indices.size - 1, min(indices.size, most))
-        rows.append(indices[evenly.round().astype(int)])
-    return part.take(np.concatenate(rows))
+        fits, parameters, parts, names, form, options, began, correlation, kinds, problem,
+        moving,
+    )  # fmt: skip
 
 
 def _ansatz(ansatz: str | Ansatz) -> Ansatz:
@@ -460,23 +402,6 @@ def _checked(given: Mapping[str, float], names: Sequence[str], what: str) -> dic
     return values
 
 
-def _too_little(
-    parts: Sequence[Points], names: Sequence[str], fixed: Mapping[str, float]
-) -> tuple[Status, str] | None:
-    free = sum(name.split("_")[0] not in CORRECTIONS and name not in fixed for name in names)
-    for part in parts:
-        sizes, counts = np.unique(part.size, return_counts=True)
-        if sizes.size < 2:
-            return (
-                Status.TOO_FEW_SIZES,
-                f"{part.name}: {sizes.size} size; a collapse compares sizes",
-            )
-        if len(part) < 4 + 3 + free or counts.max() < 4:
-            message = f"{part.name}: {len(part)} points, at least {7 + free} are needed"
-            return Status.TOO_FEW_POINTS, message
-    return None
-
-
 def _refused(
     status: Status, message: str, parts: Sequence[Points], options: dict[str, Any], began: float
 ) -> Collapse:
@@ -486,16 +411,6 @@ def _refused(
         {}, nan, 0, nan, (nan, nan), sizes, [], status=status, message=message,
         seconds=time.perf_counter() - began, **options,
     )  # fmt: skip
-
-
-def _parameters(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Parameter]:
-    """Averages of the parameters of interest: no corrections but omega."""
-    corrected = fits[0].solution.model.corrected
-    return {
-        name: average(fits, [fit.of(i) for fit in fits])
-        for i, name in enumerate(names)
-        if name.split("_")[0] not in CORRECTIONS or (name == "omega" and corrected)
-    }
 
 
 def _result(
@@ -509,22 +424,23 @@ def _result(
     correlation: Correlation | None,
     kinds: Collection[str],
     whole: Problem,
+    moving: str,
 ) -> Collapse:
     weights = weights_of(fits)
     best = fits[int(np.argmax(weights))]
     solution, share = best.solution, best.independent
     chi2, dof = solution.chi2, solution.dof
     p_value = float(stats.chi2.sf(chi2 * share, dof * share))
-    status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
+    status, message = status_of(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status is Status.OK:
-        status, message = _hollow(fits, weights, parts) or (status, message)
+        status, message = hollow(fits, weights, parts) or (status, message)
     lone = ""
     if best.cut or status is Status.POOR_FIT:
         lone = lone_point(parts, whole, fits)
     if lone:
         status, message = Status.POOR_FIT, lone
     if status is Status.OK:
-        status, message = _share(fits, weights, parameters, p_value)
+        status, message = share_used(fits, weights, parameters, p_value, moving)
     rivals: list[Competitor] = []
     if status in (Status.OK, Status.NARROWED) and kinds:
         sizes = np.concatenate([part.size for part in parts])
@@ -542,8 +458,12 @@ def _result(
         rivals = competitors(best, ["held"], float(min(part.size.min() for part in parts)))
     notes = [message]
     if status in (Status.OK, Status.NARROWED, *NOT_EXCLUDED, Status.AT_AN_EDGE):
-        orders = other_orders(parameters.get("inverse_nu"), options["fixed"], rivals)
-        notes = [*orders, *notes]
+        asks = form.name == "second-order" and "first-order" in kinds
+        found = first_order(parameters, options["fixed"]) if asks else None
+        if found and status is not Status.AT_AN_EDGE:
+            status, notes = found[0], [found[1], *notes]
+        else:
+            notes = [*other_orders(parameters, options["fixed"], rivals), *notes]
     notes += [*sorted({part.message for part in parts}), unsettled(fits)]
     if correlation is not None:
         notes.append(_CORRELATED.format(1 / share))
@@ -570,7 +490,7 @@ def _result(
         competitors=rivals,
         crossover_length_lower_limit95=crossover_limit(rivals),
         curves=shown(best, parameters, parts, names),
-        derived=derived(parameters, rho),
+        derived={} if status is Status.FIRST_ORDER else derived(parameters, rho),
         covariance=rho * np.outer(errors, errors),
         **options,
     )
@@ -584,115 +504,6 @@ _CORRELATED = (
     "residuals of neighbouring points of one size agree, as if they shared their runs: {:.0f} "
     "points count as one, errors are widened accordingly (a covariance would do better)"
 )
-
-
-def _hollow(
-    fits: Sequence[Fit], weights: Floats, parts: Sequence[Points]
-) -> tuple[Status, str] | None:
-    """Whether a good chi^2 means nothing: large corrections, no structure, or two sizes only."""
-    best = fits[int(np.argmax(weights))]
-    if (correction := best.problem.largest_correction(best.solution.theta)) > SMALL:
-        return Status.POOR_FIT, (
-            f"the correction to scaling is {correction:.1f} times the leading term at the smallest "
-            "size, which is no correction: check what is fixed, or leave out the smallest sizes"
-        )
-    chi2, parameters = without_structure(best.problem)
-    gain = (chi2 - best.solution.chi2) * best.independent
-    if gain - 2 * (best.solution.parameters - parameters) < STRUCTURE:
-        return Status.UNIDENTIFIED, (
-            "values that do not depend on the control describe the data as well: there is nothing "
-            "to collapse"
-        )
-    # Curves of two sizes always meet somewhere, whatever the correction to scaling.
-    if min(np.unique(part.size).size for part in parts) < 3:
-        return Status.TOO_FEW_SIZES, (
-            "two sizes leave no room for a correction to scaling, which the errors do not hold: "
-            "add a third"
-        )
-    return None
-
-
-def _share(
-    fits: Sequence[Fit], weights: Floats, parameters: Mapping[str, Parameter], p_value: float
-) -> tuple[Status, str]:
-    """Whether most points are used, which are, and whether a small share of them fits well."""
-    best = fits[int(np.argmax(weights))]
-    total = best.problem.n + best.cut
-    share = float(weights @ [fit.problem.n for fit in fits]) / total
-    if share > MOST:
-        return Status.OK, ""
-    low, high = best.window
-    text = f"uses {share:.0%} of the points: control {low:g} to {high:g}"
-    if (p := parameters.get("inverse_nu")) is not None:
-        x_c = parameters["x_c"].value
-        scaled = [np.abs(part.control - x_c) * part.size**p.value for part in best.parts]
-        text = f"uses {share:.0%} of the points: |X| < {max(map(np.max, scaled)):.2g}"
-        text += f", control {low:g} to {high:g}"
-    if share >= LEAST_SHARE:
-        return Status.OK, text
-    if p_value < FITS and not all(part.estimated for part in best.parts):
-        return Status.POOR_FIT, (
-            f"{text}, and even there the fit is poor (p = {p_value:.1g}): check the errors, or try "
-            "another ansatz"
-        )
-    return Status.NARROWED, (
-        f"{text}; the others do not follow the ansatz: they are far from x_c, of small sizes, or "
-        "of another transition; give the range that is meant (--window) to have it tested alone"
-    )
-
-
-def _unidentified(name: str, p: Parameter) -> tuple[Status, str]:
-    if not np.isfinite(p.error):
-        return Status.UNIDENTIFIED, f"the data do not depend on {name}"
-    return Status.UNIDENTIFIED, (
-        f"{name} = {p.value:.4g} with an error of {p.error:.2g}: the data do not determine it"
-    )
-
-
-def _status(
-    parameters: Mapping[str, Parameter],
-    fixed: Mapping[str, float],
-    p_value: float,
-    chi2: float,
-    dof: int,
-    form: Ansatz,
-    parts: Sequence[Points],
-) -> tuple[Status, str]:
-    controls = np.concatenate([part.control for part in parts])
-    span = float(np.ptp(controls))
-    if p_value < POOR and not all(part.estimated for part in parts):
-        return Status.POOR_FIT, (
-            f"chi2/dof = {chi2:.1f}/{dof} (p = {p_value:.1g}): the ansatz does not describe these "
-            "data within their errors; check the errors, narrow the range of the control, or try "
-            "another ansatz"
-        )
-    x_c, shape = parameters["x_c"], parameters[form.parameter]
-    # L0 depends on the unit of the size; the slope of the stretch, 2 / ln(L/L0), does not.
-    middle = float(np.mean(np.log(np.concatenate([part.size for part in parts]))))
-    scale = abs(middle - shape.value) if form.parameter == LENGTH else abs(shape.value)
-    limits = {"x_c": span / 4, form.parameter: 0.25 * scale}
-    for name, limit in limits.items():
-        if name not in fixed and not parameters[name].error < limit:
-            return _unidentified(name, parameters[name])
-    for name, p in parameters.items():
-        if name.startswith("exponent") and name not in fixed and not p.error < 0.5:
-            return _unidentified(name, p)
-    low, high = controls.min(), controls.max()
-    margin = max(0.02 * span, x_c.error)
-    if "x_c" not in fixed and not low + margin < x_c.value < high - margin:
-        return Status.AT_AN_EDGE, (
-            f"x_c = {x_c.value:.6g} lies at the edge of the control, {low:g} to {high:g}: "
-            "measure on both sides of it"
-        )
-    near = 0.05 * (form.bounds[1] - form.bounds[0])
-    if form.parameter not in fixed and not (
-        form.bounds[0] + near / 2 < shape.value < form.bounds[1] - near
-    ):
-        return (
-            Status.AT_AN_EDGE,
-            f"{form.parameter} = {shape.value:.3g} lies at the edge of its range",
-        )
-    return Status.OK, ""
 
 
 def _pattern(residuals: Floats, parts: Sequence[Points]) -> list[dict[str, Any]]:

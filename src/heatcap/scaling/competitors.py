@@ -46,6 +46,7 @@ __all__ = [
     "Competitor",
     "competitors",
     "crossover_limit",
+    "first_order",
     "lone_point",
     "objection",
     "other_orders",
@@ -55,7 +56,7 @@ __all__ = [
 
 Start = tuple[Problem, Floats]
 
-KINDS = ("crossover", "logarithms", "held")
+KINDS = ("crossover", "logarithms", "held", "first-order")
 NOT_EXCLUDED = (Status.CROSSOVER_NOT_EXCLUDED, Status.LOGARITHMS_NOT_EXCLUDED)
 WITHIN = 6.0  # in chi^2 + 2 k of the fit: not excluded
 SHARPNESS = (2.0, 1.0)  # m
@@ -71,6 +72,7 @@ POOR = 1e-3  # p-value
 WITHOUT = 1e6  # factor on the error of a point that removes it from a fit
 DIMENSIONS = (2.0, 3.0)
 NEAR, SHARP = 2.0, 0.125  # distance of 1/nu from d in errors; error of 1/nu over d
+DECIDED = 0.05  # error of an exponent over d: 1.5 (Potts, q = 4) and 1.59 (3D Ising) are excluded
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,15 +329,35 @@ def _logs(problem: Problem) -> Floats:
 # ---- notes on a collapse -----------------------------------------------------------------
 
 
+def first_order(
+    parameters: Mapping[str, Parameter], given: Mapping[str, float]
+) -> tuple[Status, str] | None:
+    """Status and message where all exponents are those of a first-order transition: 1/nu = d.
+
+    Those of the observables are then 0 (jumps, dimensionless quantities) or d (their variances).
+    """
+    (d,) = _dimension(parameters, given) or (0.0,)
+    if not d or parameters["inverse_nu"].error > DECIDED * d:
+        return None
+    for p in (p for name, p in parameters.items() if name.startswith("exponent")):
+        if p.error > DECIDED * d or all(abs(p.value - e) > NEAR * p.error for e in (0.0, d)):
+            return None
+    return Status.FIRST_ORDER, _FIRST.format(d) + _EXCLUDE.format(d)
+
+
+def _dimension(parameters: Mapping[str, Parameter], given: Mapping[str, float]) -> list[float]:
+    """The dimension that 1/nu agrees with, if it is fitted and agrees with one."""
+    p = parameters.get("inverse_nu")
+    if p is None or "inverse_nu" in given:
+        return []
+    return [d for d in DIMENSIONS if abs(p.value - d) < NEAR * p.error < NEAR * SHARP * d]
+
+
 def other_orders(
-    inverse_nu: Parameter | None, given: Mapping[str, float], rivals: Sequence[Competitor]
+    parameters: Mapping[str, Parameter], given: Mapping[str, float], rivals: Sequence[Competitor]
 ) -> list[str]:
     """Notes where 1/nu agrees with that of a first-order or Kosterlitz-Thouless transition."""
-    notes = []
-    if inverse_nu is not None and "inverse_nu" not in given:
-        value, error = inverse_nu.value, inverse_nu.error
-        like = [d for d in DIMENSIONS if abs(value - d) < NEAR * error < NEAR * SHARP * d]
-        notes += [_FIRST.format(d) for d in like]
+    notes = [_FIRST.format(d) for d in _dimension(parameters, given)]
     notes += [_KT.format(c.delta) for c in rivals if c.kind == _KIND and c.delta <= WITHIN]
     return notes
 
@@ -344,6 +366,10 @@ _KIND = "kosterlitz-thouless"
 _FIRST = (
     "X = t L^d with d = {0:g}: as at a first-order transition in {0:g} dimensions, which has no "
     "exponent nu (heatcap order tells; a mean-field magnet has 1/nu = 2, too)"
+)
+_EXCLUDE = (
+    "; is the dimension of the system {0:g}? Then fit --ansatz first-order --fix dimension={0:g}; "
+    "if it is another, or theory excludes a jump, say so (--excluded first-order)"
 )
 _KT = (
     "1/nu is small, and X = t (ln L/L0)^2 fits as well (chi2 + 2 k {0:+.1f}): Kosterlitz-Thouless? "

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import stdtrit
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
@@ -33,6 +34,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
+from heatcap.core.student import degrees_behind
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
@@ -60,6 +62,7 @@ SHOWN = 200  # sizes of the extrapolation that is drawn
 FARTHEST = 1e4  # of them, in units of the largest pair; infinity comes after it
 GRID = 501
 SURE = 3.0  # standard deviations by which two curves differ on either side of a crossing
+BY_CHANCE = 1e-3  # share of tables in which noise may add a crossing to those of a pair
 MOST_WITHOUT = 0.05  # share of draws without a crossing above which the pair has none
 
 
@@ -233,8 +236,9 @@ def crossings(
     drawn, drawn_height = (
         np.array([f[k] for f in crossed]).reshape(len(pairs), draws) for k in (2, 3)
     )
-    covariance = _covariance_of(drawn, x, [_common(a, b) for a, b in pairs])
-    heights = _covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
+    wider = points.wider**2
+    covariance = wider * _covariance_of(drawn, x, [_common(a, b) for a, b in pairs])
+    heights = wider * _covariance_of(drawn_height, height, [(-np.inf, np.inf)] * len(pairs))
     bounds = DRIFT if level is None else OF_A_LEVEL
     fits = _fits(small, large, x, covariance, bounds if drift is None else (drift, drift))
     of_height = _fits(small, large, height, heights, APPROACH) if level is None else []
@@ -371,23 +375,40 @@ def _meet(a: Curve, b: Curve, points: Points, level: float | None) -> _Meetings:
     else:
         mean, drawn = a(x) - level, a.drawn(x) - level
     measured = points.control[np.isin(points.size, (a.size, b.size))]
-    return _Meetings(x, mean, drawn, _brackets(x, mean, drawn.std(axis=0), measured))
+    brackets = _brackets(x, mean, drawn.std(axis=0), measured, _clear(points))
+    return _Meetings(x, mean, drawn, brackets)
 
 
 def _brackets(
-    x: Floats, mean: Floats, deviation: Floats, measured: Floats
+    x: Floats, mean: Floats, deviation: Floats, measured: Floats, clear: float
 ) -> list[tuple[int, int]]:
     """Pairs of grid points between which the sign changes significantly: the innermost ones.
 
     Far from a crossing the curves of a dimensionless quantity approach common limits, where noise
     makes them cross any number of times: a change of sign counts only between differences of more
-    than SURE standard deviations, at controls where one of the two was measured.
+    than SURE standard deviations, at controls where one of the two was measured.  Of all points of
+    a table some differ that much by chance: beside the range of the largest difference, and the one
+    of the largest difference of the other sign, a range of one sign needs `clear` deviations.
     """
     at = np.unique(np.searchsorted(x, measured[(measured >= x[0]) & (measured <= x[-1])]))
     z = mean[at] / np.maximum(deviation[at], 1e-300)
-    sure = at[np.abs(z) > SURE]
-    turns = np.flatnonzero(np.diff(np.sign(mean[sure])) != 0)
-    return [(int(sure[k]), int(sure[k + 1])) for k in turns]
+    sure = np.abs(z) > SURE
+    at, z = at[sure], z[sure]
+    if not z.size:
+        return []
+    starts = np.flatnonzero(np.diff(np.sign(z), prepend=0.0))
+    peaks = np.array([run[np.abs(run).argmax()] for run in np.split(z, starts[1:])])
+    other = peaks * np.sign(peaks[np.abs(peaks).argmax()])
+    kept = (np.abs(peaks) > clear) | (other == other.max()) | (other == other.min())
+    at, z = (v[np.repeat(kept, np.diff(starts, append=z.size))] for v in (at, z))
+    turns = np.flatnonzero(np.diff(np.sign(z)))
+    return [(int(at[k]), int(at[k + 1])) for k in turns]
+
+
+def _clear(points: Points) -> float:
+    """Deviations that no point of a table exceeds by chance, in 1 - BY_CHANCE of all tables."""
+    share = BY_CHANCE / max(len(points), 1) / 2
+    return float(stdtrit(degrees_behind(points.wider), 1 - share))
 
 
 def _usual_place(met: Sequence[_Meetings]) -> float:
