@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
@@ -32,6 +31,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
+from heatcap.core.student import chi2_tail
 from heatcap.core.text import cell
 from heatcap.core.writing import write_text
 from heatcap.scaling.ansatz import ANSATZE, LENGTH, Ansatz, in_unit
@@ -360,7 +360,7 @@ def _heaviest(fits: Sequence[Fit]) -> Fit:
 
 def _p_value(fit: Fit) -> float:
     solution, share = fit.solution, fit.independent
-    return float(stats.chi2.sf(solution.chi2 * share, solution.dof * share))
+    return chi2_tail(solution.chi2 * share, solution.dof * share)
 
 
 def _narrowed(
@@ -514,7 +514,7 @@ def _result(
     best = fits[int(np.argmax(weights))]
     solution, share = best.solution, best.independent
     chi2, dof = solution.chi2, solution.dof
-    p_value = float(stats.chi2.sf(chi2 * share, dof * share))
+    p_value = chi2_tail(chi2 * share, dof * share)
     status, message = _status(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status is Status.OK:
         status, message = _hollow(fits, weights, parts) or (status, message)

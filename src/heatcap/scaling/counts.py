@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.result import (
@@ -365,7 +365,7 @@ class _Curve:
     def at(self, level: float, rising: bool) -> tuple[Floats, Floats] | None:
         """Position and width at a level within the data, and their covariance."""
         shifted = self.beta.copy()
-        shifted[0] -= norm.ppf(level)
+        shifted[0] -= ndtri(level)
         roots = np.polynomial.polynomial.polyroots(shifted)
         slope = np.polynomial.polynomial.polyder(self.beta)
         real = roots[np.abs(roots.imag) < 1e-9].real
@@ -423,7 +423,7 @@ def _regression(
     if not fit.converged or not np.isfinite(covariance).all() or np.any(np.diag(covariance) <= 0):
         return None
     t = np.vander((part.control - middle) / half, degree + 1, increasing=True)
-    p = norm.cdf(t @ beta).clip(1e-12, 1 - 1e-12)
+    p = ndtr(t @ beta).clip(1e-12, 1 - 1e-12)
     off = part.successes - part.trials * p
     pearson = float(np.sum(off**2 / (part.trials * p * (1 - p))))
     # Rare successes far from the threshold make a tail of Pearson's sum, which s takes off.
@@ -507,7 +507,7 @@ def _drawn(curves: Sequence[_Curve], weights: Floats, phi: float, x: Floats) -> 
     grid = np.linspace(x[0], x[-1], SHOWN)
     etas = np.array([curve.eta(grid) for curve in curves])
     variances = np.array([phi * curve.band(grid) for curve in curves])
-    value, slope = norm.cdf(etas), norm.pdf(etas)
+    value, slope = ndtr(etas), np.exp(-(etas**2) / 2) / np.sqrt(2 * np.pi)
     mean, statistical, spread = moments(weights, value, slope**2 * variances)
     return {"control": grid, "value": mean, "band": np.hypot(statistical, spread)}
 
