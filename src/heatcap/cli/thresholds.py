@@ -60,7 +60,6 @@ def thresholds(
 ) -> None:
     """Where the share of successes crosses a level, from counts, by size and for infinite size."""
     from heatcap.core.tables import place_of
-    from heatcap.scaling import thresholds as find
     from heatcap.scaling.loading import Shape, Wanted, read_rows
 
     with plain_errors(), checked(tables, json, figure=figure):
@@ -75,6 +74,8 @@ def thresholds(
             name = place_of(rows.data, cluster, rows.called)
             shared = rows.data[name].astype(str).to_numpy()[rows.used]
         named = ("size", "control", "successes", "trials")
+        from heatcap.scaling import thresholds as find
+
         result = find(
             *(columns[name][rows.used] for name in named),
             level=level, cluster=shared, inverse_nu=inverse_nu,
