@@ -12,7 +12,7 @@ import pytest
 HEAVY = {"h5netcdf", "matplotlib", "numba", "pandas", "scipy", "statsmodels", "torch", "xarray"}
 READ = "import sys\nfrom heatcap.cli import app\ntry:\n    app()\nfinally:\n    print(*sys.modules)"
 
-HEIGHTS = (
+HEIGHTS = "N,C,dC\n16,0.5,0.02\n32,0.6,0.02\n64,0.66,0.02\n128,0.69,0.02\n256,0.7,0.02\n512,0.71,0.02"
     "N,C,dC\n16,0.5,0.02\n32,0.6,0.02\n64,0.66,0.02\n128,0.69,0.02\n256,0.7,0.02\n512,0.71,0.02\n"
 )
 
@@ -33,7 +33,7 @@ REFUSED = {
     "verdict six.csv": "needs --value",
     "verdict . --value C": "is a folder",
     "verdict no.nc": "no such file",
-    "verdict six.csv --size N --value dc": "did you mean 'dC'?",
+    "verdict six.csv --size N --value dCs": "did you mean 'dC'?",
     "verdict six.csv --size N --value C --figure x.docx": "x.docx",
     "verdict six.csv --size N --value C --level 2": "level must be",
     "verdict six.csv --size N --value C --kappa-min -1": "kappa_min must be",
