@@ -11,9 +11,9 @@ Importing is cheap: each name is loaded where it is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from heatcap.core.lazy import lazy
 from heatcap.core.version import VERSION
 
 if TYPE_CHECKING:
@@ -48,56 +48,10 @@ if TYPE_CHECKING:
         transition_order,
     )
     from heatcap.systems import example
-
+else:
+    __getattr__ = lazy(__name__)
 
 __version__ = VERSION
-
-_HOME = {
-    "Audit": "audit",
-    "Calibration": "divergence",
-    "Collapse": "scaling",
-    "Estimate": "resampling",
-    "Events": "events",
-    "Margins": "divergence",
-    "PeakMargins": "divergence",
-    "PeakVerdict": "divergence",
-    "Report": "report",
-    "RunFileError": "runfile",
-    "RunWriter": "runfile",
-    "Runs": "runfile",
-    "Verdict": "divergence",
-    "audit_leads": "audit",
-    "bootstrap": "resampling",
-    "build_report": "report",
-    "calibrate": "divergence",
-    "canonical": "attention",
-    "collapse": "scaling",
-    "crossings": "scaling",
-    "crossover": "scaling",
-    "divergence_test": "divergence",
-    "example": "systems",
-    "extrema": "scaling",
-    "find_events": "events",
-    "gamma_method": "resampling",
-    "heat_capacities": "attention",
-    "heat_capacity_bound": "attention",
-    "jackknife": "resampling",
-    "join": "observables",
-    "load": "observables",
-    "observe": "observables",
-    "open_run": "runfile",
-    "open_runs": "runfile",
-    "peak_test": "divergence",
-    "peaks_by_size": "events",
-    "power_law": "scaling",
-    "read_scalars": "observables",
-    "read_table": "scaling",
-    "save": "observables",
-    "stiffness": "scaling",
-    "thresholds": "scaling",
-    "transition_order": "scaling",
-    "verdict_of_runs": "divergence",
-}
 
 __all__ = [
     "Audit",
@@ -145,12 +99,6 @@ __all__ = [
     "transition_order",
     "verdict_of_runs",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'heatcap' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"heatcap.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -4,17 +4,24 @@
 through a run file in bounded memory, calls the same kernels.
 """
 
-from heatcap.attention.bounds import (
-    bound_asymptote,
-    heat_capacity_bound,
-    random_energy_heat_capacity,
-)
-from heatcap.attention.ensemble import (
-    canonical,
-    fisher_distance,
-    heat_capacities,
-    path_geometry,
-)
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.attention.bounds import (
+        bound_asymptote,
+        heat_capacity_bound,
+        random_energy_heat_capacity,
+    )
+    from heatcap.attention.ensemble import (
+        canonical,
+        fisher_distance,
+        heat_capacities,
+        path_geometry,
+    )
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "bound_asymptote",

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from heatcap.core.arrays import Floats
 
@@ -116,6 +115,8 @@ def _bend(s: Floats, keys: int) -> Floats:
 @lru_cache(maxsize=32)
 def _per_variance(keys: int) -> Floats:
     """C / s^2 at every standard deviation of the table; 1 - 1/n at 0."""
+    from scipy.special import ndtri
+
     if keys == 1:
         return np.zeros(_DEVIATIONS.size)
     total, rows = np.zeros(_DEVIATIONS.size - 1), 0

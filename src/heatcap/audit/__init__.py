@@ -13,32 +13,39 @@ have maxima somewhere; this package asks of each what a referee would ask:
 :func:`audit_leads` makes all tests; each of them can be used alone.
 """
 
-from heatcap.attention import random_energy_heat_capacity
-from heatcap.audit.artefacts import (
-    Bound,
-    Control,
-    Share,
-    SpikeShare,
-    bound,
-    controls,
-    offset_share,
-    random_energy_ratio,
-    spike_share,
-)
-from heatcap.audit.clocks import Clock, Slope, clock
-from heatcap.audit.every_test import audit_leads, holm, max_statistic
-from heatcap.audit.lead_tests import (
-    LeadColumn,
-    Leads,
-    Precedes,
-    lead_table,
-    leads,
-    median_with_interval,
-    phase_null,
-    precedes,
-    records_of,
-)
-from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.attention import random_energy_heat_capacity
+    from heatcap.audit.artefacts import (
+        Bound,
+        Control,
+        Share,
+        SpikeShare,
+        bound,
+        controls,
+        offset_share,
+        random_energy_ratio,
+        spike_share,
+    )
+    from heatcap.audit.clocks import Clock, Slope, clock
+    from heatcap.audit.every_test import audit_leads, holm, max_statistic
+    from heatcap.audit.lead_tests import (
+        LeadColumn,
+        Leads,
+        Precedes,
+        lead_table,
+        leads,
+        median_with_interval,
+        phase_null,
+        precedes,
+        records_of,
+    )
+    from heatcap.audit.result import Audit, LeadAudit, LookElsewhere
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "Audit",

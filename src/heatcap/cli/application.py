@@ -46,6 +46,7 @@ __all__ = [
     "app",
     "assignments",
     "axis_labels",
+    "check_observables",
     "check_outputs",
     "chosen",
     "command",
@@ -68,6 +69,7 @@ app = typer.Typer(
     help="Is that peak a phase transition, or a crossover?  Analysis of saved attention runs.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # rich costs 0.1 s at every --help
     pretty_exceptions_enable=False,
 )
@@ -163,6 +165,18 @@ def check_outputs(inputs: list[Path], *outputs: Path | None, figure: Path | None
         if place in taken:
             raise ValueError(f"{path}: is {taken[place]}, expected another output")
         taken[place] = "another output"
+
+
+def check_observables(*paths: Path) -> None:
+    """Raise ValueError for an input that is no file, before anything that reads it is imported."""
+    for path in paths:
+        if path.is_dir():
+            raise ValueError(
+                f"{path}: is a folder, expected observables (OBS.nc): heatcap observe makes them of"
+                " run files"
+            )
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file, expected observables (OBS.nc)")
 
 
 def _files_of(figure: Path) -> list[Path]:

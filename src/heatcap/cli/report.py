@@ -11,6 +11,7 @@ import typer
 
 from heatcap.cli.application import (
     app,
+    check_observables,
     check_outputs,
     command,
     fail_if,
@@ -50,15 +51,17 @@ def report(
     Is there a peak, does it precede generalisation, does it diverge with the size: for every
     observable, with what the answers rest on.  Several OBS.nc are put side by side.
     """
-    from heatcap.divergence import Margins
-    from heatcap.report import build_report, check_level
+    from heatcap.divergence import margins as of_verdicts
 
     with plain_errors():
         check_outputs(records, output)
         html_path(output)
-        margins = Margins(kappa_min, saturation_ratio, smallest_effect)
-        check_level(level)
+        margins = of_verdicts.Margins(kappa_min, saturation_ratio, smallest_effect)
+        of_verdicts.check_level(level)
         obs = _observables(records, columns)
+        from heatcap.report import build_report, check_level  # seconds, with matplotlib
+
+        check_level(level)
         with progress(100, "answering, %") as shown:
             page = build_report(
                 obs,
@@ -82,10 +85,13 @@ def report(
 
 def _observables(paths: list[Path], columns: str) -> xr.Dataset:
     """Files of observables side by side, or tables as `heatcap events` reads them."""
-    from heatcap.observables import load
-    from heatcap.observables.scalars import is_table
+    from heatcap.core.tables import is_table
 
     if not columns and not any(is_table(path) for path in paths):
+        if len(paths) == 1:
+            check_observables(paths[0])
+        from heatcap.observables import load
+
         tables: dict[str, xr.Dataset] = {}
         problems: list[str] = []
         for path in paths:

@@ -126,9 +126,7 @@ def collapse(
     one for each, or give several tables with the same columns.  Their exponents are called
     exponent_VALUE, or exponent_FILE, or exponent_LABEL.
     """
-    from heatcap.scaling import collapse as fit
-    from heatcap.scaling import read_table
-    from heatcap.scaling.data import number_or_name
+    from heatcap.scaling.data import number_or_name, read_table
 
     with plain_errors():
         check_outputs(tables, json, export, html, figure=figure)
@@ -161,6 +159,8 @@ def collapse(
                 "them (--resamples 0)",
                 err=True,
             )
+        from heatcap.scaling import collapse as fit  # half a second, after the tables are read
+
         result = fit(
             parts, ansatz=ansatz, fixed=assignments(fix), free=free or (),
             excluded=excluded or (), bootstrap=resamples, rng=seed,
@@ -209,9 +209,9 @@ def crossings(
     asked: Asked,
 ) -> None:
     """Where curves of pairs of sizes cross, and x_c from x*(L) = x_c + a L^(-1/nu - omega)."""
-    from heatcap.scaling import crossings as find
-
     with asked.points(tables, value) as data:
+        from heatcap.scaling import crossings as find
+
         result = find(data, ratio=ratio, drift=drift, level=level, rng=asked.seed)
         answer(result.summary(), result.to_dict(), tables, asked.json)
         asked.draw("crossings", result, data, panel=panel)
@@ -237,8 +237,6 @@ def extrema(
 
     With --positions a table of peaks that are known, instead of curves.
     """
-    from heatcap.scaling import extrema as find
-
     if positions:
         if value or asked.figure or asked.window or exponent is not None:
             raise typer.BadParameter(
@@ -251,6 +249,8 @@ def extrema(
     if not value:
         raise typer.BadParameter("name the column of the peaked quantity", param_hint="--value")
     with asked.points(tables, value) as data:
+        from heatcap.scaling import extrema as find
+
         result = find(data, rng=asked.seed)
         against = result.against_size(inverse_nu=inverse_nu, exponent=exponent)
         summary = f"{result.summary()}\nagainst size, {against.summary()}"
@@ -263,7 +263,6 @@ def _known_peaks(
     tables: list[Path], positions: str, asked: Asked, inverse_nu: float | None
 ) -> PeakScaling:
     """Fit positions of a table, one row for each size, against the size."""
-    from heatcap.scaling import peaks_against_size
     from heatcap.scaling.loading import Shape, Wanted, read_rows
 
     wanted = Wanted(asked.size, None, positions, asked.error)
@@ -272,6 +271,8 @@ def _known_peaks(
     if "error" not in rows.columns:
         raise ValueError("--positions needs --error, the column of their errors, or --interval")
     at, x, dx = (rows.columns[name][rows.used] for name in ("size", "value", "error"))
+    from heatcap.scaling import peaks_against_size
+
     return peaks_against_size(at, x, dx, inverse_nu=inverse_nu, name=positions)
 
 
@@ -293,9 +294,9 @@ def stiffness(
 
     The control is the temperature T.
     """
-    from heatcap.scaling import stiffness as fit
-
     with asked.points(tables, value) as data:
+        from heatcap.scaling import stiffness as fit
+
         result = fit(data, free_jump=free_jump, rng=asked.seed)
         answer(result.summary(), result.to_dict(), tables, asked.json)
         asked.draw("stiffness", result, data, panel=panel)
@@ -334,8 +335,7 @@ def order(
     Columns of one table, energy series, or both.  Without --heat-capacity it comes from the series.
     Counts, --successes and --trials, are those of --binder, a share.
     """
-    from heatcap.runfile import read_netcdf
-    from heatcap.scaling import read_table, transition_order
+    from heatcap.scaling import read_table
 
     if shape["successes"] is not None and not binder:
         binder = f"{shape['successes']}/{shape['trials']}"
@@ -372,7 +372,11 @@ def order(
         }  # fmt: skip
         energies = None
         if series is not None:
+            from heatcap.runfile import read_netcdf
+
             energies = read_netcdf(series, "energy series")
+        from heatcap.scaling import transition_order
+
         result = transition_order(**given, series=energies, dimension=dimension, rng=seed)
         answer(result.summary(), result.to_dict(), inputs, json)
         draw("histograms", figure, result.results.get("barriers"))

@@ -68,7 +68,6 @@ def thresholds(
 ) -> None:
     """Where the share of successes crosses a level, from counts, by size and for infinite size."""
     from heatcap.core.tables import place_of
-    from heatcap.scaling import thresholds as find
     from heatcap.scaling.loading import Shape, Wanted, read_rows
 
     shown: dict[str, Any] = {"panel": panel, "width": width, "labels": axis_labels(label)}
@@ -84,6 +83,8 @@ def thresholds(
             name = place_of(rows.data, cluster, rows.called)
             shared = rows.data[name].astype(str).to_numpy()[rows.used]
         named = ("size", "control", "successes", "trials")
+        from heatcap.scaling import thresholds as find
+
         result = find(
             *(columns[name][rows.used] for name in named),
             level=level, cluster=shared, inverse_nu=inverse_nu,

@@ -9,6 +9,7 @@ import typer
 
 from heatcap.cli.application import (
     app,
+    check_observables,
     check_outputs,
     draw,
     fail_if,
@@ -63,18 +64,19 @@ def events(
     ] = None,
 ) -> None:
     """Find memorisation, onset of generalisation, peaks, spikes and leads; audit the leads."""
-    from heatcap.audit import audit_leads
-    from heatcap.events import find_events
-
     with plain_errors():
         check_outputs(records, output, json)
         obs, problems = observables_of(records, columns)
+        from heatcap.events import find_events
+
         result = find_events(obs, *(observable or ()), smoothing=smoothing)
         result.to_csv(output)
         sizes = ((len(result.table), "row"), (len(result.runs), "run"))
         say(f"{output}: " + ", ".join(f"{n} {plural(word, n)}" for n, word in sizes))
         say(result.summary(), lines=True)
         if json is not None:
+            from heatcap.audit import audit_leads
+
             audit = audit_leads(obs, result)
             write_json(json, audit.to_dict() | {"problems": problems}, records)
             say("")
@@ -92,11 +94,12 @@ def evolution(
     group: Group = PROPER,
 ) -> None:
     """Accuracies and heat capacities along training, with peaks, onsets and spikes."""
-    from heatcap.events import find_events
-    from heatcap.observables import load
-
     with plain_errors():
         check_outputs([obs], figure=output)
+        check_observables(obs)
+        from heatcap.events import find_events
+        from heatcap.observables import load
+
         table = legible(load(obs))
         result = find_events(table, smoothing=smoothing)
         chosen = numbers("--sizes", sizes) or None
@@ -114,12 +117,12 @@ def leads(
     columns: ColumnsOption = "",
 ) -> None:
     """Leads per size with the nulls beside them, and a sentence of conclusion."""
-    from heatcap.audit import audit_leads
-    from heatcap.events import find_events
-
     with plain_errors():
         check_outputs(records, figure=output)
         obs, _ = observables_of(records, columns)
+        from heatcap.audit import audit_leads
+        from heatcap.events import find_events
+
         result = find_events(obs, *(observable or ()), smoothing=smoothing)
         draw("leads", output, audit_leads(obs, result), result, observables=observable)
     fail_if(obs.attrs.get("left_out", 0) > 0)
@@ -133,10 +136,11 @@ def scan(obs: ObsPath, output: FigurePath, sizes: Sizes = "", group: Group = "no
 
 def draw_observables(figure: str, obs: Path, output: Path, **options: Any) -> None:
     """Draw a figure of :mod:`heatcap.figures` that needs observables and nothing else."""
-    from heatcap.observables import load
-
     with plain_errors():
         check_outputs([obs], figure=output)
+        check_observables(obs)
+        from heatcap.observables import load
+
         draw(figure, output, legible(load(obs)), **options)
 
 
@@ -145,8 +149,7 @@ def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[st
 
     Raises `typer.BadParameter` where --columns is missing, wrong, or given without tables.
     """
-    from heatcap.observables import load
-    from heatcap.observables.scalars import is_table, parse_columns, read_scalars
+    from heatcap.core.tables import is_table
 
     tables = [path for path in paths if is_table(path)]
     if not tables and len(paths) == 1:
@@ -154,6 +157,9 @@ def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[st
             raise typer.BadParameter(
                 f"is for tables (CSV, Parquet), got {plain(str(paths[0]))}", param_hint="--columns"
             )
+        check_observables(paths[0])
+        from heatcap.observables import load
+
         return legible(load(paths[0])), []
     if len(tables) < len(paths):
         other = next(path for path in paths if path not in tables)
@@ -166,6 +172,8 @@ def observables_of(paths: list[Path], columns: str) -> tuple[xr.Dataset, list[st
             "observable=cv",
             param_hint="--columns",
         )
+    from heatcap.observables.scalars import parse_columns, read_scalars
+
     try:
         meaning = parse_columns(columns)
     except ValueError as error:

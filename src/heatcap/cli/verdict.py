@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,6 +23,7 @@ from heatcap.cli.application import (
     Window,
     answer,
     app,
+    check_observables,
     check_outputs,
     chosen,
     draw,
@@ -127,18 +127,19 @@ def verdict(
     tested against the size.
     """
     from heatcap.core.choice import interval
-    from heatcap.divergence import Margins, PeakMargins, divergence_test, peak_test
+    from heatcap.divergence.margins import Margins, PeakMargins, check_level
     from heatcap.divergence.tables import read_curve, read_heights
-    from heatcap.scaling import extrema, read_table
+    from heatcap.scaling import read_table
 
     shown = {"panel": panel, "width": width}
     with plain_errors(), checked(tables, json, figure=figure):
+        check_level(level)
         given = _given(context)
+        margins = Margins(kappa_min, saturation_ratio, smallest_effect)
         if value is None:
             _only(given, OF_TABLE_ALONE, "needs --value, the column of a table")
             if len(tables) > 1:
                 raise ValueError("expected one OBS.nc, or --value, the column of tables")
-            margins = Margins(kappa_min, saturation_ratio, smallest_effect)
             _of_runs(
                 tables[0], observable, group, json, (figure, shown),
                 level=level, margins=margins, rescale=rescale, rng=seed,
@@ -146,47 +147,44 @@ def verdict(
             return
         _only(given, OF_RUNS, "goes without --value")
         peaks: Extrema | None = None
+        data: dict[str, Any]
         like: dict[str, Any] = {"error": error, "names": words(names)} | shape
         by_size = "size" in given or shape["wide"] or shape["size_from"]
         if control is not None and by_size and at is None:
             _only(given, (*ALONG, "runs"), "goes without the peaks of several sizes")
             like["choice"] = chosen(window, sizes, drop)
             points = read_table(tables, size=size, control=control, value=value, **like)
+            from heatcap.scaling import extrema
+
             peaks = extrema(points, rng=seed)
-            test: Callable[..., Answer] = partial(
-                divergence_test,
-                **_heights_of(peaks),
-                size_name=size,
-                margins=Margins(kappa_min, saturation_ratio, smallest_effect),
-            )
+            data = {**_heights_of(peaks), "size_name": size, "margins": margins}
         elif control is not None:
             _only(given, (*BY_SIZE, "sizes"), "goes without --control")
             picked = None if at is None else (size, at)
             like["choice"] = chosen("", "", drop)
-            test = partial(
-                peak_test,
-                **read_curve(tables, control, value, picked=picked, **like),
-                control_name=control,
-                window=interval("--window", window) if window else None,
-                logarithmic=log_control,
-                margins=PeakMargins(alpha_min, decade, smallest_effect),
-            )
+            data = {
+                "control_name": control,
+                "window": interval("--window", window) if window else None,
+                "logarithmic": log_control,
+                "margins": PeakMargins(alpha_min, decade, smallest_effect),
+            }
+            data |= read_curve(tables, control, value, picked=picked, **like)
         else:
             _only(given, (*ALONG, "window"), "needs --control")
             like["choice"] = chosen("", sizes, drop)
-            test = partial(
-                divergence_test,
-                **read_heights(tables, size, value, runs=runs, **like),
-                size_name=size,
-                margins=Margins(kappa_min, saturation_ratio, smallest_effect),
-            )
-        result = test(level=level, rescale=rescale, rng=seed)
+            data = read_heights(tables, size, value, runs=runs, **like)
+            data |= {"size_name": size, "margins": margins}
+        # Half a second to import, which a table that cannot be read does not wait for.
+        from heatcap.divergence import divergence_test, peak_test
+
+        along = control is not None and peaks is None
+        test: Callable[..., Answer] = peak_test if along else divergence_test
+        result = test(**data, level=level, rescale=rescale, rng=seed)
         summary, content = result.summary(), result.to_dict()
         if peaks is not None:
             summary = f"{summary}\npeaks, {peaks.summary()}"
             content |= {"peaks": peaks.to_dict()}
         answer(summary, content, tables, json)
-        along = control is not None and peaks is None
         draw("peak_verdict" if along else "verdict", figure, result, name=value, **shown)
 
 
@@ -224,12 +222,13 @@ def _of_runs(
     **options: Any,
 ) -> None:
     """Verdict for each observable of saved runs, or the reason why there is none."""
+    if path.suffix != ".nc":
+        raise ValueError(f"{path}: a table needs --value, the column of the height")
+    check_observables(path)
     from heatcap.divergence import bound_by_keys, verdict_of_runs
     from heatcap.events import find_events
     from heatcap.observables import load
 
-    if path.suffix != ".nc":
-        raise ValueError(f"{path}: a table needs --value, the column of the height")
     obs = legible(load(path))
     events = find_events(obs, *(observables or ()))
     names = observables or events.observables
@@ -309,14 +308,17 @@ def calibrate(
 
     The error is --relative-error, or --scatter over the root of --seeds.
     """
-    from heatcap.divergence import Margins
-    from heatcap.divergence import calibrate as plan
+    from heatcap.divergence.margins import Margins, check_level
 
     with plain_errors():
         check_outputs([], json)
+        check_level(level)
+        planned = numbers("--sizes", sizes)
+        margins = Margins(kappa_min, saturation_ratio, smallest_effect)
+        from heatcap.divergence import calibrate as plan  # half a second to import
+
         result = plan(
-            numbers("--sizes", sizes), relative_error, seeds=seeds, scatter=scatter,
-            margins=Margins(kappa_min, saturation_ratio, smallest_effect), level=level,
+            planned, relative_error, seeds=seeds, scatter=scatter, margins=margins, level=level,
             replicates=replicates, rng=seed,
         )  # fmt: skip
         answer(result.summary(), result.to_dict(), [], json)

@@ -13,12 +13,14 @@ import re
 import reprlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from heatcap.core.arrays import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "DECIMAL_COMMA", "TableNote", "cell_errors", "decimal_mark", "is_number", "like_number",
@@ -173,6 +175,8 @@ def cell_errors(column: pd.Series[Any], name: str, called: str, mark: str = ".")
 def _converted(
     column: pd.Series[Any], name: str, called: str, mark: str, quiet: bool = False
 ) -> tuple[Floats, Floats]:
+    import pandas as pd  # here, so that the other functions do without it
+
     if column.dtype.kind in "mM":  # pandas would convert them to integers in units of its own
         raise ValueError(f"{called}column {name!r}: expected numbers, got times ({column.dtype})")
     if column.dtype.kind == "c":  # numpy would drop the imaginary part

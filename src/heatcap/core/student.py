@@ -2,7 +2,10 @@
 
 The variance of n runs is itself uncertain, by sqrt(2 / (n - 1)).  `steadied_variances` shrinks
 those of all sizes towards their median, `student_factor` widens errors for the uncertainty that
-remains, `errors_of_means` does both.
+remains, `errors_of_means` does both.  `chi2_tail` is the p-value of a fit.
+
+Functions import scipy where they use it: readers of tables import this module, and a column that is
+missing is refused before the half second that scipy takes.
 """
 
 from __future__ import annotations
@@ -11,14 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import digamma, ndtri, polygamma, stdtrit
 
 from heatcap.core.arrays import Floats
 
 __all__ = [
     "ENOUGH",
     "MANY",
+    "chi2_tail",
     "counts_of_runs",
     "degrees_behind",
     "errors_of_means",
@@ -32,12 +34,24 @@ ENOUGH = 8  # runs from which on the spread at one size is an error by itself
 MANY = 1e4  # degrees of freedom that count as infinite
 
 
+def chi2_tail(chi2: float, dof: float) -> float:
+    """Chance of a larger chi^2; NaN without degrees of freedom.
+
+    The same number as scipy.stats.chi2.sf, whose package takes a third of a second to import.
+    """
+    from scipy.special import chdtrc
+
+    return float(chdtrc(dof, max(chi2, 0.0))) if dof > 0 else float("nan")
+
+
 def student_factor(runs: ArrayLike) -> Floats:
     """Compute Student's t over the Gaussian quantile, at 95 %, for means over runs.
 
     An error s / sqrt(n) of n runs is itself uncertain: its interval covers the mean of Gaussian
     runs 95 times in 100 only if it is wider by t_{n-1}(0.975) / 1.96.  Infinite for one run.
     """
+    from scipy.special import ndtri, stdtrit
+
     free = np.asarray(runs, dtype=np.float64) - 1
     wide = stdtrit(np.maximum(free, 1e-300), 0.975) / ndtri(0.975)
     return np.where(free > 0, wide, np.inf)
@@ -120,6 +134,8 @@ def steadied_variances(variance: Floats, runs: Floats) -> tuple[Floats, Floats]:
     seen = (degrees > 0) & (variance > 0)
     if not seen.any():
         return np.zeros_like(variance), degrees
+    from scipy.special import digamma, polygamma
+
     half = degrees[seen] / 2
     log = np.log(variance[seen]) - digamma(half) + np.log(half)  # without the bias of few runs
     usual, prior = float(np.exp(np.median(log))), 0.0
@@ -141,4 +157,7 @@ def prior_degrees(spread: float) -> float:
         return MANY
     if spread >= 1e3:
         return 0.0
+    from scipy.optimize import brentq
+    from scipy.special import polygamma
+
     return float(2 * brentq(lambda x: float(polygamma(1, x)) - spread, 1e-2, MANY))

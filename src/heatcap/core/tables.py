@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
@@ -77,13 +76,6 @@ _TEXT = (".csv", ".tsv", ".txt")
 _MISSING = ("", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "-nan", "+nan")
 _LOG_SEPARATORS = (",", "\t", ";")
 _SPELLINGS = [s for m in _MISSING for s in {m, m.upper(), m.capitalize(), m.replace("n", "N")}]
-
-# Since pandas 3.1 the default is exact, and the option is deprecated.
-_EXACT: dict[str, Any] = (
-    {}
-    if tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
-    else {"float_precision": "round_trip"}
-)
 
 
 def is_table(path: str | Path) -> bool:
@@ -167,6 +159,8 @@ class Table:
         return Rows(self.path, 2, self._read_text(names, set(texts)))
 
     def _read_text(self, names: list[str], texts: set[str]) -> dict[str, pd.Series[Any]]:
+        import pandas as pd
+
         at = {str(self.header.index(name)): name for name in names}
         extra = str(len(self.header))
         options: dict[str, Any] = {
@@ -180,10 +174,13 @@ class Table:
             "skip_blank_lines": False,  # they count as rows
             "low_memory": False,
         }
+        # Since pandas 3.1 the default is exact, and the option is deprecated.
+        if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
+            options["float_precision"] = "round_trip"
         try:
             with open(self.path, encoding="utf-8-sig", newline="") as file:
                 source = cast("IO[str]", _Renamed(file, str(self.separator)))
-                frame: pd.DataFrame = pd.read_csv(source, **options, **_EXACT)
+                frame: pd.DataFrame = pd.read_csv(source, **options)
         except UnicodeDecodeError as error:
             raise _not_text(self.path, error) from None
         except Exception as error:
@@ -297,12 +294,17 @@ def _one_line(text: str) -> str:
 
 
 def read_frame(
-    path: Path, names: Sequence[str] | None = None, wanted: Sequence[str] = (), decimal: str = ""
+    path: Path,
+    names: Sequence[str] | None = None,
+    wanted: Sequence[str] = (),
+    decimal: str = "",
+    needed: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read all columns of a table of points; `names` are for a table without a header.
 
     Cells of a text stay text, stripped; `wanted` and `decimal` are those of
-    :func:`heatcap.core.text_tables.read_lines`.  A file that ends with ``.gz`` is inflated.
+    :func:`heatcap.core.text_tables.read_lines`.  A text that lacks a column of `needed` is refused
+    before pandas is imported.  A file that ends with ``.gz`` is inflated.
 
     Raises
     ------
@@ -323,7 +325,10 @@ def read_frame(
             ending = endings[-2] if len(endings) > 1 else ""
         content = _content(path)
         if ending not in FORMS:
-            return read_lines(_text(content, path), f"{path}: ", names, wanted, decimal)
+            lines = read_lines(_text(content, path), f"{path}: ", names, wanted, decimal)
+            if lines.rows:
+                _places(lines.header, lines.attrs, needed, f"{path}: ", quiet=True)
+            return lines.frame()
         try:
             frame = FORMS[ending](content)
         except UNREADABLE as error:
@@ -337,7 +342,7 @@ def read_frame(
                 f"{path}: has {frame.shape[1]} columns, got {len(names)} --names:"
                 f" {listed(frame.columns.tolist())}"
             )
-        frame.columns = pd.Index(names)
+        frame = frame.set_axis(list(names), axis=1)
     if decimal:
         frame.attrs["mark"] = decimal
     return frame
@@ -387,7 +392,7 @@ def columns_of(data: pd.DataFrame, wanted: Sequence[str], called: str) -> dict[s
         For a missing column, or a cell that is not a number.
     """
     mark = data.attrs.get("mark", ".")
-    columns = _places(data, wanted, called)
+    columns = _places(_header_of(data), data.attrs, wanted, called)
     return {name: numbers_of(data[columns[name]], name, called, mark) for name in wanted}
 
 
@@ -405,25 +410,32 @@ def sizes_in(data: pd.DataFrame, name: str, called: str) -> Floats:
 
 def errors_in_cells(data: pd.DataFrame, name: str, called: str) -> Floats | None:
     """Errors that are written in the cells of a column, as in 0.88(3); None if there are none."""
-    column = data[_places(data, [name], called, quiet=True)[name]]
+    column = data[_places(_header_of(data), data.attrs, [name], called, quiet=True)[name]]
     return cell_errors(column, name, called, data.attrs.get("mark", "."))
 
 
 def place_of(data: pd.DataFrame, name: str, called: str) -> str:
     """The name in the table of a column, which may have a unit; raises if there is none."""
-    return _places(data, [name], called)[name]
+    return _places(_header_of(data), data.attrs, [name], called)[name]
 
 
 def named(data: pd.DataFrame, wanted: Sequence[str], called: str) -> None:
     """Raise if a table lacks columns, all of them in one message, or has one twice."""
-    _places(data, wanted, called, quiet=True)
+    _places(_header_of(data), data.attrs, wanted, called, quiet=True)
+
+
+def _header_of(data: pd.DataFrame) -> list[str]:
+    return [str(name) for name in data.columns]
 
 
 def _places(
-    data: pd.DataFrame, wanted: Sequence[str], called: str, quiet: bool = False
+    header: Sequence[str],
+    attrs: Mapping[Any, Any],
+    wanted: Sequence[str],
+    called: str,
+    quiet: bool = False,
 ) -> dict[str, str]:
     """The column of every name; a unit in brackets behind it may be left out."""
-    header = [str(name) for name in data.columns]
     bare = [name if len(name) > LONG else _UNIT.sub("", name) for name in header]
     places = {}
     for name in wanted:
@@ -436,7 +448,7 @@ def _places(
     missing = [name for name in wanted if places[name] not in header]
     if missing:
         there = nearest(missing[0], header) if len(missing) == 1 else f"; there is {listed(header)}"
-        raise ValueError(f"{called}no column {listed(missing)}{there}{_way_on(data, header)}")
+        raise ValueError(f"{called}no column {listed(missing)}{there}{_way_on(attrs, header)}")
     for name in wanted:
         _once(places[name], header, called)
     return places
@@ -447,15 +459,15 @@ _UNIT = re.compile(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$")
 _SIZED = re.compile(r"(?:^|[^\d.])\d+\D*$")
 
 
-def _way_on(data: pd.DataFrame, header: Sequence[str]) -> str:
+def _way_on(attrs: Mapping[Any, Any], header: Sequence[str]) -> str:
     """What may help where a column is missing."""
     if all(map(is_number, header)):
         return ": no header? Then name the columns, --names L,C,dC (in Python names=)"
     if sum(bool(_SIZED.search(name[-LONG:])) for name in header) > 1:
         return ": one column for each size? --wide"
-    if data.attrs.get("blocks", 0) > 1:
+    if attrs.get("blocks", 0) > 1:
         return (
-            f": {data.attrs['blocks']} blocks of lines, one for each size? Write # L = 16 above"
+            f": {attrs['blocks']} blocks of lines, one for each size? Write # L = 16 above"
             " each, or keep each in a file of its own: --size-from"
         )
     return ""
@@ -471,6 +483,8 @@ def _parquet_points(path: Path) -> pd.DataFrame:
 
 def _json_points(content: bytes) -> pd.DataFrame:
     """Records, columns, pandas' "split" or one record a line."""
+    import pandas as pd
+
     text = content.decode("utf-8-sig")
     try:
         data = json.loads(text)
@@ -517,6 +531,8 @@ def _numpy_points(content: bytes) -> pd.DataFrame:
 
 def _of_arrays(arrays: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     """Columns of arrays (row,), of one (row, column), or of the fields of one."""
+    import pandas as pd
+
     alone = next(iter(arrays.values())) if len(arrays) == 1 else None
     if alone is not None and alone.dtype.names:
         return pd.DataFrame({name: alone[name] for name in alone.dtype.names})

@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heatcap.core.cells import ABSENT, decimal_mark, like_number, listed, note
 
-__all__ = ["SEPARATORS", "WIDEST", "read_lines"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SEPARATORS", "WIDEST", "Lines", "read_lines"]
 
 SEPARATORS = (",", ";", "\t", None)  # None is white space
 FIRST = 5  # rows from which the separator is inferred
@@ -35,6 +37,22 @@ _COUNTED = re.compile(r"\[?\d+[\]:=.)]+(?=\S)")  # 1:L 2:T, as gnuplot scripts n
 _UNIT = re.compile(r"(?<!\s)\s+(?=[\[(])")
 
 Names = Sequence[str] | None
+
+
+class Lines(NamedTuple):
+    """Cells of a table, all of them text; `attrs` has the decimal `mark` and number of `blocks`."""
+
+    header: list[str]
+    rows: list[list[str]]
+    attrs: dict[str, Any]
+
+    def frame(self) -> pd.DataFrame:
+        """Make a DataFrame with the same `attrs`."""
+        import pandas as pd  # a third of a second, which a wrong name or row does not wait for
+
+        frame = pd.DataFrame(self.rows, columns=self.header)
+        frame.attrs |= self.attrs
+        return frame
 
 
 @dataclass
@@ -72,8 +90,8 @@ def _body(text: str) -> _Text:
 
 def read_lines(
     text: str, called: str, names: Names = None, wanted: Sequence[str] = (), decimal: str = ""
-) -> pd.DataFrame:
-    """Read all columns of a text; `attrs` has its decimal `mark` and its number of `blocks`.
+) -> Lines:
+    """Read all cells of a text.
 
     Parameters
     ----------
@@ -120,16 +138,15 @@ def read_lines(
                 f"{called}row {number} of the data has {len(cells)} columns, expected"
                 f" {len(header)}: {listed(header)}" + _advice(separator, cells, header)
             )
-    frame = pd.DataFrame(rows, columns=header)
+    mark = decimal or decimal_mark(itertools.chain(*rows))
     for name in wanted:
         if name not in header and any(name in label for label in labels):
-            frame[name] = [label.get(name, "") for label in labels]
-            note(f"{called}{name!r} is read from lines such as {name} = {frame[name].iloc[0]}")
-    mark = decimal or decimal_mark(itertools.chain(*rows))
+            header = [*header, name]
+            rows = [[*row, label.get(name, "")] for row, label in zip(rows, labels, strict=True)]
+            note(f"{called}{name!r} is read from lines such as {name} = {rows[0][-1]}")
     if mark == "," and not decimal:
         note(f"{called}decimal commas: 0,5 is read as 0.5")
-    frame.attrs |= {"mark": mark, "blocks": body.blocks}
-    return frame
+    return Lines(header, rows, {"mark": mark, "blocks": body.blocks})
 
 
 def _advice(separator: str | None, cells: Sequence[str], header: Sequence[str]) -> str:

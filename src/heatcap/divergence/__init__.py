@@ -7,11 +7,18 @@
 `peak_test` one curve along the control at a single size, and `calibrate` a planned experiment.
 """
 
-from heatcap.divergence.calibration import Calibration, Truth, calibrate, usual_truths
-from heatcap.divergence.margins import CLASSES, Margins, PeakMargins
-from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
-from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
-from heatcap.divergence.verdict import BOUNDED_MEANS, Verdict, divergence_test
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.divergence.calibration import Calibration, Truth, calibrate, usual_truths
+    from heatcap.divergence.margins import CLASSES, Margins, PeakMargins
+    from heatcap.divergence.peak import ROUNDED_MEANS, PeakVerdict, peak_test
+    from heatcap.divergence.runs import bound_by_keys, verdict_of_runs
+    from heatcap.divergence.verdict import BOUNDED_MEANS, Verdict, divergence_test
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "BOUNDED_MEANS",

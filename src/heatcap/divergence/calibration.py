@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Result
 from heatcap.divergence.heights import checked_sizes
-from heatcap.divergence.margins import CLASSES, Margins, right_verdicts, verdict_of
+from heatcap.divergence.margins import CLASSES, Margins, check_level, right_verdicts, verdict_of
 from heatcap.divergence.power import DECIDED, kept_classes
 from heatcap.divergence.testing import plausible, problem
 
@@ -167,8 +167,7 @@ def calibrate(
     start = time.perf_counter()
     size = np.sort(checked_sizes(sizes))
     error = _planned_error(relative_error, seeds, scatter)
-    if not 0.5 <= level < 1:
-        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
+    check_level(level)
     if replicates < 1:
         raise ValueError(f"at least one replicate is needed, got {replicates}")
     m, generator = margins or Margins(), np.random.default_rng(rng)

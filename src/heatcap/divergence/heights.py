@@ -29,8 +29,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import isotonic_regression
-from scipy.special import stdtr
 
 from heatcap.core.arrays import Floats, numbers
 from heatcap.core.student import ENOUGH, counts_of_runs, errors_of_means
@@ -303,6 +301,8 @@ def _outlying_runs(
     size_name: str,
 ) -> tuple[str, ...]:
     """Messages on sizes whose mean one run dominates, far outside the scatter of the others."""
+    from scipy.special import stdtr
+
     messages = []
     for k, values in enumerate(runs):
         if values.size < LEAST_OTHERS + 1:
@@ -451,4 +451,6 @@ def _chi2(y: Floats, weight: Floats, rising: bool) -> float:
 
 
 def _monotone(y: Floats, weight: Floats, rising: bool) -> Floats:
+    from scipy.optimize import isotonic_regression
+
     return np.asarray(isotonic_regression(y, weights=weight, increasing=rising).x)

@@ -18,6 +18,7 @@ __all__ = [
     "POWER",
     "Margins",
     "PeakMargins",
+    "check_level",
     "right_verdicts",
     "verdict_of",
 ]
@@ -32,6 +33,12 @@ def verdict_of(names: tuple[str, ...]) -> str:
     if len(names) == 1:
         return names[0]
     return "divergent" if set(names) == {"logarithmic", "power-law"} else "undecided"
+
+
+def check_level(level: float) -> None:
+    """Raise ValueError for a level that is not in [0.5, 1)."""
+    if not 0.5 <= level < 1:
+        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
 
 
 def right_verdicts(kind: str) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from heatcap.core.arrays import Floats
+from heatcap.core.student import chi2_tail
 from heatcap.divergence.heights import LEAST_SIZES, Heights
 from heatcap.divergence.margins import CLASSES, Margins
 from heatcap.divergence.peak_fit import PeakFits
@@ -52,7 +52,7 @@ def _model_row(
         "parameters": parameters,
         "chi2": chi2,
         "dof": dof,
-        "p_value": float(stats.chi2.sf(chi2, dof)) if dof > 0 else float("nan"),
+        "p_value": chi2_tail(chi2, dof),
     }
 
 

@@ -28,7 +28,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from heatcap.core.arrays import Floats, Ints
 from heatcap.core.result import Parameter
@@ -422,6 +421,8 @@ def _samples_about(fits: PeakFits, rows: Ints) -> tuple[Floats, Floats, Callable
     problem = fits.problem
     family = problem.rows[rows[0]][0]
     low, high = np.array([[axis[0], axis[-1]] for axis in family.axes.values()]).T
+    from scipy.stats import multivariate_t  # a third of a second to import
+
     theta = np.array([problem.rows[i][1] for i in rows.tolist()])
     weight = np.exp(-(fits.chi2[rows] - fits.chi2[rows].min()) / 4)
     rng = np.random.default_rng(0)  # nodes of an integral: equal data give equal results
@@ -430,7 +431,7 @@ def _samples_about(fits: PeakFits, rows: Ints) -> tuple[Floats, Floats, Callable
         rest = theta - centre
         spread = (weight * rest.T) @ rest / weight.sum()
         spread += np.diag((NARROWEST * (high - low)) ** 2)
-        law = stats.multivariate_t(centre, spread, df=TAILS, seed=rng)
+        law = multivariate_t(centre, spread, df=TAILS, seed=rng)
         theta = np.atleast_2d(law.rvs(SAMPLES))
         theta = theta[np.all((theta >= low) & (theta <= high), axis=1)]
         chi2, curves = _refitted(fits, family, theta)

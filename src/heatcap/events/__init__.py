@@ -20,32 +20,39 @@ resolution is the spacing of the neighbouring checkpoints, which every table giv
 Use the functions on 1-D arrays for one curve, :func:`find_events` for a file of observables.
 """
 
-from heatcap.core.columns import AVERAGE, PROPER, Column
-from heatcap.events.by_size import OnsetSurvival, PeaksBySize, onset_survival, peaks_by_size
-from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
-from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
-from heatcap.events.record import (
-    LEAST_FINAL,
-    LEAST_RISE,
-    MEMORISED,
-    MirrorLeak,
-    Onset,
-    memorisation,
-    mirror_leak,
-    near_spikes,
-    onset,
-    spikes,
-)
-from heatcap.events.result import (
-    Count,
-    Events,
-    controls_of,
-    order_of_events,
-    proper_of,
-    settings_of,
-)
-from heatcap.observables.dataset import size_name_of, sizes_of
-from heatcap.resampling.censored import censored_median
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.core.columns import AVERAGE, PROPER, Column
+    from heatcap.events.by_size import OnsetSurvival, PeaksBySize, onset_survival, peaks_by_size
+    from heatcap.events.curves import SMOOTHING, Peaks, peaks, smooth
+    from heatcap.events.find import DEFAULT_OBSERVABLES, find_events
+    from heatcap.events.record import (
+        LEAST_FINAL,
+        LEAST_RISE,
+        MEMORISED,
+        MirrorLeak,
+        Onset,
+        memorisation,
+        mirror_leak,
+        near_spikes,
+        onset,
+        spikes,
+    )
+    from heatcap.events.result import (
+        Count,
+        Events,
+        controls_of,
+        order_of_events,
+        proper_of,
+        settings_of,
+    )
+    from heatcap.observables.dataset import size_name_of, sizes_of
+    from heatcap.resampling.censored import censored_median
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "AVERAGE",

@@ -8,16 +8,23 @@ share a panel differ in style as well.  For a figure of your own, call :func:`ne
 :func:`styled`.
 """
 
-from heatcap.figures.along_training import evolution
-from heatcap.figures.collapsed import collapse
-from heatcap.figures.counted import thresholds
-from heatcap.figures.curves_of_sizes import crossings, extrema, histograms
-from heatcap.figures.jump import stiffness
-from heatcap.figures.lead_rows import leads
-from heatcap.figures.straight_lines import crossover, power_law
-from heatcap.figures.style import caption, new_figure, save, styled
-from heatcap.figures.temperature import scan
-from heatcap.figures.verdicts import peak_verdict, verdict
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.figures.along_training import evolution
+    from heatcap.figures.collapsed import collapse
+    from heatcap.figures.counted import thresholds
+    from heatcap.figures.curves_of_sizes import crossings, extrema, histograms
+    from heatcap.figures.jump import stiffness
+    from heatcap.figures.lead_rows import leads
+    from heatcap.figures.straight_lines import crossover, power_law
+    from heatcap.figures.style import caption, new_figure, save, styled
+    from heatcap.figures.temperature import scan
+    from heatcap.figures.verdicts import peak_verdict, verdict
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "caption",

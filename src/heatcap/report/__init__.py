@@ -10,10 +10,17 @@ the page gives the reason in its place.
 :func:`explore` makes the page of a collapse with sliders for its parameters.
 """
 
-from heatcap.core.result import Caution
-from heatcap.report.explorer import Explorer, explore
-from heatcap.report.findings import Answer, Findings, Source
-from heatcap.report.page import Report, build_report, check_level
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.core.result import Caution
+    from heatcap.report.explorer import Explorer, explore
+    from heatcap.report.findings import Answer, Findings, Source
+    from heatcap.report.page import Report, build_report, check_level
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "Answer",

@@ -12,11 +12,18 @@ where the error cannot be trusted.  An error that cannot be estimated is NaN.  "
 of one standard deviation.  Times are in entries of the series; values have the units of the data.
 """
 
-from heatcap.core.result import readable
-from heatcap.resampling.bootstrapping import bootstrap
-from heatcap.resampling.estimate import Estimate
-from heatcap.resampling.leave_out import jackknife
-from heatcap.resampling.series import gamma_method, integrated_time
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.core.result import readable
+    from heatcap.resampling.bootstrapping import bootstrap
+    from heatcap.resampling.estimate import Estimate
+    from heatcap.resampling.leave_out import jackknife
+    from heatcap.resampling.series import gamma_method, integrated_time
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "Estimate",

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.special import ndtr, ndtri
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Caution, Result, Status, compact, plain, readable
@@ -235,7 +234,7 @@ def bca_interval(
 
 
 def _quantile(level: float, dof: Floats) -> Floats:
-    return np.asarray(student.ppf(0.5 + level / 2, dof))
+    return np.asarray(stdtrit(dof, 0.5 + level / 2))
 
 
 def _shifted(z0: Floats, z: Floats, a: Floats) -> Floats:

@@ -5,29 +5,36 @@ A run file is HDF5 and netCDF-4 at the same time; docs/file-format.md describes 
 language.
 """
 
-from heatcap.runfile.contents import LogitReader, checksum, checksums, commit_waits, read_header
-from heatcap.runfile.layout import (
-    FORMAT,
-    FORMAT_VERSION,
-    LOGIT_DIMS,
-    STANDARD_METRICS,
-    RunFileError,
-    RunHeader,
-)
-from heatcap.runfile.names import TAKEN, merged_notes, names_read, reading_notes
-from heatcap.runfile.netcdf import SEALED, read_netcdf, sealed
-from heatcap.runfile.reader import (
-    Runs,
-    checkpoints_in,
-    find_runs,
-    open_run,
-    open_runs,
-    parameter_names,
-    text_or_numbers,
-    validate_run,
-)
-from heatcap.runfile.rules import MASK_DEPTH
-from heatcap.runfile.writer import RunWriter, repair_run
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.runfile.contents import LogitReader, checksum, checksums, commit_waits, read_header
+    from heatcap.runfile.layout import (
+        FORMAT,
+        FORMAT_VERSION,
+        LOGIT_DIMS,
+        STANDARD_METRICS,
+        RunFileError,
+        RunHeader,
+    )
+    from heatcap.runfile.names import TAKEN, merged_notes, names_read, reading_notes
+    from heatcap.runfile.netcdf import SEALED, read_netcdf, sealed
+    from heatcap.runfile.reader import (
+        Runs,
+        checkpoints_in,
+        find_runs,
+        open_run,
+        open_runs,
+        parameter_names,
+        text_or_numbers,
+        validate_run,
+    )
+    from heatcap.runfile.rules import MASK_DEPTH
+    from heatcap.runfile.writer import RunWriter, repair_run
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "FORMAT",

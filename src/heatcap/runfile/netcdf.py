@@ -43,10 +43,10 @@ def read_netcdf(path: str | os.PathLike[str], expected: str) -> xr.Dataset:
     ValueError
         If the file is missing, damaged or not NetCDF.
     """
-    import xarray as xr
-
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file, expected {expected}")
+    import xarray as xr  # half a second, with pandas
+
     try:
         whole = _has_seal(Path(path))
         if not h5py.is_hdf5(path):

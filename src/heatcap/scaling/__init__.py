@@ -17,27 +17,34 @@ k_B = 1; sizes and controls keep the user's units.  Each result has a `status` a
 parameter counts only where the status is "ok".
 """
 
-from heatcap.core.result import Parameter
-from heatcap.scaling.ansatz import (
-    ANSATZE,
-    Ansatz,
-    first_order,
-    kosterlitz_thouless,
-    second_order,
-    with_crossover,
-    with_logarithms,
-)
-from heatcap.scaling.collapsing import Collapse, collapse
-from heatcap.scaling.counts import Threshold, Thresholds, thresholds
-from heatcap.scaling.crossing import Crossings, crossings
-from heatcap.scaling.data import Points, points, read_table
-from heatcap.scaling.histogram import Barriers, barriers
-from heatcap.scaling.jump import Stiffness, stiffness
-from heatcap.scaling.order import Evidence, Order, transition_order
-from heatcap.scaling.peaks import Extrema, PeakScaling, extrema, peaks_against_size
-from heatcap.scaling.power_laws import PowerLaw, power_law
-from heatcap.scaling.reweighting import energy_series, reweight
-from heatcap.scaling.two_powers import Crossover, crossover
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.core.result import Parameter
+    from heatcap.scaling.ansatz import (
+        ANSATZE,
+        Ansatz,
+        first_order,
+        kosterlitz_thouless,
+        second_order,
+        with_crossover,
+        with_logarithms,
+    )
+    from heatcap.scaling.collapsing import Collapse, collapse
+    from heatcap.scaling.counts import Threshold, Thresholds, thresholds
+    from heatcap.scaling.crossing import Crossings, crossings
+    from heatcap.scaling.data import Points, points, read_table
+    from heatcap.scaling.histogram import Barriers, barriers
+    from heatcap.scaling.jump import Stiffness, stiffness
+    from heatcap.scaling.order import Evidence, Order, transition_order
+    from heatcap.scaling.peaks import Extrema, PeakScaling, extrema, peaks_against_size
+    from heatcap.scaling.power_laws import PowerLaw, power_law
+    from heatcap.scaling.reweighting import energy_series, reweight
+    from heatcap.scaling.two_powers import Crossover, crossover
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "ANSATZE",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, Status
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.ansatz import LENGTH, Ansatz
 from heatcap.scaling.collapse_fits import Fit
 from heatcap.scaling.collapse_problem import without_structure
@@ -46,7 +46,7 @@ def heaviest(fits: Sequence[Fit]) -> Fit:
 
 def p_value_of(fit: Fit) -> float:
     solution, share = fit.solution, fit.independent
-    return float(stats.chi2.sf(solution.chi2 * share, solution.dof * share))
+    return chi2_tail(solution.chi2 * share, solution.dof * share)
 
 
 def parameters_of(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Parameter]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import plain
@@ -128,6 +127,8 @@ def search(problem: Problem, start: Mapping[str, float], rng: np.random.Generato
     A space-filling design covers x_c, the shape parameter, and exponents about the slope of
     ln |A| against ln L next to X = 0.  Its best points, and `start`, are refined by local fits.
     """
+    from scipy.stats import qmc  # a third of a second to import, which readers of tables need not
+
     smallest = min(block.value.size for block in problem.blocks)
     model = Model(int(np.clip(smallest // 5, 3, 12)), corrected=False)
     low, high = problem.centre - problem.half, problem.centre + problem.half

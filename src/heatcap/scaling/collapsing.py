@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
@@ -32,7 +31,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
-from heatcap.core.student import student_factor
+from heatcap.core.student import chi2_tail, student_factor
 from heatcap.core.text import cell
 from heatcap.core.writing import write_text
 from heatcap.scaling.ansatz import ANSATZE, Ansatz, in_unit
@@ -430,7 +429,7 @@ def _result(
     best = fits[int(np.argmax(weights))]
     solution, share = best.solution, best.independent
     chi2, dof = solution.chi2, solution.dof
-    p_value = float(stats.chi2.sf(chi2 * share, dof * share))
+    p_value = chi2_tail(chi2 * share, dof * share)
     status, message = status_of(parameters, options["fixed"], p_value, chi2, dof, form, parts)
     if status is Status.OK:
         status, message = hollow(fits, weights, parts) or (status, message)

@@ -23,10 +23,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, Status
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.ansatz import (
     START,
     Ansatz,
@@ -385,7 +385,7 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
     if not all_points:
         return ""
     first = min(all_points, key=lambda fit: fit.score).solution
-    if stats.chi2.sf(first.chi2, first.dof) > POOR:
+    if chi2_tail(first.chi2, first.dof) > POOR:
         return ""
     near = min(fits, key=lambda fit: fit.score).solution  # without it, perhaps
     block = np.repeat(np.arange(len(parts)), list(map(len, parts)))
@@ -403,7 +403,7 @@ def lone_point(parts: Sequence[Points], whole: Problem, fits: Sequence[Fit]) -> 
     _, i, b, row, solution = min(tried, key=lambda candidate: candidate[0])
     chi2 = solution.chi2
     dof = solution.dof - 1
-    if stats.chi2.sf(chi2, dof) < POOR or first.chi2 - chi2 < ALONE:
+    if chi2_tail(chi2, dof) < POOR or first.chi2 - chi2 < ALONE:
         return ""
     part = parts[b]
     fitted = part.value[row] - solution.residuals[i] * part.error[row] * WITHOUT

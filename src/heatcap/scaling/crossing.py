@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.special import stdtrit
 
 from heatcap.core.arrays import Floats
@@ -34,7 +33,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
-from heatcap.core.student import degrees_behind
+from heatcap.core.student import chi2_tail, degrees_behind
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.curves import Curve, curves, drawing, lone_points, missed
 from heatcap.scaling.data import Points
@@ -323,7 +322,7 @@ def _verdict(
         message = f"sizes {' and '.join(many)} cross more than once: the crossing nearest to the"
         message += " others is taken; narrow the range of the control to the one that is meant"
         return x_c, Status.MULTIPLE_CROSSINGS, "; ".join(filter(None, [message, lost]))
-    if stats.chi2.sf(best.chi2, max(best.dof, 1)) < POOR:
+    if chi2_tail(best.chi2, max(best.dof, 1)) < POOR:
         message = f"no drift L^-w describes the crossings (chi2 = {best.chi2:.3g}): leave out the"
         message += " smallest sizes, or errors are too small"
         return x_c, Status.POOR_FIT, "; ".join(filter(None, [message, lost]))

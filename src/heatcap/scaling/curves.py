@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.interpolate import CubicSpline
 
 from heatcap.core.arrays import Floats
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 
@@ -39,6 +39,9 @@ TREND = 100.0  # B, likewise
 LEAST = 1e-5  # least error, in units of the spread, for which matrices can be inverted
 NEGLIGIBLE = 0.03  # weight of a kernel, relative to the largest
 WAVES = 48  # number of waves whose sum is a prior curve
+_SHARE = (np.arange(WAVES) + 0.5) / WAVES
+# Quantiles of Laplace's distribution, the kernel's spectrum.
+WAVE_NUMBERS = np.where(_SHARE > 0.5, -np.log(2 * (1 - _SHARE)), np.log(2 * _SHARE))
 GRID = 201
 POOR = 1e-4  # p-value of chi^2 from which on a curve misses its points
 SHOWN = 301  # points of a curve that is drawn
@@ -123,7 +126,7 @@ def missed(lines: Sequence[Curve]) -> str:
     bad = [
         f"{line.size:g} (chi2/dof = {line.chi2:.3g}/{line.dof:.2g})"
         for line in lines
-        if line.dof > 1 and stats.chi2.sf(line.chi2, line.dof) < POOR
+        if line.dof > 1 and chi2_tail(line.chi2, line.dof) < POOR
     ]
     return f"curves miss their points, errors are too small: sizes {', '.join(bad)}" if bad else ""
 
@@ -287,7 +290,7 @@ def _prior(
     grid: Floats, t: Floats, length: float, amplitude: float, count: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Prior curves on the grid and at the points: waves with the kernel's spectrum, a trend."""
-    frequency = stats.laplace.ppf((np.arange(WAVES) + 0.5) / WAVES) / length
+    frequency = WAVE_NUMBERS / length
     weight = rng.standard_normal((count, 2 * WAVES)) * np.sqrt(amplitude / WAVES)
     trend = rng.standard_normal((count, 2)) * np.sqrt(TREND)
     out = []

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.optimize import brentq, least_squares
-from scipy.special import ndtr, ndtri
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, SkewParameter
@@ -91,6 +89,8 @@ def minimum(
 
     box = np.zeros_like(start), width / unit
     at = ((start - low) / unit).clip(*box)
+    from scipy.optimize import least_squares  # see core/student.py
+
     result = least_squares(residuals, at, slopes, box, x_scale="jac", ftol=SETTLED, max_nfev=MOST)
     return unscaled(result.x), result.status > 0
 
@@ -150,6 +150,9 @@ def mixture(
     68 %: the error is half the interval of 68 %, in the proportions of :func:`average`.  With
     `logarithm` the pairs are those of the logarithm of a positive parameter.
     """
+    from scipy.optimize import brentq
+    from scipy.special import ndtr, ndtri
+
     means, variances = (np.array(column) for column in zip(*pairs, strict=True))
     weights, spread = weights_of(fits), np.sqrt(variances)
     whole = average(fits, zip(means, variances, strict=True))

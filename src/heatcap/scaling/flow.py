@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Status
@@ -260,6 +259,8 @@ def too_little(points: Points) -> tuple[Status, str] | None:
 
 def search(points: Points, rng: np.random.Generator) -> Fit | None:
     """Search globally for a rough fit, from a space-filling design of starts."""
+    from scipy.stats import qmc  # a third of a second to import, which readers of tables need not
+
     y = np.pi * points.value / (2 * points.control)
     some = points.take((y > NEAR[0]) & (y < NEAR[1]))
     if too_little(some):

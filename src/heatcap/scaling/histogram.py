@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.interpolate import BSpline
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter, Result, Status, readable
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.reweighting import Ensemble, ensembles, inverse
 
 __all__ = ["Barriers", "Gap", "barriers", "hull_corners", "widest_gap"]
@@ -311,7 +311,7 @@ def _entropy_of(ensemble: Ensemble) -> _Entropy | None:
             for counts, mixture in ensemble.without()
         ]
     )
-    return _Entropy(x, on_grid @ c, left_out, float(stats.chi2.sf(deviance, dof)))
+    return _Entropy(x, on_grid @ c, left_out, chi2_tail(deviance, dof))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.optimize import minimize_scalar
 
 from heatcap.core.arrays import Floats
@@ -36,6 +35,7 @@ from heatcap.core.result import (
     readable,
     status_line,
 )
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.data import Points
 from heatcap.scaling.fits import Tested, average, unsettled, weights_of
 from heatcap.scaling.flow import (
@@ -306,7 +306,7 @@ def _undetermined(result: Stiffness, span: float) -> tuple[Status, str]:
 
 
 def _p_value(fit: Fit) -> float:
-    return float(stats.chi2.sf(fit.chi2, fit.dof))
+    return chi2_tail(fit.chi2, fit.dof)
 
 
 def _differs(jump: Parameter) -> bool:

@@ -11,11 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 
 from heatcap.core.arrays import Floats
@@ -32,13 +30,17 @@ from heatcap.core.tables import (
     sizes_in,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
 __all__ = [
     "Rows", "Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points",
     "read_rows", "zeros_named",
 ]  # fmt: skip
 
-Table = pd.DataFrame | xr.Dataset | str | Path
-Tables = Table | Sequence[Table]
+Table: TypeAlias = "pd.DataFrame | xr.Dataset | str | Path"
+Tables: TypeAlias = "Table | Sequence[Table]"
 
 LABELS = ("seed", "run", "replicate", "replica", "sample", "rep", "disorder")
 MOST_ALONE = 0.5  # share of points with one run, above which rows are no runs
@@ -168,7 +170,7 @@ def read_rows(
     ValueError
         For a file that cannot be read, a missing column, a cell that is not a number.
     """
-    tables = [table] if isinstance(table, pd.DataFrame | xr.Dataset | str | Path) else list(table)
+    tables = _listed(table)
     if not tables:
         raise ValueError("expected a table, got none")
     parts = [_part(one, wanted, how, names, len(tables) > 1) for one in tables]
@@ -193,7 +195,11 @@ def read_rows(
     counts: dict[str, Floats] = {
         name: columns.pop(name) for name in ("successes", "trials") if name in columns
     }
-    data = parts[0][2] if len(parts) == 1 else pd.concat([part for _, _, part in parts])
+    data = parts[0][2]
+    if len(parts) > 1:
+        import pandas as pd
+
+        data = pd.concat([part for _, _, part in parts])
     label = columns.pop("label", None)
     return Rows(columns, used, beside, counts, label, called, message, data.reset_index(drop=True))
 
@@ -223,6 +229,18 @@ def read_points(
     return columns | ({"message": message} if message else {}), beside, rows.called
 
 
+def _listed(tables: Tables) -> list[Table]:
+    """Several tables, or one, as a list; files need neither pandas nor xarray for it."""
+    if isinstance(tables, str | Path):
+        return [tables]
+    if isinstance(tables, list | tuple):
+        return list(tables)
+    import pandas as pd
+    import xarray as xr
+
+    return [tables] if isinstance(tables, pd.DataFrame | xr.Dataset) else list(tables)
+
+
 def _part(
     table: Table, wanted: Wanted, how: Shape, names: Sequence[str] | None, several: bool
 ) -> tuple[dict[str, Floats], dict[str, Floats], pd.DataFrame]:
@@ -233,9 +251,11 @@ def _part(
     values = counts or [wanted.value]
     others = [name for name in (*ends, wanted.error, wanted.runs) if name is not None]
     places = [name for name in (wanted.control, wanted.size) if name is not None]
+    needed = [*places, *values, *ends, *filter(None, (wanted.error, wanted.runs))]
     data, beside = load_table(
-        table, names=names, value=wanted.value,
-        wanted=[*places, *([] if how.wide else [*values, *others])], decimal=how.decimal,
+        table, names=names, value=wanted.value, decimal=how.decimal,
+        wanted=[*places, *([] if how.wide else [*values, *others])],
+        needed=[] if how.wide or how.size_from or several else needed,
     )  # fmt: skip
     if how.size_from and wanted.size is not None:
         data[wanted.size] = _size_in(str(Path(str(table)).name), how.size_from, called)
@@ -276,6 +296,8 @@ def _part(
     elif not beside:
         _tell_unused(data, wanted, called)
     if label := [name for name in data.columns if str(name).lower() in LABELS]:
+        import pandas as pd
+
         out["label"] = pd.factorize(data[label[0]], sort=True)[0].astype(np.float64)
     return out, beside, data
 
@@ -304,6 +326,8 @@ _OF_ERROR = re.compile(
 
 def _long(data: pd.DataFrame, wanted: Wanted, called: str) -> tuple[pd.DataFrame, str | None]:
     """A row for each size and row, of a table with a column for each size; others are repeated."""
+    import pandas as pd
+
     size = wanted.size or "size"
     roles = [size, *([] if wanted.control is None else [wanted.control]), wanted.value, "error"]
     if len(set(roles)) < len(roles):
@@ -513,7 +537,7 @@ def read_columns(
     ValueError
         For a file that cannot be read, a missing column, a cell that is not a number.
     """
-    data, beside = load_table(table, names=names, value=value, wanted=wanted)
+    data, beside = load_table(table, names=names, value=value, wanted=wanted, needed=wanted)
     return columns_of(data, wanted, _called(table)), beside
 
 
@@ -528,6 +552,7 @@ def load_table(
     value: str,
     wanted: Sequence[str] = (),
     decimal: str = "",
+    needed: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, dict[str, Floats]]:
     """Read all columns; from a Dataset the covariance or replicates of `value`, too.
 
@@ -536,21 +561,28 @@ def load_table(
     ValueError
         For a file that cannot be read.
     """
-    data, beside = _load(table, names, value, wanted, decimal)
+    data, beside = _load(table, names, value, wanted, decimal, needed)
     if not len(data):
         raise ValueError(f"{_called(table)}holds no data, it has no row")
     return data, {k: v for k, v in beside.items() if v.shape[-1] == len(data)}
 
 
 def _load(
-    table: Table, names: Sequence[str] | None, value: str, wanted: Sequence[str], decimal: str
+    table: Table,
+    names: Sequence[str] | None,
+    value: str,
+    wanted: Sequence[str],
+    decimal: str,
+    needed: Sequence[str],
 ) -> tuple[pd.DataFrame, dict[str, Floats]]:
-    if isinstance(table, pd.DataFrame):
+    if not isinstance(table, str | Path):
+        import pandas as pd
+
+        if not isinstance(table, pd.DataFrame):
+            return _of_dataset(table, value)
         data = table.reset_index(drop=table.index.names == [None])
         data.attrs |= {"mark": decimal} if decimal else {}
         return data, {}
-    if isinstance(table, xr.Dataset):
-        return _of_dataset(table, value)
     path = Path(table)
     if path.is_dir():
         raise ValueError(f"{path}: is a folder, expected a table of points")
@@ -566,7 +598,7 @@ def _load(
                 " length at the top; write those of one table to a file of their own, .h5 or .npz"
             )
         return _of_dataset(arrays, value, str(path))
-    return read_frame(path, names, wanted, decimal), {}
+    return read_frame(path, names, wanted, decimal, needed), {}
 
 
 def _in_groups(path: Path) -> list[str]:

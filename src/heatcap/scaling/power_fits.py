@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from heatcap.core.arrays import Floats
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.powers import DETERMINED, LARGEST, NEAR, ZOOMS
 
 __all__ = [
@@ -73,7 +73,7 @@ class PowerFit:
     @property
     def p_value(self) -> float:
         """p-value of chi^2; 1 without degrees of freedom."""
-        return float(stats.chi2.sf(self.chi2, self.dof)) if self.dof > 0 else 1.0
+        return chi2_tail(self.chi2, self.dof) if self.dof > 0 else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import Parameter
+from heatcap.core.student import chi2_tail
 from heatcap.scaling.fits import Scored, moments, weights_of
 from heatcap.scaling.fits import average as averaged
 
@@ -84,7 +84,7 @@ class Fit:
     @property
     def p_value(self) -> float:
         """p-value of chi^2; 1 without degrees of freedom."""
-        return float(stats.chi2.sf(self.chi2, self.dof)) if self.dof > 0 else 1.0
+        return chi2_tail(self.chi2, self.dof) if self.dof > 0 else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-from scipy.special import polygamma
 
 from heatcap.core.arrays import Floats
 from heatcap.core.student import prior_degrees, student_factor
@@ -54,6 +52,9 @@ def local_scatter(size: Floats, control: Floats, value: Floats) -> Floats:
 
 def _scatter_of(x: Floats, y: Floats) -> Floats:
     """Standard deviation at every point of one size."""
+    from scipy.ndimage import gaussian_filter1d  # here as in heatcap.core.student
+    from scipy.special import polygamma
+
     tried = [_off_neighbours(x, y, half) for half in HALVES if x.size >= 2 * half + 3]
     at, off = min(tried, key=lambda pair: float(np.median(np.abs(pair[1]))))
     square = off**2
@@ -118,6 +119,8 @@ def steadied(size: Floats, control: Floats, error: Floats, runs: Floats) -> tupl
     wider : float
         Student's factor at the fewest degrees of freedom.
     """
+    from scipy.special import polygamma
+
     degrees = runs - 1
     mean, excess, pooled = error**2, [], np.empty(error.size)
     for one in np.unique(size):

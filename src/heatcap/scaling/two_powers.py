@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from heatcap.core.arrays import Floats
 from heatcap.core.result import (
@@ -27,7 +26,7 @@ from heatcap.core.result import (
     parameter_line,
     status_line,
 )
-from heatcap.core.student import student_factor
+from heatcap.core.student import chi2_tail, student_factor
 from heatcap.scaling.fits import inverse_normal, minimum, mixture, weights_of
 from heatcap.scaling.power_fits import EXPONENT, OMEGAS, fit_powers
 from heatcap.scaling.power_laws import EXPONENTS, POOR, SHOWN, Values, read_values
@@ -205,7 +204,7 @@ class _Fit:
 
     @property
     def p_value(self) -> float:
-        return float(stats.chi2.sf(self.chi2, self.dof)) if self.dof > 0 else 1.0
+        return chi2_tail(self.chi2, self.dof) if self.dof > 0 else 1.0
 
     def pair(self, name: str) -> tuple[float, float]:
         """Value and variance of p, q or ln x_cross."""

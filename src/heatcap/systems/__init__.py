@@ -13,17 +13,24 @@ heat capacities are per site; the control is a temperature, a coupling or a prob
 errors, `Planted` for any scaling function.
 """
 
-from heatcap.systems.clusters import SpinSystem
-from heatcap.systems.exact import CurieWeiss, Ising1D, Ising2DExact, RandomEnergy, TwoLevel
-from heatcap.systems.percolation import Percolation
-from heatcap.systems.planted import Planted
-from heatcap.systems.potts import Ising2D, Potts
-from heatcap.systems.registry import SYSTEMS, tabulate, write
-from heatcap.systems.shipped import EXAMPLES, Example, example
-from heatcap.systems.spanning import spanning_counts
-from heatcap.systems.system import ExactSystem, SampledSystem, System
-from heatcap.systems.table import to_csv, to_frame
-from heatcap.systems.xy import XY, weber_minnhagen
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.systems.clusters import SpinSystem
+    from heatcap.systems.exact import CurieWeiss, Ising1D, Ising2DExact, RandomEnergy, TwoLevel
+    from heatcap.systems.percolation import Percolation
+    from heatcap.systems.planted import Planted
+    from heatcap.systems.potts import Ising2D, Potts
+    from heatcap.systems.registry import SYSTEMS, tabulate, write
+    from heatcap.systems.shipped import EXAMPLES, Example, example
+    from heatcap.systems.spanning import spanning_counts
+    from heatcap.systems.system import ExactSystem, SampledSystem, System
+    from heatcap.systems.table import to_csv, to_frame
+    from heatcap.systems.xy import XY, weber_minnhagen
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = [
     "EXAMPLES",

@@ -1,6 +1,7 @@
 """Small tables that ship with the package: to try a command on, without a clone.
 
-Each was made by the systems of this room: `remade` makes it again, from the seed.
+Each was made by the systems of this room: `remade` makes it again, from the seed.  The makers
+import them, which takes seconds: a copy of the text needs none.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from heatcap.core.arrays import Floats
-from heatcap.systems.percolation import Percolation
-from heatcap.systems.potts import Ising2D
-from heatcap.systems.spanning import SITE_P_C, spanning_counts
-from heatcap.systems.table import to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["EXAMPLES", "Example", "example", "remade", "shipped"]
 
@@ -25,6 +25,9 @@ DIGITS = 6  # of what is written
 
 
 def _ising() -> pd.DataFrame:
+    from heatcap.systems.potts import Ising2D
+    from heatcap.systems.table import to_frame
+
     controls = np.linspace(0.42, 0.46, 13).round(4)
     table = Ising2D().sample([8, 12, 16, 24, 32], controls, replicates=16, sweeps=1000, rng=1)
     return to_frame(table)[["size", "control", "binder", "binder_error"]]
@@ -32,6 +35,11 @@ def _ising() -> pd.DataFrame:
 
 def _percolation() -> pd.DataFrame:
     """Every control from runs of its own: those of one call share their noise."""
+    import pandas as pd
+
+    from heatcap.systems.percolation import Percolation
+    from heatcap.systems.table import to_frame
+
     parts = [
         to_frame(Percolation().sample([8, 16, 32, 64], [p], replicates=20, runs=50, rng=seed))
         for seed, p in enumerate(np.linspace(0.44, 0.56, 13).round(3).tolist())
@@ -42,6 +50,9 @@ def _percolation() -> pd.DataFrame:
 
 
 def _verdict() -> pd.DataFrame:
+    from heatcap.systems.potts import Ising2D
+    from heatcap.systems.table import to_frame
+
     sizes, k_c = [4, 6, 8, 12, 16, 24, 32, 48], 0.44068679
     table = to_frame(Ising2D().sample(sizes, [k_c], replicates=20, sweeps=1000, rng=1))
     names = ["susceptibility", "susceptibility_error", "heat_capacity", "heat_capacity_error"]
@@ -49,6 +60,8 @@ def _verdict() -> pd.DataFrame:
 
 
 def _thresholds() -> pd.DataFrame:
+    from heatcap.systems.spanning import SITE_P_C, spanning_counts
+
     def controls(size: int) -> Floats:
         return np.asarray((SITE_P_C + 0.8 * size**-0.75 * np.linspace(-1, 1, 9)).round(4))
 
@@ -127,6 +140,8 @@ def example(name: str) -> pd.DataFrame:
     ValueError
         If there is no such example.
     """
+    import pandas as pd
+
     return pd.read_csv(io.StringIO(shipped(name)))
 
 

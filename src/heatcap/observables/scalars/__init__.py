@@ -23,8 +23,15 @@ W&B, download of a chart
 In the last three, a column of `Columns` is the name of a tag or metric.
 """
 
-from heatcap.core.tables import is_table
-from heatcap.observables.scalars.columns import Columns, parse_columns
-from heatcap.observables.scalars.read import read_scalars
+from typing import TYPE_CHECKING
+
+from heatcap.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from heatcap.core.tables import is_table
+    from heatcap.observables.scalars.columns import Columns, parse_columns
+    from heatcap.observables.scalars.read import read_scalars
+else:
+    __getattr__ = lazy(__name__)
 
 __all__ = ["Columns", "is_table", "parse_columns", "read_scalars"]
