@@ -59,6 +59,7 @@ def student_factor(runs: ArrayLike) -> Floats:
 
 def degrees_behind(factor: float) -> float:
     """Solve student_factor(d + 1) = factor for the degrees of freedom d, from 1 to MANY."""
+    from scipy.optimize import brentq
 
     def excess(free: float) -> float:
         return float(student_factor(free + 1)) - factor

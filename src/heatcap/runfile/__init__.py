@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RunHeader,
     )
     from heatcap.runfile.names import TAKEN, merged_notes, names_read, reading_notes
-    from heatcap.runfile.netcdf import SEALED, read_netcdf, sealed
+    from heatcap.runfile.netcdf import SEALED, array_names, read_netcdf, sealed
     from heatcap.runfile.reader import (
         Runs,
         checkpoints_in,
@@ -49,6 +49,7 @@ __all__ = [
     "RunHeader",
     "RunWriter",
     "Runs",
+    "array_names",
     "checkpoints_in",
     "checksum",
     "checksums",

@@ -19,7 +19,7 @@ from heatcap.runfile.storage import check_all
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["SEALED", "read_netcdf", "sealed"]
+__all__ = ["SEALED", "array_names", "read_netcdf", "sealed"]
 
 #: Attribute of a dataset whose file ends with a seal, which is missed when it is cut off.
 SEALED = "sealed"
@@ -64,6 +64,19 @@ def read_netcdf(path: str | os.PathLike[str], expected: str) -> xr.Dataset:
         raise ValueError(f"{path}: is truncated, or was changed after heatcap wrote it")
     table.attrs.pop(SEALED, None)
     return table
+
+
+def array_names(path: str | os.PathLike[str]) -> list[str]:
+    """List the arrays of a file that `read_netcdf` has read, those in groups with their path."""
+    names: list[str] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            names.append(name)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return names
 
 
 def _has_seal(path: Path) -> bool:

@@ -589,31 +589,19 @@ def _load(
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if path.suffix.lower() in (".nc", ".h5", ".hdf5", ".nc4"):
-        from heatcap.runfile import read_netcdf  # h5py takes its time, and text needs none
+        from heatcap.runfile import (  # h5py takes its time, and text needs none
+            array_names,
+            read_netcdf,
+        )
 
         arrays = read_netcdf(path, "a table")
-        if (not arrays.variables or not arrays.sizes) and (within := _in_groups(path)):
+        if (not arrays.variables or not arrays.sizes) and (within := array_names(path)):
             raise ValueError(
                 f"{path}: its arrays are in groups, {listed(within)}: expected columns of one"
                 " length at the top; write those of one table to a file of their own, .h5 or .npz"
             )
         return _of_dataset(arrays, value, str(path))
     return read_frame(path, names, wanted, decimal, needed), {}
-
-
-def _in_groups(path: Path) -> list[str]:
-    """Names of the arrays of an HDF5 file."""
-    import h5py
-
-    found: list[str] = []
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found.append(name)
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
 
 
 def _of_dataset(
