@@ -232,3 +232,15 @@ def test_public_names_exist_and_are_listed() -> None:
     assert set(heatcap.__all__) <= set(dir(heatcap))
     with pytest.raises(AttributeError, match="no attribute 'observ'"):
         heatcap.observ  # noqa: B018
+
+
+PACKAGES = [name for name, path in _modules("heatcap").items() if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_of_a_package_can_be_loaded(package: str) -> None:
+    face = importlib.import_module(package)
+    for name in getattr(face, "__all__", []):
+        assert getattr(face, name) is not None
+    with pytest.raises(AttributeError):
+        face.no_such_name  # noqa: B018

@@ -76,7 +76,6 @@ OWNERS = {
             "heatcap.cli.scaling": _OF_TABLES,
             "heatcap.figures.curves_of_sizes": _OF_TABLES,
             "heatcap.attention.ensemble": _OF_PATHS,
-            "heatcap": frozenset({"heat_capacity_bound"}),  # the function, which the root lists
         },
     ),
     "tables of events": Owner(
