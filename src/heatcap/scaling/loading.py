@@ -595,7 +595,9 @@ def _load(
         )
 
         arrays = read_netcdf(path, "a table")
-        if (not arrays.variables or not arrays.sizes) and (within := array_names(path)):
+        if (not arrays.variables or not arrays.sizes) and (
+            within := [name for name in array_names(path) if "/" in name]
+        ):
             raise ValueError(
                 f"{path}: its arrays are in groups, {listed(within)}: expected columns of one"
                 " length at the top; write those of one table to a file of their own, .h5 or .npz"
