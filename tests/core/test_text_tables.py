@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from heatcap.core.cells import TableNote, decimal_mark, like_number
 from heatcap.core.tables import columns_of, errors_in_cells, read_frame, sizes_in
+from heatcap.core.text_tables import read_lines
 
 ROWS = [[8.0, 0.5, 0.88], [8.0, 0.6, 0.84], [16.0, 0.5, 0.91], [16.0, 0.6, 0.75]]
 BODY = "8 0.5 0.88\n8 0.6 0.84\n16 0.5 0.91\n16 0.6 0.75\n"
@@ -252,3 +253,16 @@ def test_powers_of_two_edges_and_separators_at_the_end_of_rows(tmp_path: Path) -
     with pytest.warns(TableNote, match="2\\^3 is read as 8"):
         assert sizes_in(frame, "L", "").tolist() == [8, 16, 32]
     assert frame["T"].tolist() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "  ", "; "])
+@pytest.mark.parametrize("error", ["", "(21)"])
+def test_two_columns_of_decimal_commas(separator: str, error: str) -> None:
+    """The comma would give three columns, all numbers but the one in the middle."""
+    rows = [f"2,{k}000{separator}0,36{k}8{error}" for k in range(10, 20)]
+    for header in ([separator.join("TM")], []):
+        names = None if header else ["T", "M"]
+        with pytest.warns(TableNote, match="decimal commas"):
+            read = read_lines("\n".join(header + rows), "", names, ("T", "M"))
+        assert read.header == ["T", "M"]
+        assert read.rows[0] == ["2,10000", f"0,36108{error}"]

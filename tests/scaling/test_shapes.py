@@ -72,7 +72,7 @@ def test_many_files_are_one_table(column: bool, long: pd.DataFrame, tmp_path: Pa
         with pytest.raises(ValueError, match=r"run3_L8.csv: no column 'L': .* --size-from '\(\\d"):
             read_table(paths, **NAMES, error="dU")
         with pytest.raises(
-            ValueError, match=r"--size-from 'X\(\.\*\)': expected a number in 'run3_L8"
+            ValueError, match=r"--size-from X\(\.\*\): nothing in 'run3_L8\.csv' is like it"
         ):
             read_table(paths, **NAMES, error="dU", size_from="X(.*)")
 

@@ -276,9 +276,14 @@ def draw(figure: str, output: Path | None, *shown: Any, **options: Any) -> None:
 def plain_errors() -> Iterator[None]:
     """End bad input in one line and exit status 1, and show warnings in one line each."""
 
+    noted: set[str] = set()
+
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         kind = "note" if category.__name__ == "TableNote" else "warning"
-        say(f"{kind}: {message}", err=True)
+        text = str(message).partition(": ")[2] if kind == "note" else ""  # of any of the tables
+        if text not in noted or not text:
+            say(f"{kind}: {message}", err=True)
+        noted.add(text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

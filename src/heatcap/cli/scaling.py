@@ -38,7 +38,7 @@ from heatcap.cli.application import (
     say,
     words,
 )
-from heatcap.cli.shapes import Asked, checked, with_shapes
+from heatcap.cli.shapes import Asked, by_place, checked, with_shapes
 from heatcap.core.writing import html_path
 
 if TYPE_CHECKING:
@@ -136,7 +136,11 @@ def collapse(
         if html is not None:
             html_path(html)
         if not value:
-            size, control, value, error = _by_place(words(names), size, control, error)
+            named = {"names": names, "size": size, "control": control, "error": None}
+            if not (columns := by_place(named)):
+                raise typer.BadParameter("name the column of the observable", param_hint="--value")
+            size, control, value = columns["size"], columns["control"], [columns["value"]]
+            error = error or ([columns["error"]] if columns["error"] else None)
         if len(tables) > 1 and len(value) == 1 and not shape["size_from"]:
             label = label or [path.stem for path in tables]
             value, error = value * len(tables), (error or [])[:1] * len(tables) or None
@@ -177,17 +181,6 @@ def collapse(
             typed = command(without=("--html", "--json", "--figure", "--export"))
             page = explore(result, parts, names=(size, control), sources=tables, command=typed)
             say(str(page.save(html)))
-
-
-def _by_place(
-    names: list[str] | None, size: str, control: str, error: list[str] | None
-) -> tuple[str, str, list[str], list[str] | None]:
-    """Columns in the order size, control, value, error, where --value is not given."""
-    if names is None or len(names) not in (3, 4):
-        raise typer.BadParameter("name the column of the observable", param_hint="--value")
-    size = size if size in names else names[0]
-    control = control if control in names else names[1]
-    return size, control, [names[2]], error or names[3:] or None
 
 
 @app.command()

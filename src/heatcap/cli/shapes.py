@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -141,6 +141,22 @@ class Asked:
         draw(kind, self.figure, *shown, names=names, panel=panel, width=self.width, labels=labels)
 
 
+def by_place(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take size, control, value and error from --names L,x,A,dA, in this order.
+
+    Empty unless --names has three or four columns.
+    """
+    names = words(given["names"])
+    if names is None or len(names) not in (3, 4):
+        return {}
+    size, control = (
+        given[option] if given[option] in names else names[place]
+        for place, option in enumerate(("size", "control"))
+    )  # fmt: skip
+    error = given["error"] or (names[3] if names[3:] else None)
+    return {"size": size, "control": control, "value": names[2], "error": error}
+
+
 @contextlib.contextmanager
 def checked(
     tables: list[Path], *outputs: Path | None, figure: Path | None = None
@@ -193,6 +209,8 @@ def with_shapes(command: Callable[..., None]) -> Callable[..., None]:
             name = "value" if shape["wide"] else f"{shape.get('successes')}/{shape.get('trials')}"
             if stands:
                 given["value"] = [name] if listed else name
+            elif joint and (columns := by_place(given)):
+                given |= columns
             elif required:
                 raise typer.BadParameter("name the column of the value", param_hint="--value")
         if joint:

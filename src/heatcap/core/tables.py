@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from heatcap.core.arrays import Floats
 from heatcap.core.cells import (
     cell_errors,
-    is_number,
+    like_number,
     listed,
     nearest,
     note,
@@ -448,7 +448,9 @@ def _places(
     missing = [name for name in wanted if places[name] not in header]
     if missing:
         there = nearest(missing[0], header) if len(missing) == 1 else f"; there is {listed(header)}"
-        raise ValueError(f"{called}no column {listed(missing)}{there}{_way_on(attrs, header)}")
+        raise ValueError(
+            f"{called}no column {listed(missing)}{there}{_way_on(attrs, header, missing)}"
+        )
     for name in wanted:
         _once(places[name], header, called)
     return places
@@ -459,9 +461,9 @@ _UNIT = re.compile(r"\s*(\[[^\]]*\]|\([^)]*\))\s*$")
 _SIZED = re.compile(r"(?:^|[^\d.])\d+\D*$")
 
 
-def _way_on(attrs: Mapping[Any, Any], header: Sequence[str]) -> str:
+def _way_on(attrs: Mapping[Any, Any], header: Sequence[str], missing: Sequence[str]) -> str:
     """What may help where a column is missing."""
-    if all(map(is_number, header)):
+    if all(map(like_number, header)):
         return ": no header? Then name the columns, --names L,C,dC (in Python names=)"
     if sum(bool(_SIZED.search(name[-LONG:])) for name in header) > 1:
         return ": one column for each size? --wide"
@@ -470,6 +472,9 @@ def _way_on(attrs: Mapping[Any, Any], header: Sequence[str]) -> str:
             f": {attrs['blocks']} blocks of lines, one for each size? Write # L = 16 above"
             " each, or keep each in a file of its own: --size-from"
         )
+    for option in ("size", "control"):  # columns that are looked for unless others are named
+        if option in missing:
+            return f": say which is the {option}, --{option} COLUMN"
     return ""
 
 

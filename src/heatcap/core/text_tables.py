@@ -117,7 +117,7 @@ def read_lines(
     width = 1 + max(body.rows[0].count(separator) for separator in (*SEPARATORS[:-1], " "))
     if width > WIDEST:
         raise ValueError(f"{called}has {width} columns or more, expected at most {WIDEST}")
-    separator = _separator(body.rows, names)
+    separator = _separator(body.rows, names, decimal)
     sample = [_cells(row, separator) for row in body.rows[:SAMPLE]]
     start = _start(sample, names)
     header, start = _header(body, sample, start, separator, names, wanted, called)
@@ -237,21 +237,24 @@ def _may_be_number(cell: str) -> bool:
     return not cell or like_number(cell) or cell.lower() in ABSENT | {"nan", "inf"}
 
 
-def _separator(lines: Sequence[str], names: Names) -> str | None:
+def _separator(lines: Sequence[str], names: Names, decimal: str) -> str | None:
     """The separator that gives the first rows the width of the header and most numbers."""
 
-    def fits(separator: str | None) -> tuple[bool, int, bool, int]:
+    def fits(separator: str | None) -> tuple[bool, bool, int, bool, int]:
         sample = [_cells(line, separator) for line in lines[:SAMPLE]]
         start = _start(sample, names)
         data = sample[min(start, len(sample) - 1) :][:FIRST]
         width = len(data[0]) if names is None else len(names)
         alike = width > 1 and all(len(row) == width for row in data)
-        # Between semicolons 3,14 is a number with a decimal comma.
-        numbers = sum(map(like_number, itertools.chain(*data))) if alike else 0
-        return alike, numbers, separator is not None, width
+        headed = any(len(row) == width for row in sample[:start])
+        # Between semicolons 3,14 is a number with a decimal comma; 1;0 between commas is none.
+        cells = list(itertools.chain(*data)) if alike else []
+        numbers = 2 * sum(map(like_number, cells)) - len(cells)
+        return alike, headed, numbers, separator is not None, width
 
     within = "".join(lines[:SAMPLE])
-    return max((each for each in SEPARATORS if each is None or each in within), key=fits)
+    there = (mark for mark in SEPARATORS if mark is None or (mark in within and mark != decimal))
+    return max(there, key=fits)
 
 
 _SPACED = re.compile(r"(?<=[\d.)])\s*(±|\+/-|\+-)\s*(?=[\d.])")

@@ -304,12 +304,14 @@ def _part(
 
 def _size_in(name: str, pattern: str, called: str) -> float:
     found = re.search(pattern, name)
-    text = found and (found[1] if found.re.groups else found[0])
+    if found is None:
+        raise ValueError(f"{called}--size-from {pattern}: nothing in {name!r} is like it")
+    text = found[1] if found.re.groups else found[0]
     try:
         return float(str(text).replace(",", "."))
     except ValueError:
         raise ValueError(
-            f"{called}--size-from {pattern!r}: expected a number in {name!r}, got {text!r}"
+            f"{called}--size-from {pattern}: expected a number in {name!r}, got {text!r}"
         ) from None
 
 
