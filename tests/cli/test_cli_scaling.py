@@ -92,7 +92,7 @@ def test_runs_behind_the_errors_and_what_theory_excludes(table: Path, tmp_path: 
     assert json.loads(out.read_text())["competitors"] == []
     status, _, said = run("collapse", table, *OPTIONS, "--excluded", "logs")
     assert status == 1
-    assert "excluded must be among crossover, logarithms, held, got logs" in said
+    assert "excluded must be among crossover, logarithms, held, first-order, got logs" in said
 
 
 def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:
