@@ -16,6 +16,10 @@ from heatcap.systems import Planted
 
 pytestmark = pytest.mark.slow
 
+COMMAND = (
+    "heatcap collapse ising.csv --value binder --error binder_error --fix exponent=0 "
+    "--excluded logarithms"
+)
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -36,7 +40,9 @@ def saved(planted, tmp_path_factory):
     evil = some(name=EVIL)
     narrow = some().take(np.abs(some().control - 1) * some().size < 1.5)
     return {
-        "plain": explore(fitted(), some(), names=("L", "T")).save(folder / "plain.html"),
+        "plain": explore(fitted(), some(), names=("L", "T"), command=COMMAND).save(
+            folder / "plain.html"
+        ),
         "planted": explore(collapse(planted), planted).save(folder / "planted.html"),
         "joint": explore(joint, both, names=("L", "T")).save(folder / "joint.html"),
         "narrow": explore(fitted([narrow], x_c=(1.003, 0.002)), some()).save(
@@ -314,6 +320,22 @@ def test_sliders_span_more_on_request(page):
     tab.click("#back")
     assert tab.eval("document.getElementById('slider-0').value") == "0"
     assert narrow < 20
+
+
+@pytest.mark.parametrize("width", [320, 390, 460])
+def test_a_command_breaks_between_its_words(page, width):
+    """Not after the hyphens of an option, which then reads as two words."""
+    tab = page("plain", width)
+    assert tab.eval("document.querySelector('.provenance code').textContent") == COMMAND
+    tops, bottoms = tab.eval(
+        "['top', 'bottom'].map((side) => [...document.querySelectorAll('.provenance code span')]"
+        ".map((s) => s.getBoundingClientRect()[side]))"
+    )
+    one = bottoms[0] - tops[0]
+    assert len(tops) == len(COMMAND.split())
+    assert [b - t for t, b in zip(tops, bottoms, strict=True)] == pytest.approx([one] * len(tops))
+    assert len({*tops}) > 1
+    assert tab.eval("document.documentElement.scrollWidth") == width
 
 
 def test_names_of_columns_run_nothing(page):
