@@ -148,6 +148,13 @@ def test_the_limit_is_that_of_power_law() -> None:
     assert abs(inside - found.rows[2].position.value) < 2 * found.rows[2].position.error
 
 
+def test_shares_that_neither_rise_nor_fall_have_no_threshold():
+    """The slope of a line is zero, and its sign in another unit that of rounding."""
+    for unit in (1.0, 1.584268621405554, -0.3):
+        found = one_size([0, 20, 10, 0, 16, 17, 0], 20, x=unit * np.arange(7))
+        assert (found.status, found.position) == ("not monotone", None)
+
+
 @settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 20), min_size=4, max_size=7),
