@@ -62,7 +62,16 @@ def test_a_crossover_is_marked_and_one_that_is_none_is_not():
     assert len(lines(figure, "below")) == len(lines(figure, "above")) == 1
     none = figures.crossover(crossover(x, noisy(x, 0.02 * x), 0.02 * x))
     assert not lines(none, "x_cross")
-    assert len(lines(none, "local exponent")) == 1
+    (local,) = lines(none, "local exponent")
+    assert local.get_ydata() == pytest.approx(1, abs=0.5)
+
+
+@pytest.mark.parametrize(("toward", "onward"), [("infinity", "on"), ("zero", "down")])
+def test_the_caption_says_which_way_the_windows_shrink(toward, onward):
+    y = SIZES**-0.7
+    found = power_law(SIZES, noisy(y, 0.01 * y), 0.01 * y, toward=toward)
+    said = figures.caption(figures.power_law(found))
+    assert f"a pure power from each x {onward};" in said
 
 
 def test_no_answer_is_a_figure_and_files_are_written(tmp_path):

@@ -13,7 +13,7 @@ from heatcap.core.result import Status
 from heatcap.scaling import power_law
 from heatcap.scaling.fits import mixture
 from heatcap.scaling.power_fits import EXPONENT, LIMIT, fit_powers
-from heatcap.scaling.power_laws import read_values
+from heatcap.scaling.power_laws import Values, local_exponents, read_values
 
 SIZES = 8.0 * 2.0 ** np.arange(8)
 
@@ -284,6 +284,7 @@ def test_a_logarithm_that_moves_the_exponent_is_the_status(q, toward):
     for rival in found.logarithms:
         assert abs(rival["exponent"] - found.exponent.value) > found.exponent.error
     assert f"{found.logarithms[0]['form']} fits as well" in found.message
+    assert f"add {'larger' if sign > 0 else 'smaller'} x" in found.message
     assert found.to_dict()["logarithms"]
 
 
@@ -330,3 +331,21 @@ def test_the_curve_of_a_fit_is_its_best_line_with_the_error_of_every_part():
         mean, variance = fit.curve(np.array([np.inf]))
         assert mean[0] == pytest.approx(fit.mean[LIMIT])
         assert variance[0] == pytest.approx(fit.variance[LIMIT])
+
+
+def test_local_exponents_are_those_of_a_pure_power_and_leave_out_a_change_of_sign():
+    y = 3 * SIZES**-0.7
+    data = Values(SIZES, y, np.diag((0.01 * y) ** 2))
+    found = local_exponents(data)
+    assert found["value"] == pytest.approx(-0.7, rel=1e-12)
+    assert found["error"] == pytest.approx(0.01 * np.sqrt(2) / np.log(2), rel=1e-12)
+    assert found["x"] == pytest.approx(SIZES[:-1] * np.sqrt(2), rel=1e-12)
+    between = (y[0] + y[1]) / 2  # the first two values lie on either side of this limit
+    assert local_exponents(data, limit=between)["x"] == pytest.approx(found["x"][1:], rel=1e-12)
+
+
+@pytest.mark.parametrize(("counts", "told"), [((4, 4, 4), "4 runs"), ((3, 7, 4), "3 to 7 runs")])
+def test_the_number_of_runs_is_said_once_where_it_is_the_same(counts, told):
+    x = np.repeat(SIZES[:3], counts)
+    data = read_values(x, noisy(x**0.5, 0.01))
+    assert data.note == f"errors from the spread of {told} of one x"

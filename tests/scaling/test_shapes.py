@@ -75,6 +75,9 @@ def test_many_files_are_one_table(column: bool, long: pd.DataFrame, tmp_path: Pa
             ValueError, match=r"--size-from X\(\.\*\): nothing in 'run3_L8\.csv' is like it"
         ):
             read_table(paths, **NAMES, error="dU", size_from="X(.*)")
+        # The regular expression was sought in the printed numbers of the table.
+        with pytest.raises(ValueError, match="expected a file, got a table without a name"):
+            read_table(pd.read_csv(paths[0]), **NAMES, error="dU", size_from=r"(\d+)")
 
 
 @pytest.mark.parametrize("even", [True, False])

@@ -144,12 +144,11 @@ def _read(cell: str, mark: str) -> tuple[float, float, str] | None:
         return share * float(value), share * float(error[0]), kind
     if within := _IN_DIGITS.fullmatch(text):
         mantissa, digits, power = within.groups()
-        places = len(mantissa.partition(".")[2]) if "." not in digits else 0
-        power = f"e{int(power[1:] or 0) - places}" if power else f"e{-places}"
-        unit = within.group(3)
-        scale = float(f"1{unit}") if unit else 1.0
-        off = float(f"{digits}{power}") if "." not in digits else float(digits) * scale
-        return share * float(mantissa + unit), share * off, kind
+        if "." in digits:
+            off = float(digits) * float(f"1{power}")
+        else:  # of the last places of the mantissa
+            off = float(f"{digits}e{int(power[1:] or 0) - len(mantissa.partition('.')[2])}")
+        return share * float(mantissa + power), share * off, kind
     if _PLAIN.fullmatch(text):
         return share * float(text), np.nan, kind
     return None
@@ -199,10 +198,10 @@ def _converted(
         numbers[row], errors[row], kind = read
         if not np.isfinite(read[1]) and not kind and mark == "." and "," in cell:
             kind = "commas as thousands"
-        notes.setdefault(kind or "", cell)
-    for kind, cell in notes.items():
         if kind and not quiet:
-            note(f"{called}column {_SHORT.repr(name)}: read {kind} ({_SHORT.repr(cell)})")
+            notes.setdefault(kind, cell)
+    for kind, cell in notes.items():
+        note(f"{called}column {_SHORT.repr(name)}: read {kind} ({_SHORT.repr(cell)})")
     return numbers, errors
 
 

@@ -29,6 +29,7 @@ from heatcap.figures.panels import (
 )
 from heatcap.figures.style import BLUE, VERMILION, describe, label, styled
 from heatcap.scaling import Crossover, PowerLaw
+from heatcap.scaling.power_laws import Values, local_exponents
 
 __all__ = ["crossover", "power_law"]
 
@@ -91,11 +92,12 @@ def power_law(
             _exponents(ax, result, said["control"])
         if axes is None:
             signs = {"p": result.exponent, "A": result.amplitude, "limit": result.limit}
+            onward = "on" if result.toward == "infinity" else "down"
             panels = {
                 "data": "data and fit"
                 + ", as the distance from the limit" * (result.limit is not None),
                 "exponents": "local exponents of neighbours, and those of a pure power from each x "
-                "on; dashed and grey: the answer with its total error",
+                f"{onward}; dashed and grey: the answer with its total error",
             }
             describe(figure, _caption("Power law", result, signs, panels, places))
     return figure
@@ -235,18 +237,10 @@ def _exponents(ax: Axes, result: PowerLaw, x_name: str) -> None:
 
 def _slopes(ax: Axes, result: Crossover, x_name: str) -> None:
     """Local exponents along x, with both exponents."""
-    y, x = result.y, np.log(result.x)
-    usable = y[1:] * y[:-1] > 0
-    if not usable.any():
+    slopes = local_exponents(Values(result.x, result.y, np.diag(result.error**2)))
+    if not slopes["x"].size:
         say(ax, f"no exponents: {result.status}")
         return
-    relative = result.error / np.where(y == 0, 1.0, np.abs(y))
-    logs = np.log(np.where(y == 0, 1.0, np.abs(y)))
-    slopes = {
-        "x": np.exp((x[1:] + x[:-1]) / 2)[usable],
-        "value": (np.diff(logs) / np.diff(x))[usable],
-        "error": (np.hypot(relative[1:], relative[:-1]) / np.diff(x))[usable],
-    }
     for p, dashes in ((result.p, SIDES["below"]), (result.q, SIDES["above"])):
         if p is not None:
             ax.axhspan(p.value - p.error, p.value + p.error, **SPREAD, gid="exponent error")

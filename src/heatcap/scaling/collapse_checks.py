@@ -20,7 +20,6 @@ __all__ = [
     "LEAST_SHARE",
     "MOST",
     "POOR",
-    "heaviest",
     "hollow",
     "p_value_of",
     "parameters_of",
@@ -40,11 +39,8 @@ STRUCTURE = 20.0  # in chi^2 + 2 k, over values that do not depend on the contro
 POOR = 1e-3  # p-value of chi^2 below which a fit is poor
 
 
-def heaviest(fits: Sequence[Fit]) -> Fit:
-    return min(fits, key=lambda fit: fit.score)
-
-
 def p_value_of(fit: Fit) -> float:
+    """p-value of chi^2, over as many points as are independent."""
     solution, share = fit.solution, fit.independent
     return chi2_tail(solution.chi2 * share, solution.dof * share)
 
@@ -62,6 +58,7 @@ def parameters_of(fits: Sequence[Fit], names: Sequence[str]) -> dict[str, Parame
 def too_little(
     parts: Sequence[Points], names: Sequence[str], fixed: Mapping[str, float]
 ) -> tuple[Status, str] | None:
+    """One size, or fewer points than there are parameters; None if a fit may begin."""
     free = sum(name.split("_")[0] not in CORRECTIONS and name not in fixed for name in names)
     for part in parts:
         sizes, counts = np.unique(part.size, return_counts=True)
@@ -85,6 +82,7 @@ def status_of(
     form: Ansatz,
     parts: Sequence[Points],
 ) -> tuple[Status, str]:
+    """Whether the fit is good, and its parameters determined and inside their ranges."""
     controls = np.concatenate([part.control for part in parts])
     span = float(np.ptp(controls))
     if p_value < POOR and not all(part.estimated for part in parts):

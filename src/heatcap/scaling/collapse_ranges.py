@@ -20,7 +20,6 @@ from heatcap.core.result import Parameter, Status, readable
 from heatcap.scaling.collapse_checks import (
     FITS,
     MOST,
-    heaviest,
     p_value_of,
     parameters_of,
     status_of,
@@ -30,6 +29,7 @@ from heatcap.scaling.collapse_checks import (
 from heatcap.scaling.collapse_fits import Fit, correlation_of, scan, search
 from heatcap.scaling.collapse_problem import Problem
 from heatcap.scaling.data import Points
+from heatcap.scaling.powers import heaviest
 
 __all__ = ["Range", "settled", "thinned"]
 

@@ -38,7 +38,6 @@ from heatcap.scaling.ansatz import ANSATZE, Ansatz, in_unit
 from heatcap.scaling.collapse_checks import (
     MOST,
     POOR,
-    heaviest,
     hollow,
     p_value_of,
     parameters_of,
@@ -76,6 +75,7 @@ from heatcap.scaling.condense import condensed
 from heatcap.scaling.data import Points
 from heatcap.scaling.exponents import correlation_between, derived
 from heatcap.scaling.fits import STEEPEST, Tested, unsettled, weights_of
+from heatcap.scaling.powers import heaviest
 
 __all__ = ["Collapse", "collapse"]
 

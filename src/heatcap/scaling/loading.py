@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
-    "Rows", "Shape", "Table", "Tables", "Wanted", "load_table", "read_columns", "read_points",
-    "read_rows", "zeros_named",
+    "Rows", "Shape", "Table", "Tables", "Wanted", "from_to", "load_table", "read_columns",
+    "read_points", "read_rows", "zeros_named",
 ]  # fmt: skip
 
 Table: TypeAlias = "pd.DataFrame | xr.Dataset | str | Path"
@@ -258,7 +258,7 @@ def _part(
         needed=[] if how.wide or how.size_from or several else needed,
     )  # fmt: skip
     if how.size_from and wanted.size is not None:
-        data[wanted.size] = _size_in(str(Path(str(table)).name), how.size_from, called)
+        data[wanted.size] = _size_in(table, how.size_from, called)
     elif several and wanted.size not in data.columns and not how.wide and wanted.size is not None:
         raise ValueError(
             f"{called}no column {shortened(wanted.size)}: is the size in the names of the files?"
@@ -302,7 +302,14 @@ def _part(
     return out, beside, data
 
 
-def _size_in(name: str, pattern: str, called: str) -> float:
+def _size_in(table: Table, pattern: str, called: str) -> float:
+    """The size in the name of a file."""
+    if not isinstance(table, str | Path):
+        raise ValueError(
+            f"--size-from {pattern}: expected a file, got a table without a name: give it a column"
+            " of the size"
+        )
+    name = Path(table).name
     found = re.search(pattern, name)
     if found is None:
         raise ValueError(f"{called}--size-from {pattern}: nothing in {name!r} is like it")
@@ -467,6 +474,12 @@ def _distinct(size: Floats) -> str:
     return ", ".join(f"{one:g}" for one in np.unique(size)[:12])
 
 
+def from_to(counts: NDArray[np.int_]) -> str:
+    """Counts for a message: 3 to 7, or 7 where all are alike."""
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
 def zeros_named(error: Floats, size: Floats | None = None) -> str:
     """How many errors are zero, at which sizes, and the way on; "" if none is."""
     zero = error == 0
@@ -508,9 +521,7 @@ def _averaged(
     kept = ~alone
     columns["used"] = np.ones(kept.sum(), dtype=bool)
     several = counts[kept]
-    told = f"{several.min()}" if several.min() == several.max() else (
-        f"{several.min()} to {several.max()}")  # fmt: skip
-    message = f"rows of one size and control are runs, {told} for each point"
+    message = f"rows of one size and control are runs, {from_to(several)} for each point"
     if alone.any():
         message += f"; {alone.sum()} points with one run left out"
     columns |= {"size": distinct[kept, 0], "control": distinct[kept, 1], "value": means[kept]}

@@ -32,7 +32,7 @@ from heatcap.core.result import (
 )
 from heatcap.core.student import errors_of_means, student_factor
 from heatcap.scaling.fits import STEEPEST, mixture, weights_of
-from heatcap.scaling.loading import Shape, Tables, Wanted, read_rows, zeros_named
+from heatcap.scaling.loading import Shape, Tables, Wanted, from_to, read_rows, zeros_named
 from heatcap.scaling.power_fits import (
     AMPLITUDE,
     EXPONENT,
@@ -47,7 +47,8 @@ from heatcap.scaling.power_fits import (
 from heatcap.scaling.powers import heaviest
 
 __all__ = [
-    "APPROACH", "PowerLaw", "Values", "fit_values", "power_law", "read_power_table", "read_values",
+    "APPROACH", "PowerLaw", "Values", "fit_values", "local_exponents", "power_law",
+    "read_power_table", "read_values",
 ]  # fmt: skip
 
 EXPONENTS = (-6.0, 6.0)  # bounds of p
@@ -189,7 +190,7 @@ def _of_runs(x: Floats, y: Floats, relative: bool) -> Values:
         variance = [y[x == at].var(ddof=1) if np.sum(x == at) > 1 else 0.0 for at in distinct]
         error, _ = errors_of_means(mean, np.array(variance), counts.astype(np.float64))
         if np.all(error > 0):
-            note = f"errors from the spread of {counts.min()} to {counts.max()} runs of one x"
+            note = f"errors from the spread of {from_to(counts)} runs of one x"
             return Values(distinct, mean, np.diag(error**2), True, note)
     size = np.abs(mean) if relative and np.all(mean != 0) else np.ones_like(mean)
     kind = "relative errors" if relative else "errors"
@@ -372,7 +373,10 @@ def power_law(
     if status is Status.OK and not limit and not pure and exponent is None and omega is None:
         fields["logarithms"] = rivals = _logarithms(fits, turned, bounds, sign)
         if rivals:
-            status, message = Status.LOGARITHMS_NOT_EXCLUDED, _rival(rivals[0], fields["exponent"])
+            status, message = (
+                Status.LOGARITHMS_NOT_EXCLUDED,
+                _rival(rivals[0], fields["exponent"], sign),
+            )
     left = int(np.sum(turned.x < heaviest(fits).smallest))
     dropped = f"{left} points left out, where corrections are too large" if left else ""
     note = "; ".join(filter(None, [message, dropped, data.note]))
@@ -516,11 +520,12 @@ def _logarithms(
     ]  # fmt: skip
 
 
-def _rival(best: dict[str, Any], p: Parameter) -> str:
+def _rival(best: dict[str, Any], p: Parameter, sign: float) -> str:
+    farther = "larger" if sign > 0 else "smaller"
     moved = readable(best["exponent"], best["error"])
     return (
         f"{best['form']} fits as well, with the exponent {moved} for {readable(p.value, p.error)}:"
-        " add larger x, or give omega where theory excludes logarithms"
+        f" add {farther} x, or give omega where theory excludes logarithms"
     )
 
 
@@ -565,11 +570,19 @@ def _pictures(
                     "chi2": one.chi2, "dof": one.dof, "p_value": one.p_value,
                 }
             )  # fmt: skip
-    return {"curve": curve, "windows": windows, "slopes": _slopes(data, best.best[-1], sign)}
+    return {
+        "curve": curve,
+        "windows": windows,
+        "slopes": local_exponents(data, best.best[-1], sign),
+    }
 
 
-def _slopes(data: Values, limit: float, sign: float) -> dict[str, Floats]:
-    """d ln|y - y_inf| / d ln x of neighbours, at the best limit, which counts as known."""
+def local_exponents(data: Values, limit: float = 0.0, sign: float = 1.0) -> dict[str, Floats]:
+    """d ln|y - y_inf| / d ln x of neighbours: `x`, `value`, `error` (pair,).
+
+    The limit counts as known.  Pairs between which y - y_inf changes its sign are left out.  `sign`
+    is -1 for data against 1 / x.
+    """
     y, lx = data.y - limit, np.log(data.x)
     usable = np.flatnonzero(y[1:] * y[:-1] > 0)
     ly = np.log(np.abs(np.where(y == 0, 1.0, y)))
