@@ -77,7 +77,7 @@ def wide(sizes: Sequence[int], given: str, count: int, rng: np.random.Generator)
 
 
 def wide_table(replicates: int) -> str:
-    """What is said where the ends of the range are flat, and curves cross there in noise."""
+    """Statuses where the ends of the range are flat, and curves cross there in noise."""
     lines = [
         "| given | sizes | points of a size | ok | drift not tested | multiple crossings "
         "| other | within 1 error | within 2 |",

@@ -3,9 +3,9 @@
     python benchmarks/thresholds_marks.py [--replicates 100]
 
 Curves of five sizes, P = F((x - x*(L)) / w(L)), F normal or not, x* and w by powers of L; trials
-independent or in clusters of four.  Where it is said, exponent, amplitude of the shift and the
+independent or in clusters of four.  In the drawn rows, exponent, amplitude of the shift and the
 corrections of shift and width are drawn anew for each table from what `power_law` expects
-beforehand; else they are fixed, and then covered more often than is said.
+beforehand; in the others they are fixed, and covered more often than the nominal share.
 """
 
 from __future__ import annotations

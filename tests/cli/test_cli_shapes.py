@@ -59,7 +59,7 @@ def table_of(verb: str) -> pd.DataFrame:
 
 
 def fitted(verb: str, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[list[Any], str]:
-    """What the fit is given: arrays of numbers; and what was said."""
+    """Arrays of numbers that the fit is given, and the messages."""
     _, module, name = VERBS[verb]
     given: list[Any] = []
 
@@ -262,3 +262,31 @@ def test_contradictory_shapes_name_the_way_on(tmp_path: Path) -> None:
     status, said = run("order", path, *CURVES, *two, "--interval", "y,y")
     assert status == 2
     assert "is of one quantity" in said
+
+
+@pytest.mark.parametrize("verb", ["crossings", "extrema", "stiffness"])
+def test_names_alone_name_the_columns_by_their_place(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_of(verb)[["L", "T", "y", "dy"]]
+    table.to_csv(path := tmp_path / "bare.dat", index=False, header=False, sep=" ")
+    named = (path, "--names", "L,T,y,dy")
+    by_options, _ = fitted(verb, monkeypatch, *named, *VERBS[verb][0], *PLAIN)
+    by_place, _ = fitted(verb, monkeypatch, *named)
+    assert same(by_place, by_options)
+
+
+def test_a_note_on_several_files_is_printed_once(tmp_path: Path) -> None:
+    table = table_of("crossings")
+    for size, rows in table.groupby("L"):
+        cells = rows[["T", "y", "dy"]].to_csv(index=False, header=False, sep=";", decimal=",")
+        (tmp_path / f"L{size}.txt").write_text("T;y;dy\n" + cells)
+    files = sorted(tmp_path.glob("*.txt"))
+    _, said = run("crossings", *files, "--size-from", r"L(\d+)", *CURVES, "--value", "y", *PLAIN)
+    assert said.count("decimal commas") == 1
+
+
+def test_the_option_of_a_column_that_is_looked_for_by_default_is_named(tmp_path: Path) -> None:
+    table_of("crossings").to_csv(path := tmp_path / "table.csv", index=False)
+    _, said = run("crossings", path, "--control", "T", "--value", "y", *PLAIN)
+    assert said.rstrip().endswith("say which is the size, --size COLUMN")

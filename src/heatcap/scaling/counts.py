@@ -54,7 +54,7 @@ LAWS = {"Probit": norm, "Logit": logistic, "Cauchy": cauchy}  # by their links i
 DEGREES = {"Probit": 3, "Logit": 3, "Cauchy": 1}
 LOOSE = 1e3  # error of a coefficient from which on the counts do not determine it
 BEYOND = 1.2  # how far bends are followed for a width, in halves of the range of the controls
-LEVEL = 1e-9  # change of the share over the controls, by a line: less is rounding
+ROUNDING = 1e-9  # change of the share over the controls, by a line: less is rounding
 SURE = 4.0  # standard deviations by which P must rise and fall to be called not monotone
 POOR = 1e-3  # p-value of chi^2 below which an extrapolation is poor
 FEW_CLUSTERS = 20  # below, a sandwich is too small
@@ -523,7 +523,7 @@ def _row(
         reached = f"P from {(k / n).min():.2g} to {(k / n).max():.2g}"
         message = f"{reached} does not cross {level:g} within the controls: widen their range"
         return replace(bare, status=Status.AT_AN_EDGE, message=message)
-    if abs(slope) * np.ptp(x) < LEVEL:  # the sign is that of rounding
+    if abs(slope) * np.ptp(x) < ROUNDING:  # the sign is that of rounding
         message = "successes neither rise nor fall with the control: narrow its range to one flank"
         return replace(bare, status=Status.NOT_MONOTONE, message=message)
     fits = [_Scored(curve.deviance / scatter + 2 * curve.beta.size) for curve, _ in met]

@@ -216,7 +216,7 @@ def read_points(
     Raises
     ------
     ValueError
-        As `read_rows`, and for rows of which some are runs and most are not.
+        As `read_rows`; where fewer than half of the points have several rows, these are no runs.
     """
     rows = read_rows(table, wanted, how, names, choice)
     columns: dict[str, Any] = rows.columns | {"used": rows.used}
